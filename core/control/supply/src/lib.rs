@@ -1,0 +1,1 @@
+//! Pack, describe, sign, verify, push and pull Blueprint artifacts.

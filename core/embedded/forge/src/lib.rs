@@ -1,0 +1,1 @@
+//! A Git forge: smart HTTP and Gitea's REST shapes.

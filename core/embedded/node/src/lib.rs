@@ -1,0 +1,1 @@
+//! Runs pods as containers from OCI images.

@@ -1,0 +1,1 @@
+//! A durable ordered log per Environment, with cursors and a KV.

@@ -1,0 +1,1 @@
+//! KV v2 over the Vault HTTP API.

@@ -1,0 +1,1 @@
+//! Server-side apply, strategic and JSON merge, and diff of Kubernetes objects.

@@ -1,0 +1,1 @@
+//! Blueprint files: parse, lint, config schema, dependency solving.

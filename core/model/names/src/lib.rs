@@ -1,0 +1,1 @@
+//! Validated names, location codes, DNS names and labels of a Sovereign.

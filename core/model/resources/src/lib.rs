@@ -1,0 +1,1 @@
+//! The catalyst.openova.io kinds.

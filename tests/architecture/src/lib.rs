@@ -1,0 +1,1 @@
+//! Checks that the crates depend on each other only as the architecture allows.
