@@ -88,7 +88,8 @@ impl Transaction {
     /// Adds a write.
     #[must_use]
     pub fn put(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
-        self.operations.push(Operation::Put(key.into(), value.into()));
+        self.operations
+            .push(Operation::Put(key.into(), value.into()));
         self
     }
 
@@ -141,7 +142,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file was written by a later release.
-    #[error("cannot open the store {path}: its format is version {found}, this release reads up to {supported}")]
+    #[error(
+        "cannot open the store {path}: its format is version {found}, this release reads up to {supported}"
+    )]
     Newer {
         /// The store's file.
         path: PathBuf,
@@ -234,7 +237,9 @@ pub struct Store {
 impl Store {
     /// Opens or creates the store at `path`.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
-        commit::Inner::open(path.as_ref(), &options).map(|inner| Self { inner: Arc::new(inner) })
+        commit::Inner::open(path.as_ref(), &options).map(|inner| Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Applies a transaction and waits until it is on disk. A transaction that
@@ -256,7 +261,10 @@ impl Store {
     /// Entries below `prefix` whose key is greater than `after`, at most
     /// `limit` (0: no limit), as of now.
     pub fn range(&self, prefix: impl AsRef<[u8]>, after: Option<&[u8]>, limit: usize) -> Page {
-        self.inner.state().read().range(prefix.as_ref(), after, limit)
+        self.inner
+            .state()
+            .read()
+            .range(prefix.as_ref(), after, limit)
     }
 
     /// The same range as it was at an earlier revision.
@@ -267,7 +275,10 @@ impl Store {
         limit: usize,
         revision: Revision,
     ) -> Result<Page, Compacted> {
-        self.inner.state().read().range_at(prefix.as_ref(), after, limit, revision)
+        self.inner
+            .state()
+            .read()
+            .range_at(prefix.as_ref(), after, limit, revision)
     }
 
     /// Changes below `prefix` with a revision greater than `after`, in order
