@@ -1,0 +1,187 @@
+//! Names that users choose.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BuildingBlock, EnvType, Provider, Region};
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {name:?} is not valid: {reason}")]
+pub struct NameError {
+    /// What kind of name was parsed.
+    pub what: &'static str,
+    /// The text given.
+    pub name: String,
+    /// The rule it breaks.
+    pub reason: String,
+}
+
+impl NameError {
+    pub(crate) fn new(what: &'static str, name: &str, reason: String) -> Self {
+        Self {
+            what,
+            name: name.to_owned(),
+            reason,
+        }
+    }
+}
+
+macro_rules! text_name {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks a name against its rules.
+            pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+                let text = text.into();
+                $check(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use text_name;
+
+text_name! {
+    /// An Organization's slug: 3–32 characters, `^[a-z][a-z0-9-]{2,31}$`, no
+    /// trailing hyphen, none of the reserved words or codes.
+    OrganizationName, check_organization
+}
+
+text_name! {
+    /// An Application's name: 2–40 characters, a DNS label that no Environment
+    /// prefix can be mistaken for.
+    ApplicationName, check_application
+}
+
+text_name! {
+    /// A Blueprint's name, `bp-` and a DNS label.
+    BlueprintName, check_blueprint
+}
+
+const RESERVED_ORGANIZATIONS: [&str; 7] = [
+    "system",
+    "flux",
+    "crossplane",
+    "catalyst",
+    "gitea",
+    "catalog",
+    "catalog-sovereign",
+];
+
+/// What a DNS label may look like, as a sentence; `None` when it fits.
+fn label_problem(text: &str, shortest: usize, longest: usize) -> Option<String> {
+    if !(shortest..=longest).contains(&text.len()) {
+        return Some(format!(
+            "it has {} characters, {shortest} to {longest} are allowed",
+            text.len()
+        ));
+    }
+    if !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return Some("it must start with a lower-case letter".to_owned());
+    }
+    if let Some(bad) = text
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'))
+    {
+        return Some(format!(
+            "{bad:?} is not allowed; use lower-case letters, digits and hyphens"
+        ));
+    }
+    text.ends_with('-')
+        .then(|| "it must not end with a hyphen".to_owned())
+}
+
+fn check_organization(text: &str) -> Result<(), NameError> {
+    let refuse = |reason: String| Err(NameError::new("Organization name", text, reason));
+    if let Some(problem) = label_problem(text, 3, 32) {
+        return refuse(problem);
+    }
+    let is_code = Provider::ALL.iter().any(|value| value.code() == text)
+        || BuildingBlock::ALL.iter().any(|value| value.code() == text)
+        || EnvType::ALL.iter().any(|value| value.code() == text)
+        || Provider::ALL.iter().any(|value| {
+            Region::known(*value)
+                .iter()
+                .any(|region| region.code == text)
+        });
+    if RESERVED_ORGANIZATIONS.contains(&text) || text.starts_with("kube-") || is_code {
+        return refuse("the word is reserved".to_owned());
+    }
+    Ok(())
+}
+
+fn check_application(text: &str) -> Result<(), NameError> {
+    let refuse = |reason: String| Err(NameError::new("Application name", text, reason));
+    if let Some(problem) = label_problem(text, 2, 40) {
+        return refuse(problem);
+    }
+    if text == "default" || text.starts_with("kube-") || text.starts_with("flux-") {
+        return refuse("the word is reserved".to_owned());
+    }
+    match EnvType::ALL.iter().find(|env| {
+        text.strip_prefix(env.code())
+            .is_some_and(|rest| rest.starts_with('-'))
+    }) {
+        Some(env) => refuse(format!(
+            "it must not start with the env type {env:?} and a hyphen",
+            env = env.code()
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_blueprint(text: &str) -> Result<(), NameError> {
+    let refuse = |reason: String| Err(NameError::new("Blueprint name", text, reason));
+    let Some(rest) = text.strip_prefix("bp-") else {
+        return refuse("it must start with \"bp-\"".to_owned());
+    };
+    match label_problem(rest, 2, 50) {
+        Some(problem) => refuse(format!("after \"bp-\", {problem}")),
+        None => Ok(()),
+    }
+}
