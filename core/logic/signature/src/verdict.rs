@@ -1,0 +1,185 @@
+//! What a verification is asked, and the two things it may answer.
+
+use crate::PublicKey;
+
+/// What the caller holds and wants vouched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected<'a> {
+    /// `sha256:<hex>` the caller computed over the manifest bytes it holds.
+    pub digest: &'a str,
+    /// The artifact's name, the last part of its repository (`bp-guestbook`).
+    /// Registries are mirrored, so the host and the path before it may differ
+    /// from where the artifact was signed; its own name may not.
+    pub name: &'a str,
+}
+
+/// A signature that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The digest that was vouched for.
+    pub digest: String,
+    /// The key that did.
+    pub signer: PublicKey,
+}
+
+/// Why an artifact is refused. Each reason is its own, since what to do differs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No signature is attached at all.
+    #[error(
+        "refused {name}@{digest}: it carries no signature; publish it with `catalyst blueprint publish`, which signs it"
+    )]
+    Unsigned {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+    },
+    /// Signed, but the signature is for other bytes.
+    #[error(
+        "refused {name}: it was altered after it was signed (its bytes are {actual}, the signature is for {signed}); publish it again"
+    )]
+    AlteredDigest {
+        /// The artifact's name.
+        name: String,
+        /// The digest of the bytes held.
+        actual: String,
+        /// The digest the signature speaks of.
+        signed: String,
+    },
+    /// Signed by a key the policy does not name for the source.
+    #[error(
+        "refused {name}@{digest}: no trusted key made its signature (trusted: {trusted}); sign it with a trusted key, or have a security-officer trust its signer"
+    )]
+    ForeignKey {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// Fingerprints of the keys that would have counted.
+        trusted: String,
+    },
+    /// The signature cannot be read.
+    #[error(
+        "refused {name}@{digest}: its signature cannot be read ({reason}); publish it again with a supported signer"
+    )]
+    Malformed {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A good signature of the same bytes under another name.
+    #[error(
+        "refused {name}@{digest}: the signature names {signed_name}; publish it under the name it was signed for"
+    )]
+    WrongIdentity {
+        /// The artifact's name here.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// The name in the signed payload.
+        signed_name: String,
+    },
+    /// The policy trusts nobody for the source.
+    #[error(
+        "refused every artifact of source {source_name}: no signer is trusted for it; add one to the Sovereign's trusted signers"
+    )]
+    UntrustedSource {
+        /// The source asked for.
+        source_name: String,
+    },
+}
+
+impl Refusal {
+    /// A short constant for status conditions.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unsigned { .. } => "Unsigned",
+            Self::AlteredDigest { .. } => "AlteredDigest",
+            Self::ForeignKey { .. } => "ForeignKey",
+            Self::Malformed { .. } => "MalformedSignature",
+            Self::WrongIdentity { .. } => "WrongIdentity",
+            Self::UntrustedSource { .. } => "UntrustedSource",
+        }
+    }
+}
+
+/// The refusals as both formats word them.
+impl Expected<'_> {
+    pub(crate) fn malformed(&self, reason: impl Into<String>) -> Refusal {
+        Refusal::Malformed {
+            name: self.name.to_owned(),
+            digest: self.digest.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn foreign(&self, keys: &[&PublicKey]) -> Refusal {
+        let trusted: Vec<String> = keys.iter().map(|key| key.fingerprint()).collect();
+        Refusal::ForeignKey {
+            name: self.name.to_owned(),
+            digest: self.digest.to_owned(),
+            trusted: if trusted.is_empty() {
+                "none".to_owned()
+            } else {
+                trusted.join(", ")
+            },
+        }
+    }
+
+    /// Compares what a signed payload claims with what the caller holds. Called
+    /// only after the signature itself was found good.
+    pub(crate) fn check_claims(
+        &self,
+        signed_digest: &str,
+        signed_reference: &str,
+    ) -> Result<(), Refusal> {
+        if signed_digest != self.digest {
+            return Err(Refusal::AlteredDigest {
+                name: self.name.to_owned(),
+                actual: self.digest.to_owned(),
+                signed: signed_digest.to_owned(),
+            });
+        }
+        let signed_name = reference_name(signed_reference);
+        if signed_name != self.name {
+            return Err(Refusal::WrongIdentity {
+                name: self.name.to_owned(),
+                digest: self.digest.to_owned(),
+                signed_name: signed_name.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The artifact's own name in `host:port/path/name:tag@digest`.
+fn reference_name(reference: &str) -> &str {
+    let without_digest = reference
+        .split_once('@')
+        .map_or(reference, |(head, _)| head);
+    let last = without_digest
+        .rsplit_once('/')
+        .map_or(without_digest, |(_, last)| last);
+    last.split_once(':').map_or(last, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_last_part_of_a_reference() {
+        for (reference, name) in [
+            ("127.0.0.1:8080/catalog/bp-guestbook", "bp-guestbook"),
+            ("ghcr.io/openova-io/bp-guestbook:1.0.0", "bp-guestbook"),
+            ("h/a/b/bp-x:1@sha256:00", "bp-x"),
+            ("bp-x", "bp-x"),
+        ] {
+            assert_eq!(reference_name(reference), name, "{reference}");
+        }
+    }
+}

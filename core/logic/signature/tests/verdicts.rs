@@ -1,0 +1,252 @@
+//! Both signature forms against the same list of attacks.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use catalyst_signature::{Expected, PublicKey, Refusal, SigningKey, TrustPolicy, bundle, simple};
+use sha2::{Digest, Sha256};
+
+const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
+const REFERENCE: &str = "127.0.0.1:8080/catalog/bp-guestbook";
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+type Form = fn(&SigningKey, &str, Expected<'_>, &[u8], &[&PublicKey]) -> Result<(), Refusal>;
+
+fn through_simple(
+    key: &SigningKey,
+    reference: &str,
+    expected: Expected<'_>,
+    signed: &[u8],
+    keys: &[&PublicKey],
+) -> Result<(), Refusal> {
+    let made = simple::sign(key, reference, &digest(signed)).unwrap();
+    simple::verify(&made.payload, &made.signature, expected, keys).map(drop)
+}
+
+fn through_bundle(
+    key: &SigningKey,
+    reference: &str,
+    expected: Expected<'_>,
+    signed: &[u8],
+    keys: &[&PublicKey],
+) -> Result<(), Refusal> {
+    let made = bundle::sign(key, reference, &digest(signed)).unwrap();
+    bundle::verify(&made, MANIFEST, expected, keys).map(drop)
+}
+
+fn through_message(
+    key: &SigningKey,
+    _reference: &str,
+    expected: Expected<'_>,
+    signed: &[u8],
+    keys: &[&PublicKey],
+) -> Result<(), Refusal> {
+    let made = message_bundle(key, signed);
+    bundle::verify(&made, MANIFEST, expected, keys).map(drop)
+}
+
+fn message_bundle(key: &SigningKey, signed: &[u8]) -> Vec<u8> {
+    serde_json::json!({
+        "mediaType": bundle::MEDIA_TYPE,
+        "verificationMaterial": {"publicKey": {"hint": key.public().hint()}},
+        "messageSignature": {
+            "messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(Sha256::digest(signed))},
+            "signature": STANDARD.encode(key.sign(signed).unwrap()),
+        },
+    })
+    .to_string()
+    .into_bytes()
+}
+
+const FORMS: [(&str, Form); 3] = [
+    ("simple", through_simple),
+    ("bundle", through_bundle),
+    ("message", through_message),
+];
+
+#[test]
+fn a_trusted_signature_of_the_same_bytes_counts() {
+    let key = SigningKey::generate().unwrap();
+    let other = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    for (name, form) in FORMS {
+        let keys = [other.public(), key.public()];
+        assert_eq!(
+            form(&key, REFERENCE, expected, MANIFEST, &keys),
+            Ok(()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn altered_bytes_are_refused_as_altered() {
+    let key = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    for (name, form) in FORMS {
+        let refusal = form(
+            &key,
+            REFERENCE,
+            expected,
+            b"what was signed",
+            &[key.public()],
+        )
+        .unwrap_err();
+        assert_eq!(refusal.reason(), "AlteredDigest", "{name}: {refusal}");
+    }
+}
+
+#[test]
+fn a_foreign_key_is_refused_as_foreign_and_so_is_no_key_at_all() {
+    let key = SigningKey::generate().unwrap();
+    let other = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    for (name, form) in FORMS {
+        let refusal = form(&key, REFERENCE, expected, MANIFEST, &[other.public()]).unwrap_err();
+        assert_eq!(refusal.reason(), "ForeignKey", "{name}");
+        assert!(
+            refusal.to_string().contains(&other.public().fingerprint()),
+            "{refusal}"
+        );
+        let refusal = form(&key, REFERENCE, expected, MANIFEST, &[]).unwrap_err();
+        assert_eq!(refusal.reason(), "ForeignKey", "{name}");
+    }
+}
+
+#[test]
+fn a_signature_made_for_another_name_is_refused() {
+    let key = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-postgres",
+    };
+    for (name, form) in &FORMS[..2] {
+        let refusal = form(&key, REFERENCE, expected, MANIFEST, &[key.public()]).unwrap_err();
+        assert_eq!(refusal.reason(), "WrongIdentity", "{name}");
+    }
+}
+
+#[test]
+fn a_forged_hint_does_not_buy_trust() {
+    let attacker = SigningKey::generate().unwrap();
+    let trusted = SigningKey::generate().unwrap();
+    let made = bundle::sign(&attacker, REFERENCE, &digest(MANIFEST)).unwrap();
+    let forged = String::from_utf8(made)
+        .unwrap()
+        .replace(&attacker.public().hint(), &trusted.public().hint());
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    let refusal =
+        bundle::verify(forged.as_bytes(), MANIFEST, expected, &[trusted.public()]).unwrap_err();
+    assert_eq!(refusal.reason(), "ForeignKey");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_as_malformed() {
+    let key = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    let keys = [key.public()];
+    let junk = b"{\"hello\":1}";
+    let junk_signature = STANDARD.encode(key.sign(junk).unwrap());
+    for (payload, signature) in [
+        (&b"{}"[..], "not base64!"),
+        (&junk[..], junk_signature.as_str()),
+    ] {
+        let refusal = simple::verify(payload, signature, expected, &keys).unwrap_err();
+        assert_eq!(refusal.reason(), "MalformedSignature", "{refusal}");
+    }
+    let good: serde_json::Value =
+        serde_json::from_slice(&bundle::sign(&key, REFERENCE, &held).unwrap()).unwrap();
+    let edits: [(&str, serde_json::Value); 5] = [
+        ("/mediaType", "application/vnd.other".into()),
+        ("/verificationMaterial/publicKey", serde_json::Value::Null),
+        ("/dsseEnvelope/payload", "%%%".into()),
+        ("/dsseEnvelope/payloadType", "text/plain".into()),
+        ("/dsseEnvelope/signatures", serde_json::json!([])),
+    ];
+    for (pointer, value) in edits {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        let refusal =
+            bundle::verify(bad.to_string().as_bytes(), MANIFEST, expected, &keys).unwrap_err();
+        assert_eq!(
+            refusal.reason(),
+            "MalformedSignature",
+            "{pointer}: {refusal}"
+        );
+    }
+    let refusal = bundle::verify(b"[]", MANIFEST, expected, &keys).unwrap_err();
+    assert_eq!(refusal.reason(), "MalformedSignature");
+}
+
+#[test]
+fn an_attestation_of_another_predicate_is_no_signature() {
+    let key = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    let statement = serde_json::json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": REFERENCE, "digest": {"sha256": held.trim_start_matches("sha256:")}}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": {}},
+    });
+    let attested = bundle::sign_statement(&key, &statement).unwrap();
+    assert!(!bundle::is_signature(&attested));
+    assert_eq!(
+        bundle::verify(&attested, MANIFEST, expected, &[key.public()])
+            .unwrap_err()
+            .reason(),
+        "MalformedSignature"
+    );
+    let (read, verified) = bundle::verify_statement(&attested, expected, &[key.public()]).unwrap();
+    assert_eq!(read, statement);
+    assert_eq!(&verified.signer, key.public());
+}
+
+#[test]
+fn trust_is_per_source() {
+    let key = SigningKey::generate().unwrap();
+    let mut policy = TrustPolicy::new();
+    policy.trust("acme", key.public().clone());
+    assert_eq!(policy.keys("acme").unwrap(), vec![key.public()]);
+    assert_eq!(
+        policy.keys("globex").unwrap_err(),
+        Refusal::UntrustedSource {
+            source_name: "globex".to_owned()
+        }
+    );
+    assert!(policy.distrust("acme", key.public()));
+    assert!(policy.keys("acme").is_err());
+    assert_eq!(policy.sources().count(), 0);
+}
+
+#[test]
+fn the_tag_is_the_one_cosign_looks_for() {
+    assert_eq!(simple::signature_tag("sha256:abc"), "sha256-abc.sig");
+}
