@@ -203,7 +203,7 @@ fn is_isbn10(text: &str) -> bool {
     digits.len() == 10
         && digits.iter().take(9).all(|d| *d < 10)
         && digits.iter().all(|d| *d <= 10)
-        && sum % 11 == 0
+        && sum.is_multiple_of(11)
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -214,7 +214,7 @@ fn is_isbn13(text: &str) -> bool {
         .zip(weights)
         .map(|(d, weight)| d * weight)
         .sum();
-    digits.len() == 13 && digits.iter().all(|d| *d < 10) && sum % 10 == 0
+    digits.len() == 13 && digits.iter().all(|d| *d < 10) && sum.is_multiple_of(10)
 }
 
 fn is_credit_card(text: &str) -> bool {
@@ -229,7 +229,7 @@ fn is_credit_card(text: &str) -> bool {
             (_, doubled) => doubled,
         };
     }
-    sum % 10 == 0
+    sum.is_multiple_of(10)
         && regular(
             &CARD,
             r"^(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11})$",

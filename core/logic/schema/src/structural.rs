@@ -340,7 +340,7 @@ fn list_type(map: &Map<String, Value>, kind: &str, path: &Path<'_>, errors: &mut
                                 .key(key)
                                 .field("default")
                                 .render(),
-                            format!("this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"),
+                            "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property",
                         ));
                     }
                 }
