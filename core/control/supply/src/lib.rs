@@ -1,1 +1,35 @@
-//! Pack, describe, sign, verify, push and pull Blueprint artifacts.
+//! The road of an artifact: pack, describe, sign, push; pull, verify.
+//!
+//! Called by `catalyst blueprint package|publish|verify`, by the Blueprint
+//! controller, and by the start of an embedded Sovereign, which publishes the
+//! Blueprints it ships with. Images of Applications are built here too, without a
+//! container engine ([`image`]).
+//!
+//! What must stay true:
+//! - The same folder gives the same bytes, so the same digest. Only signatures
+//!   differ between two runs, because ECDSA draws a nonce.
+//! - Nothing that was pulled is used before its digest was compared, and nothing
+//!   is trusted before [`Registry::verify`] said so.
+//! - The caller installs rustls' crypto provider; this crate opens no socket
+//!   before it is asked to.
+
+mod archive;
+mod auth;
+mod describe;
+mod folder;
+pub mod image;
+mod manifest;
+mod package;
+mod publish;
+mod reference;
+mod registry;
+
+pub use archive::{ArchiveError, Entry, EntryKind};
+pub use auth::Credentials;
+pub use describe::{Origin, cyclonedx, provenance, spdx};
+pub use folder::{FolderError, read_folder};
+pub use manifest::{Blob, Descriptor, Manifest, digest, media};
+pub use package::{PackError, PackOptions, Package, pack};
+pub use publish::{Published, Pulled, VerifyError};
+pub use reference::{Reference, ReferenceError};
+pub use registry::{Registry, RegistryError};

@@ -1,1 +1,44 @@
-//! Blueprint files: parse, lint, config schema, dependency solving.
+//! What a Blueprint says, and what follows from it.
+//!
+//! Reads `blueprint.yaml` ([`Blueprint`]), finds everything wrong with a
+//! Blueprint's folder at once ([`lint`]), validates an Application's config and
+//! derives the form that asks for it ([`ConfigSchema`]), decides which
+//! Applications an install needs ([`solve`]), and puts together the values a
+//! chart receives ([`merge_values`]).
+//!
+//! Called by the command side (plan, install, promote), by the forge's
+//! pre-receive check, by the application controller, and by `catalyst blueprint
+//! lint`.
+//!
+//! What must stay true:
+//! - The same input gives the same answer: no clock, no randomness, no I/O, and
+//!   nothing depends on the order of a hash map.
+//! - A config schema never makes anything fetch a URL.
+//! - No message quotes the value of a config property; some of them are secrets.
+
+mod config;
+mod expression;
+mod file;
+mod form;
+mod lint;
+mod locate;
+mod problem;
+mod shape;
+mod solve;
+mod suggest;
+mod values;
+
+pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};
+pub use expression::{ExpressionError, Scope, evaluate_condition, interpolate};
+pub use file::{
+    Blueprint, Card, ConnectionSecret, Dependency, HttpProvision, ManifestKind, ManifestSource,
+    Manifests, Metadata, Mode, Observability, Owner, PlacementSchema, Provides, Rotation, Spec,
+    Upgrades, Visibility,
+};
+pub use form::{Field, FieldKind};
+pub use lint::lint;
+pub use problem::Problem;
+pub use solve::{
+    Catalog, Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve,
+};
+pub use values::{ValuesInput, merge_values, overlay, promote_config};

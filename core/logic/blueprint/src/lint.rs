@@ -1,0 +1,421 @@
+//! Everything wrong with a Blueprint's folder, at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semver::VersionReq;
+use serde_json::Value;
+
+use crate::{
+    Blueprint, ConfigSchema, ManifestKind, Problem, SchemaError,
+    config::{SECRET, resolve},
+    expression, locate,
+};
+
+/// Checks a folder given as path → bytes, paths relative to it with `/`.
+///
+/// An empty answer means that the folder can be packed, published and installed
+/// as far as can be told without rendering its chart.
+pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
+    let Some(bytes) = files.get(Blueprint::FILE) else {
+        return vec![Problem {
+            file: Blueprint::FILE.to_owned(),
+            line: None,
+            rule: "missing-file",
+            message: "the folder has no blueprint.yaml".to_owned(),
+            fix: "create it with `catalyst blueprint new`".to_owned(),
+        }];
+    };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return vec![Problem {
+            file: Blueprint::FILE.to_owned(),
+            line: None,
+            rule: "yaml",
+            message: "blueprint.yaml is not UTF-8".to_owned(),
+            fix: "save it as UTF-8".to_owned(),
+        }];
+    };
+    let blueprint = match Blueprint::parse(text) {
+        Ok(blueprint) => blueprint,
+        Err(problems) => return problems,
+    };
+    let mut linter = Linter {
+        text,
+        files,
+        blueprint: &blueprint,
+        problems: Vec::new(),
+    };
+    linter.folder();
+    linter.card();
+    linter.config_schema();
+    linter.placement();
+    linter.dependencies();
+    linter.provides();
+    linter.upgrades();
+    match blueprint.spec.manifests.source.kind {
+        ManifestKind::HelmChart => linter.chart(),
+        ManifestKind::Kustomize => linter.kustomize(),
+    }
+    let mut problems = linter.problems;
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+struct Linter<'a> {
+    text: &'a str,
+    files: &'a BTreeMap<String, Vec<u8>>,
+    blueprint: &'a Blueprint,
+    problems: Vec<Problem>,
+}
+
+impl Linter<'_> {
+    fn report(&mut self, pointer: &str, rule: &'static str, message: String, fix: &str) {
+        self.problems.push(Problem {
+            file: Blueprint::FILE.to_owned(),
+            line: locate::line_of_pointer(self.text, pointer),
+            rule,
+            message,
+            fix: fix.to_owned(),
+        });
+    }
+
+    fn report_file(&mut self, file: &str, rule: &'static str, message: String, fix: &str) {
+        self.problems.push(Problem {
+            file: file.to_owned(),
+            line: None,
+            rule,
+            message,
+            fix: fix.to_owned(),
+        });
+    }
+
+    fn folder(&mut self) {
+        if !self.files.contains_key("README.md") {
+            self.report_file(
+                "README.md",
+                "missing-file",
+                "the folder has no README.md".to_owned(),
+                "write what it installs and how to use it",
+            );
+        }
+    }
+
+    fn card(&mut self) {
+        let card = &self.blueprint.spec.card;
+        if let Some(icon) = &card.icon
+            && !self.files.contains_key(icon)
+        {
+            self.report(
+                "/spec/card/icon",
+                "missing-file",
+                format!("the icon `{icon}` is not in the folder"),
+                "add the file or correct its path, such as `card/icon.svg`",
+            );
+        }
+        if let Some(link) = &card.documentation
+            && !link.starts_with("https://")
+        {
+            self.report(
+                "/spec/card/documentation",
+                "link",
+                "the documentation link is not an https:// address".to_owned(),
+                "give an address that begins with https://",
+            );
+        }
+    }
+
+    fn config_schema(&mut self) {
+        let schema = &self.blueprint.spec.config_schema;
+        if let Err(error) = ConfigSchema::compile(schema) {
+            let (rule, pointer) = match &error {
+                SchemaError::RemoteReference { place, .. } => (
+                    "schema-remote",
+                    format!("/spec/configSchema{}", place.trim_start_matches('#')),
+                ),
+                SchemaError::TooDeep => ("schema-deep", "/spec/configSchema".to_owned()),
+                SchemaError::Invalid { place, .. } => {
+                    ("schema-invalid", format!("/spec/configSchema{place}"))
+                }
+            };
+            self.report(&pointer, rule, error.to_string(), "correct the schema");
+            return;
+        }
+        if schema.as_object().is_some_and(|map| !map.is_empty()) {
+            if schema.get("type") != Some(&Value::String("object".to_owned())) {
+                self.report(
+                    "/spec/configSchema",
+                    "schema-open",
+                    "configSchema does not say `type: object`".to_owned(),
+                    "add `type: object`; config is always a map",
+                );
+            }
+            if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+                self.report(
+                    "/spec/configSchema",
+                    "schema-open",
+                    "configSchema accepts properties it does not name, so a user's slip goes unnoticed".to_owned(),
+                    "add `additionalProperties: false`",
+                );
+            }
+        }
+        self.secrets(schema, "/spec/configSchema", 0);
+    }
+
+    fn secrets(&mut self, schema: &Value, pointer: &str, depth: usize) {
+        if depth > 64 {
+            return;
+        }
+        if let Value::Object(map) = schema {
+            if map.get(SECRET) == Some(&Value::Bool(true)) {
+                if map.contains_key("default") || map.contains_key("const") {
+                    self.report(
+                        pointer,
+                        "secret-default",
+                        "a secret has a value in the schema, which everyone can read".to_owned(),
+                        "remove its default; have it generated, or ask for it",
+                    );
+                }
+                let target = resolve(&self.blueprint.spec.config_schema, schema);
+                if target.get("type").and_then(Value::as_str) != Some("string") {
+                    self.report(
+                        pointer,
+                        "secret-type",
+                        "a secret is not `type: string`".to_owned(),
+                        "secrets are strings; give it `type: string`",
+                    );
+                }
+            }
+            for (key, inner) in map {
+                if !matches!(key.as_str(), "default" | "const" | "enum" | "examples") {
+                    self.secrets(inner, &format!("{pointer}/{key}"), depth + 1);
+                }
+            }
+        } else if let Value::Array(items) = schema {
+            for (index, item) in items.iter().enumerate() {
+                self.secrets(item, &format!("{pointer}/{index}"), depth + 1);
+            }
+        }
+    }
+
+    fn placement(&mut self) {
+        let placement = &self.blueprint.spec.placement_schema;
+        if placement.min_regions > placement.max_regions {
+            self.report(
+                "/spec/placementSchema",
+                "placement",
+                format!(
+                    "minRegions {} is more than maxRegions {}",
+                    placement.min_regions, placement.max_regions
+                ),
+                "raise maxRegions or lower minRegions",
+            );
+        }
+    }
+
+    fn dependencies(&mut self) {
+        let mut aliases = BTreeSet::new();
+        for (index, dependency) in self.blueprint.spec.depends.iter().enumerate() {
+            let here = format!("/spec/depends/{index}");
+            let alias = dependency.alias();
+            if !aliases.insert(alias) {
+                self.report(
+                    &here,
+                    "alias",
+                    format!("two dependencies are called `{alias}`"),
+                    "give each its own alias",
+                );
+            }
+            if dependency.blueprint == self.blueprint.metadata.name && dependency.source.is_none() {
+                self.report(
+                    &here,
+                    "cycle",
+                    format!("{} depends on itself", dependency.blueprint),
+                    "remove the dependency",
+                );
+            }
+            if let Err(error) = VersionReq::parse(&dependency.version) {
+                self.report(
+                    &format!("{here}/version"),
+                    "range",
+                    format!("`{}` is not a version range: {error}", dependency.version),
+                    "write a range such as `^1.4` or `>=1.4, <3`",
+                );
+            }
+            if let Some(condition) = &dependency.when
+                && let Err(error) = expression::check_syntax(condition)
+            {
+                self.report(
+                    &format!("{here}/when"),
+                    "expression",
+                    error.to_string(),
+                    "correct the CEL expression",
+                );
+            }
+            let mut expressions = Vec::new();
+            let values = Value::Object(dependency.values.clone());
+            if let Err(error) = expression::expressions_in(&values, &mut expressions) {
+                self.report(
+                    &format!("{here}/values"),
+                    "expression",
+                    error.to_string(),
+                    "close it",
+                );
+            }
+            for text in expressions {
+                if let Err(error) = expression::check_syntax(&text) {
+                    self.report(
+                        &format!("{here}/values"),
+                        "expression",
+                        error.to_string(),
+                        "correct the CEL expression",
+                    );
+                }
+            }
+        }
+    }
+
+    fn provides(&mut self) {
+        if let Some(secret) = &self.blueprint.spec.provides.connection_secret {
+            let mut seen = BTreeSet::new();
+            for key in &secret.keys {
+                let is_key = key
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+                if !is_key || !seen.insert(key) {
+                    self.report(
+                        "/spec/provides/connectionSecret/keys",
+                        "secret-key",
+                        format!("`{key}` cannot be a key of the connection secret here"),
+                        "use each key once; letters, digits, `-`, `_` and `.` only",
+                    );
+                }
+            }
+        }
+    }
+
+    fn upgrades(&mut self) {
+        let upgrades = &self.blueprint.spec.upgrades;
+        for (field, ranges) in [("from", &upgrades.from), ("blocks", &upgrades.blocks)] {
+            for (index, range) in ranges.iter().enumerate() {
+                if let Err(error) = VersionReq::parse(range) {
+                    self.report(
+                        &format!("/spec/upgrades/{field}/{index}"),
+                        "range",
+                        format!("`{range}` is not a version range: {error}"),
+                        "write a range such as `1.2.x`",
+                    );
+                }
+            }
+        }
+    }
+
+    fn chart(&mut self) {
+        const CHART: &str = "chart/Chart.yaml";
+        let Some(chart) = self.files.get(CHART) else {
+            self.report(
+                "/spec/manifests/source",
+                "missing-file",
+                "the manifests are a Helm chart, but chart/Chart.yaml is missing".to_owned(),
+                "add the chart under chart/, or say `kind: Kustomize`",
+            );
+            return;
+        };
+        let parsed = std::str::from_utf8(chart)
+            .ok()
+            .and_then(|text| catalyst_yaml::from_str(text).ok());
+        let Some(parsed) = parsed else {
+            self.report_file(
+                CHART,
+                "yaml",
+                "the file is not YAML".to_owned(),
+                "correct it; `helm lint chart` shows where",
+            );
+            return;
+        };
+        let version = self.blueprint.spec.version.to_string();
+        for (field, wanted) in [("name", self.blueprint.name()), ("version", &version)] {
+            let found = parsed.get(field).and_then(Value::as_str);
+            if found != Some(wanted) {
+                let line = locate::line_of_pointer(
+                    std::str::from_utf8(chart).unwrap_or_default(),
+                    &format!("/{field}"),
+                );
+                self.problems.push(Problem {
+                    file: CHART.to_owned(),
+                    line,
+                    rule: "chart-identity",
+                    message: format!(
+                        "the chart's {field} is {}, the Blueprint's is `{wanted}`",
+                        found.map_or("missing".to_owned(), |text| format!("`{text}`"))
+                    ),
+                    fix: format!("write `{field}: {wanted}`; helm pulls the artifact by that"),
+                });
+            }
+        }
+        if !self
+            .files
+            .keys()
+            .any(|path| path.starts_with("chart/templates/"))
+        {
+            self.report_file(
+                CHART,
+                "missing-file",
+                "the chart has no templates".to_owned(),
+                "add them under chart/templates/",
+            );
+        }
+    }
+
+    fn kustomize(&mut self) {
+        const BASE: &str = "manifests/base/kustomization.yaml";
+        if !self.files.contains_key(BASE) {
+            self.report(
+                "/spec/manifests/source",
+                "missing-file",
+                format!("the manifests are Kustomize, but {BASE} is missing"),
+                "add the base, or say `kind: HelmChart`",
+            );
+        }
+        let sizes: Vec<String> = self
+            .blueprint
+            .spec
+            .manifests
+            .overlays
+            .keys()
+            .cloned()
+            .collect();
+        for size in sizes {
+            let file = format!("manifests/overlays/{size}/kustomization.yaml");
+            if !self.files.contains_key(&file) {
+                self.report(
+                    &format!("/spec/manifests/overlays/{size}"),
+                    "missing-file",
+                    format!("the overlay `{size}` has no {file}"),
+                    "add it or remove the overlay",
+                );
+            }
+        }
+        // postBuild.substitute carries text only, so a map or a list cannot arrive.
+        let schema = self.blueprint.spec.config_schema.clone();
+        for (name, inner) in schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let kind = resolve(&schema, inner).get("type").and_then(Value::as_str);
+            let is_scalar = matches!(kind, Some("string" | "number" | "integer" | "boolean"))
+                || inner.get("enum").is_some();
+            if !is_scalar {
+                self.report(
+                    &format!("/spec/configSchema/properties/{name}"),
+                    "kustomize-scalar",
+                    format!(
+                        "`{name}` is not a scalar, and a Kustomize Blueprint takes scalars only"
+                    ),
+                    "make it a string, number or boolean, or use a Helm chart",
+                );
+            }
+        }
+    }
+}
