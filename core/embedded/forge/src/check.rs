@@ -1,0 +1,253 @@
+//! The pre-receive check: before refs move, somebody else is asked.
+//!
+//! Used by `push` for every push and every REST write. The request is a JSON
+//! object ([`Request`]), the answer `{"allowed": bool, "messages": [text]}`.
+//! What must stay true: anything but a 200 with a well-formed answer in time
+//! means refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use crate::git::{self, Repository};
+use crate::records::RefUpdate;
+use crate::{CheckConfig, Inner};
+
+/// At most so many files are described.
+const MOST_FILES: usize = 10_000;
+/// An answer is cut off after so many bytes.
+const LARGEST_ANSWER: usize = 1 << 20;
+
+/// What is asked.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// `owner/name`.
+    pub repository: String,
+    /// User name.
+    pub pusher: String,
+    /// Refs that are to move.
+    pub refs: Vec<RefUpdate>,
+    /// The pull request that is being merged, if that is what happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+    /// Files that change, for every ref against its old value.
+    pub files: Vec<File>,
+    /// Whether there are more files than are listed.
+    pub files_truncated: bool,
+}
+
+/// A file that is to change.
+#[derive(Debug, Serialize)]
+pub struct File {
+    /// The ref on which it changes.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Path from the root.
+    pub path: String,
+    /// `added`, `modified` or `removed`.
+    pub status: &'static str,
+    /// Git's mode after the change.
+    pub mode: String,
+    /// Bytes after the change.
+    pub size: u64,
+    /// `utf-8` or `base64`; absent when there is no content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<&'static str>,
+    /// Content after the change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Whether the content was left out because of its size.
+    pub truncated: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    allowed: bool,
+    #[serde(default)]
+    messages: Vec<String>,
+}
+
+/// What the check said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether refs may move.
+    pub allowed: bool,
+    /// Lines for the pusher.
+    pub messages: Vec<String>,
+}
+
+impl Verdict {
+    fn refused(message: impl Into<String>) -> Self {
+        Self {
+            allowed: false,
+            messages: vec![message.into()],
+        }
+    }
+}
+
+/// Asks about refs whose new objects are visible through `view`.
+pub async fn ask(
+    inner: &Inner,
+    view: &Repository,
+    repository: String,
+    default_branch: &str,
+    pusher: String,
+    refs: &[RefUpdate],
+    pull_request: Option<u64>,
+) -> Verdict {
+    let Some(config) = &inner.config.check else {
+        return Verdict {
+            allowed: true,
+            messages: Vec::new(),
+        };
+    };
+    let (files, files_truncated) = match describe(view, default_branch, refs, config).await {
+        Ok(described) => described,
+        Err(error) => {
+            tracing::warn!(%error, repository, "changed files not readable for the check");
+            return Verdict::refused(
+                "the change was refused: its files cannot be read for the check",
+            );
+        }
+    };
+    let request = Request {
+        repository: repository.clone(),
+        pusher,
+        refs: refs.to_vec(),
+        pull_request,
+        files,
+        files_truncated,
+    };
+    match tokio::time::timeout(config.timeout, post(inner, config, &request)).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(reason)) => {
+            tracing::warn!(%reason, repository, "pre-receive check gave no answer");
+            Verdict::refused(format!(
+                "the change was refused: the pre-receive check gave no usable answer ({reason}); try again later"
+            ))
+        }
+        Err(_) => {
+            let seconds = config.timeout.as_secs_f32();
+            tracing::warn!(repository, "pre-receive check timed out");
+            Verdict::refused(format!(
+                "the change was refused: the pre-receive check did not answer within {seconds} s; try again later"
+            ))
+        }
+    }
+}
+
+async fn post(inner: &Inner, config: &CheckConfig, request: &Request) -> Result<Verdict, String> {
+    let mut post = inner.http.post(&config.url).json(request);
+    if let Some(token) = &config.token {
+        post = post.bearer_auth(token);
+    }
+    // The URL may hold a secret; the error is shown without it.
+    let mut response = post
+        .send()
+        .await
+        .map_err(|error| error.without_url().to_string())?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(format!("status {}", response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| error.without_url().to_string())?
+    {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_ANSWER {
+            return Err("the answer is too long".to_owned());
+        }
+    }
+    let answer: Answer = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    Ok(Verdict {
+        allowed: answer.allowed,
+        messages: answer.messages,
+    })
+}
+
+async fn describe(
+    view: &Repository,
+    default_branch: &str,
+    refs: &[RefUpdate],
+    config: &CheckConfig,
+) -> git::Result<(Vec<File>, bool)> {
+    let mut files = Vec::new();
+    let mut remaining = config.largest_total;
+    for update in refs.iter().filter(|update| update.new != git::ZERO) {
+        let old = base_of(view, default_branch, update).await?;
+        // A tag may point to something without files.
+        let Some(new) = commit_of(view, &update.new).await? else {
+            continue;
+        };
+        let changes = view.changes(&old, &new, false).await?;
+        let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+        let sizes = view.sizes(&ids).await?;
+        for change in changes {
+            if files.len() == MOST_FILES {
+                return Ok((files, true));
+            }
+            let blob = sizes.get(&change.id).filter(|(kind, _)| kind == "blob");
+            let size = blob.map_or(0, |(_, size)| *size);
+            let fits = size <= config.largest_file && size <= remaining;
+            let (mut encoding, mut content) = (None, None);
+            if blob.is_some() && fits {
+                remaining -= size;
+                let (kind, text) = match String::from_utf8(view.blob(&change.id).await?) {
+                    Ok(text) => ("utf-8", text),
+                    Err(error) => ("base64", BASE64.encode(error.as_bytes())),
+                };
+                (encoding, content) = (Some(kind), Some(text));
+            }
+            files.push(File {
+                reference: update.name.clone(),
+                truncated: blob.is_some() && !fits,
+                path: change.path,
+                status: change.status,
+                mode: change.mode,
+                size,
+                encoding,
+                content,
+            });
+        }
+    }
+    Ok((files, false))
+}
+
+async fn commit_of(view: &Repository, id: &str) -> git::Result<Option<String>> {
+    let input = format!("{id}^{{commit}}\n");
+    let output = view
+        .run_with(&["cat-file", "--batch-check"], input.as_bytes())
+        .await?;
+    let text = String::from_utf8_lossy(&output);
+    let mut words = text.split(' ');
+    Ok(match (words.next(), words.next()) {
+        (Some(id), Some("commit")) => Some(id.to_owned()),
+        _ => None,
+    })
+}
+
+/// What a ref's files are compared with: its old commit, or for a new ref
+/// where it parted from the default branch.
+async fn base_of(
+    view: &Repository,
+    default_branch: &str,
+    update: &RefUpdate,
+) -> git::Result<String> {
+    if update.old != git::ZERO {
+        let old = commit_of(view, &update.old).await?;
+        return Ok(old.unwrap_or_else(|| git::EMPTY_TREE.to_owned()));
+    }
+    let main = view
+        .reference(&format!("refs/heads/{default_branch}"))
+        .await?;
+    let (Some(main), Some(new)) = (main, commit_of(view, &update.new).await?) else {
+        return Ok(git::EMPTY_TREE.to_owned());
+    };
+    Ok(view
+        .merge_base(&main, &new)
+        .await?
+        .unwrap_or_else(|| git::EMPTY_TREE.to_owned()))
+}
