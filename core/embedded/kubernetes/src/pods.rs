@@ -1,0 +1,306 @@
+//! The way to running pods: logs and commands. What runs them is the binary's
+//! choice, behind [`PodBackend`].
+
+use axum::body::{Body, Bytes};
+use axum::extract::FromRequestParts;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use http::request::Parts;
+use http::{HeaderValue, header};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::context::Context;
+use crate::object::{array, integer, text};
+use crate::status::ApiError;
+
+/// Which log to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogRequest {
+    /// Logical cluster.
+    pub cluster: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Its uid.
+    pub uid: String,
+    /// Container.
+    pub container: String,
+    /// Keep the stream open for new lines.
+    pub follow: bool,
+    /// The container's previous run.
+    pub previous: bool,
+    /// Put the time before each line.
+    pub timestamps: bool,
+    /// Only the last lines.
+    pub tail_lines: Option<u64>,
+    /// Only lines of the last seconds.
+    pub since_seconds: Option<u64>,
+    /// Stop after this many bytes.
+    pub limit_bytes: Option<u64>,
+}
+
+/// What to run in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Logical cluster.
+    pub cluster: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Its uid.
+    pub uid: String,
+    /// Container.
+    pub container: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Whether input will come.
+    pub stdin: bool,
+    /// Whether to give the program a terminal.
+    pub tty: bool,
+}
+
+/// A running command.
+pub struct ExecSession {
+    /// Its input; dropping the sender ends it.
+    pub stdin: mpsc::Sender<Bytes>,
+    /// Its output.
+    pub stdout: mpsc::Receiver<Bytes>,
+    /// Its error output.
+    pub stderr: mpsc::Receiver<Bytes>,
+    /// Its exit code, or why there is none.
+    pub exit: oneshot::Receiver<Result<i32, String>>,
+    /// Terminal sizes, as columns and rows.
+    pub resize: mpsc::Sender<(u16, u16)>,
+}
+
+/// Why a log or a command is not available.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The container has not started, or no longer exists.
+    #[error("container {container:?} in pod {pod:?} is not available: {reason}")]
+    Unavailable {
+        /// The pod.
+        pod: String,
+        /// The container.
+        container: String,
+        /// Why.
+        reason: String,
+    },
+    /// The node failed.
+    #[error("the node could not serve pod {pod:?}: {reason}")]
+    Failed {
+        /// The pod.
+        pod: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a log read gives: bytes as they come.
+pub type LogStream = BoxStream<'static, Result<Bytes, std::io::Error>>;
+
+/// What reaches running pods; implemented over the node.
+pub trait PodBackend: Send + Sync + 'static {
+    /// Opens a container's log.
+    fn logs(&self, request: LogRequest) -> BoxFuture<'_, Result<LogStream, PodError>>;
+    /// Starts a command in a container.
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<ExecSession, PodError>>;
+}
+
+/// Whether the request is served by a stream instead of an object.
+pub(crate) fn is_stream(context: &Context) -> bool {
+    context.resource.storage == "pods"
+        && matches!(
+            context.subresource.as_str(),
+            "log" | "exec" | "attach" | "portforward" | "proxy"
+        )
+}
+
+/// Serves `pods/log` and `pods/exec`.
+pub(crate) async fn serve(context: &Context, parts: &mut Parts) -> Result<Response, ApiError> {
+    let pod = context
+        .inner
+        .read_key(&context.key(&context.name))
+        .ok_or_else(|| context.not_found())?;
+    let backend = context
+        .inner
+        .config
+        .pods
+        .clone()
+        .ok_or_else(|| ApiError::unavailable("no node runs pods for this API server"))?;
+    let container = container(context, &pod)?;
+    let params = &context.params;
+    let refuse = |error: PodError| match error {
+        PodError::Unavailable { .. } => ApiError::bad_request(error.to_string()),
+        PodError::Failed { .. } => ApiError::internal(error.to_string()),
+    };
+    match context.subresource.as_str() {
+        "log" => {
+            let request = LogRequest {
+                cluster: context.cluster.clone(),
+                namespace: context.namespace.clone(),
+                pod: context.name.clone(),
+                uid: crate::object::uid(&pod).to_owned(),
+                container,
+                follow: params.flag("follow"),
+                previous: params.flag("previous"),
+                timestamps: params.flag("timestamps"),
+                tail_lines: params.get("tailLines").parse().ok(),
+                since_seconds: params.get("sinceSeconds").parse().ok(),
+                limit_bytes: params.get("limitBytes").parse().ok(),
+            };
+            let stream = backend.logs(request).await.map_err(refuse)?;
+            let mut response = Body::from_stream(stream).into_response();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            Ok(response)
+        }
+        "exec" => {
+            let request = ExecRequest {
+                cluster: context.cluster.clone(),
+                namespace: context.namespace.clone(),
+                pod: context.name.clone(),
+                uid: crate::object::uid(&pod).to_owned(),
+                container,
+                command: params.all("command"),
+                stdin: params.flag("stdin"),
+                tty: params.flag("tty"),
+            };
+            if request.command.is_empty() {
+                return Err(ApiError::bad_request(
+                    "you must specify at least 1 command for the container",
+                ));
+            }
+            let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
+                .await
+                .map_err(|error| {
+                    ApiError::bad_request(format!(
+                        "exec needs a WebSocket upgrade; SPDY is not served: {error}"
+                    ))
+                })?;
+            let session = backend.exec(request).await.map_err(refuse)?;
+            let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
+            Ok(upgrade.on_upgrade(move |socket| relay(socket, session)))
+        }
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
+    let asked = context.params.get("container");
+    let all: Vec<&str> = ["/spec/containers", "/spec/initContainers"]
+        .iter()
+        .flat_map(|list| array(pod, list))
+        .map(|one| text(one, "/name"))
+        .collect();
+    if !asked.is_empty() {
+        if all.contains(&asked) {
+            return Ok(asked.to_owned());
+        }
+        return Err(ApiError::bad_request(format!(
+            "container {asked} is not valid for pod {}",
+            context.name
+        )));
+    }
+    let default = pod
+        .pointer("/metadata/annotations/kubectl.kubernetes.io~1default-container")
+        .and_then(Value::as_str)
+        .filter(|name| all.contains(name));
+    let running = array(pod, "/spec/containers");
+    match (default, running) {
+        (Some(name), _) => Ok(name.to_owned()),
+        (None, [one]) => Ok(text(one, "/name").to_owned()),
+        _ => Err(ApiError::bad_request(format!(
+            "a container name must be specified for pod {}, choose one of: [{}]",
+            context.name,
+            all.join(" ")
+        ))),
+    }
+}
+
+/// Moves bytes between a client and a command. Each message starts with its
+/// channel: 0 input, 1 output, 2 errors, 3 the end, 4 terminal size, 255 close.
+async fn relay(mut socket: WebSocket, session: ExecSession) {
+    let ExecSession {
+        stdin,
+        mut stdout,
+        mut stderr,
+        mut exit,
+        resize,
+    } = session;
+    let mut stdin = Some(stdin);
+    let (mut out_open, mut err_open) = (true, true);
+    let mut ended = None;
+    loop {
+        if !out_open
+            && !err_open
+            && let Some(result) = ended.take()
+        {
+            let _ = socket
+                .send(channel(3, exit_status(&result).to_string().as_bytes()))
+                .await;
+            let _ = socket.send(Message::Close(None)).await;
+            return;
+        }
+        tokio::select! {
+            bytes = stdout.recv(), if out_open => match bytes {
+                Some(bytes) => if socket.send(channel(1, &bytes)).await.is_err() { return },
+                None => out_open = false,
+            },
+            bytes = stderr.recv(), if err_open => match bytes {
+                Some(bytes) => if socket.send(channel(2, &bytes)).await.is_err() { return },
+                None => err_open = false,
+            },
+            result = &mut exit, if ended.is_none() => {
+                ended = Some(result.unwrap_or_else(|_| Err("the command's end was not reported".into())));
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Binary(bytes))) => match bytes.split_first() {
+                    Some((0, rest)) => {
+                        if let Some(sender) = &stdin {
+                            let _ = sender.send(Bytes::copy_from_slice(rest)).await;
+                        }
+                    }
+                    Some((4, rest)) => {
+                        let size: Value = serde_json::from_slice(rest).unwrap_or_default();
+                        let side = |key| integer(&size, key).and_then(|value| u16::try_from(value).ok());
+                        if let (Some(width), Some(height)) = (side("/Width"), side("/Height")) {
+                            let _ = resize.try_send((width, height));
+                        }
+                    }
+                    Some((255, [0, ..])) => stdin = None,
+                    _ => {}
+                },
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+        }
+    }
+}
+
+fn channel(number: u8, bytes: &[u8]) -> Message {
+    let mut framed = Vec::with_capacity(bytes.len() + 1);
+    framed.push(number);
+    framed.extend_from_slice(bytes);
+    Message::Binary(framed.into())
+}
+
+fn exit_status(result: &Result<i32, String>) -> Value {
+    match result {
+        Ok(0) => json!({"metadata": {}, "status": "Success"}),
+        Ok(code) => json!({
+            "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
+            "message": format!("command terminated with non-zero exit code: exit status {code}"),
+            "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
+        }),
+        Err(reason) => {
+            json!({"metadata": {}, "status": "Failure", "reason": "InternalError", "message": reason})
+        }
+    }
+}
