@@ -345,8 +345,9 @@ fn merge_lists(left: &[Value], right: &[Value], node: Node<'_>, kind: Shape) -> 
     Value::Array(out)
 }
 
-/// Takes the fields of a set out of a value. Maps and lists that lose all they
-/// had disappear; none means nothing is left.
+/// Takes the fields of a set out of a value. A map that loses all it had stays,
+/// empty, because whoever owns the map itself still does; a list disappears,
+/// because an empty list has no owner. None means nothing is left.
 pub(crate) fn remove(value: &Value, set: &FieldSet, node: Node<'_>) -> Option<Value> {
     match (value, shape(node, value)) {
         (Value::Object(map), Shape::Map) => {
@@ -364,7 +365,7 @@ pub(crate) fn remove(value: &Value, set: &FieldSet, node: Node<'_>) -> Option<Va
                     out.insert(name.clone(), kept);
                 }
             }
-            (!out.is_empty()).then_some(Value::Object(out))
+            Some(Value::Object(out))
         }
         (Value::Array(list), kind @ (Shape::Set | Shape::Keyed)) => {
             let items = node.and_then(SchemaNode::items);

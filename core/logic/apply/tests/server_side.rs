@@ -1,5 +1,7 @@
 //! Server-side apply: ownership, conflicts, removal, and other writes.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use catalyst_apply::{
     ApplyError, FieldSet, Operation, OperationKind, apply, managers, update_managed_fields,
 };

@@ -1,5 +1,7 @@
 //! Strategic merge patches on built-in kinds: what comes out, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use catalyst_apply::strategic_merge_patch;
 use catalyst_schema::{Schema, SchemaSet};
 use serde_json::{Value, json};
@@ -141,7 +143,8 @@ fn set_element_order_orders_keyed_lists() {
             "$setElementOrder/containers": [{"name": "c"}, {"name": "new"}, {"name": "a"}],
             "containers": [{"name": "new", "image": "n:1"}]
         }}),
-        pod(json!([{"name": "c"}, {"name": "new", "image": "n:1"}, {"name": "a"}, {"name": "b"}])),
+        // "b" is not in the order and stood before "c".
+        pod(json!([{"name": "b"}, {"name": "c"}, {"name": "new", "image": "n:1"}, {"name": "a"}])),
     );
     // An order alone moves what is there.
     check(
