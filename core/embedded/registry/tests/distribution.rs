@@ -1,5 +1,13 @@
 //! The distribution API over a real socket: every verb, and how each fails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics says what failed"
+)]
+
 mod common;
 
 use common::{INDEX, MANIFEST, descriptor, header, image, refused, serve, sha256};
