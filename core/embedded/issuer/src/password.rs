@@ -9,7 +9,9 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -29,16 +31,21 @@ pub(crate) const LONGEST: usize = 512;
 
 /// Hashes and checks passwords.
 pub(crate) struct Passwords {
-    permits: Semaphore,
-    /// The hash of a password that nobody knows.
+    permits: Arc<Semaphore>,
+    /// A hash that no password has, as costly to compare with as any other.
     decoy: Arc<str>,
 }
 
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
-        let decoy = hash(secret::token()?.as_bytes())?.into();
+        let (mut salt, mut output) = ([0_u8; 16], [0_u8; 32]);
+        secret::fill(&mut salt)?;
+        secret::fill(&mut output)?;
+        let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
+        let parameters = format!("m={MEMORY_KIB},t={PASSES},p={LANES}");
+        let decoy = format!("$argon2id$v=19${parameters}${salt}${output}").into();
         Ok(Self {
-            permits: Semaphore::new(CONCURRENT),
+            permits: Arc::new(Semaphore::new(CONCURRENT)),
             decoy,
         })
     }
@@ -66,12 +73,15 @@ impl Passwords {
 
     /// The PHC string to store.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Error> {
-        let _permit = self.permit().await?;
-        tokio::task::spawn_blocking(move || hash(password.as_bytes()))
-            .await
-            .map_err(|_| Error::Cryptography {
-                attempted: "hash a password",
-            })?
+        let permit = self.permit().await?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            hash(password.as_bytes())
+        })
+        .await
+        .map_err(|_| Error::Cryptography {
+            attempted: "hash a password",
+        })?
     }
 
     /// Whether the password is the one hashed; always false without a hash.
@@ -82,8 +92,9 @@ impl Passwords {
     ) -> Result<bool, Error> {
         let known = stored.is_some();
         let phc = stored.map_or_else(|| self.decoy.clone(), Arc::from);
-        let _permit = self.permit().await?;
+        let permit = self.permit().await?;
         tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let parsed = PasswordHash::new(&phc).map_err(|_| Error::Cryptography {
                 attempted: "read a password hash",
             })?;
@@ -98,8 +109,10 @@ impl Passwords {
         })?
     }
 
-    async fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {
-        match tokio::time::timeout(PATIENCE, self.permits.acquire()).await {
+    /// Held by the work itself: a caller that goes away frees nothing early.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permits = Arc::clone(&self.permits);
+        match tokio::time::timeout(PATIENCE, permits.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Error::Busy),
         }
@@ -142,6 +155,25 @@ mod tests {
         );
         assert!(!verify("correct horse batterz", Some(stored)).await.unwrap());
         assert!(!verify("correct horse battery", None).await.unwrap());
+    }
+
+    #[test]
+    fn the_decoy_is_a_hash_like_any_other() {
+        let passwords = Passwords::new().unwrap();
+        let decoy = PasswordHash::new(&passwords.decoy).unwrap();
+        let real = hash(b"correct horse battery").unwrap();
+        let real = PasswordHash::new(&real).unwrap();
+        assert_eq!(decoy.algorithm, real.algorithm);
+        assert_eq!(decoy.version, real.version);
+        assert_eq!(decoy.params, real.params);
+        assert_eq!(
+            decoy.salt.map(|salt| salt.len()),
+            real.salt.map(|salt| salt.len())
+        );
+        assert_eq!(
+            decoy.hash.map(|hash| hash.len()),
+            real.hash.map(|hash| hash.len())
+        );
     }
 
     #[test]

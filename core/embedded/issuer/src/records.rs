@@ -260,6 +260,12 @@ impl Records {
         Ok(found)
     }
 
+    /// How many records of a kind there are.
+    pub(crate) fn count<T: Record>(&self) -> usize {
+        let page = self.store.range(folder::<T>(), None, 1);
+        page.entries.len() + page.remaining
+    }
+
     pub(crate) async fn commit(&self, change: Change) -> Result<(), Error> {
         self.store.commit(change.0).await?;
         Ok(())

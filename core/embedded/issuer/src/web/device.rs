@@ -28,6 +28,9 @@ use crate::tokens::{TokenResponse, known_scopes};
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const CODE_LENGTH: usize = 8;
 const INTERVAL: Seconds = 5;
+/// Devices that may wait at once: anybody can start waiting, and must not fill
+/// the disk.
+const MOST_WAITING: usize = 500;
 
 /// When each waiting device last asked. Kept in memory: pacing is all that a
 /// restart loses.
@@ -76,6 +79,7 @@ pub(super) async fn begin(
     let params = Params::form(&headers, &body)?;
     let client = authenticate(&issuer, &headers, &params)?;
     permit(client, Grant::DeviceCode)?;
+    make_room(&issuer).await?;
     let lifetime = issuer.lifetimes().device;
     let expires = issuer.now().saturating_add(lifetime);
     let device_code = secret::token()?;
@@ -111,6 +115,28 @@ pub(super) async fn begin(
         "interval": INTERVAL,
     });
     Ok((private_headers(), Json(answer)).into_response())
+}
+
+/// Removes expired codes when there are many; refuses when that is not enough.
+async fn make_room(issuer: &Issuer) -> Result<(), ApiError> {
+    let records = issuer.records();
+    if records.count::<DeviceRecord>() < MOST_WAITING {
+        return Ok(());
+    }
+    let now = issuer.now();
+    let change = records.remove_stale::<DeviceRecord>(Change::new(), now, |_| false)?;
+    let change = records.remove_stale::<UserCodeRecord>(change, now, |_| false)?;
+    records.commit(change).await?;
+    if records.count::<DeviceRecord>() < MOST_WAITING {
+        return Ok(());
+    }
+    let mut error = ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "temporarily_unavailable",
+        "too many devices are waiting for their users; try again in a minute",
+    );
+    error.retry_after = Some(60);
+    Err(error)
 }
 
 /// The device's half of the token endpoint.

@@ -192,3 +192,35 @@ async fn agreeing_needs_the_form_of_this_browser() {
     );
     assert_eq!(poll(&world, &device).await.error(), "authorization_pending");
 }
+
+#[tokio::test]
+async fn waiting_devices_are_bounded() {
+    let world = World::new().await;
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let mut browser = world.browser();
+        requests.spawn(async move {
+            let form = [("client_id", "cli"), ("scope", "openid")];
+            browser
+                .post("/oidc/device_authorization", &form)
+                .await
+                .status
+        });
+    }
+    assert!(
+        requests
+            .join_all()
+            .await
+            .iter()
+            .all(|status| *status == StatusCode::OK)
+    );
+    let form = [("client_id", "cli"), ("scope", "openid")];
+    let reply = world
+        .browser()
+        .post("/oidc/device_authorization", &form)
+        .await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reply.header("retry-after"), "60");
+    world.pass(600);
+    begin(&world).await;
+}

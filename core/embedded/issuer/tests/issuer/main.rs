@@ -15,5 +15,6 @@ mod keys;
 mod logout;
 mod pages;
 mod sign_in;
+mod socket;
 mod tokens;
 mod users;
