@@ -1,0 +1,47 @@
+//! `catalyst doctor`: what this machine can and cannot run.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+/// Say what this machine can and cannot run.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tries what containers need; fails when pods cannot run.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let folder = std::env::temp_dir().join(format!("catalyst-doctor-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let report = runtime.block_on(catalyst_node::doctor::examine(
+        Path::new("/proc/self/exe"),
+        &folder,
+    ));
+    std::fs::remove_dir_all(&folder)
+        .with_context(|| format!("cannot remove {}", folder.display()))?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        for finding in &report.findings {
+            let mark = if finding.works { "yes" } else { "no " };
+            let detail = if finding.detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", finding.detail)
+            };
+            println!("{mark}  {}{detail}", finding.what);
+        }
+    }
+    if !report.can_run {
+        bail!("this machine cannot run pods; see the findings above");
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! `catalyst up`: an embedded Sovereign in one process.
+//!
+//! Opens the data directory, builds the parts in dependency order, serves them
+//! on one port, says where they are, and drains on SIGINT or SIGTERM. The only
+//! place that knows all parts; each knows nothing of the others.
+
+mod api;
+mod data;
+mod identity;
+mod kubeconfig;
+mod kubelet;
+mod landing;
+mod network_policy;
+mod parts;
+mod pod_backend;
+mod reflector;
+mod report;
+mod server;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use data::DataDirectory;
+use parts::Parts;
+use report::{Addresses, Output, Progress};
+use tls::Authority;
+
+/// Start an embedded Sovereign in the foreground.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR", env = "CATALYST_DATA")]
+    data: Option<PathBuf>,
+    /// Address and port of every surface.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The domain below which Applications are reached.
+    #[arg(long, default_value = "localhost")]
+    domain: String,
+    /// How the addresses are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Runs until it is told to stop.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let result = runtime.block_on(serve(arguments));
+    // What still runs has been told to stop and was given its time.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut progress = Progress::new(arguments.output);
+    let directory = match &arguments.data {
+        Some(directory) => directory.clone(),
+        None => default_directory()?,
+    };
+    let data = DataDirectory::open(&directory)?;
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            arguments.listen
+        )
+    })?;
+    let address = listener
+        .local_addr()
+        .context("cannot read the address listened on")?;
+    let authority = Authority::open(&data, &arguments.domain)?;
+    let names = [arguments.domain.clone(), format!("*.{}", arguments.domain)];
+    let tls = Arc::new(authority.server_config(&names, address.ip())?);
+    // Clients on this machine use plain HTTP on loopback; anywhere else TLS.
+    let scheme = if address.ip().is_loopback() {
+        "http"
+    } else {
+        "https"
+    };
+    let host = if address.ip().is_unspecified() {
+        format!("{}:{}", arguments.domain, address.port())
+    } else {
+        address.to_string()
+    };
+    let base = format!("{scheme}://{host}");
+
+    let parts = Parts::open(&data, &base, authority.certificate(), &mut progress).await?;
+    let server = tokio::spawn(server::serve(listener, tls, parts.router(), stop.clone()));
+    parts.connect();
+
+    let kubernetes = format!("https://{host}/clusters");
+    let kubeconfig = data.join("kubeconfig");
+    let administrator = authority.issue_client("sovereign-admin", &["system:masters"])?;
+    kubeconfig::write(
+        &kubeconfig,
+        &kubernetes,
+        &parts.clusters(),
+        authority.certificate(),
+        &administrator,
+    )?;
+    progress.ready("server");
+
+    let sign_in = parts.first_sign_in().await?;
+    progress.finish(&Addresses {
+        sign_in,
+        kubernetes,
+        git: format!("{base}/git"),
+        registry: host,
+        issuer: format!("{base}/oidc"),
+        vault: format!("{base}/vault"),
+        kubeconfig: kubeconfig.display().to_string(),
+        ready_millis: progress.elapsed_millis(),
+    })?;
+    parts.set_ready();
+
+    let maintenance = parts.maintain(stop.clone());
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = maintenance => bail!("the maintenance of the parts ended by itself"),
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    server.await.context("the server ended badly")?;
+    parts.close().await;
+    Ok(())
+}
+
+fn default_directory() -> anyhow::Result<PathBuf> {
+    if let Some(base) = std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(base).join("catalyst"));
+    }
+    match std::env::var_os("HOME").filter(|value| !value.is_empty()) {
+        Some(home) => Ok(PathBuf::from(home).join(".local/share/catalyst")),
+        None => bail!(
+            "cannot choose a data directory: neither XDG_DATA_HOME nor HOME is set; pass --data DIR"
+        ),
+    }
+}

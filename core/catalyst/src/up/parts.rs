@@ -1,0 +1,365 @@
+//! The parts of an embedded Sovereign and their common router.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use axum::Router;
+use axum::routing::get;
+use catalyst_forge::Forge;
+use catalyst_issuer::{Client, EncryptionKey, Issuer, NewUser, SecretHash};
+use catalyst_kubernetes::{Authenticators, Identity, Kubernetes, OidcConfig, Tasks};
+use catalyst_names::{BuildingBlock, EnvType, HostClusterName, Provider, Region};
+use catalyst_node::Node;
+use catalyst_registry::{Permissions, Registry};
+use catalyst_resources::custom_resource_definitions;
+use catalyst_store::Store;
+use catalyst_vault::Vault;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::api::ApiClient;
+use super::data::DataDirectory;
+use super::identity::{Introspection, RegistryAccess, SOVEREIGN_ADMIN};
+use super::kubelet::Kubelet;
+use super::landing;
+use super::pod_backend::NodePods;
+use super::report::Progress;
+
+/// The client that stands for the control plane at the issuer.
+const CONTROL_PLANE: &str = "catalyst";
+/// The public client of the command line.
+const COMMAND_LINE: &str = "catalyst-cli";
+/// Put before the issuer's groups in the Kubernetes API.
+const OIDC_GROUPS: &str = "oidc:";
+const MAINTENANCE: Duration = Duration::from_secs(300);
+
+/// Everything that runs.
+pub struct Parts {
+    issuer: Issuer,
+    forge: Forge,
+    registry: Registry,
+    vault: Vault,
+    kubernetes: Kubernetes,
+    introspection: Introspection,
+    base: String,
+    clusters: Vec<String>,
+    ready: Arc<AtomicBool>,
+    _tasks: Tasks,
+    _node_tasks: JoinSet<()>,
+}
+
+impl Parts {
+    /// Opens every part on the data directory. `base` is the URL under which
+    /// clients reach the port.
+    pub async fn open(
+        data: &DataDirectory,
+        base: &str,
+        authority: &str,
+        progress: &mut Progress,
+    ) -> anyhow::Result<Self> {
+        let store = Store::open(data.join("store.redb"), catalyst_store::Options::default())?;
+        progress.ready("store");
+
+        let http = reqwest::Client::builder()
+            .add_root_certificate(reqwest::Certificate::from_pem(authority.as_bytes())?)
+            .no_proxy()
+            .build()
+            .context("cannot build the HTTP client")?;
+        let secret = data.derive_token("issuer client catalyst")?;
+        let introspection = Introspection::new(http.clone(), CONTROL_PLANE, secret.clone());
+
+        let mut config = catalyst_node::Config::new(data.join("node"), http.clone());
+        config.registry_of = registries(base, data.derive_token("registry administrator")?);
+        let node = Node::open(config).await?;
+        progress.ready("node");
+        let issuer = open_issuer(&store, data, base, &secret).await?;
+        progress.ready("issuer");
+        let kubernetes = Kubernetes::new(catalyst_kubernetes::Config {
+            store: store.clone(),
+            authenticators: authenticators(&issuer, http),
+            token_key: data.derive_key("service account tokens")?.to_vec(),
+            root_ca: authority.to_owned(),
+            pods: Some(Arc::new(NodePods(Arc::clone(&node)))),
+        });
+        let clusters = create_host_clusters(&kubernetes).await?;
+        let tasks = kubernetes.start();
+        progress.ready("kubernetes");
+        let api = ApiClient::new(
+            kubernetes.router(),
+            Identity::administrator("system:node:local"),
+        );
+        let mut node_tasks = JoinSet::new();
+        Kubelet::start(api, node, data.join("volumes"), &mut node_tasks).await?;
+        progress.ready("kubelet");
+        let forge = open_forge(&store, data, base, &introspection).await?;
+        progress.ready("forge");
+        let registry = open_registry(&store, data, &introspection).await?;
+        progress.ready("registry");
+        let vault = open_vault(&store, data).await?;
+        progress.ready("vault");
+        Ok(Self {
+            issuer,
+            forge,
+            registry,
+            vault,
+            kubernetes,
+            introspection,
+            base: base.to_owned(),
+            clusters,
+            ready: Arc::default(),
+            _tasks: tasks,
+            _node_tasks: node_tasks,
+        })
+    }
+
+    /// Every surface, by path.
+    pub fn router(&self) -> Router {
+        let ready = Arc::clone(&self.ready);
+        let readiness = move || async move {
+            if ready.load(Ordering::Acquire) {
+                (StatusCode::OK, "ok\n")
+            } else {
+                (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+            }
+        };
+        let base = self.base.clone();
+        Router::new()
+            .route("/", get(move || async move { landing::page(&base) }))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(readiness))
+            .nest("/oidc", self.issuer.router())
+            .nest("/git", self.forge.router())
+            .nest("/vault", self.vault.router())
+            .merge(self.registry.router())
+            .merge(self.registry.projects_router())
+            // Everything else is the Kubernetes API's, which answers below
+            // /clusters and nowhere else.
+            .fallback_service(self.kubernetes.router())
+    }
+
+    /// Lets the parts that ask the issuer reach it, now that it is served.
+    pub fn connect(&self) {
+        self.introspection.connect(self.issuer.identifier());
+    }
+
+    /// Host clusters, the management cluster first.
+    pub fn clusters(&self) -> Vec<String> {
+        self.clusters.clone()
+    }
+
+    /// From now on `/readyz` says so.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// A new one-time link for the first sovereign-admin, until one of them has
+    /// set a password.
+    pub async fn first_sign_in(&self) -> anyhow::Result<Option<String>> {
+        let administrators: Vec<_> = self
+            .issuer
+            .user_list()?
+            .into_iter()
+            .filter(|user| user.groups.iter().any(|group| group == SOVEREIGN_ADMIN))
+            .collect();
+        if administrators.iter().any(|user| user.has_password) {
+            return Ok(None);
+        }
+        let user = match administrators.into_iter().next() {
+            Some(user) => user,
+            None => {
+                let new = NewUser {
+                    username: "admin".to_owned(),
+                    groups: vec![SOVEREIGN_ADMIN.to_owned()],
+                    ..NewUser::default()
+                };
+                self.issuer
+                    .user_create(new)
+                    .await
+                    .context("cannot create the first sovereign-admin")?
+            }
+        };
+        let link = self
+            .issuer
+            .user_invite(&user.id, &format!("{}/", self.base).parse()?)
+            .await
+            .context("cannot make the first sovereign-admin's one-time link")?;
+        Ok(Some(link.url))
+    }
+
+    /// Background work of the parts; ends only when told to.
+    pub async fn maintain(&self, stop: CancellationToken) {
+        let deliveries = self.forge.run(stop.clone().cancelled_owned());
+        let upkeep = async {
+            let mut next = Instant::now();
+            loop {
+                tokio::time::sleep_until((next + MAINTENANCE).into()).await;
+                next = Instant::now();
+                if let Err(error) = self.issuer.maintain().await {
+                    tracing::warn!(error = %error, "issuer maintenance failed");
+                }
+                if let Err(error) = self.registry.collect_garbage().await {
+                    tracing::warn!(error = %error, "registry garbage collection failed");
+                }
+            }
+        };
+        tokio::select! {
+            () = deliveries => {}
+            () = upkeep => {}
+        }
+    }
+
+    /// Lets go of the store, which flushes it.
+    pub async fn close(self) {
+        drop(self);
+    }
+}
+
+async fn open_issuer(
+    store: &Store,
+    data: &DataDirectory,
+    base: &str,
+    secret: &str,
+) -> anyhow::Result<Issuer> {
+    let url = format!("{base}/oidc")
+        .parse()
+        .context("the issuer's address is not a URL")?;
+    let key = EncryptionKey::new(data.derive_key("issuer keys at rest")?);
+    let mut config = catalyst_issuer::Config::new(store.clone(), url, key);
+    let mut control_plane = Client::service(CONTROL_PLANE, "Catalyst", SecretHash::of(secret));
+    control_plane.groups = vec![SOVEREIGN_ADMIN.to_owned()];
+    control_plane.admin = true;
+    let mut command_line = Client::public(
+        COMMAND_LINE,
+        "Catalyst command line",
+        &["http://127.0.0.1/callback", "http://[::1]/callback"],
+    );
+    command_line.grants.push(catalyst_issuer::Grant::DeviceCode);
+    config.clients = vec![control_plane, command_line];
+    Ok(Issuer::open(config).await?)
+}
+
+fn authenticators(issuer: &Issuer, http: reqwest::Client) -> Authenticators {
+    Authenticators {
+        tokens: Default::default(),
+        oidc: vec![OidcConfig {
+            issuer_url: issuer.identifier().to_owned(),
+            jwks_url: None,
+            audiences: vec![issuer.identifier().to_owned()],
+            username_claim: "preferred_username".to_owned(),
+            username_prefix: String::new(),
+            groups_claim: "groups".to_owned(),
+            // A prefix, so that no group that somebody names can be one of
+            // Kubernetes' own, such as system:masters.
+            groups_prefix: OIDC_GROUPS.to_owned(),
+            http,
+        }],
+    }
+}
+
+async fn open_forge(
+    store: &Store,
+    data: &DataDirectory,
+    base: &str,
+    introspection: &Introspection,
+) -> anyhow::Result<Forge> {
+    let mut config =
+        catalyst_forge::Config::new(data.join("forge"), store.clone(), format!("{base}/git"));
+    config.admin_token = Some(data.derive_token("forge administrator")?);
+    config.verifier = Some(Arc::new(introspection.clone()));
+    Ok(Forge::open(config).await?)
+}
+
+async fn open_registry(
+    store: &Store,
+    data: &DataDirectory,
+    introspection: &Introspection,
+) -> anyhow::Result<Registry> {
+    let permissions = Permissions::new(store.clone());
+    let access = RegistryAccess::new(
+        introspection.clone(),
+        permissions,
+        data.derive_token("registry administrator")?,
+    );
+    let config =
+        catalyst_registry::Config::new(data.join("registry"), store.clone(), Arc::new(access));
+    Ok(Registry::open(config).await?)
+}
+
+async fn open_vault(store: &Store, data: &DataDirectory) -> anyhow::Result<Vault> {
+    let root_key = Zeroizing::new(data.derive_key("vault at rest")?);
+    let root_token = Zeroizing::new(data.derive_token("vault root token")?);
+    Ok(Vault::open(catalyst_vault::Config::new(
+        store.clone(),
+        root_key,
+        root_token,
+    ))
+    .await?)
+}
+
+/// Images named by the Sovereign's own registry come from there with the
+/// control plane's token; all others from where their name says.
+fn registries(
+    base: &str,
+    token: String,
+) -> Arc<dyn Fn(&str) -> catalyst_node::image::Registry + Send + Sync> {
+    let base = base.to_owned();
+    let own = base
+        .split_once("://")
+        .map_or(base.as_str(), |(_, host)| host)
+        .to_owned();
+    Arc::new(move |host| {
+        if host == own {
+            let credentials = Some(("catalyst".to_owned(), token.clone()));
+            catalyst_node::image::Registry {
+                mirror: Some(base.clone()),
+                credentials,
+            }
+        } else {
+            catalyst_node::image::Registry::default()
+        }
+    })
+}
+
+/// The management cluster and a host cluster for each env type, as the model
+/// says of an embedded Sovereign.
+async fn create_host_clusters(kubernetes: &Kubernetes) -> anyhow::Result<Vec<String>> {
+    let region = Region::known(Provider::Local)
+        .into_iter()
+        .next()
+        .context("the local provider has no region")?;
+    let name = |block, env_type| {
+        HostClusterName::new(Provider::Local, &region, block, env_type).to_string()
+    };
+    let management = name(BuildingBlock::Management, EnvType::Production);
+    let mut bootstrap: Vec<Value> = custom_resource_definitions()
+        .into_iter()
+        .filter(|(kind, _)| !kind.in_environment)
+        .map(|(_, definition)| definition)
+        .collect();
+    bootstrap.push(administrators());
+    kubernetes.create_cluster(&management, &bootstrap).await?;
+    let mut clusters = vec![management];
+    for env_type in EnvType::ALL {
+        let cluster = name(BuildingBlock::RestrictedTrust, *env_type);
+        kubernetes
+            .create_cluster(&cluster, &[administrators()])
+            .await?;
+        clusters.push(cluster);
+    }
+    Ok(clusters)
+}
+
+fn administrators() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "openova.io:sovereign-admin"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": format!("{OIDC_GROUPS}{SOVEREIGN_ADMIN}")}],
+    })
+}

@@ -1,0 +1,152 @@
+//! Logs of and commands in running pods, for the Kubernetes API.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use catalyst_kubernetes::{ExecRequest, ExecSession, LogRequest, PodBackend, PodError};
+use catalyst_node::container::LogLine;
+use catalyst_node::{NodeError, NodeHandle};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+
+/// Pods of this machine's node.
+pub struct NodePods(pub NodeHandle);
+
+impl PodBackend for NodePods {
+    fn logs(
+        &self,
+        request: LogRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<Bytes, std::io::Error>>, PodError>> {
+        Box::pin(async move {
+            let tail = request
+                .tail_lines
+                .map(|lines| usize::try_from(lines).unwrap_or(usize::MAX));
+            let unavailable = |error: NodeError| PodError::Unavailable {
+                pod: request.pod.clone(),
+                container: request.container.clone(),
+                reason: error.to_string(),
+            };
+            let lines: BoxStream<'static, LogLine> = if request.follow && !request.previous {
+                let receiver = self
+                    .0
+                    .follow_logs(&request.uid, &request.container, tail)
+                    .map_err(unavailable)?;
+                futures::stream::unfold(receiver, async |mut receiver| {
+                    let line = receiver.recv().await?;
+                    Some((line, receiver))
+                })
+                .boxed()
+            } else {
+                let lines = self
+                    .0
+                    .logs(&request.uid, &request.container, request.previous, tail)
+                    .map_err(unavailable)?;
+                futures::stream::iter(lines).boxed()
+            };
+            let oldest = request.since_seconds.and_then(|seconds| {
+                Timestamp::now()
+                    .checked_sub(Duration::from_secs(seconds))
+                    .ok()
+            });
+            let timestamps = request.timestamps;
+            let mut left = request.limit_bytes.unwrap_or(u64::MAX);
+            let bytes = lines
+                .filter(move |line| {
+                    let written: Option<Timestamp> = line.time.parse().ok();
+                    let recent =
+                        oldest.is_none_or(|oldest| written.is_none_or(|written| written >= oldest));
+                    std::future::ready(recent)
+                })
+                .map(move |line| text_of(&line, timestamps))
+                .scan((), move |(), mut text| {
+                    let allowed = usize::try_from(left).unwrap_or(usize::MAX);
+                    text.truncate(allowed);
+                    left -= u64::try_from(text.len()).unwrap_or(left).min(left);
+                    std::future::ready((!text.is_empty()).then(|| Ok(Bytes::from(text))))
+                });
+            Ok(bytes.boxed())
+        })
+    }
+
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<ExecSession, PodError>> {
+        Box::pin(async move {
+            let failed = |reason: String| PodError::Failed {
+                pod: request.pod.clone(),
+                reason,
+            };
+            if request.tty {
+                return Err(failed(
+                    "a terminal (tty) cannot be given; run the command without one".to_owned(),
+                ));
+            }
+            let command = request.command.clone();
+            let mut child = self
+                .0
+                .exec(&request.uid, &request.container, command)
+                .await
+                .map_err(|error| failed(error.to_string()))?;
+            let (stdin, mut input) = mpsc::channel::<Bytes>(16);
+            let mut pipe = child.stdin.take();
+            tokio::spawn(async move {
+                // Without a reader, or after it left, input is dropped.
+                while let Some(bytes) = input.recv().await {
+                    let Some(pipe) = &mut pipe else { continue };
+                    if pipe.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            let stdout = pump(child.stdout.take());
+            let stderr = pump(child.stderr.take());
+            let (exited, exit) = oneshot::channel();
+            tokio::spawn(async move {
+                let result = match child.wait().await {
+                    Ok(status) => status
+                        .code()
+                        .ok_or_else(|| format!("the program was ended: {status}")),
+                    Err(error) => Err(error.to_string()),
+                };
+                // The client may have gone; the program has ended either way.
+                drop(exited.send(result));
+            });
+            let (resize, _) = mpsc::channel(1);
+            Ok(ExecSession {
+                stdin,
+                stdout,
+                stderr,
+                exit,
+                resize,
+            })
+        })
+    }
+}
+
+fn text_of(line: &LogLine, timestamps: bool) -> Vec<u8> {
+    let end = if line.is_partial { "" } else { "\n" };
+    if timestamps {
+        format!("{} {}{end}", line.time, line.text)
+    } else {
+        format!("{}{end}", line.text)
+    }
+    .into_bytes()
+}
+
+fn pump(source: Option<impl AsyncRead + Unpin + Send + 'static>) -> mpsc::Receiver<Bytes> {
+    let (sender, receiver) = mpsc::channel(16);
+    if let Some(mut source) = source {
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(count) = source.read(&mut buffer).await {
+                let chunk = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
+                if chunk.is_empty() || sender.send(chunk).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    receiver
+}

@@ -1,0 +1,204 @@
+//! One port for every surface.
+//!
+//! A connection's first byte tells TLS (a handshake record, 0x16) from plain
+//! HTTP. Plain HTTP is answered on loopback only. A client certificate, verified
+//! by the handshake, becomes the request's Kubernetes identity.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use catalyst_kubernetes::Identity;
+use http::{Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// How long a new connection may take to say its first byte and finish the
+/// TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long open requests may take to end once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(2);
+const TLS_HANDSHAKE_RECORD: u8 = 0x16;
+
+/// Whether a request came over TLS; set on every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls(pub bool);
+
+/// Serves until told to stop, then drains.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    app: Router,
+    stop: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                connections.spawn(handle(
+                    stream,
+                    peer,
+                    acceptor.clone(),
+                    app.clone(),
+                    stop.clone(),
+                ));
+            }
+            // Out of file descriptors, or the peer left before it was taken:
+            // neither ends the server, but the first must not spin.
+            Err(error) => {
+                tracing::warn!(error = %error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(2 * DRAIN, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(open = connections.len(), "connections cut off");
+    }
+}
+
+async fn handle(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: TlsAcceptor,
+    app: Router,
+    stop: CancellationToken,
+) {
+    // Small answers must not wait for more to come.
+    drop(stream.set_nodelay(true));
+    let mut first = [0];
+    let peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await;
+    if !matches!(peeked, Ok(Ok(1))) {
+        return;
+    }
+    if first == [TLS_HANDSHAKE_RECORD] {
+        match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let identity = stream
+                    .get_ref()
+                    .1
+                    .peer_certificates()
+                    .and_then(|chain| client_identity(chain.first()?));
+                answer(stream, peer, true, identity, app, stop).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, error = %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake timed out"),
+        }
+    } else {
+        answer(stream, peer, false, None, app, stop).await;
+    }
+}
+
+async fn answer<S>(
+    stream: S,
+    peer: SocketAddr,
+    tls: bool,
+    identity: Option<Identity>,
+    app: Router,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (app, identity) = (app.clone(), identity.clone());
+        async move { Ok::<_, Infallible>(route(request.map(Body::new), peer, tls, identity, app).await) }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // Watches and streams have no end of their own.
+            tokio::time::timeout(DRAIN, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = %error, "connection ended early");
+    }
+}
+
+async fn route(
+    mut request: Request<Body>,
+    peer: SocketAddr,
+    tls: bool,
+    identity: Option<Identity>,
+    app: Router,
+) -> Response {
+    if !tls && !is_loopback(peer.ip()) {
+        return (
+            StatusCode::FORBIDDEN,
+            "cannot answer over plain HTTP from another machine: the connection is not encrypted; use https://\n",
+        )
+            .into_response();
+    }
+    if !tls && request.uri().path().starts_with("/clusters") {
+        return (
+            StatusCode::UPGRADE_REQUIRED,
+            [(http::header::UPGRADE, "TLS/1.2")],
+            "cannot serve the Kubernetes API over plain HTTP; use https:// and the CA of the kubeconfig\n",
+        )
+            .into_response();
+    }
+    // What a client sends must never stand in for what the handshake proved.
+    request.extensions_mut().insert(OverTls(tls));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    if let Some(identity) = identity {
+        request.extensions_mut().insert(identity);
+    }
+    match app.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address
+                    .to_ipv4_mapped()
+                    .is_some_and(|address| address.is_loopback())
+        }
+    }
+}
+
+/// User and groups of a verified client certificate, as Kubernetes reads them:
+/// common name and organizations.
+fn client_identity(certificate: &rustls::pki_types::CertificateDer<'_>) -> Option<Identity> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let subject = certificate.subject();
+    let user = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let mut groups: Vec<String> = subject
+        .iter_organization()
+        .filter_map(|group| group.as_str().ok())
+        .map(str::to_owned)
+        .collect();
+    groups.push("system:authenticated".to_owned());
+    Some(Identity { user, groups })
+}

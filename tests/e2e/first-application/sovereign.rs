@@ -1,0 +1,162 @@
+//! A `catalyst up` as a child process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// A running Sovereign; killed when dropped.
+pub struct Sovereign {
+    child: Option<Child>,
+    /// The line that it printed once ready.
+    pub addresses: Value,
+}
+
+/// Clients that trust the Sovereign's authority.
+pub struct Administrator {
+    /// With the kubeconfig's client certificate.
+    pub http: reqwest::Client,
+    /// Without it.
+    pub anonymous: reqwest::Client,
+}
+
+fn command(data: &Path, listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catalyst"));
+    command
+        .args(["up", "--output", "json", "--listen", listen, "--data"])
+        .arg(data);
+    command
+}
+
+impl Sovereign {
+    /// Starts one and waits until it says that it is ready.
+    pub fn start(data: &Path, listen: &str) -> Self {
+        let mut child = command(data, listen)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let addresses = serde_json::from_str(&line).unwrap_or_else(|error| {
+            drop(child.kill());
+            panic!("not ready: {error}: {line:?}")
+        });
+        Self {
+            child: Some(child),
+            addresses,
+        }
+    }
+
+    /// Starts one that must fail; its exit code and what it said.
+    pub fn fail(data: &Path, listen: &str) -> (Option<i32>, String) {
+        let mut child = command(data, listen)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        if !line.is_empty() {
+            drop(child.kill());
+            panic!("it started: {line}");
+        }
+        let mut error = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut error)
+            .unwrap();
+        (child.wait().unwrap().code(), error)
+    }
+
+    /// One of the addresses.
+    pub fn address(&self, name: &str) -> &str {
+        self.addresses[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.addresses))
+    }
+
+    /// A path on the plain HTTP port.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address("registry"))
+    }
+
+    /// A path of a cluster's Kubernetes API.
+    pub fn cluster(&self, name: &str, path: &str) -> String {
+        format!("{}/{name}{path}", self.address("kubernetes"))
+    }
+
+    /// The port listened on.
+    pub fn port(&self) -> u16 {
+        self.address("registry")
+            .rsplit_once(':')
+            .unwrap()
+            .1
+            .parse()
+            .unwrap()
+    }
+
+    /// Clients made from the kubeconfig.
+    pub fn administrator(&self) -> Administrator {
+        let text = std::fs::read_to_string(self.address("kubeconfig")).unwrap();
+        let config = catalyst_yaml::from_str(&text).unwrap();
+        let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
+        let authority = decode(&config["clusters"][0]["cluster"]["certificate-authority-data"]);
+        let user = &config["users"][0]["user"];
+        let mut identity = decode(&user["client-certificate-data"]);
+        identity.extend(decode(&user["client-key-data"]));
+        let builder = || {
+            let root = reqwest::Certificate::from_pem(&authority).unwrap();
+            reqwest::Client::builder().tls_certs_only([root]).no_proxy()
+        };
+        Administrator {
+            http: builder()
+                .identity(reqwest::Identity::from_pem(&identity).unwrap())
+                .build()
+                .unwrap(),
+            anonymous: builder().build().unwrap(),
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn terminate(mut self) {
+        let mut child = self.child.take().unwrap();
+        let asked = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(asked.success());
+        let (sender, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait()));
+        let status = ended
+            .recv_timeout(Duration::from_secs(20))
+            .expect("it did not stop within 20 s")
+            .unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Sovereign {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
