@@ -214,13 +214,16 @@ fn pin_images(
 }
 
 fn pin(value: &mut Value, known: &BTreeMap<String, String>, images: &mut Vec<String>) -> bool {
-    let Value::Object(map) = value else {
-        return match value {
-            Value::Array(items) => items
-                .iter_mut()
-                .fold(false, |changed, item| pin(item, known, images) || changed),
-            _ => false,
-        };
+    let map = match value {
+        Value::Object(map) => map,
+        Value::Array(items) => {
+            let mut changed = false;
+            for item in items {
+                changed |= pin(item, known, images);
+            }
+            return changed;
+        }
+        _ => return false,
     };
     let text = |key: &str| {
         map.get(key)
@@ -230,9 +233,11 @@ fn pin(value: &mut Value, known: &BTreeMap<String, String>, images: &mut Vec<Str
     };
     let (repository, tag, digest) = (text("repository"), text("tag"), text("digest"));
     if repository.is_empty() || tag.is_empty() {
-        return map
-            .values_mut()
-            .fold(false, |changed, item| pin(item, known, images) || changed);
+        let mut changed = false;
+        for item in map.values_mut() {
+            changed |= pin(item, known, images);
+        }
+        return changed;
     }
     let name = format!("{repository}:{tag}");
     match known.get(&name).filter(|_| digest.is_empty()) {

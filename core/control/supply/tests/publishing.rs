@@ -18,7 +18,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use catalyst_signature::{SigningKey, TrustPolicy};
@@ -69,14 +69,7 @@ async fn serve(State(shared): State<Shared>, request: Request) -> Response {
     {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    answer(
-        &mut stored,
-        &parts.method,
-        &path,
-        parts.uri.query(),
-        &parts.headers,
-        body,
-    )
+    answer(&mut stored, &parts.method, &path, parts.uri.query(), body)
 }
 
 fn answer(
@@ -84,7 +77,6 @@ fn answer(
     method: &Method,
     path: &str,
     query: Option<&str>,
-    _headers: &HeaderMap,
     body: Bytes,
 ) -> Response {
     let rest = path.strip_prefix("/v2/").unwrap();

@@ -55,6 +55,8 @@ fn start(further: &[String]) -> Result<String, String> {
     {
         databases.push(name);
     }
+    databases.sort();
+    databases.dedup();
     create_databases(&data, &databases)?;
     let error = Command::new("postgres")
         .arg("-D")
