@@ -18,18 +18,23 @@ const ORDER_PREFIX: &str = "$setElementOrder/";
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum StrategicError {
     /// The patch is not an object.
-    #[error("Invalid JSON document")]
+    #[error("invalid JSON document")]
     NotAnObject,
     /// `$patch` says something unknown.
-    #[error("unknown patch type found: {0}")]
-    UnknownDirective(String),
+    #[error("unknown patch type: {directive} in map: {entry}")]
+    UnknownDirective {
+        /// What it says.
+        directive: String,
+        /// The map it stands in, as Go prints it.
+        entry: String,
+    },
     /// A directive has the wrong form.
     #[error("{0}")]
     BadDirective(String),
     /// An entry of a keyed list lacks its key.
     #[error("map: {entry} does not contain declared merge key: {key}")]
     NoMergeKey {
-        /// The entry, as JSON.
+        /// The entry, as Go prints it.
         entry: String,
         /// The key it lacks.
         key: String,
@@ -62,10 +67,15 @@ fn merge_map(
 ) -> Result<Object, StrategicError> {
     if let Some(directive) = patch.remove(DIRECTIVE) {
         return match directive.as_str() {
-            Some("replace") => Ok(patch),
+            Some("replace") => match decoded(Value::Object(patch)) {
+                Value::Object(patch) => Ok(patch),
+                _ => Ok(Object::new()),
+            },
             Some("delete") => Ok(Object::new()),
-            Some(other) => Err(StrategicError::UnknownDirective(other.to_owned())),
-            None => Err(StrategicError::UnknownDirective(directive.to_string())),
+            _ => {
+                patch.insert(DIRECTIVE.into(), directive.clone());
+                Err(unknown_directive(&directive, &Value::Object(patch)))
+            }
         };
     }
     retain_keys(&mut original, &mut patch)?;
@@ -106,7 +116,7 @@ fn merge_value(
     match (old, new) {
         (Value::Object(old), Value::Object(new)) if !is_deletion => {
             if node.is_some_and(|node| node.has_patch_strategy("replace")) {
-                return Ok(without_directives(Value::Object(new)));
+                return Ok(Some(decoded(Value::Object(new))));
             }
             merge_map(old, new, node).map(|map| Some(Value::Object(map)))
         }
@@ -118,40 +128,72 @@ fn merge_value(
     }
 }
 
-/// What a patch leaves where there was nothing: itself, less its directives,
-/// nulls and deletions.
+fn unknown_directive(directive: &Value, entry: &Value) -> StrategicError {
+    StrategicError::UnknownDirective {
+        directive: go_print(directive),
+        entry: go_print(entry),
+    }
+}
+
+/// A value as Go's `%v` prints it, which is what Kubernetes' messages show.
+fn go_print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(go_print).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let sorted: std::collections::BTreeMap<&String, &Value> = map.iter().collect();
+            let items: Vec<String> = sorted
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", go_print(value)))
+                .collect();
+            format!("map[{}]", items.join(" "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+/// What a patch leaves where there was nothing: itself without its nulls and
+/// without any map that is a directive.
 fn without_directives(value: Value) -> Option<Value> {
     match value {
-        Value::Object(mut map) => {
-            match map.remove(DIRECTIVE).as_ref().and_then(Value::as_str) {
-                Some("delete") => return None,
-                Some("replace") => return Some(Value::Object(map)),
-                _ => {}
-            }
-            let kept = map
-                .into_iter()
-                .filter(|(name, value)| {
-                    name != RETAIN_KEYS
-                        && !name.starts_with(DELETE_PREFIX)
-                        && !name.starts_with(ORDER_PREFIX)
-                        && !value.is_null()
-                })
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
+        Value::Object(map) => Some(Value::Object(
+            map.into_iter()
+                .filter(|(name, value)| !is_directive(name) && !value.is_null())
                 .filter_map(|(name, value)| Some((name, without_directives(value)?)))
-                .collect();
-            Some(Value::Object(kept))
-        }
-        Value::Array(list) => Some(Value::Array(
-            list.into_iter()
-                .filter(|item| {
-                    // A bare `$patch: replace` entry is an order, not an item.
-                    !(item.as_object().is_some_and(|map| map.len() == 1)
-                        && item.get(DIRECTIVE).is_some())
-                })
-                .filter_map(without_directives)
                 .collect(),
+        )),
+        Value::Array(list) => Some(Value::Array(
+            list.into_iter().filter_map(without_directives).collect(),
         )),
         scalar => Some(scalar),
     }
+}
+
+/// What a list entry taken over as it is leaves: Kubernetes keeps its maps and
+/// loses directives and nulls when it decodes the result.
+fn decoded(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .filter(|(name, value)| !is_directive(name) && !value.is_null())
+                .map(|(name, value)| (name, decoded(value)))
+                .collect(),
+        ),
+        Value::Array(list) => Value::Array(list.into_iter().map(decoded).collect()),
+        scalar => scalar,
+    }
+}
+
+fn is_directive(name: &str) -> bool {
+    name == DIRECTIVE
+        || name == RETAIN_KEYS
+        || name.starts_with(DELETE_PREFIX)
+        || name.starts_with(ORDER_PREFIX)
 }
 
 /// `$retainKeys` lists the fields a union may keep; the rest of the live object
@@ -241,8 +283,8 @@ fn check_order(
         if !rest.any(|entry| is_same(entry, item, merge_key)) {
             return Err(StrategicError::BadDirective(format!(
                 "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
-                Value::Array(changes.to_vec()),
-                Value::Array(order.to_vec()),
+                go_print(&Value::Array(changes.to_vec())),
+                go_print(&Value::Array(order.to_vec())),
             )));
         }
     }
@@ -262,10 +304,7 @@ fn merge_list(
         return Ok(kept);
     }
     if !node.is_some_and(|node| node.has_patch_strategy("merge")) {
-        return Ok(match without_directives(Value::Array(patch)) {
-            Some(Value::Array(list)) => list,
-            _ => Vec::new(),
-        });
+        return Ok(patch.into_iter().map(decoded).collect());
     }
     let has_objects = original.iter().chain(&patch).any(Value::is_object);
     if !has_objects {
@@ -290,7 +329,7 @@ fn merge_list(
             (Some(Value::Object(old)), Value::Object(new)) => {
                 *old = merge_map(std::mem::take(old), new.clone(), items)?;
             }
-            _ => merged.extend(without_directives(item.clone())),
+            _ => merged.push(decoded(item.clone())),
         }
     }
     Ok(arrange(merged, &changes, &original, Some(key)))
@@ -298,7 +337,7 @@ fn merge_list(
 
 fn require_key<'a>(item: &'a Value, key: &str) -> Result<&'a Value, StrategicError> {
     item.get(key).ok_or_else(|| StrategicError::NoMergeKey {
-        entry: item.to_string(),
+        entry: go_print(item),
         key: key.to_owned(),
     })
 }
@@ -327,7 +366,7 @@ fn special_entries(
                     "merging lists cannot yet be specified in the patch".into(),
                 ));
             }
-            Some(other) => return Err(StrategicError::UnknownDirective(other.to_owned())),
+            Some(other) => return Err(unknown_directive(&other.into(), &item)),
         }
     }
     if replace {

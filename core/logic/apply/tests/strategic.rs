@@ -219,7 +219,7 @@ fn bad_patches_are_refused_in_kubernetes_words() {
             pod(json!([{"name": "a"}])),
             pod(json!([{"image": "x"}]))
         ),
-        r#"map: {"image":"x"} does not contain declared merge key: name"#
+        "map: map[image:x] does not contain declared merge key: name"
     );
     assert_eq!(
         refused(
@@ -231,10 +231,10 @@ fn bad_patches_are_refused_in_kubernetes_words() {
     );
     assert_eq!(
         refused("Pod", json!({"spec": {}}), json!({"$patch": "twist"})),
-        "unknown patch type found: twist"
+        "unknown patch type: twist in map: map[$patch:twist]"
     );
     assert_eq!(
         refused("Pod", json!({}), json!([])),
-        "Invalid JSON document"
+        "invalid JSON document"
     );
 }
