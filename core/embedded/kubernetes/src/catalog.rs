@@ -93,11 +93,14 @@ pub fn split_api_version(text: &str) -> (&str, &str) {
     text.split_once('/').unwrap_or(("", text))
 }
 
+/// A served version with its resources.
+pub type ServedVersion = (String, Vec<Arc<Resource>>);
+
 /// The resources of a logical cluster.
 #[derive(Debug, Default)]
 pub struct Catalog {
     /// Group → served versions in order of preference → resources.
-    groups: BTreeMap<String, Vec<(String, Vec<Arc<Resource>>)>>,
+    groups: BTreeMap<String, Vec<ServedVersion>>,
     /// Built-in groups in the order the real server lists them.
     order: Vec<String>,
 }
@@ -162,7 +165,7 @@ impl Catalog {
     }
 
     /// Groups with their versions, core first.
-    pub fn groups(&self) -> impl Iterator<Item = (&str, &[(String, Vec<Arc<Resource>>)])> {
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &[ServedVersion])> {
         self.order.iter().filter_map(|name| {
             self.groups
                 .get(name)
@@ -171,7 +174,7 @@ impl Catalog {
     }
 
     /// The versions of one group.
-    pub fn group(&self, name: &str) -> Option<&[(String, Vec<Arc<Resource>>)]> {
+    pub fn group(&self, name: &str) -> Option<&[ServedVersion]> {
         self.groups.get(name).map(Vec::as_slice)
     }
 

@@ -382,10 +382,10 @@ fn kind_rules(resource: &Resource, object: &Value) -> Vec<FieldError> {
             }
         }
         "rolebindings.rbac.authorization.k8s.io"
-        | "clusterrolebindings.rbac.authorization.k8s.io" => {
-            if text(object, "/roleRef/name").is_empty() {
-                errors.push(FieldError::required("roleRef.name", ""));
-            }
+        | "clusterrolebindings.rbac.authorization.k8s.io"
+            if text(object, "/roleRef/name").is_empty() =>
+        {
+            errors.push(FieldError::required("roleRef.name", ""));
         }
         _ => {}
     }

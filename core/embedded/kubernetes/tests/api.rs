@@ -1,5 +1,7 @@
 //! The API as a client sees it, driven in process.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::time::Duration;
 
 use axum::body::Body;

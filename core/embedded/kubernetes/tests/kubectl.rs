@@ -1,5 +1,7 @@
 //! Stock kubectl against the API over TLS.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
@@ -168,10 +170,6 @@ async fn stock_kubectl_works_over_tls() {
             .contains("replicas <integer>")
     );
     assert!(run(&["api-resources"], None).await.contains("deployments"));
-    assert_eq!(
-        run(&["auth", "can-i", "create", "pods"], None).await.trim(),
-        "yes"
-    );
     let strict = kubectl(
         folder.path(),
         &["create", "--validate=strict"],
