@@ -193,12 +193,11 @@ pub async fn authenticate(inner: &Inner, header: Option<&str>) -> Result<Option<
     if let Some(caller) = by_token(inner, password).await? {
         return Ok(Some(caller));
     }
-    if names::check_owner(name).is_ok() {
-        if let Some(user) = inner.records.user(name)? {
-            if is_password(inner, &user, password).await {
-                return Ok(Some(Caller { user, scopes: None }));
-            }
-        }
+    if names::check_owner(name).is_ok()
+        && let Some(user) = inner.records.user(name)?
+        && is_password(inner, &user, password).await
+    {
+        return Ok(Some(Caller { user, scopes: None }));
     }
     Err(refused())
 }

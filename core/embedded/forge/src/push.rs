@@ -41,7 +41,7 @@ pub struct Change<'a> {
     /// Refs that move.
     pub updates: Vec<RefUpdate>,
     /// The pull request that this merges.
-    pub pull_request: Option<u64>,
+    pub merge: Option<MergeRecord>,
 }
 
 /// Carries out a change whose new objects lie in `quarantine`; gives the
@@ -55,7 +55,7 @@ pub async fn apply(
         repo,
         caller,
         updates,
-        pull_request,
+        merge,
     } = change;
     let repository = inner.git(repo);
     let view = quarantine.view(&repository);
@@ -83,7 +83,7 @@ pub async fn apply(
         &repo.default_branch,
         pusher,
         &updates,
-        pull_request,
+        merge.as_ref().map(|merge| merge.number),
     )
     .await;
     if !verdict.allowed {
@@ -117,6 +117,7 @@ pub async fn apply(
         user: caller.key(),
         event: Event::Push(updates.clone()),
         prepared: true,
+        merge,
     };
     inner
         .records
@@ -139,15 +140,16 @@ pub async fn apply(
 }
 
 /// Records what follows from refs that have moved: the event is certain, open
-/// pull requests have a new head, an empty repository has a default branch.
+/// pull requests have a new head, a merged one is closed, an empty repository has a default branch.
 /// Also used after a crash, for events found `prepared`.
 pub async fn settle(
     inner: &Inner,
     repository: &git::Repository,
-    event: EventRecord,
+    mut event: EventRecord,
     updates: &[RefUpdate],
 ) -> Result<(), PushError> {
     let _guard = inner.records.exclusive().await;
+    let merge = event.merge.take();
     let mut transaction = Transaction::new().event(&event)?;
     if let Some(mut repo) = inner.records.repo(&event.owner, &event.repository)? {
         for mut pull in inner
@@ -164,6 +166,26 @@ pub async fn settle(
                 transaction = transaction.pull(repo.id, &pull)?;
             }
         }
+        if let Some(merge) = merge
+            && let Some(mut pull) = inner.records.pull(repo.id, merge.number)?
+        {
+            let closed = EventRecord {
+                id: inner.records.number().await?,
+                event: Event::Pull(merge.number, "closed".to_owned()),
+                ..event.clone()
+            };
+            transaction = transaction.event(&closed)?;
+            pull.open = false;
+            pull.head_sha = merge.head_sha;
+            pull.base_sha = merge.base_sha;
+            pull.merge_base = merge.merge_base;
+            pull.merge_commit = Some(merge.commit);
+            pull.merged_by = Some(event.user.clone());
+            pull.merged = Some(Timestamp::now());
+            pull.closed = pull.merged;
+            pull.updated = Timestamp::now();
+            transaction = transaction.pull(repo.id, &pull)?;
+        }
         repo.updated = Timestamp::now();
         let branches: Vec<&str> = updates
             .iter()
@@ -171,13 +193,12 @@ pub async fn settle(
             .filter_map(|update| update.name.strip_prefix("refs/heads/"))
             .collect();
         let default = format!("refs/heads/{}", repo.default_branch);
-        if let Some(first) = branches.first() {
-            if !branches.contains(&repo.default_branch.as_str())
-                && repository.reference(&default).await?.is_none()
-            {
-                git::set_head(repository.directory(), first)?;
-                repo.default_branch = (*first).to_owned();
-            }
+        if let Some(first) = branches.first()
+            && !branches.contains(&repo.default_branch.as_str())
+            && repository.reference(&default).await?.is_none()
+        {
+            git::set_head(repository.directory(), first)?;
+            repo.default_branch = (*first).to_owned();
         }
         transaction = transaction.repo(&repo)?;
     }

@@ -305,6 +305,24 @@ pub struct EventRecord {
     pub event: Event,
     /// Whether it is not certain that it happened.
     pub prepared: bool,
+    /// The merge that a push carries out, so that both are recorded together.
+    #[serde(default)]
+    pub merge: Option<MergeRecord>,
+}
+
+/// What a pull request becomes once its base has moved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeRecord {
+    /// The pull request's number.
+    pub number: u64,
+    /// Head that was merged.
+    pub head_sha: String,
+    /// Base before.
+    pub base_sha: String,
+    /// Where the two parted.
+    pub merge_base: String,
+    /// Base after.
+    pub commit: String,
 }
 
 /// One request to one hook, kept until the receiver accepts it or it expires.

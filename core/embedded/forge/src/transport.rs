@@ -418,7 +418,7 @@ async fn receive(
         repo: record,
         caller,
         updates: commands.updates,
-        pull_request: None,
+        merge: None,
     };
     push::apply(inner, change, quarantine)
         .await
@@ -499,13 +499,13 @@ async fn admit(
         .and_then(|value| value.to_str().ok());
     let caller = access::authenticate(inner, header).await?;
     let name = repo.strip_suffix(".git").unwrap_or(repo);
-    if let Some(caller) = &caller {
-        if !caller.has_scope("repository", need > Permission::Read) {
-            return Err(ApiError::new(
-                403,
-                "the token's scope does not cover repositories",
-            ));
-        }
+    if let Some(caller) = &caller
+        && !caller.has_scope("repository", need > Permission::Read)
+    {
+        return Err(ApiError::new(
+            403,
+            "the token's scope does not cover repositories",
+        ));
     }
     match access::repository(inner, caller.as_ref(), owner, name, need) {
         Ok(record) => Ok((record, caller)),

@@ -51,11 +51,11 @@ pub async fn run(inner: &Arc<Inner>) {
             if busy.contains(&delivery.hook) {
                 continue;
             }
-            if let Some(when) = waiting.get(&delivery.hook) {
-                if *when > tokio::time::Instant::now() {
-                    next = next.min(*when);
-                    continue;
-                }
+            if let Some(when) = waiting.get(&delivery.hook)
+                && *when > tokio::time::Instant::now()
+            {
+                next = next.min(*when);
+                continue;
             }
             busy.insert(delivery.hook);
             running.push(attempt(inner, delivery).boxed());
@@ -143,9 +143,10 @@ async fn expand_events(inner: &Inner) -> Result<(), ApiError> {
                         transaction = transaction.delivery(&delivery)?;
                     }
                 }
-                // Kept from blocking the queue; the log has the cause.
+                // Kept in the store, and tried again with the next change.
                 Err(error) => {
-                    tracing::error!(error = %error.message(), event = event.id, "event not deliverable")
+                    tracing::error!(error = %error.message(), event = event.id, "event not deliverable yet");
+                    continue;
                 }
             }
             if matches!(event.event, Event::Push(_)) {

@@ -1,5 +1,12 @@
 //! The forge from outside: stock git and HTTP against a real listener.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 mod support;
 
 use serde_json::{Value, json};
@@ -535,4 +542,59 @@ async fn tokens_scopes_paging_and_bad_input() {
             .next(),
         Some("1.26.0")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_ref_and_record_is_settled_at_the_next_start() {
+    let mut s = Sovereign::start().await;
+    s.seed().await;
+    let hook = json!({"type": "gitea", "active": true, "events": ["push", "pull_request"],
+        "config": {"url": s.sink.url("/hook"), "content_type": "json"}});
+    assert_eq!(s.post("admin", "/repos/acme/dev/hooks", hook).await.0, 201);
+    s.stop_deliveries().await;
+    s.put_file("alice", "main", "", "a.txt", "a\n").await;
+    s.put_file("alice", "main", "topic", "b.txt", "b\n").await;
+    let open = json!({"title": "T", "head": "topic", "base": "main"});
+    let (_, pull) = s.post("alice", "/repos/acme/dev/pulls", open).await;
+    let (head, base) = (pull["head"]["sha"].clone(), pull["base"]["sha"].clone());
+    // What kill -9 leaves behind: the base has moved, the record says prepared.
+    let bare = s.path("data/repositories/acme/dev.git");
+    git(
+        &bare,
+        &["update-ref", "refs/heads/main", head.as_str().unwrap()],
+    )
+    .await;
+    let update = |name: &str, new: &Value| json!({"ref": name, "old": base, "new": new});
+    let event = |id: u64, update: Value, merge: Value| {
+        json!({"id": id, "owner": "acme", "repository": "dev", "user": "bob",
+            "event": {"Push": [update]}, "prepared": true, "merge": merge})
+    };
+    let merge = json!({"number": 1, "head_sha": head, "base_sha": base, "merge_base": base, "commit": head});
+    let happened = event(9001, update("refs/heads/main", &head), merge);
+    let never = event(9002, update("refs/heads/topic", &base), Value::Null);
+    let transaction = catalyst_store::Transaction::new()
+        .put("forge/sequence", "10000")
+        .put("forge/events/00000000000000009001", happened.to_string())
+        .put("forge/events/00000000000000009002", never.to_string());
+    s.restart_after(transaction).await;
+
+    // Two pushes and the opening came before.
+    let got = s.sink.wait_for("/hook", 5).await;
+    let last: Value = serde_json::from_slice(&got[4].body).unwrap();
+    assert_eq!(
+        (&last["action"], &last["pull_request"]["merged"]),
+        (&json!("closed"), &json!(true))
+    );
+    let push: Value = serde_json::from_slice(&got[3].body).unwrap();
+    assert_eq!(
+        (&push["after"], &push["pusher"]["login"]),
+        (&head, &json!("bob"))
+    );
+    let (_, merged) = s.get("bob", "/repos/acme/dev/pulls/1").await;
+    assert_eq!(
+        (&merged["merged"], &merged["merged_by"]["login"]),
+        (&json!(true), &json!("bob"))
+    );
+    let all = s.sink.wait_for("/hook", 5).await;
+    assert_eq!(all.len(), 5, "an event that never happened was delivered");
 }

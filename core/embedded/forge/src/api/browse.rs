@@ -224,7 +224,7 @@ pub async fn move_ref(
         repo: record,
         caller,
         updates: vec![update],
-        pull_request: None,
+        merge: None,
     };
     push::apply(inner, change, quarantine).await?;
     Ok(())

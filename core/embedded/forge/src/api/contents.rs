@@ -244,10 +244,10 @@ async fn shown_commit(inner: &Inner, made: &Made, git: &Repository) -> Result<Va
         .ok_or_else(ApiError::missing)?;
     let mut value = show_commit(inner, &made.record, git, &commit, false).await?;
     // Gitea writes file commits flat: the inner object's fields beside the sha.
-    if let Some(object) = value.as_object_mut() {
-        if let Some(Value::Object(inside)) = object.remove("commit") {
-            object.extend(inside);
-        }
+    if let Some(object) = value.as_object_mut()
+        && let Some(Value::Object(inside)) = object.remove("commit")
+    {
+        object.extend(inside);
     }
     Ok(value)
 }
@@ -465,7 +465,7 @@ async fn attempt(
         repo: record,
         caller,
         updates: vec![update],
-        pull_request: None,
+        merge: None,
     };
     match push::apply(inner, change, quarantine).await {
         Ok(_) => Ok(Made {

@@ -237,10 +237,10 @@ impl Pages {
         }
         let expose = HeaderValue::from_static("X-Total-Count, Link");
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose);
-        if let Ok(value) = HeaderValue::from_str(&self.links(inner, total)) {
-            if !value.is_empty() {
-                headers.insert(header::LINK, value);
-            }
+        if let Ok(value) = HeaderValue::from_str(&self.links(inner, total))
+            && !value.is_empty()
+        {
+            headers.insert(header::LINK, value);
         }
         response
     }

@@ -244,6 +244,7 @@ async fn with_event(
         user: caller.key(),
         event,
         prepared: false,
+        merge: None,
     };
     Ok(transaction.event(&event)?)
 }
@@ -266,12 +267,11 @@ async fn one(
 
 /// Where a pull request's changes begin.
 async fn start_of(git: &Repository, pull: &PullRecord) -> Result<String, ApiError> {
-    if pull.open {
-        if let Some(base) = git.reference(&format!("refs/heads/{}", pull.base)).await? {
-            if let Some(found) = git.merge_base(&base, &pull.head_sha).await? {
-                return Ok(found);
-            }
-        }
+    if pull.open
+        && let Some(base) = git.reference(&format!("refs/heads/{}", pull.base)).await?
+        && let Some(found) = git.merge_base(&base, &pull.head_sha).await?
+    {
+        return Ok(found);
     }
     let known = !pull.merge_base.is_empty();
     Ok(if known {
@@ -467,7 +467,7 @@ async fn merge_pull(
     };
     let locks = inner.locks(record.id);
     let _edit = locks.edit.lock().await;
-    let mut pull = find(&inner, &record, &index)?;
+    let pull = find(&inner, &record, &index)?;
     if !pull.open {
         return Err(ApiError::new(
             if pull.merged.is_some() { 405 } else { 404 },
@@ -513,7 +513,13 @@ async fn merge_pull(
         repo: &record,
         caller: &caller,
         updates: vec![update],
-        pull_request: Some(pull.number),
+        merge: Some(MergeRecord {
+            number: pull.number,
+            head_sha: pull.head_sha.clone(),
+            base_sha: base,
+            merge_base,
+            commit,
+        }),
     };
     push::apply(&inner, change, quarantine)
         .await
@@ -521,32 +527,14 @@ async fn merge_pull(
             PushError::Refused(_) => ApiError::new(405, error.to_string()),
             other => other.into(),
         })?;
-    let guard = inner.records.exclusive().await;
-    let reviewed = pull.head_sha.clone();
-    pull = find(&inner, &record, &index)?;
-    pull.open = false;
-    pull.head_sha = reviewed;
-    pull.base_sha = base;
-    pull.merge_base = merge_base;
-    pull.merge_commit = Some(commit);
-    pull.merged_by = Some(caller.key());
-    pull.merged = Some(Timestamp::now());
-    pull.closed = pull.merged;
-    pull.updated = Timestamp::now();
-    let transaction = Transaction::new().pull(record.id, &pull)?;
-    let event = Event::Pull(pull.number, "closed".to_owned());
-    let transaction = with_event(&inner, transaction, &record, &caller, event).await?;
-    inner.records.commit(transaction).await?;
-    drop(guard);
-    inner.wake.notify_one();
-    if input.delete_branch_after_merge {
-        if let Err(error) = remove_branch(&inner, &caller, &record, &pull.head).await {
-            tracing::info!(
-                reason = error.message(),
-                branch = pull.head,
-                "merged branch not deleted"
-            );
-        }
+    if input.delete_branch_after_merge
+        && let Err(error) = remove_branch(&inner, &caller, &record, &pull.head).await
+    {
+        tracing::info!(
+            reason = error.message(),
+            branch = pull.head,
+            "merged branch not deleted"
+        );
     }
     done(200)
 }

@@ -282,10 +282,10 @@ impl Repository {
         let mut sizes = HashMap::new();
         for line in String::from_utf8_lossy(&output).lines() {
             let mut words = line.split(' ');
-            if let (Some(id), Some(kind), Some(size)) = (words.next(), words.next(), words.next()) {
-                if let Ok(size) = size.parse() {
-                    sizes.insert(id.to_owned(), (kind.to_owned(), size));
-                }
+            if let (Some(id), Some(kind), Some(size)) = (words.next(), words.next(), words.next())
+                && let Ok(size) = size.parse()
+            {
+                sizes.insert(id.to_owned(), (kind.to_owned(), size));
             }
         }
         Ok(sizes)

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use base64::Engine;
 use catalyst_forge::{CheckConfig, Config, Forge, Identity, IdentityVerifier};
-use catalyst_store::{Options, Store};
+use catalyst_store::{Options, Store, Transaction};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -241,6 +241,11 @@ impl Sovereign {
 
     /// Everything is closed and opened again from the disk.
     pub async fn restart(&mut self) {
+        self.restart_after(Transaction::new()).await;
+    }
+
+    /// The same, with a change made to the store in between.
+    pub async fn restart_after(&mut self, transaction: Transaction) {
         if self.running.as_ref().unwrap().deliveries.is_some() {
             self.stop_deliveries().await;
         }
@@ -251,13 +256,18 @@ impl Sovereign {
         self.http = reqwest::Client::new();
         let path = self.path("store.redb");
         let free = async {
-            while Store::open(&path, Options::default()).is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            loop {
+                match Store::open(&path, Options::default()) {
+                    Ok(store) => return store,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), free)
+        let store = tokio::time::timeout(Duration::from_secs(20), free)
             .await
             .expect("the store stays locked");
+        store.commit(transaction).await.unwrap();
+        drop(store);
         self.open().await;
     }
 
