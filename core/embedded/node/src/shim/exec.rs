@@ -1,0 +1,87 @@
+//! Runs one more process inside a running container, with the caller's
+//! standard streams.
+
+use std::io::{Read, Write};
+
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::{ForkResult, fork};
+
+use super::run::{become_user, execute, is_same, namespace, wait};
+use super::spec::{ExecSpec, Ids};
+use super::step;
+
+/// Joins the container's namespaces, runs the process and gives its exit code.
+pub fn main(spec: &ExecSpec) -> Result<i32, String> {
+    let pod_user = namespace(spec.sandbox_pid, "user")?;
+    let user = namespace(spec.init_pid, "user")?;
+    let shared = [
+        (namespace(spec.init_pid, "net")?, CloneFlags::CLONE_NEWNET),
+        (namespace(spec.init_pid, "ipc")?, CloneFlags::CLONE_NEWIPC),
+        (namespace(spec.init_pid, "uts")?, CloneFlags::CLONE_NEWUTS),
+    ];
+    let own = [
+        (namespace(spec.init_pid, "pid")?, CloneFlags::CLONE_NEWPID),
+        (namespace(spec.init_pid, "mnt")?, CloneFlags::CLONE_NEWNS),
+    ];
+    let mut groups = Vec::new();
+    for file in &spec.process.cgroup_procs {
+        let opened = std::fs::OpenOptions::new().write(true).open(file);
+        groups.push(step("open the control group", opened)?);
+    }
+    if let Ids::Single { .. } = spec.ids {
+        step(
+            "join the pod's user namespace",
+            setns(&pod_user, CloneFlags::CLONE_NEWUSER),
+        )?;
+    }
+    for (fd, kind) in &shared {
+        step("join the pod's namespaces", setns(fd, *kind))?;
+    }
+    if matches!(spec.ids, Ids::Single { .. }) && !is_same(&pod_user, &user) {
+        step(
+            "join the container's user namespace",
+            setns(&user, CloneFlags::CLONE_NEWUSER),
+        )?;
+    }
+    for (fd, kind) in &own {
+        step("join the container's namespaces", setns(fd, *kind))?;
+    }
+    let (mut failure_reader, failure_writer) = step("make a pipe", std::io::pipe())?;
+    // SAFETY: the process has one thread.
+    match step("fork", unsafe { fork() })? {
+        ForkResult::Child => {
+            drop(failure_reader);
+            let mut prepare = || -> Result<(), String> {
+                for group in &mut groups {
+                    step("join the control group", group.write_all(b"0"))?;
+                }
+                if let Ids::Ranged { .. } = spec.ids {
+                    step(
+                        "join the user namespace",
+                        setns(&user, CloneFlags::CLONE_NEWUSER),
+                    )?;
+                }
+                become_user(&spec.process, spec.ids)
+            };
+            let failure = match prepare() {
+                Ok(()) => execute(&spec.process),
+                Err(reason) => reason,
+            };
+            let mut writer = failure_writer;
+            let _ = writer.write_all(failure.as_bytes());
+            std::process::exit(126);
+        }
+        ForkResult::Parent { child } => {
+            drop(failure_writer);
+            let mut failure = String::new();
+            step(
+                "wait for the process",
+                failure_reader.read_to_string(&mut failure),
+            )?;
+            if !failure.is_empty() {
+                eprintln!("error: {failure}");
+            }
+            Ok(wait(child).0)
+        }
+    }
+}

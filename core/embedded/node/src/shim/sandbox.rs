@@ -1,0 +1,190 @@
+//! Holds one pod's namespaces and hands out sockets made inside them.
+//!
+//! The pod's network has no wire: the only way in or out is a socket that this
+//! process opened on request of the node and passed over its Unix socket.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{ForkResult, fork, getegid, geteuid, setsid};
+
+use super::spec::{Ids, SandboxSpec, SocketRequest};
+use super::{step, sys};
+
+/// Makes the namespaces, says `ok` on standard output and serves until killed.
+pub fn main(spec: &SandboxSpec) -> Result<i32, String> {
+    // Fails only for a group leader, which already has what is wanted.
+    let _ = setsid();
+    let own = crate::process::ProcessId::of(std::process::id() as i32)
+        .ok_or("the shim cannot see itself in /proc")?;
+    super::run::write_json(&spec.state, &own)?;
+    let listener = bind(spec)?;
+    enter_user_namespace(spec.ids)?;
+    step(
+        "create network, IPC and host name namespaces",
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS),
+    )?;
+    step("stay inspectable", sys::prctl(libc::PR_SET_DUMPABLE, 1))?;
+    step(
+        "set the host name",
+        nix::unistd::sethostname(&spec.hostname),
+    )?;
+    step(
+        "bring up loopback",
+        sys::configure_loopback(&spec.addresses),
+    )?;
+    // Without this a program that is not root cannot serve port 80 of its own pod.
+    step(
+        "open low ports",
+        std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
+    )?;
+    println!("ok");
+    detach();
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || answer(stream));
+    }
+    Ok(0)
+}
+
+/// Binds through a directory handle, because a Unix socket's path may not be
+/// longer than 107 bytes and data directories are.
+fn bind(spec: &SandboxSpec) -> Result<UnixListener, String> {
+    let folder = spec.socket.parent().ok_or("the socket has no folder")?;
+    let name = spec.socket.file_name().ok_or("the socket has no name")?;
+    let _ = std::fs::remove_file(&spec.socket);
+    let folder = step("open the pod's folder", std::fs::File::open(folder))?;
+    let path = std::path::Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name);
+    step("bind the socket", UnixListener::bind(path))
+}
+
+/// Creates a user namespace with the given mapping and becomes its first user.
+pub fn enter_user_namespace(ids: Ids) -> Result<(), String> {
+    match ids {
+        Ids::Single { uid, gid } => {
+            let (euid, egid) = (geteuid(), getegid());
+            step(
+                "create a user namespace",
+                unshare(CloneFlags::CLONE_NEWUSER),
+            )?;
+            step("stay inspectable", sys::prctl(libc::PR_SET_DUMPABLE, 1))?;
+            step(
+                "give up groups",
+                std::fs::write("/proc/self/setgroups", "deny"),
+            )?;
+            step(
+                "map the user",
+                std::fs::write("/proc/self/uid_map", format!("{uid} {euid} 1")),
+            )?;
+            step(
+                "map the group",
+                std::fs::write("/proc/self/gid_map", format!("{gid} {egid} 1")),
+            )
+        }
+        Ids::Ranged { base } => {
+            // Only a process that is still outside may write a map of many
+            // users, so a child does it.
+            let (ready_reader, ready_writer) = step("make a pipe", std::io::pipe())?;
+            let parent = std::process::id();
+            // SAFETY: the process has one thread.
+            match step("fork", unsafe { fork() })? {
+                ForkResult::Child => {
+                    drop(ready_writer);
+                    let mut line = String::new();
+                    let read = BufReader::new(ready_reader).read_line(&mut line);
+                    let written = read.is_ok()
+                        && line == "go\n"
+                        && std::fs::write(
+                            format!("/proc/{parent}/uid_map"),
+                            format!("0 {base} 65536"),
+                        )
+                        .is_ok()
+                        && std::fs::write(
+                            format!("/proc/{parent}/gid_map"),
+                            format!("0 {base} 65536"),
+                        )
+                        .is_ok();
+                    std::process::exit(i32::from(!written));
+                }
+                ForkResult::Parent { child } => {
+                    drop(ready_reader);
+                    step(
+                        "create a user namespace",
+                        unshare(CloneFlags::CLONE_NEWUSER),
+                    )?;
+                    let mut writer = ready_writer;
+                    step("ask for the user map", writer.write_all(b"go\n"))?;
+                    drop(writer);
+                    match step(
+                        "wait for the user map",
+                        nix::sys::wait::waitpid(child, None),
+                    )? {
+                        nix::sys::wait::WaitStatus::Exited(_, 0) => {}
+                        _ => {
+                            return Err(format!(
+                                "map users: the kernel refused ids {base} to {}",
+                                base + 65535
+                            ));
+                        }
+                    }
+                    let root = nix::unistd::Uid::from_raw(0);
+                    let group = nix::unistd::Gid::from_raw(0);
+                    step("give up groups", nix::unistd::setgroups(&[]))?;
+                    step(
+                        "become the namespace's group",
+                        nix::unistd::setresgid(group, group, group),
+                    )?;
+                    step(
+                        "become the namespace's root",
+                        nix::unistd::setresuid(root, root, root),
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// Lets go of the node's pipes: the pod outlives the node.
+pub fn detach() {
+    let _ = std::io::stdout().flush();
+    if let Ok(null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+        let _ = nix::unistd::dup2_stderr(&null);
+    }
+}
+
+fn answer(stream: UnixStream) {
+    let mut line = String::new();
+    let Ok(copy) = stream.try_clone() else { return };
+    if BufReader::new(copy).read_line(&mut line).is_err() {
+        return;
+    }
+    let result = serde_json::from_str::<SocketRequest>(&line)
+        .map_err(|e| e.to_string())
+        .and_then(|request| open(request).map_err(|e| e.to_string()));
+    let _ = match result {
+        Ok(fd) => sys::send_fd(&stream, b"ok", Some(fd.as_raw_fd())),
+        Err(reason) => sys::send_fd(&stream, format!("error {reason}").as_bytes(), None),
+    };
+}
+
+fn open(request: SocketRequest) -> std::io::Result<OwnedFd> {
+    match request {
+        SocketRequest::Connect(address) => {
+            TcpStream::connect_timeout(&SocketAddr::V4(address), Duration::from_secs(5))
+                .map(OwnedFd::from)
+        }
+        SocketRequest::Listen(address) => TcpListener::bind(address).map(OwnedFd::from),
+        SocketRequest::Udp(address) => UdpSocket::bind(address).map(OwnedFd::from),
+    }
+}

@@ -1,0 +1,254 @@
+//! A pod's status as Kubernetes writes it, computed from what was observed.
+
+use serde_json::{Value, json};
+
+use crate::shim::spec::ExitState;
+
+/// What is known about one container.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ContainerRecord {
+    pub name: String,
+    pub image: String,
+    pub image_id: String,
+    pub state: State,
+    pub last: Option<Terminated>,
+    pub restarts: u32,
+    pub is_ready: bool,
+    pub is_started: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum State {
+    Waiting { reason: String, message: String },
+    Running { started_at: String },
+    Terminated(Terminated),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Terminated {
+    pub exit: ExitState,
+    pub started_at: Option<String>,
+    pub reason: String,
+    pub message: String,
+}
+
+/// What is known about one pod.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PodRecord {
+    pub uid: String,
+    pub address: std::net::Ipv4Addr,
+    pub start_time: String,
+    pub init: Vec<ContainerRecord>,
+    pub main: Vec<ContainerRecord>,
+    /// Whether init containers have all succeeded.
+    pub is_initialized: bool,
+    /// Whether containers are started again after success, after failure.
+    pub restarts_success: bool,
+    pub restarts_failure: bool,
+    /// Why the pod as a whole cannot go on, as reason and message.
+    pub trouble: Option<(String, String)>,
+    /// When readiness last changed.
+    pub ready_since: String,
+    pub was_ready: bool,
+}
+
+impl ContainerRecord {
+    pub fn new(name: &str, image: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            image_id: String::new(),
+            state: State::Waiting {
+                reason: "PodInitializing".to_owned(),
+                message: String::new(),
+            },
+            last: None,
+            restarts: 0,
+            is_ready: false,
+            is_started: false,
+        }
+    }
+
+    fn json(&self, uid: &str) -> Value {
+        let state = match &self.state {
+            State::Waiting { reason, message } if message.is_empty() => {
+                json!({"waiting": {"reason": reason}})
+            }
+            State::Waiting { reason, message } => {
+                json!({"waiting": {"reason": reason, "message": message}})
+            }
+            State::Running { started_at } => json!({"running": {"startedAt": seconds(started_at)}}),
+            State::Terminated(t) => json!({"terminated": t.json()}),
+        };
+        let last = self
+            .last
+            .as_ref()
+            .map_or_else(|| json!({}), |t| json!({"terminated": t.json()}));
+        json!({
+            "name": self.name,
+            "image": self.image,
+            "imageID": self.image_id,
+            "containerID": format!("catalyst://{uid}/{}/{}", self.name, self.restarts),
+            "ready": self.is_ready,
+            "started": self.is_started,
+            "restartCount": self.restarts,
+            "state": state,
+            "lastState": last,
+        })
+    }
+}
+
+impl Terminated {
+    pub fn is_success(&self) -> bool {
+        self.exit.code == 0
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "exitCode": self.exit.code,
+            "reason": self.reason,
+            "finishedAt": seconds(&self.exit.finished_at),
+        });
+        if let Some(map) = value.as_object_mut() {
+            if let Some(started) = &self.started_at {
+                map.insert("startedAt".to_owned(), seconds(started));
+            }
+            if let Some(signal) = self.exit.signal {
+                map.insert("signal".to_owned(), json!(signal));
+            }
+            if !self.message.is_empty() {
+                map.insert("message".to_owned(), json!(self.message));
+            }
+        }
+        value
+    }
+}
+
+/// Kubernetes writes times in whole seconds.
+fn seconds(time: &str) -> Value {
+    let parsed: Result<jiff::Timestamp, _> = time.parse();
+    match parsed {
+        Ok(time) => json!(format!("{time:.0}")),
+        Err(_) => Value::Null,
+    }
+}
+
+impl PodRecord {
+    pub fn is_ready(&self) -> bool {
+        self.trouble.is_none()
+            && self.is_initialized
+            && !self.main.is_empty()
+            && self.main.iter().all(|c| c.is_ready)
+    }
+
+    fn phase(&self) -> &'static str {
+        let done = |c: &ContainerRecord| match &c.state {
+            State::Terminated(t) => Some(t.is_success()),
+            _ => None,
+        };
+        let is_final = |success: bool| {
+            if success {
+                !self.restarts_success
+            } else {
+                !self.restarts_failure
+            }
+        };
+        if self.init.iter().any(|c| done(c) == Some(false)) && !self.restarts_failure {
+            return "Failed";
+        }
+        if !self.is_initialized {
+            return "Pending";
+        }
+        let ends: Vec<Option<bool>> = self.main.iter().map(done).collect();
+        if !ends.is_empty() && ends.iter().all(|e| e.is_some_and(is_final)) {
+            return if ends.iter().all(|e| *e == Some(true)) {
+                "Succeeded"
+            } else {
+                "Failed"
+            };
+        }
+        let never_ran =
+            |c: &ContainerRecord| matches!(c.state, State::Waiting { .. }) && c.last.is_none();
+        if self.main.iter().all(never_ran) {
+            "Pending"
+        } else {
+            "Running"
+        }
+    }
+
+    /// The `status` of the pod.
+    pub fn json(&self) -> Value {
+        let phase = self.phase();
+        let is_ready = self.is_ready();
+        let unready: Vec<&str> = self
+            .main
+            .iter()
+            .filter(|c| !c.is_ready)
+            .map(|c| c.name.as_str())
+            .collect();
+        let condition = |kind: &str, is_true: bool, reason: &str, message: String| {
+            let mut value = json!({
+                "type": kind,
+                "status": if is_true { "True" } else { "False" },
+                "lastTransitionTime": seconds(if kind.ends_with("Ready") { &self.ready_since } else { &self.start_time }),
+            });
+            if let (false, Some(map)) = (is_true, value.as_object_mut()) {
+                map.insert("reason".to_owned(), json!(reason));
+                map.insert("message".to_owned(), json!(message));
+            }
+            value
+        };
+        let (reason, message) = match &self.trouble {
+            Some((reason, message)) => (reason.as_str(), message.clone()),
+            None if phase == "Succeeded" => ("PodCompleted", String::new()),
+            None => (
+                "ContainersNotReady",
+                format!("containers with unready status: [{}]", unready.join(" ")),
+            ),
+        };
+        let uninitialized = self
+            .init
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let conditions = vec![
+            condition("PodScheduled", true, "", String::new()),
+            condition(
+                "Initialized",
+                self.is_initialized,
+                "ContainersNotInitialized",
+                format!("containers with incomplete status: [{uninitialized}]"),
+            ),
+            condition("ContainersReady", is_ready, reason, message.clone()),
+            condition("Ready", is_ready, reason, message),
+        ];
+        let list = |records: &[ContainerRecord]| {
+            records
+                .iter()
+                .map(|c| c.json(&self.uid))
+                .collect::<Vec<_>>()
+        };
+        let mut status = json!({
+            "phase": phase,
+            "conditions": conditions,
+            "hostIP": "127.0.0.1",
+            "hostIPs": [{"ip": "127.0.0.1"}],
+            "podIP": self.address.to_string(),
+            "podIPs": [{"ip": self.address.to_string()}],
+            "startTime": seconds(&self.start_time),
+            "containerStatuses": list(&self.main),
+            "qosClass": "BestEffort",
+        });
+        if let Some(map) = status.as_object_mut() {
+            if !self.init.is_empty() {
+                map.insert("initContainerStatuses".to_owned(), json!(list(&self.init)));
+            }
+            if let Some((reason, message)) = &self.trouble {
+                map.insert("reason".to_owned(), json!(reason));
+                map.insert("message".to_owned(), json!(message));
+            }
+        }
+        status
+    }
+}
