@@ -1,1 +1,69 @@
 //! YAML as Kubernetes reads it and as Go writes it.
+//!
+//! Reading follows `sigs.k8s.io/yaml` 1.6 (YAML 1.1 scalars: `yes` is true,
+//! `0644` is 420; the last of two equal keys wins; keys become strings).
+//! Writing follows the same library's `Marshal`, byte for byte: sorted keys,
+//! sequences level with their key, text folded after column 80.
+//!
+//! Called by the Helm engine, Kustomize, the Blueprint reader, the forge's
+//! checks and the command line. What must stay true: a value written here and
+//! read again, here or by Go, is the same value; no input makes it panic.
+
+mod number;
+mod read;
+mod scalar;
+mod write;
+
+use serde_json::Value;
+
+pub use number::{format_float, go_json_number};
+
+/// Why a text is not YAML that Kubernetes would accept, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read the YAML at line {line}, column {column}: {message}")]
+pub struct Error {
+    /// The reason, in libyaml's words where it has some.
+    pub message: String,
+    /// Line of the fault, counted from 1.
+    pub line: usize,
+    /// Column of the fault, counted from 1.
+    pub column: usize,
+}
+
+impl Error {
+    pub(crate) fn new(message: impl Into<String>, line: usize, column: usize) -> Self {
+        Self {
+            message: message.into(),
+            line,
+            column,
+        }
+    }
+}
+
+/// Reads the first document of `text`; an empty text is null.
+///
+/// What follows the first document is not looked at, as in
+/// `sigs.k8s.io/yaml`'s `Unmarshal`.
+pub fn from_str(text: &str) -> Result<Value, Error> {
+    Ok(read::Reader::new(text)
+        .next_document()?
+        .unwrap_or(Value::Null))
+}
+
+/// Reads every document of `text` in order; empty documents are left out.
+pub fn documents(text: &str) -> Result<Vec<Value>, Error> {
+    let mut reader = read::Reader::new(text);
+    let mut documents = Vec::new();
+    while let Some(document) = reader.next_document()? {
+        if !document.is_null() {
+            documents.push(document);
+        }
+    }
+    Ok(documents)
+}
+
+/// Writes `value` as one YAML document that ends with a line feed.
+#[must_use]
+pub fn to_string(value: &Value) -> String {
+    write::document(value)
+}

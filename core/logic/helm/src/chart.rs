@@ -1,0 +1,327 @@
+//! A chart from files or an archive.
+//!
+//! Called by whoever has the bytes: the GitOps stand-in, Blueprint lint and
+//! the command line. What must stay true: an archive cannot name a path
+//! outside itself, link anywhere, or unpack to more than the bounds below.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use serde_json::{Map, Value};
+
+use crate::glob::glob_match;
+
+/// Bytes that an archive may unpack to, subcharts included.
+const MAX_UNPACKED: u64 = 100 << 20;
+/// Bytes of one file, as in Helm.
+const MAX_FILE: u64 = 5 << 20;
+const MAX_FILES: usize = 10_000;
+/// Charts within charts.
+const MAX_DEPTH: usize = 16;
+
+/// Why a chart could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ChartError {
+    #[error("cannot unpack the chart archive: {0}")]
+    Unpack(String),
+    #[error("cannot read the chart: {0} is missing")]
+    Missing(String),
+    #[error("cannot read {path} of the chart")]
+    Yaml {
+        path: String,
+        #[source]
+        source: catalyst_yaml::Error,
+    },
+    #[error("cannot read the chart: {path} {why}")]
+    Invalid { path: String, why: String },
+}
+
+/// A chart with its subcharts.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    pub(crate) name: String,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) values: Map<String, Value>,
+    pub(crate) schema: Option<Value>,
+    /// Path in the chart → text, `templates/` only.
+    pub(crate) templates: BTreeMap<String, String>,
+    /// Everything `.Files` may see.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) crds: BTreeMap<String, String>,
+    pub(crate) subcharts: Vec<Chart>,
+}
+
+impl Chart {
+    /// Reads a packaged chart (`.tgz`): one folder that holds the chart.
+    pub fn from_archive(archive: &[u8]) -> Result<Self, ChartError> {
+        let mut budget = MAX_UNPACKED;
+        Self::from_files_within(unpack(archive, &mut budget)?, &mut budget, 0)
+    }
+
+    /// Reads a chart from its files, keyed by path within the chart.
+    pub fn from_files(files: BTreeMap<String, Vec<u8>>) -> Result<Self, ChartError> {
+        for path in files.keys() {
+            check_path(path)?;
+        }
+        Self::from_files_within(files, &mut MAX_UNPACKED.clone(), 0)
+    }
+
+    /// The chart's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The chart's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.meta("version")
+    }
+
+    /// `Chart.yaml` as JSON.
+    #[must_use]
+    pub fn metadata(&self) -> &Map<String, Value> {
+        &self.metadata
+    }
+
+    /// The chart's own default values.
+    #[must_use]
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    pub(crate) fn meta(&self, key: &str) -> &str {
+        self.metadata
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    fn from_files_within(
+        mut files: BTreeMap<String, Vec<u8>>,
+        budget: &mut u64,
+        depth: usize,
+    ) -> Result<Self, ChartError> {
+        if depth > MAX_DEPTH {
+            return Err(ChartError::Invalid {
+                path: "charts/".to_owned(),
+                why: format!("nests charts deeper than {MAX_DEPTH} levels"),
+            });
+        }
+        if let Some(rules) = files.remove(".helmignore") {
+            let rules = String::from_utf8_lossy(&rules).into_owned();
+            files.retain(|path, _| path == "Chart.yaml" || !ignored(&rules, path));
+        }
+        let Some(metadata) = files.remove("Chart.yaml") else {
+            return Err(ChartError::Missing("Chart.yaml".to_owned()));
+        };
+        let mut metadata = mapping("Chart.yaml", &metadata)?;
+        let name = metadata
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        if name.is_empty() || name.contains(['/', '\\']) || name == ".." {
+            return Err(ChartError::Invalid {
+                path: "Chart.yaml".to_owned(),
+                why: "has no usable name".to_owned(),
+            });
+        }
+        if let Some(old) = files.get("requirements.yaml")
+            && !metadata.contains_key("dependencies")
+            && let Some(list) = mapping("requirements.yaml", old)?.remove("dependencies")
+        {
+            metadata.insert("dependencies".to_owned(), list);
+        }
+        let values = match files.remove("values.yaml") {
+            Some(text) => mapping("values.yaml", &text)?,
+            None => Map::new(),
+        };
+        let schema = match files.remove("values.schema.json") {
+            Some(text) => {
+                Some(
+                    serde_json::from_slice(&text).map_err(|why| ChartError::Invalid {
+                        path: "values.schema.json".to_owned(),
+                        why: format!("is not JSON: {why}"),
+                    })?,
+                )
+            }
+            None => None,
+        };
+        let mut chart = Self {
+            name,
+            metadata,
+            values,
+            schema,
+            templates: BTreeMap::new(),
+            files: BTreeMap::new(),
+            crds: BTreeMap::new(),
+            subcharts: Vec::new(),
+        };
+        let mut folders: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+        for (path, data) in files {
+            if path.starts_with("templates/") {
+                chart
+                    .templates
+                    .insert(path, String::from_utf8_lossy(&data).into_owned());
+                continue;
+            }
+            if let Some(rest) = path.strip_prefix("charts/") {
+                match rest.split_once('/') {
+                    Some((folder, _)) if folder.starts_with(['_', '.']) => {}
+                    Some((folder, inner)) => {
+                        folders
+                            .entry(folder.to_owned())
+                            .or_default()
+                            .insert(inner.to_owned(), data);
+                    }
+                    None if rest.ends_with(".tgz") && !rest.starts_with(['_', '.']) => {
+                        let inner = unpack(&data, budget)?;
+                        chart
+                            .subcharts
+                            .push(Self::from_files_within(inner, budget, depth + 1)?);
+                    }
+                    None => {}
+                }
+                continue;
+            }
+            if path.starts_with("crds/")
+                && (path.ends_with(".yaml") || path.ends_with(".yml") || path.ends_with(".json"))
+            {
+                chart
+                    .crds
+                    .insert(path.clone(), String::from_utf8_lossy(&data).into_owned());
+            }
+            chart.files.insert(path, data);
+        }
+        for (folder, inner) in folders {
+            // A folder without Chart.yaml is not a chart; Helm says so too.
+            if !inner.contains_key("Chart.yaml") {
+                return Err(ChartError::Missing(format!("charts/{folder}/Chart.yaml")));
+            }
+            chart
+                .subcharts
+                .push(Self::from_files_within(inner, budget, depth + 1)?);
+        }
+        Ok(chart)
+    }
+}
+
+fn mapping(path: &str, text: &[u8]) -> Result<Map<String, Value>, ChartError> {
+    let text = String::from_utf8_lossy(text);
+    match catalyst_yaml::from_str(&text) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(ChartError::Invalid {
+            path: path.to_owned(),
+            why: "is not a map".to_owned(),
+        }),
+        Err(source) => Err(ChartError::Yaml {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn check_path(path: &str) -> Result<(), ChartError> {
+    let bad = path.is_empty()
+        || path.starts_with('/')
+        || path.contains(['\\', '\0', ':'])
+        || path.split('/').any(|part| part == ".." || part.is_empty());
+    if bad {
+        return Err(ChartError::Unpack(format!(
+            "the path {path:?} leaves the chart"
+        )));
+    }
+    Ok(())
+}
+
+fn unpack(archive: &[u8], budget: &mut u64) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
+    let failed = |why: std::io::Error| ChartError::Unpack(why.to_string());
+    // The reader stops one byte past the budget, so a bomb cannot go on.
+    let limit = *budget + 1;
+    let stream = flate2::read::GzDecoder::new(archive).take(limit.saturating_mul(2));
+    let mut reader = tar::Archive::new(stream);
+    let mut files = BTreeMap::new();
+    for entry in reader.entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        let kind = entry.header().entry_type();
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if kind.is_dir() || kind.is_pax_global_extensions() {
+            continue;
+        }
+        if !kind.is_file() {
+            return Err(ChartError::Unpack(format!(
+                "{path:?} is a link or a special file"
+            )));
+        }
+        let path = path.strip_prefix("./").unwrap_or(&path);
+        check_path(path)?;
+        let Some((_, inner)) = path.split_once('/') else {
+            return Err(ChartError::Unpack(format!(
+                "{path:?} is not in the chart's folder"
+            )));
+        };
+        if entry.size() > MAX_FILE {
+            return Err(ChartError::Unpack(format!(
+                "{path:?} is larger than {MAX_FILE} bytes"
+            )));
+        }
+        let mut data = Vec::new();
+        entry
+            .by_ref()
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut data)
+            .map_err(failed)?;
+        *budget = budget.checked_sub(data.len() as u64).ok_or_else(|| {
+            ChartError::Unpack(format!("it unpacks to more than {MAX_UNPACKED} bytes"))
+        })?;
+        files.insert(inner.to_owned(), data);
+        if files.len() > MAX_FILES {
+            return Err(ChartError::Unpack(format!(
+                "it holds more than {MAX_FILES} files"
+            )));
+        }
+    }
+    if files.is_empty() {
+        return Err(ChartError::Unpack("it holds no files".to_owned()));
+    }
+    Ok(files)
+}
+
+/// Whether `.helmignore`'s rules drop `path` or a folder above it.
+fn ignored(rules: &str, path: &str) -> bool {
+    let mut dropped = false;
+    for rule in rules.lines().map(str::trim) {
+        if rule.is_empty() || rule.starts_with('#') {
+            continue;
+        }
+        let (negated, rule) = match rule.strip_prefix('!') {
+            Some(rule) => (true, rule),
+            None => (false, rule),
+        };
+        let (folder_only, rule) = match rule.strip_suffix('/') {
+            Some(rule) => (true, rule),
+            None => (false, rule),
+        };
+        let parts: Vec<&str> = path.split('/').collect();
+        let hit = (1..=parts.len()).any(|count| {
+            let prefix = parts.get(..count).unwrap_or_default().join("/");
+            let is_folder = count < parts.len();
+            if folder_only && !is_folder {
+                return false;
+            }
+            match rule.strip_prefix('/') {
+                Some(rooted) => glob_match(rooted, &prefix),
+                None if rule.contains('/') => glob_match(rule, &prefix),
+                None => parts
+                    .get(count - 1)
+                    .is_some_and(|name| glob_match(rule, name)),
+            }
+        });
+        if hit {
+            dropped = !negated;
+        }
+    }
+    dropped
+}

@@ -1,0 +1,242 @@
+//! text/template's own functions.
+
+use std::cmp::Ordering;
+
+use super::{Row, arg, text};
+use crate::exec::{Engine, Outcome};
+use crate::format::{show, sprint, sprintf};
+use crate::value::Value;
+
+pub const TABLE: &[Row] = &[
+    // The executor treats these two itself: they stop early.
+    ("and", "aa*", |_, args| Ok(arg(args, 0))),
+    ("or", "aa*", |_, args| Ok(arg(args, 0))),
+    ("not", "a", |_, args| {
+        Ok(Value::Bool(!arg(args, 0).is_true()))
+    }),
+    ("eq", "aa*", eq),
+    ("ne", "aa", |engine, args| match eq(engine, args)? {
+        Value::Bool(equal) => Ok(Value::Bool(!equal)),
+        other => Ok(other),
+    }),
+    ("lt", "aa", |_, args| order(args, |o| o.is_lt())),
+    ("le", "aa", |_, args| order(args, |o| o.is_le())),
+    ("gt", "aa", |_, args| order(args, |o| o.is_gt())),
+    ("ge", "aa", |_, args| order(args, |o| o.is_ge())),
+    ("len", "a", len),
+    ("index", "aa*", index),
+    ("print", "a*", |_, args| Ok(Value::text(sprint(args)))),
+    ("println", "a*", |_, args| {
+        let words: Vec<String> = args.iter().map(show).collect();
+        Ok(Value::text(words.join(" ") + "\n"))
+    }),
+    ("printf", "sa*", |engine, args| {
+        let out = sprintf(text(args, 0), args.get(1..).unwrap_or_default());
+        engine.charge(out.len())?;
+        Ok(Value::text(out))
+    }),
+    ("html", "a*", |_, args| Ok(Value::text(html(&joined(args))))),
+    ("js", "a*", |_, args| Ok(Value::text(js(&joined(args))))),
+    ("urlquery", "a*", |_, args| {
+        Ok(Value::text(url_query(&joined(args))))
+    }),
+    ("call", "aa*", |_, args| {
+        Err(format!("non-function of type {}", arg(args, 0).type_name()).into())
+    }),
+];
+
+fn joined(args: &[Value]) -> String {
+    sprint(args)
+}
+
+#[derive(PartialEq)]
+enum Basic {
+    Bool,
+    Int,
+    Float,
+    Text,
+    Other,
+}
+
+fn basic(value: &Value) -> Basic {
+    match value {
+        Value::Bool(_) => Basic::Bool,
+        Value::Int(_) | Value::Int64(_) => Basic::Int,
+        Value::Float(_) => Basic::Float,
+        Value::Str(_) => Basic::Text,
+        _ => Basic::Other,
+    }
+}
+
+fn eq(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let Some((first, rest)) = args.split_first() else {
+        return Err("missing argument for comparison".into());
+    };
+    if rest.is_empty() {
+        return Err("missing argument for comparison".into());
+    }
+    for other in rest {
+        let equal = match (first, other) {
+            (Value::Nil, Value::Nil) => true,
+            (Value::Nil, _) | (_, Value::Nil) => false,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a) | Value::Int64(a), Value::Int(b) | Value::Int64(b)) => a == b,
+            #[expect(clippy::float_cmp, reason = "Go compares floats exactly")]
+            (Value::Float(a), Value::Float(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (a, b) if basic(a) != basic(b) => {
+                return Err(format!(
+                    "incompatible types for comparison: {} and {}",
+                    a.type_name(),
+                    b.type_name()
+                )
+                .into());
+            }
+            (Value::Object(a), Value::Object(b)) => std::rc::Rc::ptr_eq(a, b),
+            (a, b) => {
+                return Err(format!("non-comparable type {}: {}", show(a), b.type_name()).into());
+            }
+        };
+        if equal {
+            return Ok(Value::Bool(true));
+        }
+    }
+    Ok(Value::Bool(false))
+}
+
+fn order(args: &[Value], holds: fn(Ordering) -> bool) -> Outcome<Value> {
+    let (a, b) = (arg(args, 0), arg(args, 1));
+    let ordering = match (&a, &b) {
+        (Value::Int(a) | Value::Int64(a), Value::Int(b) | Value::Int64(b)) => Some(a.cmp(b)),
+        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
+        (Value::Bool(_), Value::Bool(_)) => return Err("invalid type for comparison".into()),
+        (a, b) if basic(a) == Basic::Other || basic(b) == Basic::Other => {
+            return Err("invalid type for comparison".into());
+        }
+        (a, b) => {
+            return Err(format!(
+                "incompatible types for comparison: {} and {}",
+                a.type_name(),
+                b.type_name()
+            )
+            .into());
+        }
+    };
+    Ok(Value::Bool(ordering.is_some_and(holds)))
+}
+
+fn len(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let value = arg(args, 0);
+    let length = match &value {
+        Value::Nil => return Err("len of nil pointer".into()),
+        Value::Str(text) => text.len(),
+        other => match (other.items(), other.entries()) {
+            (Some(items), _) => items.len(),
+            (_, Some(entries)) => entries.borrow().len(),
+            _ => return Err(format!("len of type {}", other.type_name()).into()),
+        },
+    };
+    Ok(Value::Int(i64::try_from(length).unwrap_or(i64::MAX)))
+}
+
+fn place(index: &Value, most: usize) -> Outcome<usize> {
+    match index {
+        Value::Int(number) | Value::Int64(number) => usize::try_from(*number)
+            .ok()
+            .filter(|place| *place <= most)
+            .ok_or_else(|| format!("index out of range: {number}").into()),
+        Value::Nil => Err("cannot index slice/array with nil".into()),
+        other => Err(format!("cannot index slice/array with type {}", other.type_name()).into()),
+    }
+}
+
+fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let mut value = arg(args, 0);
+    if matches!(value, Value::Nil) {
+        return Err("index of untyped nil".into());
+    }
+    for index in args.iter().skip(1) {
+        if matches!(value, Value::Nil) {
+            return Err("index of nil pointer".into());
+        }
+        let out_of_range =
+            |at: usize, len: usize| format!("reflect: slice index out of range: {at} of {len}");
+        value = if let Some(items) = value.items() {
+            let at = place(index, items.len())?;
+            items
+                .get(at)
+                .cloned()
+                .ok_or_else(|| out_of_range(at, items.len()))?
+        } else if let Some(entries) = value.entries() {
+            match index {
+                Value::Str(key) => entries
+                    .borrow()
+                    .get(key.as_ref())
+                    .cloned()
+                    .unwrap_or(Value::Nil),
+                Value::Nil => return Err("value is nil; should be of type string".into()),
+                other => {
+                    return Err(
+                        format!("value has type {}; should be string", other.type_name()).into(),
+                    );
+                }
+            }
+        } else if let Value::Str(text) = &value {
+            let at = place(index, text.len())?;
+            let byte = text
+                .as_bytes()
+                .get(at)
+                .ok_or_else(|| out_of_range(at, text.len()))?;
+            Value::Int(i64::from(*byte))
+        } else {
+            return Err(format!("can't index item of type {}", value.type_name()).into());
+        };
+    }
+    Ok(value)
+}
+
+fn html(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            '\0' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn js(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\'' => out.push_str("\\'"),
+            '"' => out.push_str("\\\""),
+            '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+pub fn url_query(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            b' ' => out.push('+'),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

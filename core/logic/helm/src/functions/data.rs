@@ -1,0 +1,389 @@
+//! sprig's functions on maps, lists and types.
+
+use std::rc::Rc;
+
+use super::{Row, arg, int, items, strval, text};
+use crate::exec::{Engine, Failure, Outcome};
+use crate::value::{Shared, Value};
+
+/// Nested maps merged before the rest is refused.
+const MAX_MERGE_DEPTH: usize = 200;
+
+pub const TABLE: &[Row] = &[
+    ("default", "aa*", |_, a| {
+        let given = a.get(1).cloned().unwrap_or(Value::Nil);
+        Ok(if is_empty(&given) { arg(a, 0) } else { given })
+    }),
+    ("empty", "a", |_, a| Ok(Value::Bool(is_empty(&arg(a, 0))))),
+    ("coalesce", "a*", |_, a| {
+        Ok(a.iter()
+            .find(|v| !is_empty(v))
+            .cloned()
+            .unwrap_or(Value::Nil))
+    }),
+    ("all", "a*", |_, a| Ok(Value::Bool(!a.iter().any(is_empty)))),
+    ("any", "a*", |_, a| {
+        Ok(Value::Bool(a.iter().any(|v| !is_empty(v))))
+    }),
+    ("ternary", "aab", |_, a| {
+        Ok(arg(a, usize::from(!arg(a, 2).is_true())))
+    }),
+    ("dict", "a*", |_, a| {
+        let map = Value::map(Default::default());
+        if let Value::Map(entries) = &map {
+            for pair in a.chunks(2) {
+                let value = pair.get(1).cloned().unwrap_or_else(|| Value::text(""));
+                entries.borrow_mut().insert(strval(&arg(pair, 0)), value);
+            }
+        }
+        Ok(map)
+    }),
+    ("get", "ms", |_, a| {
+        Ok(map(a, 0)?
+            .borrow()
+            .get(text(a, 1))
+            .cloned()
+            .unwrap_or_else(|| Value::text("")))
+    }),
+    ("set", "msa", |_, a| {
+        map(a, 0)?
+            .borrow_mut()
+            .insert(text(a, 1).to_owned(), arg(a, 2));
+        Ok(arg(a, 0))
+    }),
+    ("unset", "ms", |_, a| {
+        map(a, 0)?.borrow_mut().remove(text(a, 1));
+        Ok(arg(a, 0))
+    }),
+    ("hasKey", "ms", |_, a| {
+        Ok(Value::Bool(
+            arg(a, 0)
+                .entries()
+                .is_some_and(|m| m.borrow().contains_key(text(a, 1))),
+        ))
+    }),
+    ("pluck", "sm*", |_, a| {
+        Ok(Value::list(
+            a.iter()
+                .skip(1)
+                .filter_map(|v| v.entries()?.borrow().get(text(a, 0)).cloned())
+                .collect(),
+        ))
+    }),
+    ("keys", "m*", |_, a| {
+        Ok(Value::texts(a.iter().filter_map(Value::entries).flat_map(
+            |m| m.borrow().keys().cloned().collect::<Vec<_>>(),
+        )))
+    }),
+    ("values", "m", |_, a| {
+        Ok(Value::list(
+            arg(a, 0)
+                .entries()
+                .map(|m| m.borrow().values().cloned().collect())
+                .unwrap_or_default(),
+        ))
+    }),
+    ("pick", "ms*", |_, a| Ok(picked(a, true))),
+    ("omit", "ms*", |_, a| Ok(picked(a, false))),
+    ("merge", "mm*", |_, a| merge_all(a, false)),
+    ("mustMerge", "mm*", |_, a| merge_all(a, false)),
+    ("mergeOverwrite", "mm*", |_, a| merge_all(a, true)),
+    ("mustMergeOverwrite", "mm*", |_, a| merge_all(a, true)),
+    ("deepCopy", "a", |_, a| Ok(arg(a, 0).deep_copy())),
+    ("mustDeepCopy", "a", |_, a| Ok(arg(a, 0).deep_copy())),
+    ("deepEqual", "aa", |_, a| {
+        Ok(Value::Bool(arg(a, 0).deep_equal(&arg(a, 1))))
+    }),
+    ("dig", "aaa*", dig),
+    ("tuple", "a*", |_, a| Ok(Value::list(a.to_vec()))),
+    ("list", "a*", |_, a| Ok(Value::list(a.to_vec()))),
+    ("append", "aa", push),
+    ("push", "aa", push),
+    ("mustAppend", "aa", push),
+    ("mustPush", "aa", push),
+    ("prepend", "aa", prepend),
+    ("mustPrepend", "aa", prepend),
+    ("first", "a", first),
+    ("mustFirst", "a", first),
+    ("last", "a", last),
+    ("mustLast", "a", last),
+    ("rest", "a", rest),
+    ("mustRest", "a", rest),
+    ("initial", "a", initial),
+    ("mustInitial", "a", initial),
+    ("reverse", "a", reverse),
+    ("mustReverse", "a", reverse),
+    ("uniq", "a", uniq),
+    ("mustUniq", "a", uniq),
+    ("compact", "a", compact),
+    ("mustCompact", "a", compact),
+    ("without", "aa*", without),
+    ("mustWithout", "aa*", without),
+    ("has", "aa", has),
+    ("mustHas", "aa", has),
+    ("slice", "aa*", cut),
+    ("mustSlice", "aa*", cut),
+    ("concat", "a*", |_, a| {
+        let mut all = Vec::new();
+        for list in a {
+            all.extend(items(list, "concat type")?.iter().cloned());
+        }
+        Ok(Value::list(all))
+    }),
+    ("chunk", "ia", chunk),
+    ("mustChunk", "ia", chunk),
+    ("typeOf", "a", |_, a| Ok(Value::text(arg(a, 0).type_name()))),
+    ("typeIs", "sa", |_, a| {
+        Ok(Value::Bool(arg(a, 1).type_name() == text(a, 0)))
+    }),
+    ("typeIsLike", "sa", |_, a| {
+        let name = arg(a, 1).type_name();
+        Ok(Value::Bool(
+            name == text(a, 0) || name.strip_prefix('*') == Some(text(a, 0)),
+        ))
+    }),
+    ("kindOf", "a", |_, a| Ok(Value::text(arg(a, 0).kind_name()))),
+    ("kindIs", "sa", |_, a| {
+        Ok(Value::Bool(arg(a, 1).kind_name() == text(a, 0)))
+    }),
+];
+
+/// sprig's idea of empty.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(object) if object.kind_name() == "struct" => false,
+        value => !value.is_true(),
+    }
+}
+
+fn map(args: &[Value], at: usize) -> Outcome<Shared> {
+    arg(args, at)
+        .entries()
+        .ok_or_else(|| "assignment to entry in nil map".into())
+}
+
+fn picked(args: &[Value], keep: bool) -> Value {
+    let names: Vec<&str> = args.iter().skip(1).filter_map(Value::as_str).collect();
+    let entries = arg(args, 0).entries().map(|map| {
+        map.borrow()
+            .iter()
+            .filter(|(key, _)| names.contains(&key.as_str()) == keep)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    });
+    Value::map(entries.unwrap_or_default())
+}
+
+fn merge_all(args: &[Value], overwrite: bool) -> Outcome<Value> {
+    let Some(into) = arg(args, 0).entries() else {
+        return Ok(Value::text(""));
+    };
+    for from in args.iter().skip(1).filter_map(Value::entries) {
+        merge(&into, &from, overwrite, MAX_MERGE_DEPTH)?;
+    }
+    Ok(arg(args, 0))
+}
+
+/// mergo's merge: nested maps are merged in place; otherwise the source fills
+/// what is empty, or replaces all when it overwrites.
+fn merge(into: &Shared, from: &Shared, overwrite: bool, depth: usize) -> Outcome<()> {
+    if Rc::ptr_eq(into, from) {
+        return Ok(());
+    }
+    let Some(deeper) = depth.checked_sub(1) else {
+        return Err("maps are nested too deep to be merged".into());
+    };
+    let entries: Vec<(String, Value)> = from
+        .borrow()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, value) in entries {
+        let present = into.borrow().get(&key).cloned();
+        if matches!(value, Value::Nil) {
+            if overwrite {
+                into.borrow_mut().insert(key, value);
+            }
+            continue;
+        }
+        if let (Some(Value::Map(inner)), Value::Map(other)) = (&present, &value)
+            && !inner.borrow().is_empty()
+        {
+            merge(inner, other, overwrite, deeper)?;
+            continue;
+        }
+        let keeps_list = overwrite && matches!(&value, Value::List(list) if list.is_empty());
+        let replaces = match &present {
+            None => true,
+            Some(old) => is_empty(old) || (overwrite && !keeps_list),
+        };
+        if replaces {
+            into.borrow_mut().insert(key, value);
+        }
+    }
+    Ok(())
+}
+
+fn dig(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let Some((start, path)) = args.split_last() else {
+        return Err("dig needs at least three arguments".into());
+    };
+    let Some((fallback, names)) = path.split_last() else {
+        return Err("dig needs at least three arguments".into());
+    };
+    let mut value = start.clone();
+    for (at, name) in names.iter().enumerate() {
+        let key = name.as_str().ok_or_else(|| {
+            Failure::from(format!(
+                "interface conversion: interface {{}} is {}, not string",
+                name.type_name()
+            ))
+        })?;
+        let Some(entries) = value.entries() else {
+            if at == 0 && matches!(value, Value::Nil) {
+                return Ok(fallback.clone());
+            }
+            return Err(format!(
+                "interface conversion: interface {{}} is {}, not map[string]interface {{}}",
+                value.type_name()
+            )
+            .into());
+        };
+        let next = entries.borrow().get(key).cloned();
+        match next {
+            Some(next) => value = next,
+            None => return Ok(fallback.clone()),
+        }
+    }
+    Ok(value)
+}
+
+fn push(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let mut all = items(&arg(args, 0), "push")?.to_vec();
+    all.push(arg(args, 1));
+    Ok(Value::list(all))
+}
+
+fn prepend(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let mut all = items(&arg(args, 0), "prepend")?.to_vec();
+    all.insert(0, arg(args, 1));
+    Ok(Value::list(all))
+}
+
+fn first(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    Ok(items(&arg(args, 0), "find first")?
+        .first()
+        .cloned()
+        .unwrap_or(Value::Nil))
+}
+
+fn last(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    Ok(items(&arg(args, 0), "find last")?
+        .last()
+        .cloned()
+        .unwrap_or(Value::Nil))
+}
+
+fn rest(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let all = items(&arg(args, 0), "find rest")?;
+    Ok(Value::list(all.iter().skip(1).cloned().collect()))
+}
+
+fn initial(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let all = items(&arg(args, 0), "find initial")?;
+    Ok(Value::list(
+        all.iter()
+            .take(all.len().saturating_sub(1))
+            .cloned()
+            .collect(),
+    ))
+}
+
+fn reverse(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    Ok(Value::list(
+        items(&arg(args, 0), "find reverse")?
+            .iter()
+            .rev()
+            .cloned()
+            .collect(),
+    ))
+}
+
+fn uniq(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let mut all: Vec<Value> = Vec::new();
+    for item in items(&arg(args, 0), "find uniq")?.iter() {
+        engine.charge(all.len())?;
+        if !all.iter().any(|known| known.deep_equal(item)) {
+            all.push(item.clone());
+        }
+    }
+    Ok(Value::list(all))
+}
+
+fn compact(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    Ok(Value::list(
+        items(&arg(args, 0), "compact")?
+            .iter()
+            .filter(|item| !is_empty(item))
+            .cloned()
+            .collect(),
+    ))
+}
+
+fn without(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let drop = args.get(1..).unwrap_or_default();
+    Ok(Value::list(
+        items(&arg(args, 0), "find without")?
+            .iter()
+            .filter(|item| !drop.iter().any(|other| other.deep_equal(item)))
+            .cloned()
+            .collect(),
+    ))
+}
+
+fn has(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let list = arg(args, 1);
+    if matches!(list, Value::Nil) {
+        return Ok(Value::Bool(false));
+    }
+    let needle = arg(args, 0);
+    Ok(Value::Bool(
+        items(&list, "find has")?
+            .iter()
+            .any(|item| item.deep_equal(&needle)),
+    ))
+}
+
+/// sprig's `slice`, which replaces text/template's: lists only.
+fn cut(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let value = arg(args, 0);
+    let Some(all) = value.items() else {
+        return Err(format!(
+            "list should be type of slice or array but {}",
+            value.kind_name()
+        )
+        .into());
+    };
+    if all.is_empty() {
+        return Ok(Value::Nil);
+    }
+    let place = |at: usize, otherwise: usize| match args.get(at) {
+        Some(value) => usize::try_from(super::math::to_int64(value)).unwrap_or(usize::MAX),
+        None => otherwise,
+    };
+    let (from, to) = (place(1, 0), place(2, all.len()));
+    match all.get(from..to) {
+        Some(part) => Ok(Value::list(part.to_vec())),
+        None => Err("reflect.Value.Slice: slice index out of bounds".into()),
+    }
+}
+
+fn chunk(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let size = usize::try_from(int(args, 0)).unwrap_or(0).max(1);
+    let all = items(&arg(args, 1), "chunk")?;
+    Ok(Value::list(
+        all.chunks(size)
+            .map(|part| Value::list(part.to_vec()))
+            .collect(),
+    ))
+}

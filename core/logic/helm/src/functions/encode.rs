@@ -1,0 +1,371 @@
+//! Encodings, digests, random text, URLs.
+//!
+//! Randomness comes from the host. What needs key generation asks the host's
+//! `certificate`; other cryptography is refused by name.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256, Sha512};
+
+use super::{Row, arg, int, text};
+use crate::exec::{Engine, Outcome};
+use crate::value::Value;
+
+fn ok(text: impl AsRef<str>) -> Outcome<Value> {
+    Ok(Value::text(text))
+}
+
+/// More random characters than this are refused.
+const MAX_RANDOM: i64 = 1 << 20;
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+pub const TABLE: &[Row] = &[
+    ("b64enc", "s", |_, a| ok(STANDARD.encode(text(a, 0)))),
+    ("b64dec", "s", |_, a| {
+        match STANDARD.decode(text(a, 0).replace(['\r', '\n'], "")) {
+            Ok(bytes) => ok(String::from_utf8_lossy(&bytes)),
+            Err(_) => ok("illegal base64 data"),
+        }
+    }),
+    ("b32enc", "s", |_, a| ok(base32(text(a, 0).as_bytes()))),
+    ("b32dec", "s", |_, a| match unbase32(text(a, 0)) {
+        Some(bytes) => ok(String::from_utf8_lossy(&bytes)),
+        None => ok("illegal base32 data"),
+    }),
+    ("sha256sum", "s", |_, a| {
+        ok(hex::encode(Sha256::digest(text(a, 0))))
+    }),
+    ("sha512sum", "s", |_, a| {
+        ok(hex::encode(Sha512::digest(text(a, 0))))
+    }),
+    ("sha1sum", "s", |_, a| {
+        ok(hex::encode(sha1(text(a, 0).as_bytes())))
+    }),
+    (
+        "adler32sum",
+        "s",
+        |_, a| ok(adler32(text(a, 0)).to_string()),
+    ),
+    ("randAlphaNum", "i", |engine, a| {
+        random(
+            engine,
+            a,
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+        )
+    }),
+    ("randAlpha", "i", |engine, a| {
+        random(
+            engine,
+            a,
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+        )
+    }),
+    ("randNumeric", "i", |engine, a| {
+        random(engine, a, b"0123456789")
+    }),
+    ("randAscii", "i", |engine, a| {
+        let printable: Vec<u8> = (b' '..=b'~').collect();
+        random(engine, a, &printable)
+    }),
+    ("randBytes", "i", |engine, a| {
+        let mut bytes = vec![0; count(a)?];
+        engine.host.random(&mut bytes)?;
+        ok(STANDARD.encode(bytes))
+    }),
+    ("shuffle", "s", |engine, a| {
+        let mut chars: Vec<char> = text(a, 0).chars().collect();
+        for at in (1..chars.len()).rev() {
+            let mut bytes = [0_u8; 8];
+            engine.host.random(&mut bytes)?;
+            let other = u64::from_le_bytes(bytes) % (at as u64 + 1);
+            chars.swap(at, usize::try_from(other).unwrap_or(0));
+        }
+        ok(chars.into_iter().collect::<String>())
+    }),
+    ("uuidv4", "", |engine, _| {
+        let mut bytes = [0_u8; 16];
+        engine.host.random(&mut bytes)?;
+        let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62);
+        let text = format!("{:032x}", number | (0x4 << 76) | (0x2 << 62));
+        let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        ok(format!(
+            "{}-{}-{}-{}-{}",
+            part(0, 8),
+            part(8, 12),
+            part(12, 16),
+            part(16, 20),
+            part(20, 32)
+        ))
+    }),
+    ("genCA", "si", |engine, a| certificate(engine, "genCA", a)),
+    ("genCAWithKey", "sis", |engine, a| {
+        certificate(engine, "genCAWithKey", a)
+    }),
+    ("genSelfSignedCert", "sali", |engine, a| {
+        certificate(engine, "genSelfSignedCert", a)
+    }),
+    ("genSelfSignedCertWithKey", "salis", |engine, a| {
+        certificate(engine, "genSelfSignedCertWithKey", a)
+    }),
+    ("genSignedCert", "salia", |engine, a| {
+        certificate(engine, "genSignedCert", a)
+    }),
+    ("genSignedCertWithKey", "salias", |engine, a| {
+        certificate(engine, "genSignedCertWithKey", a)
+    }),
+    ("buildCustomCert", "ss", |_, a| {
+        let decode = |at: usize| {
+            STANDARD
+                .decode(text(a, at))
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .map_err(|why| format!("unable to decode base64: {why}"))
+        };
+        Ok(pair(decode(0)?, decode(1)?))
+    }),
+    ("genPrivateKey", "s", |_, _| refused("genPrivateKey")),
+    ("derivePassword", "issss", |_, _| refused("derivePassword")),
+    ("bcrypt", "s", |_, _| refused("bcrypt")),
+    ("htpasswd", "ss", |_, _| refused("htpasswd")),
+    ("encryptAES", "ss", |_, _| refused("encryptAES")),
+    ("decryptAES", "ss", |_, _| refused("decryptAES")),
+    ("urlParse", "s", |_, a| url_parse(text(a, 0))),
+    ("urlJoin", "m", url_join),
+];
+
+fn refused(name: &str) -> Outcome<Value> {
+    Err(format!("{name} is not available here; put the value into a Secret and refer to it").into())
+}
+
+fn count(args: &[Value]) -> Outcome<usize> {
+    let count = int(args, 0);
+    if !(0..=MAX_RANDOM).contains(&count) {
+        return Err(format!("cannot make {count} random characters").into());
+    }
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+fn random(engine: &mut Engine<'_>, args: &[Value], alphabet: &[u8]) -> Outcome<Value> {
+    let count = count(args)?;
+    engine.charge(count)?;
+    // Bytes past the last whole multiple are thrown away, so each character is
+    // as likely as any other.
+    let fair = 256 - 256 % alphabet.len();
+    let mut out = String::with_capacity(count);
+    let mut bytes = [0_u8; 64];
+    let mut rounds = 0;
+    while out.len() < count {
+        rounds += 1;
+        if rounds > count + 1000 {
+            return Err("the host's random bytes are not random".into());
+        }
+        engine.host.random(&mut bytes)?;
+        for byte in bytes {
+            if usize::from(byte) < fair
+                && out.len() < count
+                && let Some(c) = alphabet.get(usize::from(byte) % alphabet.len())
+            {
+                out.push(char::from(*c));
+            }
+        }
+    }
+    ok(out)
+}
+
+fn certificate(engine: &mut Engine<'_>, function: &str, args: &[Value]) -> Outcome<Value> {
+    let plain: Vec<serde_json::Value> = args.iter().filter_map(Value::to_json).collect();
+    let (cert, key) = engine.host.certificate(function, &plain)?;
+    Ok(pair(cert, key))
+}
+
+fn pair(cert: String, key: String) -> Value {
+    Value::object(crate::objects::Object::Struct {
+        type_name: "sprig.certificate",
+        fields: BTreeMap::from([
+            ("Cert".to_owned(), Value::text(cert)),
+            ("Key".to_owned(), Value::text(key)),
+        ]),
+        shown: None,
+    })
+}
+
+fn base32(data: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in data.chunks(5) {
+        let mut block = 0_u64;
+        for at in 0..5 {
+            block = block << 8 | u64::from(chunk.get(at).copied().unwrap_or(0));
+        }
+        let used = (chunk.len() * 8).div_ceil(5);
+        for at in 0..8 {
+            let index = usize::try_from(block >> (35 - 5 * at) & 31).unwrap_or(0);
+            match BASE32.get(index) {
+                Some(c) if at < used => out.push(char::from(*c)),
+                _ => out.push('='),
+            }
+        }
+    }
+    out
+}
+
+fn unbase32(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    for byte in text.trim_end_matches('=').bytes() {
+        let digit = BASE32.iter().position(|known| *known == byte)?;
+        bits = bits << 5 | u32::try_from(digit).ok()?;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            out.push(u8::try_from(bits >> held & 0xff).ok()?);
+            bits &= (1 << held) - 1;
+        }
+    }
+    Some(out)
+}
+
+fn adler32(text: &str) -> u32 {
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for byte in text.bytes() {
+        a = (a + u32::from(byte)) % 65521;
+        b = (b + a) % 65521;
+    }
+    b << 16 | a
+}
+
+/// SHA-1 (FIPS 180-4), for charts' checksums only; never for trust.
+fn sha1(data: &[u8]) -> Vec<u8> {
+    let mut state = [
+        0x6745_2301_u32,
+        0xefcd_ab89,
+        0x98ba_dcfe,
+        0x1032_5476,
+        0xc3d2_e1f0,
+    ];
+    let mut message = data.to_vec();
+    message.push(0x80);
+    while message.len() % 64 != 56 {
+        message.push(0);
+    }
+    message.extend_from_slice(&(data.len() as u64).wrapping_mul(8).to_be_bytes());
+    for block in message.chunks_exact(64) {
+        let mut words: Vec<u32> = block
+            .chunks_exact(4)
+            .map(|four| {
+                four.iter()
+                    .fold(0, |word, byte| word << 8 | u32::from(*byte))
+            })
+            .collect();
+        for at in 16..80 {
+            let word = |back: usize| words.get(at - back).copied().unwrap_or(0);
+            words.push((word(3) ^ word(8) ^ word(14) ^ word(16)).rotate_left(1));
+        }
+        let [mut a, mut b, mut c, mut d, mut e] = state;
+        for (at, word) in words.iter().enumerate() {
+            let (f, k) = match at {
+                0..20 => ((b & c) | (!b & d), 0x5a82_7999),
+                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
+                40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
+                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
+            };
+            let next = a
+                .rotate_left(5)
+                .wrapping_add(f)
+                .wrapping_add(e)
+                .wrapping_add(k)
+                .wrapping_add(*word);
+            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
+        }
+        for (slot, value) in state.iter_mut().zip([a, b, c, d, e]) {
+            *slot = slot.wrapping_add(value);
+        }
+    }
+    state.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+fn url_parse(url: &str) -> Outcome<Value> {
+    let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (scheme, rest) = match rest.split_once(':') {
+        Some((scheme, tail))
+            if !scheme.is_empty()
+                && scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
+        {
+            (scheme.to_lowercase(), tail)
+        }
+        _ => (String::new(), rest),
+    };
+    let (authority, path, opaque) = match rest.strip_prefix("//") {
+        Some(tail) => {
+            let at = tail.find('/').unwrap_or(tail.len());
+            let (authority, path) = tail.split_at_checked(at).unwrap_or((tail, ""));
+            (authority, path, "")
+        }
+        None if !scheme.is_empty() && !rest.starts_with('/') => ("", "", rest),
+        None => ("", rest, ""),
+    };
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let hostname = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    Ok(Value::map(
+        [
+            ("scheme", scheme.as_str()),
+            ("host", host),
+            ("hostname", hostname.trim_matches(['[', ']'])),
+            ("path", path),
+            ("query", query),
+            ("opaque", opaque),
+            ("fragment", fragment),
+            ("userinfo", user),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Value::text(value)))
+        .collect(),
+    ))
+}
+
+fn url_join(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let map = arg(args, 0);
+    let get = |key: &str| {
+        map.entries()
+            .and_then(|map| map.borrow().get(key).map(super::strval))
+            .unwrap_or_default()
+    };
+    let mut out = String::new();
+    let (scheme, user, host) = (get("scheme"), get("userinfo"), get("host"));
+    if !scheme.is_empty() {
+        out.push_str(&scheme);
+        out.push(':');
+    }
+    let opaque = get("opaque");
+    if opaque.is_empty() {
+        if !host.is_empty() || !user.is_empty() || !scheme.is_empty() {
+            out.push_str("//");
+            if !user.is_empty() {
+                out.push_str(&user);
+                out.push('@');
+            }
+            out.push_str(&host);
+        }
+        let path = get("path");
+        if !path.is_empty() && !path.starts_with('/') && !host.is_empty() {
+            out.push('/');
+        }
+        out.push_str(&path);
+    } else {
+        out.push_str(&opaque);
+    }
+    for (mark, key) in [('?', "query"), ('#', "fragment")] {
+        let part = get(key);
+        if !part.is_empty() {
+            out.push(mark);
+            out.push_str(&part);
+        }
+    }
+    ok(out)
+}

@@ -1,0 +1,99 @@
+//! The functions templates may call: text/template's, sprig's and Helm's.
+//!
+//! Called by the parser (is the name known?) and the executor. Each function
+//! has its parameters' types as letters — s string, i int, f float64, b bool,
+//! a anything, m map, l list, a trailing `*` for "any number of the last" —
+//! which the executor checks as Go's reflection does.
+
+mod build;
+mod data;
+pub mod date;
+mod encode;
+mod helm;
+mod math;
+pub mod semver;
+mod strings;
+
+use crate::exec::{Engine, Outcome};
+use crate::value::Value;
+
+pub type Call = fn(&mut Engine<'_>, &[Value]) -> Outcome<Value>;
+
+#[derive(Clone, Copy)]
+pub struct Function {
+    pub parameters: &'static str,
+    pub call: Call,
+}
+
+/// One row of a table: name, parameters, function.
+pub type Row = (&'static str, &'static str, Call);
+
+pub fn find(name: &str) -> Option<Function> {
+    [
+        build::TABLE,
+        strings::TABLE,
+        data::TABLE,
+        math::TABLE,
+        encode::TABLE,
+        date::TABLE,
+        semver::TABLE,
+        helm::TABLE,
+    ]
+    .into_iter()
+    .flatten()
+    .find(|row| row.0 == name)
+    .map(|row| Function {
+        parameters: row.1,
+        call: row.2,
+    })
+}
+
+pub fn is_known(name: &str) -> bool {
+    find(name).is_some()
+}
+
+/// The argument at `at`; absent ones are nil.
+pub fn arg(args: &[Value], at: usize) -> Value {
+    args.get(at).cloned().unwrap_or(Value::Nil)
+}
+
+/// The text argument at `at`; the executor has checked its type.
+pub fn text(args: &[Value], at: usize) -> &str {
+    args.get(at).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The integer argument at `at`.
+pub fn int(args: &[Value], at: usize) -> i64 {
+    match args.get(at) {
+        Some(Value::Int(number) | Value::Int64(number)) => *number,
+        _ => 0,
+    }
+}
+
+/// sprig's `strval`.
+pub fn strval(value: &Value) -> String {
+    crate::format::show(value)
+}
+
+/// sprig's `strslice`: a list's items as text, without nils.
+pub fn strslice(value: &Value) -> Vec<String> {
+    match value.items() {
+        Some(items) => items
+            .iter()
+            .filter(|item| !matches!(item, Value::Nil))
+            .map(strval)
+            .collect(),
+        None if matches!(value, Value::Nil) => Vec::new(),
+        None => vec![strval(value)],
+    }
+}
+
+/// The items of a list, or the error sprig gives for anything else.
+pub fn items(value: &Value, doing: &str) -> Outcome<std::rc::Rc<Vec<Value>>> {
+    match value {
+        Value::Nil => Err(format!("Cannot {doing} on type invalid").into()),
+        value => value
+            .items()
+            .ok_or_else(|| format!("Cannot {doing} on type {}", value.kind_name()).into()),
+    }
+}

@@ -1,0 +1,491 @@
+//! A chart and values → manifests, as `helm template` makes them.
+//!
+//! The crate's entry. What must stay true: the same input gives the same
+//! output, but for what a template takes from `Host`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::chart::Chart;
+use crate::exec::{Engine, Failure, Limits, Set, add_templates};
+use crate::functions::semver::Version;
+use crate::objects::{KUBE_VERSION, Object};
+use crate::value::Value;
+use crate::{manifest, values};
+
+pub use crate::manifest::{Hook, Manifest};
+
+/// Stack for one rendering; `Limits::depth` keeps within it.
+const STACK: usize = 512 << 20;
+
+/// What `.Release` says.
+#[derive(Debug, Clone)]
+pub struct ReleaseOptions {
+    pub name: String,
+    pub namespace: String,
+    pub revision: u64,
+    pub is_upgrade: bool,
+    /// Helm says `Helm`.
+    pub service: String,
+}
+
+/// What `.Capabilities` says.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    /// For example `v1.34.0`.
+    pub kube_version: String,
+    /// `v1`, `apps/v1`, `apps/v1/Deployment`.
+    pub api_versions: Vec<String>,
+    pub helm_version: String,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self {
+            kube_version: "v1.34.0".to_owned(),
+            api_versions: ["v1", "apps/v1", "batch/v1", "networking.k8s.io/v1"]
+                .map(str::to_owned)
+                .to_vec(),
+            helm_version: "v3.22.0".to_owned(),
+        }
+    }
+}
+
+/// Answers `lookup` from objects that the caller already has.
+pub trait Lookup: Sync {
+    /// The object, or for an empty `name` the list; `None` where there is none.
+    fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Json>, String>;
+}
+
+/// Finds nothing, like `helm template` without a cluster.
+pub struct NoLookup;
+
+impl Lookup for NoLookup {
+    fn lookup(&self, _: &str, _: &str, _: &str, _: &str) -> Result<Option<Json>, String> {
+        Ok(None)
+    }
+}
+
+/// What templates may take from outside: the time, randomness, certificates.
+pub trait Host: Sync {
+    /// Seconds since 1970 in UTC, and nanoseconds.
+    fn now(&self) -> Result<(i64, u32), String> {
+        Err("this rendering is not given the time".to_owned())
+    }
+
+    /// Fills `bytes` with unpredictable ones.
+    fn random(&self, _bytes: &mut [u8]) -> Result<(), String> {
+        Err("this rendering is not given random numbers; put the value into a Secret".to_owned())
+    }
+
+    /// A certificate and its key in PEM, for `genCA` and its relatives;
+    /// `args` are the function's arguments.
+    fn certificate(&self, function: &str, _args: &[Json]) -> Result<(String, String), String> {
+        Err(format!(
+            "{function} is not available here; let cert-manager or a Secret hold the certificate"
+        ))
+    }
+}
+
+/// Gives nothing: rendering is a pure function.
+pub struct NoHost;
+
+impl Host for NoHost {}
+
+/// Everything but chart and values that a rendering depends on.
+pub struct Environment<'a> {
+    pub release: &'a ReleaseOptions,
+    pub capabilities: &'a Capabilities,
+    pub lookup: &'a dyn Lookup,
+    pub host: &'a dyn Host,
+    pub limits: Limits,
+}
+
+/// Why a chart could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    #[error("cannot render chart {chart}: {message}")]
+    Template {
+        chart: String,
+        /// As Helm words it, with file, line and column.
+        message: String,
+    },
+    #[error(
+        "values don't meet the specifications of the schema(s) in the following chart(s):\n{0}"
+    )]
+    Schema(String),
+    #[error("cannot install chart {chart}: it needs Kubernetes {wanted}, the cluster has {found}")]
+    KubeVersion {
+        chart: String,
+        wanted: String,
+        found: String,
+    },
+    #[error("cannot render chart {0}: library charts are not installable")]
+    Library(String),
+    #[error("cannot read what {path} of chart {chart} rendered: {source}")]
+    Manifest {
+        chart: String,
+        path: String,
+        #[source]
+        source: catalyst_yaml::Error,
+    },
+    #[error("cannot render: no thread for it: {0}")]
+    Thread(String),
+}
+
+/// What a chart renders to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// In the order Helm installs them.
+    pub manifests: Vec<Manifest>,
+    pub hooks: Vec<Hook>,
+    /// Files of `crds/`, subcharts' too; installed before everything else.
+    pub crds: Vec<Manifest>,
+    pub notes: Option<String>,
+}
+
+impl fmt::Display for Rendered {
+    /// As `helm template` prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hooks = self.hooks.iter().map(|hook| &hook.manifest);
+        for manifest in self.manifests.iter().chain(hooks) {
+            writeln!(f, "---\n# Source: {}\n{}", manifest.path, manifest.content)?;
+        }
+        Ok(())
+    }
+}
+
+/// Renders `chart` with the user's `values` over the chart's own.
+pub fn render(
+    chart: &Chart,
+    values: &Json,
+    environment: &Environment<'_>,
+) -> Result<Rendered, RenderError> {
+    let mut chart = chart.clone();
+    if chart.meta("type") == "library" {
+        return Err(RenderError::Library(chart.name));
+    }
+    let given = values.as_object().cloned().unwrap_or_default();
+    values::enable(&mut chart, &given, "");
+    check_kube_version(&chart, environment.capabilities)?;
+    let merged = values::coalesced(&chart, &given);
+    let mut problems = String::new();
+    check_schema(&chart, &merged, &mut problems);
+    if !problems.is_empty() {
+        return Err(RenderError::Schema(problems));
+    }
+    // Templates recurse, and so does the walk: give it a stack of its own.
+    let files = std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, || execute(&chart, &merged, environment))
+            .map_err(|why| RenderError::Thread(why.to_string()))?
+            .join()
+            .map_err(|_| RenderError::Thread("it ended early".to_owned()))?
+            .map_err(|message| RenderError::Template {
+                chart: chart.name.clone(),
+                message,
+            })
+    })?;
+    manifest::sort(&chart, files)
+}
+
+fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), RenderError> {
+    let wanted = chart.meta("kubeVersion");
+    let fits = wanted.is_empty()
+        || Version::parse(&capabilities.kube_version).is_some_and(|version| {
+            crate::functions::semver::satisfies(wanted, &version).unwrap_or(false)
+        });
+    if !fits {
+        return Err(RenderError::KubeVersion {
+            chart: chart.name.clone(),
+            wanted: wanted.to_owned(),
+            found: capabilities.kube_version.clone(),
+        });
+    }
+    chart
+        .subcharts
+        .iter()
+        .try_for_each(|sub| check_kube_version(sub, capabilities))
+}
+
+fn check_schema(chart: &Chart, values: &Map<String, Json>, problems: &mut String) {
+    if let Some(schema) = &chart.schema {
+        let mut found = Vec::new();
+        match jsonschema::validator_for(schema) {
+            Ok(validator) => {
+                let instance = Json::Object(values.clone());
+                for error in validator.iter_errors(&instance) {
+                    let place = error.instance_path().to_string();
+                    let place = if place.is_empty() { "/" } else { &place };
+                    found.push(format!("- at '{place}': {error}\n"));
+                }
+            }
+            Err(error) => found.push(format!("- the schema itself is not valid: {error}\n")),
+        }
+        if !found.is_empty() {
+            problems.push_str(&format!("{}:\n{}", chart.name, found.concat()));
+        }
+    }
+    for sub in &chart.subcharts {
+        if let Some(inner) = values.get(&sub.name).and_then(Json::as_object) {
+            check_schema(sub, inner, problems);
+        }
+    }
+}
+
+/// Renders every template; path → text.
+fn execute(
+    chart: &Chart,
+    values: &Map<String, Json>,
+    environment: &Environment<'_>,
+) -> Result<BTreeMap<String, String>, String> {
+    let release = environment.release;
+    let mut shared = BTreeMap::new();
+    shared.insert(
+        "Release".to_owned(),
+        fields([
+            ("Name", Value::text(&release.name)),
+            ("Namespace", Value::text(&release.namespace)),
+            ("IsUpgrade", Value::Bool(release.is_upgrade)),
+            ("IsInstall", Value::Bool(!release.is_upgrade)),
+            (
+                "Revision",
+                Value::Int(i64::try_from(release.revision).unwrap_or(i64::MAX)),
+            ),
+            ("Service", Value::text(&release.service)),
+        ]),
+    );
+    shared.insert(
+        "Capabilities".to_owned(),
+        capabilities(environment.capabilities),
+    );
+    let mut all = BTreeMap::new();
+    let root_values = Value::from_json(&Json::Object(values.clone()));
+    collect(chart, &chart.name, true, root_values, &shared, &mut all);
+
+    let mut order: Vec<&String> = all.keys().collect();
+    order.sort_by(|a, b| {
+        let depth = |path: &str| path.matches('/').count();
+        depth(b).cmp(&depth(a)).then_with(|| b.cmp(a))
+    });
+    let mut set = Set::new();
+    for path in &order {
+        if let Some(template) = all.get(*path) {
+            let parsed = crate::parser::parse(path, &template.text)
+                .map_err(|why| parse_message(path, &why))?;
+            add_templates(&mut set, parsed);
+        }
+    }
+    let mut engine = Engine::new(
+        set,
+        environment.host,
+        environment.lookup,
+        environment.limits,
+    );
+    let mut out = BTreeMap::new();
+    for path in order {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let (false, Some(template)) = (name.starts_with('_'), all.get(path)) else {
+            continue;
+        };
+        if let Value::Map(dot) = &template.dot {
+            dot.borrow_mut().insert(
+                "Template".to_owned(),
+                fields([
+                    ("Name", Value::text(path)),
+                    ("BasePath", Value::text(&template.base)),
+                ]),
+            );
+        }
+        let text = engine
+            .execute(path, template.dot.clone())
+            .map_err(|failure| exec_message(&failure))?;
+        out.insert(path.clone(), text.replace("<no value>", ""));
+    }
+    Ok(out)
+}
+
+struct Renderable {
+    text: String,
+    base: String,
+    dot: Value,
+}
+
+fn collect(
+    chart: &Chart,
+    path: &str,
+    is_root: bool,
+    values: Value,
+    shared: &BTreeMap<String, Value>,
+    all: &mut BTreeMap<String, Renderable>,
+) -> Value {
+    let subcharts = Value::map(BTreeMap::new());
+    let mut dot = shared.clone();
+    dot.insert("Chart".to_owned(), chart_object(chart, is_root));
+    dot.insert(
+        "Files".to_owned(),
+        Value::object(Object::Files(Rc::new(
+            chart
+                .files
+                .iter()
+                .map(|(path, data)| (path.clone(), Rc::new(data.clone())))
+                .collect(),
+        ))),
+    );
+    dot.insert("Values".to_owned(), values.clone());
+    dot.insert("Subcharts".to_owned(), subcharts.clone());
+    let dot = Value::map(dot);
+    for sub in &chart.subcharts {
+        // The subchart's values are the parent's own table, so `set` on one
+        // is seen by the other.
+        let inner = values
+            .entries()
+            .and_then(|map| map.borrow().get(&sub.name).cloned())
+            .filter(|value| matches!(value, Value::Map(_)))
+            .unwrap_or_else(|| Value::map(BTreeMap::new()));
+        let below = format!("{path}/charts/{}", sub.name);
+        let inner = collect(sub, &below, false, inner, shared, all);
+        if let Value::Map(map) = &subcharts {
+            map.borrow_mut().insert(sub.name.clone(), inner);
+        }
+    }
+    let library = chart.meta("type") == "library";
+    for (name, text) in &chart.templates {
+        let is_partial = name.rsplit('/').next().is_some_and(|n| n.starts_with('_'));
+        if library && !is_partial {
+            continue;
+        }
+        all.insert(
+            format!("{path}/{name}"),
+            Renderable {
+                text: text.clone(),
+                base: format!("{path}/templates"),
+                dot: dot.clone(),
+            },
+        );
+    }
+    dot
+}
+
+fn fields<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::map(
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
+}
+
+fn chart_object(chart: &Chart, is_root: bool) -> Value {
+    let mut entries = BTreeMap::new();
+    for (field, key, empty) in [
+        ("Name", "name", Json::from("")),
+        ("Home", "home", Json::from("")),
+        ("Sources", "sources", Json::Array(Vec::new())),
+        ("Version", "version", Json::from("")),
+        ("Description", "description", Json::from("")),
+        ("Keywords", "keywords", Json::Array(Vec::new())),
+        ("Maintainers", "maintainers", Json::Array(Vec::new())),
+        ("Icon", "icon", Json::from("")),
+        ("APIVersion", "apiVersion", Json::from("")),
+        ("Condition", "condition", Json::from("")),
+        ("Tags", "tags", Json::from("")),
+        ("AppVersion", "appVersion", Json::from("")),
+        ("Deprecated", "deprecated", Json::from(false)),
+        ("Annotations", "annotations", Json::Object(Map::new())),
+        ("KubeVersion", "kubeVersion", Json::from("")),
+        ("Dependencies", "dependencies", Json::Array(Vec::new())),
+        ("Type", "type", Json::from("")),
+    ] {
+        let value = match chart.metadata.get(key) {
+            // appVersion: 1.0 without quotes is still text.
+            Some(Json::Number(number)) => Json::from(number.to_string()),
+            Some(Json::Null) | None => empty,
+            Some(value) => value.clone(),
+        };
+        entries.insert(field.to_owned(), Value::from_json(&value));
+    }
+    entries.insert("IsRoot".to_owned(), Value::Bool(is_root));
+    Value::object(Object::Struct {
+        type_name: "chart.Metadata",
+        fields: entries,
+        shown: None,
+    })
+}
+
+fn capabilities(capabilities: &Capabilities) -> Value {
+    let version = Version::parse(&capabilities.kube_version);
+    let part = |pick: fn(&Version) -> u64| {
+        Value::text(version.as_ref().map(pick).unwrap_or_default().to_string())
+    };
+    let kube = Value::object(Object::Struct {
+        type_name: KUBE_VERSION,
+        fields: BTreeMap::from([
+            (
+                "Version".to_owned(),
+                Value::text(&capabilities.kube_version),
+            ),
+            ("Major".to_owned(), part(|v| v.major)),
+            ("Minor".to_owned(), part(|v| v.minor)),
+        ]),
+        shown: Some(capabilities.kube_version.clone()),
+    });
+    let structure = |type_name, entries: Vec<(&str, Value)>| {
+        Value::object(Object::Struct {
+            type_name,
+            fields: entries
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+            shown: None,
+        })
+    };
+    let helm = structure(
+        "version.BuildInfo",
+        vec![
+            ("Version", Value::text(&capabilities.helm_version)),
+            ("GitCommit", Value::text("")),
+            ("GitTreeState", Value::text("")),
+            ("GoVersion", Value::text("")),
+        ],
+    );
+    let versions = Value::object(Object::ApiVersions(Rc::new(
+        capabilities.api_versions.clone(),
+    )));
+    structure(
+        "*chartutil.Capabilities",
+        vec![
+            ("KubeVersion", kube),
+            ("APIVersions", versions),
+            ("HelmVersion", helm),
+        ],
+    )
+}
+
+/// Helm's wording of a fault in a template's text.
+fn parse_message(path: &str, why: &str) -> String {
+    let mut tokens = why.split(": ");
+    match (tokens.nth(1), why.rsplit(": ").next()) {
+        (Some(location), Some(message)) => format!("parse error at ({location}): {message}"),
+        _ => format!("parse error in ({path}): {why}"),
+    }
+}
+
+/// Helm's wording of a failed execution.
+fn exec_message(failure: &Failure) -> String {
+    let location = failure.text.split(": ").nth(1);
+    match (&failure.said, location) {
+        (Some(said), Some(location)) => format!("execution error at ({location}): {said}"),
+        _ => failure.text.clone(),
+    }
+}

@@ -1,0 +1,243 @@
+//! Values as templates see them: Go's, with Go's names.
+//!
+//! Used by the whole crate. Maps are shared and mutable, because `set`,
+//! `merge` and friends change the map they are given, and charts rely on it.
+//! Lists are not: Go's `append` gives a new one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::{Map, Number};
+
+use crate::objects::Object;
+
+pub type Shared = Rc<RefCell<BTreeMap<String, Value>>>;
+
+/// Nesting deeper than this is cut off where values are turned inside out;
+/// a map that contains itself would have no end.
+const MAX_DEPTH: usize = 200;
+
+#[derive(Clone)]
+pub enum Value {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Int64(i64),
+    Float(f64),
+    Str(Rc<str>),
+    List(Rc<Vec<Value>>),
+    Map(Shared),
+    Object(Rc<Object>),
+}
+
+impl Value {
+    pub fn text(text: impl AsRef<str>) -> Self {
+        Self::Str(Rc::from(text.as_ref()))
+    }
+
+    pub fn list(items: Vec<Self>) -> Self {
+        Self::List(Rc::new(items))
+    }
+
+    pub fn texts<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> Self {
+        Self::list(items.into_iter().map(Self::text).collect())
+    }
+
+    pub fn map(entries: BTreeMap<String, Self>) -> Self {
+        Self::Map(Rc::new(RefCell::new(entries)))
+    }
+
+    pub fn object(object: Object) -> Self {
+        Self::Object(Rc::new(object))
+    }
+
+    /// Values as Helm reads them from YAML: every number is a float64.
+    pub fn from_json(value: &serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Null => Self::Nil,
+            serde_json::Value::Bool(flag) => Self::Bool(*flag),
+            serde_json::Value::Number(number) => Self::Float(number.as_f64().unwrap_or_default()),
+            serde_json::Value::String(text) => Self::text(text),
+            serde_json::Value::Array(items) => {
+                Self::list(items.iter().map(Self::from_json).collect())
+            }
+            serde_json::Value::Object(map) => Self::map(
+                map.iter()
+                    .map(|(key, value)| (key.clone(), Self::from_json(value)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The value as JSON; `None` where Go's encoder would refuse it.
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        self.to_json_within(MAX_DEPTH)
+    }
+
+    fn to_json_within(&self, depth: usize) -> Option<serde_json::Value> {
+        let deeper = depth.checked_sub(1)?;
+        Some(match self {
+            Self::Nil => serde_json::Value::Null,
+            Self::Bool(flag) => (*flag).into(),
+            Self::Int(number) | Self::Int64(number) => (*number).into(),
+            Self::Float(number) => {
+                let text = catalyst_yaml::go_json_number(*number)?;
+                match text.parse::<i64>() {
+                    Ok(whole) => whole.into(),
+                    Err(_) => serde_json::Value::Number(Number::from_f64(*number)?),
+                }
+            }
+            Self::Str(text) => text.as_ref().into(),
+            Self::List(items) => items
+                .iter()
+                .map(|item| item.to_json_within(deeper))
+                .collect::<Option<Vec<_>>>()?
+                .into(),
+            Self::Map(map) => {
+                let mut out = Map::new();
+                for (key, value) in map.borrow().iter() {
+                    out.insert(key.clone(), value.to_json_within(deeper)?);
+                }
+                out.into()
+            }
+            Self::Object(object) => object.plain().to_json_within(deeper)?,
+        })
+    }
+
+    pub fn deep_copy(&self) -> Self {
+        self.deep_copy_within(MAX_DEPTH)
+    }
+
+    fn deep_copy_within(&self, depth: usize) -> Self {
+        let Some(deeper) = depth.checked_sub(1) else {
+            return self.clone();
+        };
+        match self {
+            Self::List(items) => {
+                Self::list(items.iter().map(|v| v.deep_copy_within(deeper)).collect())
+            }
+            Self::Map(map) => Self::map(
+                map.borrow()
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.deep_copy_within(deeper)))
+                    .collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+
+    /// text/template's truth.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Self::Nil => false,
+            Self::Bool(flag) => *flag,
+            Self::Int(number) | Self::Int64(number) => *number != 0,
+            Self::Float(number) => *number != 0.0,
+            Self::Str(text) => !text.is_empty(),
+            Self::List(items) => !items.is_empty(),
+            Self::Map(map) => !map.borrow().is_empty(),
+            Self::Object(object) => object.is_true(),
+        }
+    }
+
+    /// Go's name of the type, as `%T` prints it.
+    pub fn type_name(&self) -> String {
+        match self {
+            Self::Nil => "<nil>",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Int64(_) => "int64",
+            Self::Float(_) => "float64",
+            Self::Str(_) => "string",
+            Self::List(_) => "[]interface {}",
+            Self::Map(_) => "map[string]interface {}",
+            Self::Object(object) => object.type_name(),
+        }
+        .to_owned()
+    }
+
+    /// `reflect.Kind` as sprig's `kindOf` prints it.
+    pub fn kind_name(&self) -> &'static str {
+        match self {
+            Self::Nil => "invalid",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Int64(_) => "int64",
+            Self::Float(_) => "float64",
+            Self::Str(_) => "string",
+            Self::List(_) => "slice",
+            Self::Map(_) => "map",
+            Self::Object(object) => object.kind_name(),
+        }
+    }
+
+    /// `reflect.DeepEqual`.
+    pub fn deep_equal(&self, other: &Self) -> bool {
+        self.deep_equal_within(other, MAX_DEPTH)
+    }
+
+    fn deep_equal_within(&self, other: &Self, depth: usize) -> bool {
+        let Some(deeper) = depth.checked_sub(1) else {
+            return true;
+        };
+        match (self, other) {
+            (Self::Nil, Self::Nil) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) | (Self::Int64(a), Self::Int64(b)) => a == b,
+            #[expect(clippy::float_cmp, reason = "Go compares floats exactly")]
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Str(a), Self::Str(b)) => a == b,
+            (Self::List(a), Self::List(b)) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .zip(b.iter())
+                        .all(|(a, b)| a.deep_equal_within(b, deeper))
+            }
+            (Self::Map(a), Self::Map(b)) => {
+                if Rc::ptr_eq(a, b) {
+                    return true;
+                }
+                let (a, b) = (a.borrow(), b.borrow());
+                a.len() == b.len()
+                    && a.iter().all(|(key, value)| {
+                        b.get(key)
+                            .is_some_and(|other| value.deep_equal_within(other, deeper))
+                    })
+            }
+            (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; objects that are lists in Go count.
+    pub fn items(&self) -> Option<Rc<Vec<Self>>> {
+        match self {
+            Self::List(items) => Some(items.clone()),
+            Self::Object(object) => match object.plain() {
+                Self::List(items) => Some(items),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The map; objects that are maps in Go count.
+    pub fn entries(&self) -> Option<Shared> {
+        match self {
+            Self::Map(map) => Some(map.clone()),
+            Self::Object(object) if object.kind_name() == "map" => match object.plain() {
+                Self::Map(map) => Some(map),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Whole charts: subcharts, values, hooks, order, archives, faults.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use catalyst_helm::{
+    Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions, RenderError,
+    Rendered, render,
+};
+use serde_json::{Value, json};
+
+fn chart(files: &[(&str, &str)]) -> Chart {
+    let mut all: BTreeMap<String, Vec<u8>> = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
+        .collect();
+    all.entry("Chart.yaml".to_owned())
+        .or_insert_with(|| b"apiVersion: v2\nname: demo\nversion: 1.0.0\n".to_vec());
+    Chart::from_files(all).unwrap()
+}
+
+fn run(chart: &Chart, values: &Value) -> Result<Rendered, RenderError> {
+    let release = ReleaseOptions {
+        name: "rel".to_owned(),
+        namespace: "ns".to_owned(),
+        revision: 1,
+        is_upgrade: false,
+        service: "Helm".to_owned(),
+    };
+    render(
+        chart,
+        values,
+        &Environment {
+            release: &release,
+            capabilities: &Capabilities::default(),
+            lookup: &NoLookup,
+            host: &NoHost,
+            limits: Limits::default(),
+        },
+    )
+}
+
+fn one(template: &str, values: &Value) -> Result<String, String> {
+    let text = format!(
+        "r: {{{{ include \"x\" . | toJson }}}}\n{{{{ define \"x\" }}}}{template}{{{{ end }}}}"
+    );
+    run(&chart(&[("templates/t.yaml", &text)]), values)
+        .map(|r| r.manifests[0].object["r"].as_str().unwrap().to_owned())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn manifests_come_in_install_order_and_hooks_after_them() {
+    let chart = chart(&[
+        (
+            "templates/a.yaml",
+            "kind: Deployment\nmetadata: {name: d}\n---\nkind: Service\nmetadata: {name: s}\n",
+        ),
+        ("templates/b.yaml", "kind: Widget\nmetadata: {name: w}\n"),
+        ("templates/c.yaml", "kind: Namespace\nmetadata: {name: n}\n"),
+        (
+            "templates/h.yaml",
+            "kind: Job\nmetadata:\n  name: j\n  annotations:\n    helm.sh/hook: pre-install, pre-upgrade\n    helm.sh/hook-weight: \"-5\"\n",
+        ),
+        ("templates/NOTES.txt", "Welcome to {{ .Release.Name }}.\n"),
+        (
+            "crds/c.yaml",
+            "kind: CustomResourceDefinition\nmetadata: {name: c}\n",
+        ),
+    ]);
+    let rendered = run(&chart, &json!({})).unwrap();
+    insta::assert_snapshot!(rendered.to_string(), @r#"
+    ---
+    # Source: demo/templates/c.yaml
+    kind: Namespace
+    metadata: {name: n}
+    ---
+    # Source: demo/templates/a.yaml
+    kind: Service
+    metadata: {name: s}
+    ---
+    # Source: demo/templates/a.yaml
+    kind: Deployment
+    metadata: {name: d}
+    ---
+    # Source: demo/templates/b.yaml
+    kind: Widget
+    metadata: {name: w}
+    ---
+    # Source: demo/templates/h.yaml
+    kind: Job
+    metadata:
+      name: j
+      annotations:
+        helm.sh/hook: pre-install, pre-upgrade
+        helm.sh/hook-weight: "-5"
+    "#);
+    assert_eq!(rendered.hooks[0].events, ["pre-install", "pre-upgrade"]);
+    assert_eq!(rendered.hooks[0].weight, -5);
+    assert_eq!(rendered.notes.as_deref(), Some("Welcome to rel.\n"));
+    assert_eq!(rendered.crds[0].name, "c");
+}
+
+#[test]
+fn subcharts_see_their_values_globals_aliases_and_conditions() {
+    let chart = chart(&[
+        (
+            "Chart.yaml",
+            "apiVersion: v2\nname: demo\nversion: 1.0.0\ndependencies:\n- {name: db, version: ^1, alias: store, condition: store.enabled}\n- {name: spare, version: '*', condition: spare.enabled}\n",
+        ),
+        (
+            "values.yaml",
+            "global: {g: top}\nstore: {enabled: true, size: 2}\nspare: {enabled: false}\n",
+        ),
+        ("charts/db/Chart.yaml", "name: db\nversion: 1.4.0\n"),
+        ("charts/db/values.yaml", "size: 1\ncolor: red\ndrop: me\n"),
+        (
+            "charts/db/templates/t.yaml",
+            "kind: T\nv: {{ .Values.size }}{{ .Values.color }}{{ .Values.global.g }}{{ .Values.drop }}{{ .Chart.Name }}\n",
+        ),
+        ("charts/spare/Chart.yaml", "name: spare\nversion: 1.0.0\n"),
+        ("charts/spare/templates/t.yaml", "kind: Off\n"),
+    ]);
+    let rendered = run(&chart, &json!({"store": {"drop": null}})).unwrap();
+    assert_eq!(rendered.manifests.len(), 1);
+    assert_eq!(
+        rendered.manifests[0].path,
+        "demo/charts/store/templates/t.yaml"
+    );
+    assert_eq!(rendered.manifests[0].object["v"], "2redtopstore");
+}
+
+#[test]
+fn values_that_break_the_schema_are_refused_by_name() {
+    let chart = chart(&[
+        (
+            "values.schema.json",
+            r#"{"properties": {"port": {"type": "integer"}}}"#,
+        ),
+        ("templates/t.yaml", "kind: T\n"),
+    ]);
+    let error = run(&chart, &json!({"port": "x"})).unwrap_err().to_string();
+    assert!(
+        error.contains("demo:") && error.contains("'/port'"),
+        "{error}"
+    );
+    assert!(run(&chart, &json!({"port": 1})).is_ok());
+}
+
+fn archive(entries: &[(&str, &[u8], tar::EntryType)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, data, kind) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(data.len() as u64);
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, *data).unwrap();
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&builder.into_inner().unwrap()).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn archives_that_leave_their_folder_or_blow_up_are_refused() {
+    let file = tar::EntryType::Regular;
+    let meta = (
+        "demo/Chart.yaml",
+        b"name: demo\nversion: 1.0.0\n".as_slice(),
+        file,
+    );
+    assert_eq!(
+        Chart::from_archive(&archive(&[meta])).unwrap().name(),
+        "demo"
+    );
+    for bad in [
+        ("demo/../../x", b"".as_slice(), file),
+        ("/etc/x", b"", file),
+        ("demo/l", b"", tar::EntryType::Symlink),
+        ("demo/h", b"", tar::EntryType::Link),
+    ] {
+        assert!(
+            Chart::from_archive(&archive(&[meta, bad])).is_err(),
+            "{}",
+            bad.0
+        );
+    }
+    let big = vec![0; 6 << 20];
+    assert!(Chart::from_archive(&archive(&[meta, ("demo/big", &big, file)])).is_err());
+    assert!(Chart::from_archive(b"nothing").is_err());
+}
+
+#[test]
+fn endless_charts_end_with_an_error() {
+    for (template, why) in [
+        (r#"{{ include "x" . }}"#, "nested reference name"),
+        (r#"{{ template "x" . }}"#, "maximum template depth"),
+        ("{{ range 9999999999 }}{{ end }}", "steps"),
+        (
+            "{{ range 9999999 }}0123456789012345678901234567890123456789{{ end }}",
+            "larger than",
+        ),
+        ("{{ repeat 999999999 \"abc\" }}", "repeat would make"),
+        ("{{ until 999999999 }}", "too long"),
+    ] {
+        let error = one(template, &json!({})).unwrap_err();
+        assert!(error.contains(why), "{template}: {error}");
+    }
+    // A map that holds itself neither hangs nor crashes.
+    let own =
+        r#"{{ $d := dict }}{{ $_ := set $d "d" $d }}{{ toYaml $d }}{{ len (toString $d) | lt 0 }}"#;
+    assert_eq!(one(own, &json!({})).as_deref(), Ok("true"));
+}
+
+#[test]
+fn functions_answer_as_sprig_does() {
+    for (template, expected) in [
+        (
+            r#"{{ merge (dict "a" false "b" (dict "x" 1)) (dict "a" true "b" (dict "y" 2)) | toJson }}"#,
+            r#"{"a":true,"b":{"x":1,"y":2}}"#,
+        ),
+        (
+            r#"{{ list 1 2 3 | reverse }}{{ chunk 2 (list 1 2 3) }}"#,
+            "[3 2 1][[1 2] [3]]",
+        ),
+        (r#"{{ untilStep 0 6 2 }}{{ seq 1 3 }}"#, "[0 2 4]1 2 3"),
+        (
+            r#"{{ "helloWorld" | kebabcase }} {{ "hello world" | title }} {{ abbrev 7 "hello world" }}"#,
+            "hello-world Hello World hell...",
+        ),
+        (
+            r#"{{ sha1sum "abc" }}"#,
+            "a9993e364706816aba3e25717850c26c9cd0d89d",
+        ),
+        (
+            r#"{{ b32enc "hi" }} {{ b32enc "hi" | b32dec }}"#,
+            "NBUQ==== hi",
+        ),
+        (
+            r#"{{ date "Mon, 02 Jan 2006 15:04:05 MST" (toDate "2006-01-02T15:04:05Z07:00" "2024-02-29T23:59:01+01:00") }}"#,
+            "Thu, 29 Feb 2024 22:59:01 UTC",
+        ),
+        (
+            r#"{{ (urlParse "https://u@h:8/p?q#f").host }} {{ dir "/a/b/c" }} {{ ext "x.tar.gz" }}"#,
+            "h:8 /a/b .gz",
+        ),
+        (
+            r#"{{ regexSplit "," "a,b,c" -1 }} {{ regexFindAll "[0-9]" "1a2" 1 }}"#,
+            "[a b c] [1]",
+        ),
+        (
+            r#"{{ get (dict) "x" | quote }} {{ pluck "a" (dict "a" 1) (dict) }} {{ default "d" 0 }}"#,
+            r#""" [1] d"#,
+        ),
+        (
+            r#"{{ addf 0.1 0.2 }} {{ divf 1 4 }} {{ floor 1.7 }} {{ round 2.5 0 }}"#,
+            "0.3 0.25 1 3",
+        ),
+        (
+            r#"{{ fromYaml "[1]" | toJson | contains "cannot unmarshal array" }}"#,
+            "true",
+        ),
+    ] {
+        assert_eq!(
+            one(template, &json!({})).as_deref(),
+            Ok(expected),
+            "{template}"
+        );
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_template_makes_the_engine_panic(text in "(\\{\\{-? ?|-? ?\\}\\}|\\.a|\\$x|:=|if |end|range |with |\"s\"|\\(|\\)|\\||len |index | 1|/\\*|\\*/|define |else|`| ){0,24}") {
+        let _ = run(&chart(&[("templates/t.yaml", &text)]), &json!({"a": [1]}));
+    }
+}

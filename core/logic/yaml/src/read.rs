@@ -1,0 +1,318 @@
+//! Parser events → a JSON value, by go-yaml 2's rules.
+//!
+//! Called by `from_str` and `documents`. Depth and the number of nodes that
+//! aliases may copy are bounded, so a small text cannot exhaust memory.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use serde_json::{Map, Number, Value};
+
+use crate::Error;
+use crate::number::go_json_number;
+use crate::scalar::{Scalar, resolve};
+
+/// Nesting beyond this is refused; no manifest comes near it.
+const MAX_DEPTH: usize = 256;
+/// Nodes that aliases may add to all documents of a text together.
+const MAX_ALIASED_NODES: usize = 1_000_000;
+
+pub struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    anchors: HashMap<usize, (Value, usize)>,
+    aliased: usize,
+    nodes: usize,
+}
+
+/// A node before its meaning as key or value is known.
+struct Node {
+    value: Value,
+    /// Set for a plain `<<`, which as a key merges.
+    is_merge: bool,
+    /// The key this node makes, where it can be one.
+    key: Result<String, String>,
+    at: Marker,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(text: &'a str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self {
+            parser: Parser::new_from_str(text),
+            anchors: HashMap::new(),
+            aliased: 0,
+            nodes: 0,
+        }
+    }
+
+    /// The next document, or `None` at the end of the text.
+    pub fn next_document(&mut self) -> Result<Option<Value>, Error> {
+        loop {
+            let Some((event, _)) = self.advance()? else {
+                return Ok(None);
+            };
+            match event {
+                Event::StreamEnd => return Ok(None),
+                Event::DocumentStart(..) => {
+                    self.anchors.clear();
+                    let Some((event, span)) = self.advance()? else {
+                        return Ok(Some(Value::Null));
+                    };
+                    if matches!(event, Event::DocumentEnd) {
+                        return Ok(Some(Value::Null));
+                    }
+                    return Ok(Some(self.node(event, span, 0)?.value));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<(Event<'a>, Span)>, Error> {
+        loop {
+            match self.parser.next_event() {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(scan_error(&error)),
+                Some(Ok((Event::Anchor(..), _))) => {}
+                Some(Ok(next)) => return Ok(Some(next)),
+            }
+        }
+    }
+
+    fn need(&mut self, at: Marker) -> Result<(Event<'a>, Span), Error> {
+        self.advance()?
+            .ok_or_else(|| fault(at, "did not find expected node content"))
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Error> {
+        let at = span.start;
+        if depth > MAX_DEPTH {
+            return Err(fault(
+                at,
+                format!("nesting is deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        let before = self.nodes;
+        self.nodes += 1;
+        let (mut node, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                (scalar_node(&text, style, tag.as_deref(), at)?, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    let (event, span) = self.need(at)?;
+                    if matches!(event, Event::SequenceEnd) {
+                        break;
+                    }
+                    items.push(self.node(event, span, depth + 1)?.value);
+                }
+                (collection(Value::Array(items), "sequence", at), anchor)
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let map = self.mapping(at, depth)?;
+                (collection(Value::Object(map), "map", at), anchor)
+            }
+            Event::Alias(id) => return self.alias(id, at),
+            Event::UnresolvedAlias(name) => {
+                return Err(fault(at, format!("unknown anchor '{name}' referenced")));
+            }
+            _ => return Err(fault(at, "did not find expected node content")),
+        };
+        if anchor != 0 {
+            self.anchors
+                .insert(anchor, (node.value.clone(), self.nodes - before));
+        }
+        node.at = at;
+        Ok(node)
+    }
+
+    fn alias(&mut self, id: usize, at: Marker) -> Result<Node, Error> {
+        let Some((value, size)) = self.anchors.get(&id) else {
+            return Err(fault(at, "an anchor's value contains itself"));
+        };
+        self.aliased += size;
+        self.nodes += size;
+        if self.aliased > MAX_ALIASED_NODES {
+            return Err(fault(at, "document contains excessive aliasing"));
+        }
+        let value = value.clone();
+        let key = match &value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Bool(flag) => Ok(flag.to_string()),
+            Value::Number(number) => Ok(number.to_string()),
+            _ => Err("unsupported map key".to_owned()),
+        };
+        Ok(Node {
+            value,
+            is_merge: false,
+            key,
+            at,
+        })
+    }
+
+    fn mapping(&mut self, start: Marker, depth: usize) -> Result<Map<String, Value>, Error> {
+        let mut map = Map::new();
+        loop {
+            let (event, span) = self.need(start)?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok(map);
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.need(start)?;
+            let value = self.node(event, span, depth + 1)?;
+            if key.is_merge {
+                merge(&mut map, value)?;
+            } else {
+                let name = key.key.map_err(|message| fault(key.at, message))?;
+                map.insert(name, value.value);
+            }
+        }
+    }
+}
+
+/// Applies `<<: value`; of several maps the first wins.
+fn merge(map: &mut Map<String, Value>, node: Node) -> Result<(), Error> {
+    const WRONG: &str = "map merge requires map or sequence of maps as the value";
+    match node.value {
+        Value::Object(from) => map.extend(from),
+        Value::Array(list) => {
+            for item in list.into_iter().rev() {
+                let Value::Object(from) = item else {
+                    return Err(fault(node.at, WRONG));
+                };
+                map.extend(from);
+            }
+        }
+        _ => return Err(fault(node.at, WRONG)),
+    }
+    Ok(())
+}
+
+fn collection(value: Value, kind: &str, at: Marker) -> Node {
+    Node {
+        value,
+        is_merge: false,
+        key: Err(format!("invalid map key: a {kind} cannot be a key")),
+        at,
+    }
+}
+
+fn scalar_node(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    at: Marker,
+) -> Result<Node, Error> {
+    let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
+    let core = core.as_deref();
+    let plain = style == ScalarStyle::Plain;
+    let resolved = match (tag, core) {
+        (None, _) if plain => resolve(text),
+        (Some(tag), None) if tag.handle().is_empty() && tag.suffix() == "!" => Scalar::Text,
+        (_, Some("binary")) => return binary(text, at),
+        (_, Some(name @ ("bool" | "int" | "float" | "null" | "timestamp"))) => {
+            tagged(text, name, at)?
+        }
+        _ => Scalar::Text,
+    };
+    let is_merge = plain && text == "<<" && (tag.is_none() || core == Some("merge"));
+    let (value, key) = match resolved {
+        Scalar::Null => (Value::Null, Err("unsupported map key: null".to_owned())),
+        Scalar::Bool(flag) => (Value::Bool(flag), Ok(flag.to_string())),
+        Scalar::Int(number) => (Value::from(number), Ok(number.to_string())),
+        Scalar::Uint(number) => (Value::from(number), Ok(number.to_string())),
+        Scalar::Float(number) => (float_value(number, at)?, Ok(float_key(number))),
+        Scalar::Text => (Value::from(text), Ok(text.to_owned())),
+    };
+    Ok(Node {
+        value,
+        is_merge,
+        key,
+        at,
+    })
+}
+
+fn tagged(text: &str, name: &str, at: Marker) -> Result<Scalar, Error> {
+    let resolved = resolve(text);
+    match (name, &resolved) {
+        ("bool", Scalar::Bool(_))
+        | ("int", Scalar::Int(_) | Scalar::Uint(_))
+        | ("float", Scalar::Float(_))
+        | ("null", Scalar::Null) => Ok(resolved),
+        #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
+        ("float", Scalar::Int(number)) => Ok(Scalar::Float(*number as f64)),
+        #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
+        ("float", Scalar::Uint(number)) => Ok(Scalar::Float(*number as f64)),
+        ("timestamp", Scalar::Text) => Ok(Scalar::Text),
+        _ => Err(fault(at, format!("cannot decode `{text}` as a !!{name}"))),
+    }
+}
+
+fn binary(text: &str, at: Marker) -> Result<Node, Error> {
+    let packed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let text = base64::engine::general_purpose::STANDARD
+        .decode(packed)
+        .ok()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .ok_or_else(|| fault(at, "!!binary value contains invalid base64 data"))?;
+    Ok(Node {
+        value: Value::from(text.clone()),
+        is_merge: false,
+        key: Ok(text),
+        at,
+    })
+}
+
+/// A float as it survives the way through JSON: whole ones become integers.
+fn float_value(number: f64, at: Marker) -> Result<Value, Error> {
+    let Some(text) = go_json_number(number) else {
+        return Err(fault(
+            at,
+            format!("unsupported value: {}", crate::number::format_float(number)),
+        ));
+    };
+    if text != "-0" {
+        if let Ok(whole) = text.parse::<i64>() {
+            return Ok(Value::from(whole));
+        }
+        if let Ok(whole) = text.parse::<u64>() {
+            return Ok(Value::from(whole));
+        }
+    }
+    Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+}
+
+/// `sigs.k8s.io/yaml` prints float keys with the precision of 32 bits.
+fn float_key(number: f64) -> String {
+    if number.is_nan() {
+        return ".nan".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "as the reference does")]
+    let narrow = number as f32;
+    // The shortest digits of the narrow number, printed by Go's rules.
+    format!("{narrow:e}")
+        .parse::<f64>()
+        .map_or_else(|_| number.to_string(), crate::number::format_float)
+}
+
+fn fault(at: Marker, message: impl Into<String>) -> Error {
+    Error::new(message, at.line(), at.col() + 1)
+}
+
+/// The parser's faults, in libyaml's words where both know the fault.
+fn scan_error(error: &ScanError) -> Error {
+    let at = error.marker();
+    let words = error.kind().to_string();
+    let message = if words.contains("while parsing a node") || words.starts_with("unclosed bracket")
+    {
+        "did not find expected node content".to_owned()
+    } else {
+        words
+    };
+    Error::new(message, at.line(), at.col() + 1)
+}

@@ -1,0 +1,67 @@
+//! The reader held against `sigs.k8s.io/yaml` 1.6's own answers.
+//!
+//! `tests/kubernetes.json` has each input's answer as JSON, or `ERR` and why.
+//! `tests/differences.txt` lists the inputs where we differ; it may only
+//! shrink, and this test fails when it names anything but the exact list.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+#[test]
+fn reads_as_kubernetes_reads_but_for_the_listed_differences() {
+    let cases: BTreeMap<String, String> =
+        serde_json::from_str(include_str!("kubernetes.json")).unwrap();
+    assert_eq!(cases.len(), 94);
+    let mut differences = Vec::new();
+    for (input, expected) in &cases {
+        let got = catalyst_yaml::from_str(input);
+        let same = match (&got, expected.strip_prefix("ERR ")) {
+            (Err(_), Some(_)) => true,
+            (Ok(value), None) => *value == serde_json::from_str::<Value>(expected).unwrap(),
+            _ => false,
+        };
+        if !same {
+            println!("{input:?}: expected {expected}, got {got:?}");
+            differences.push(serde_json::to_string(input).unwrap());
+        }
+    }
+    let ledger: Vec<&str> = include_str!("differences.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    assert_eq!(differences, ledger);
+}
+
+#[test]
+fn faults_name_line_and_column() {
+    let error = catalyst_yaml::from_str("a: 1\nb: [1,\n").unwrap_err();
+    assert!(error.line >= 2, "{error}");
+    let error = catalyst_yaml::from_str("ok: 1\nnull: 2\n").unwrap_err();
+    assert_eq!((error.line, error.column), (2, 1), "{error}");
+}
+
+#[test]
+fn small_texts_cannot_exhaust_memory_or_the_stack() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let before = level - 1;
+        let aliases = vec![format!("*a{before}"); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    let error = catalyst_yaml::from_str(&bomb).unwrap_err();
+    assert!(error.message.contains("excessive aliasing"), "{error}");
+    let deep = "[".repeat(100_000);
+    assert!(catalyst_yaml::from_str(&deep).is_err());
+    assert!(catalyst_yaml::from_str("a: &x [*x]").is_err());
+}
+
+#[test]
+fn documents_leaves_empty_ones_out() {
+    let values = catalyst_yaml::documents("---\na: 1\n---\n# nothing\n---\nb: 2\n...\n").unwrap();
+    assert_eq!(
+        values,
+        vec![serde_json::json!({"a": 1}), serde_json::json!({"b": 2})]
+    );
+    assert!(catalyst_yaml::documents("a: 1\n---\nb: [").is_err());
+}
