@@ -737,11 +737,9 @@ impl<'a> Engine<'a> {
             | (ExprKind::Number { .. }, 'a') => self.operand(scope, dot, arg),
             (ExprKind::Number { text, value }, 'i' | 'f') => match (value, kind) {
                 (Number::Int(number), 'i') => Ok(Value::Int(*number)),
-                #[expect(clippy::cast_precision_loss, reason = "as Go converts constants")]
                 (Number::Int(number), _) => Ok(Value::Float(*number as f64)),
                 (Number::Float(number), 'f') => Ok(Value::Float(*number)),
                 (Number::Float(number), _) if number.fract() == 0.0 && number.abs() < 9e15 => {
-                    #[expect(clippy::cast_possible_truncation, reason = "checked to fit")]
                     let whole = *number as i64;
                     Ok(Value::Int(whole))
                 }

@@ -374,7 +374,7 @@ fn signed(negative: bool, digits: &str, flags: Flags) -> String {
     } else {
         ""
     };
-    if flags.zero && flags.precision.is_none() || flags.zero && digits.contains('.') {
+    if flags.zero && (flags.precision.is_none() || digits.contains('.')) {
         let width = flags.width.unwrap_or(0);
         let missing = width.saturating_sub(sign.len() + digits.len());
         return format!("{sign}{}{digits}", "0".repeat(missing));

@@ -1,5 +1,12 @@
 //! Whole charts: subcharts, values, hooks, order, archives, faults.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 

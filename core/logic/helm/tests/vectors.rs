@@ -5,6 +5,13 @@
 //! the named template `case`, shown by `t.yaml` between two marks.
 //! `tests/helm/differences.txt` lists where we differ; it may only shrink.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 

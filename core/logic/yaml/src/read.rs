@@ -241,9 +241,7 @@ fn tagged(text: &str, name: &str, at: Marker) -> Result<Scalar, Error> {
         | ("int", Scalar::Int(_) | Scalar::Uint(_))
         | ("float", Scalar::Float(_))
         | ("null", Scalar::Null) => Ok(resolved),
-        #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
         ("float", Scalar::Int(number)) => Ok(Scalar::Float(*number as f64)),
-        #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
         ("float", Scalar::Uint(number)) => Ok(Scalar::Float(*number as f64)),
         ("timestamp", Scalar::Text) => Ok(Scalar::Text),
         _ => Err(fault(at, format!("cannot decode `{text}` as a !!{name}"))),
@@ -292,7 +290,6 @@ fn float_key(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    #[expect(clippy::cast_possible_truncation, reason = "as the reference does")]
     let narrow = number as f32;
     // The shortest digits of the narrow number, printed by Go's rules.
     format!("{narrow:e}")

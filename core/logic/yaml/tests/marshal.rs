@@ -4,6 +4,13 @@
 //! `tests/go-marshal.txt` has pairs of lines: a value as JSON, and the YAML
 //! Go wrote for it as a JSON string.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

@@ -81,7 +81,6 @@ fn eq(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
             (Value::Nil, _) | (_, Value::Nil) => false,
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Int(a) | Value::Int64(a), Value::Int(b) | Value::Int64(b)) => a == b,
-            #[expect(clippy::float_cmp, reason = "Go compares floats exactly")]
             (Value::Float(a), Value::Float(b)) => a == b,
             (Value::Str(a), Value::Str(b)) => a == b,
             (a, b) if basic(a) != basic(b) => {

@@ -508,7 +508,6 @@ fn duration(text: &str) -> Option<i64> {
     if total > 9.2e18 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "checked to fit")]
     let total = total as i64;
     Some(if negative { -total } else { total })
 }

@@ -97,7 +97,6 @@ pub const TABLE: &[Row] = &[
 pub fn to_int64(value: &Value) -> i64 {
     match value {
         Value::Int(number) | Value::Int64(number) => *number,
-        #[expect(clippy::cast_possible_truncation, reason = "Go truncates too")]
         Value::Float(number) => *number as i64,
         Value::Bool(flag) => i64::from(*flag),
         Value::Str(text) => parse_int(text),
@@ -136,7 +135,6 @@ fn parse_int(text: &str) -> i64 {
 
 pub fn to_float(value: &Value) -> f64 {
     match value {
-        #[expect(clippy::cast_precision_loss, reason = "Go rounds too")]
         Value::Int(number) | Value::Int64(number) => *number as f64,
         Value::Float(number) => *number,
         Value::Bool(flag) => f64::from(u8::from(*flag)),

@@ -218,6 +218,7 @@ fn one_holds(word: &str, whole: &str, version: &Version) -> Result<bool, String>
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Version, satisfies};
 
