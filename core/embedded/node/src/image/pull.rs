@@ -52,10 +52,10 @@ impl Puller {
     /// again even when the reference is known.
     pub async fn pull(&self, text: &str, always: bool) -> Result<Image, NodeError> {
         let reference = Reference::parse(text)?;
-        if !always || reference.digest.is_some() {
-            if let Some(image) = self.store.get(text) {
-                return Ok(image);
-            }
+        if (!always || reference.digest.is_some())
+            && let Some(image) = self.store.get(text)
+        {
+            return Ok(image);
         }
         let _turn = self.one_at_a_time.lock().await;
         let session = Session {

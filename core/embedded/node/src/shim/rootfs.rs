@@ -263,16 +263,16 @@ fn open_source(
                 let std::path::Component::Normal(part) = part else {
                     return Err(format!("subPath {} leaves the volume", sub_path.display()));
                 };
-                if rustix::fs::mkdirat(&folder, part, Mode::from_raw_mode(0o777)).is_ok() {
-                    if let Ids::Ranged { base } = spec.ids {
-                        let _ = rustix::fs::chownat(
-                            &folder,
-                            part,
-                            Some(rustix::fs::Uid::from_raw(base + spec.process.user.uid)),
-                            Some(rustix::fs::Gid::from_raw(base + spec.process.user.gid)),
-                            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-                        );
-                    }
+                if rustix::fs::mkdirat(&folder, part, Mode::from_raw_mode(0o777)).is_ok()
+                    && let Ids::Ranged { base } = spec.ids
+                {
+                    let _ = rustix::fs::chownat(
+                        &folder,
+                        part,
+                        Some(rustix::fs::Uid::from_raw(base + spec.process.user.uid)),
+                        Some(rustix::fs::Gid::from_raw(base + spec.process.user.gid)),
+                        rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+                    );
                 }
                 folder = step(
                     "open the subPath",

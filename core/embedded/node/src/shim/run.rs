@@ -171,14 +171,14 @@ fn watch(spec: &ContainerSpec, running: Running) -> i32 {
         finished_at: now(),
         error: None,
     };
-    if let Err(reason) = write_json(&spec.exit, &exit) {
-        if let Ok(mut log) = logs::Log::open(&spec.log, spec.log_limit) {
-            log.line(
-                "stderr",
-                "F",
-                format!("the node could not record the exit: {reason}").as_bytes(),
-            );
-        }
+    if let Err(reason) = write_json(&spec.exit, &exit)
+        && let Ok(mut log) = logs::Log::open(&spec.log, spec.log_limit)
+    {
+        log.line(
+            "stderr",
+            "F",
+            format!("the node could not record the exit: {reason}").as_bytes(),
+        );
     }
     code
 }

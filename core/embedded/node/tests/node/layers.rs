@@ -1,13 +1,11 @@
 //! Hostile and damaged images.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Blobs, Entry, client, layer};
 use catalyst_node::NodeError;
 use catalyst_node::image::{ImageStore, Puller, Registry, unpack};
 use serde_json::json;
-use support::{Blobs, Entry, client, layer};
 
 fn attempt(entries: &[Entry<'_>]) -> (tempfile::TempDir, Result<(), NodeError>) {
     let folder = tempfile::tempdir().unwrap();

@@ -28,7 +28,8 @@ pub fn tool() -> PathBuf {
     BUILT
         .get_or_init(|| {
             helper("CATALYST_TEST_TOOL", || {
-                let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/tool.c");
+                let source =
+                    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node/support/tool.c");
                 let target =
                     std::env::temp_dir().join(format!("catalyst-tool-{}", std::process::id()));
                 let output = std::process::Command::new("cc")

@@ -2,17 +2,15 @@
 //! graceful stop and adoption. `everything_again_as_an_ordinary_user` runs the
 //! whole file once more without privileges.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{IMAGE, condition, config, node, pod, running, standard, tool_in, until};
 use catalyst_node::network::{PodRef, Policy, Service, ServicePort};
 use catalyst_node::{FileContent, Node, Resolved, VolumeSource};
 use serde_json::{Value, json};
-use support::{IMAGE, condition, config, node, pod, running, standard, tool_in, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn state<'a>(status: &'a Value, kind: &str) -> &'a Value {
@@ -456,9 +454,9 @@ async fn doomed_node() {
 async fn a_killed_node_is_succeeded() {
     let data = tempfile::tempdir().unwrap();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "doomed_node", "--ignored"])
+        .args(["--exact", "pods::doomed_node", "--ignored"])
         .env("CATALYST_TEST_DOOMED", data.path())
-        .env("CATALYST_TEST_TOOL", support::tool())
+        .env("CATALYST_TEST_TOOL", crate::support::tool())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -575,8 +573,8 @@ fn everything_again_as_an_ordinary_user() {
         to
     };
     let tests = copy(&std::env::current_exe().unwrap(), "tests");
-    let shim = copy(&support::shim(), "shim");
-    let tool = copy(&support::tool(), "tool");
+    let shim = copy(&crate::support::shim(), "shim");
+    let tool = copy(&crate::support::tool(), "tool");
     let temporary = folder.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
