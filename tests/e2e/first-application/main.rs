@@ -16,7 +16,7 @@ mod sovereign;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,12 +30,14 @@ const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::test]
 async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .unwrap();
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let sovereign = Sovereign::start(&data, "127.0.0.1:0");
     let http = reqwest::Client::new();
-    let ready = http.get(sovereign.url("/readyz")).send().await.unwrap();
-    assert_eq!(ready.status(), StatusCode::OK);
+    becomes_ready(&http, &sovereign).await;
 
     let link = sovereign.addresses["signIn"]
         .as_str()
@@ -65,6 +67,9 @@ async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
         "a sovereign-admin has a password already"
     );
 
+    // Connections to the killed process are of no use to the new one.
+    let http = reqwest::Client::new();
+    becomes_ready(&http, &sovereign).await;
     let clone = directory.path().join("after");
     git(
         directory.path(),
@@ -81,7 +86,7 @@ async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
     );
     let manifest = http
         .get(sovereign.url("/v2/acme/hello/manifests/1.0.0"))
-        .basic_auth("admin", Some(&token))
+        .basic_auth("sovereign-admin", Some(&token))
         .send()
         .await
         .unwrap();
@@ -129,9 +134,25 @@ fn a_taken_port_and_a_used_data_directory_are_explained() {
     assert!(error.contains("another process is using it"), "{error}");
 }
 
+/// The line with the addresses comes just before `/readyz` turns 200.
+async fn becomes_ready(http: &reqwest::Client, sovereign: &Sovereign) {
+    let asked = async {
+        loop {
+            let answer = http.get(sovereign.url("/readyz")).send().await.unwrap();
+            if answer.status() == StatusCode::OK {
+                return;
+            }
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked)
+        .await
+        .expect("not ready within 10 s");
+}
+
 fn repository(sovereign: &Sovereign, token: &str) -> String {
     let host = sovereign.address("registry");
-    format!("http://admin:{token}@{host}/git/acme/acme-dev.git")
+    format!("http://sovereign-admin:{token}@{host}/git/acme/acme-dev.git")
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
@@ -221,7 +242,7 @@ async fn registry_keeps_an_artifact(sovereign: &Sovereign, token: &str) {
     );
     let pushed = http
         .post(sovereign.url(&format!("/v2/acme/hello/blobs/uploads/?digest={digest}")))
-        .basic_auth("admin", Some(token))
+        .basic_auth("sovereign-admin", Some(token))
         .header("content-type", "application/octet-stream")
         .body(config)
         .send()
@@ -242,7 +263,7 @@ async fn registry_keeps_an_artifact(sovereign: &Sovereign, token: &str) {
     });
     let pushed = http
         .put(sovereign.url("/v2/acme/hello/manifests/1.0.0"))
-        .basic_auth("admin", Some(token))
+        .basic_auth("sovereign-admin", Some(token))
         .header("content-type", media)
         .body(manifest.to_string())
         .send()
@@ -346,12 +367,12 @@ async fn strangers_are_refused(sovereign: &Sovereign, administrator: &Administra
     );
     let secrets = sovereign.cluster("lo-loc-rtz-dev", "/api/v1/namespaces/default/secrets");
     let refused = administrator.anonymous.get(secrets).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     let forged = http
         .get(sovereign.url("/v2/acme/hello/manifests/1.0.0"))
         .header(
             "authorization",
-            format!("Basic {}", STANDARD.encode("admin:forged")),
+            format!("Basic {}", STANDARD.encode("sovereign-admin:forged")),
         )
         .send()
         .await
@@ -407,8 +428,17 @@ fn kubectl_works(sovereign: &Sovereign) {
     assert!(out.contains("NAME") && out.contains("greeting"), "{out}");
     let out = kubectl(&["describe", "configmap", "greeting"]).unwrap();
     assert!(out.contains("hello"), "{out}");
-    kubectl(&["create", "configmap", "passing", "--from-literal=a=b"]).unwrap();
-    kubectl(&["delete", "configmap", "passing"]).unwrap();
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "passing", "namespace": "default"},
+        "data": {"a": "b"},
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), manifest.to_string()).unwrap();
+    let path = file.path().to_str().unwrap();
+    kubectl(&["apply", "--server-side", "-f", path]).unwrap();
+    kubectl(&["delete", "-f", path]).unwrap();
 }
 
 fn helm_works(sovereign: &Sovereign, token: &str, directory: &Path) {
@@ -432,7 +462,7 @@ fn helm_works(sovereign: &Sovereign, token: &str, directory: &Path) {
         "login",
         host,
         "--username",
-        "admin",
+        "sovereign-admin",
         "--password",
         token,
         "--plain-http",

@@ -23,6 +23,8 @@ use super::api::{ApiClient, ApiRefusal};
 use super::network_policy::Policies;
 use super::reflector::{Key, Reflector};
 
+/// Name of this machine's node in every logical cluster.
+const NODE: &str = "local";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Follows the API until its tasks are dropped.
@@ -104,6 +106,8 @@ impl Kubelet {
             present.insert(uid.clone());
             if pod.pointer("/metadata/deletionTimestamp").is_some() {
                 self.remove(key, &uid, pod);
+            } else if pod.pointer("/spec/nodeName").is_none() {
+                self.bind(key).await;
             } else if !is_finished(pod) {
                 self.apply(key, &uid, pod).await;
             }
@@ -122,6 +126,26 @@ impl Kubelet {
         for uid in gone {
             let node = Arc::clone(&self.node);
             tokio::spawn(async move { node.remove(&uid, Some(std::time::Duration::ZERO)).await });
+        }
+    }
+
+    /// There is one node, so scheduling is naming it.
+    async fn bind(&self, (cluster, namespace, name): &Key) {
+        let path = format!("{}/binding", pod_path(cluster, namespace, name));
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
+        });
+        let bound = self
+            .api
+            .send(Method::POST, &path, "application/json", Some(&binding))
+            .await;
+        if let Err(error) = bound
+            && !is_gone(&error)
+        {
+            tracing::warn!(pod = path, error = format!("{error:#}"), "pod not bound");
         }
     }
 

@@ -173,7 +173,8 @@ impl Parts {
             Some(user) => user,
             None => {
                 let new = NewUser {
-                    username: "admin".to_owned(),
+                    // `admin` is a name that Gitea reserves.
+                    username: SOVEREIGN_ADMIN.to_owned(),
                     groups: vec![SOVEREIGN_ADMIN.to_owned()],
                     ..NewUser::default()
                 };
@@ -201,6 +202,9 @@ impl Parts {
                 next = Instant::now();
                 if let Err(error) = self.issuer.maintain().await {
                     tracing::warn!(error = %error, "issuer maintenance failed");
+                }
+                if let Err(error) = self.vault.sweep().await {
+                    tracing::warn!(error = %error, "vault maintenance failed");
                 }
                 if let Err(error) = self.registry.collect_garbage().await {
                     tracing::warn!(error = %error, "registry garbage collection failed");
