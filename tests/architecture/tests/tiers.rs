@@ -1,6 +1,11 @@
 //! A crate's folder says what it may depend on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::collections::BTreeMap;
 
@@ -38,7 +43,12 @@ fn crates_depend_only_on_what_their_tier_may_use() {
         .packages
         .iter()
         .map(|package| {
-            let path = package.manifest_path.as_str().strip_prefix(root).unwrap().trim_start_matches('/');
+            let path = package
+                .manifest_path
+                .as_str()
+                .strip_prefix(root)
+                .unwrap()
+                .trim_start_matches('/');
             (package.name.to_string(), place(path))
         })
         .collect();
@@ -47,28 +57,41 @@ fn crates_depend_only_on_what_their_tier_may_use() {
     for package in &metadata.packages {
         let (tier, folder) = &places[package.name.as_str()];
         assert!(
-            tier == "tests" || package.name.as_str() == "catalyst" || package.name.as_str() == format!("catalyst-{folder}"),
+            tier == "tests"
+                || package.name.as_str() == "catalyst"
+                || package.name.as_str() == format!("catalyst-{folder}"),
             "{} should be called catalyst-{folder}, after its folder",
             package.name
         );
         for dependency in &package.dependencies {
             // The store under the parts is part of every embedded crate; all
             // other edges count, development and build dependencies included.
-            let Some((to, to_folder)) = places.get(dependency.name.as_str()) else { continue };
+            let Some((to, to_folder)) = places.get(dependency.name.as_str()) else {
+                continue;
+            };
             edges += 1;
             if !allowed(tier, to, to_folder) {
                 wrong.push(format!("{} -> {}", package.name, dependency.name));
             }
         }
     }
-    assert!(edges > 10, "only {edges} edges were seen: the check looks at the wrong thing");
-    assert!(wrong.is_empty(), "these dependencies cross tiers against docs/ARCHITECTURE.md:\n{}", wrong.join("\n"));
+    assert!(
+        edges > 10,
+        "only {edges} edges were seen: the check looks at the wrong thing"
+    );
+    assert!(
+        wrong.is_empty(),
+        "these dependencies cross tiers against docs/ARCHITECTURE.md:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn model_and_logic_stay_free_of_io_libraries() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
-    let banned = ["tokio", "reqwest", "axum", "hyper", "redb", "rand", "nix", "rustix"];
+    let banned = [
+        "tokio", "reqwest", "axum", "hyper", "redb", "rand", "nix", "rustix",
+    ];
     let mut checked = 0;
     for package in &metadata.packages {
         let path = package.manifest_path.as_str();
@@ -79,7 +102,8 @@ fn model_and_logic_stay_free_of_io_libraries() {
         for dependency in &package.dependencies {
             let kind = dependency.kind;
             assert!(
-                kind != cargo_metadata::DependencyKind::Normal || !banned.contains(&dependency.name.as_str()),
+                kind != cargo_metadata::DependencyKind::Normal
+                    || !banned.contains(&dependency.name.as_str()),
                 "{} uses {}, which does I/O; logic takes values in and gives values out",
                 package.name,
                 dependency.name

@@ -12,6 +12,7 @@
 )]
 
 mod browser;
+mod pods;
 mod sovereign;
 
 use std::path::Path;
@@ -57,6 +58,10 @@ async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
     strangers_are_refused(&sovereign, &administrator).await;
     kubectl_works(&sovereign);
     helm_works(&sovereign, &token, directory.path());
+    match pods::obstacle() {
+        None => pods::a_deployment_runs_as_a_container(&sovereign, &token, directory.path()).await,
+        Some(why) => eprintln!("not run: containers, because of this machine:\n{why}"),
+    }
 
     let port = sovereign.port();
     sovereign.kill();

@@ -3,7 +3,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -245,7 +245,12 @@ async fn relay(mut socket: WebSocket, session: ExecSession) {
             let _ = socket
                 .send(channel(3, exit_status(&result).to_string().as_bytes()))
                 .await;
-            let _ = socket.send(Message::Close(None)).await;
+            // Clients take a close without a code for a broken connection.
+            let normal = CloseFrame {
+                code: close_code::NORMAL,
+                reason: "".into(),
+            };
+            let _ = socket.send(Message::Close(Some(normal))).await;
             return;
         }
         tokio::select! {
