@@ -35,4 +35,4 @@ check-tools:
 	@tools/check-tools git cargo cc
 
 check-tools-real:
-	@tools/check-tools git cargo cc go kubectl
+	@tools/check-tools git cargo cc go kubectl curl
