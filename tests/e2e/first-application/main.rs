@@ -13,6 +13,7 @@
 
 mod browser;
 mod pods;
+mod registry;
 mod sovereign;
 
 use std::path::Path;
@@ -236,50 +237,14 @@ async fn forge_takes_a_push(sovereign: &Sovereign, token: &str, directory: &Path
 }
 
 async fn registry_keeps_an_artifact(sovereign: &Sovereign, token: &str) {
-    let http = reqwest::Client::new();
-    let config = b"{}".as_slice();
-    let digest = format!(
-        "sha256:{}",
-        hex::encode(aws_lc_rs::digest::digest(
-            &aws_lc_rs::digest::SHA256,
-            config
-        ))
-    );
-    let pushed = http
-        .post(sovereign.url(&format!("/v2/acme/hello/blobs/uploads/?digest={digest}")))
-        .basic_auth("sovereign-admin", Some(token))
-        .header("content-type", "application/octet-stream")
-        .body(config)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        pushed.status(),
-        StatusCode::CREATED,
-        "{}",
-        pushed.text().await.unwrap()
-    );
-    let media = "application/vnd.oci.image.manifest.v1+json";
+    let digest = registry::push_blob(sovereign, token, "acme/hello", b"{}".to_vec()).await;
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": media,
+        "mediaType": registry::MANIFEST,
         "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest, "size": 2},
         "layers": [],
     });
-    let pushed = http
-        .put(sovereign.url("/v2/acme/hello/manifests/1.0.0"))
-        .basic_auth("sovereign-admin", Some(token))
-        .header("content-type", media)
-        .body(manifest.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        pushed.status(),
-        StatusCode::CREATED,
-        "{}",
-        pushed.text().await.unwrap()
-    );
+    registry::push_manifest(sovereign, token, "acme/hello", "1.0.0", &manifest).await;
 }
 
 async fn kubernetes_keeps_an_object(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::registry::{MANIFEST, digest, push_blob, push_manifest};
 use crate::sovereign::{Administrator, Sovereign};
 
 const PROGRAM: &str = r#"
@@ -169,12 +170,11 @@ async fn push_image(sovereign: &Sovereign, token: &str, directory: &Path) -> Str
     })
     .to_string();
     let (layer_size, config_size) = (layer.len(), config.len());
-    let config_digest = push_blob(sovereign, token, config.into_bytes()).await;
-    push_blob(sovereign, token, layer).await;
-    let media = "application/vnd.oci.image.manifest.v1+json";
+    let config_digest = push_blob(sovereign, token, "acme/image", config.into_bytes()).await;
+    push_blob(sovereign, token, "acme/image", layer).await;
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": media,
+        "mediaType": MANIFEST,
         "config": {
             "mediaType": "application/vnd.oci.image.config.v1+json",
             "digest": config_digest,
@@ -186,48 +186,6 @@ async fn push_image(sovereign: &Sovereign, token: &str, directory: &Path) -> Str
             "size": layer_size,
         }],
     });
-    let pushed = reqwest::Client::new()
-        .put(sovereign.url("/v2/acme/image/manifests/1"))
-        .basic_auth("sovereign-admin", Some(token))
-        .header("content-type", media)
-        .body(manifest.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        pushed.status(),
-        StatusCode::CREATED,
-        "{}",
-        pushed.text().await.unwrap()
-    );
+    push_manifest(sovereign, token, "acme/image", "1", &manifest).await;
     format!("{}/acme/image:1", sovereign.address("registry"))
-}
-
-async fn push_blob(sovereign: &Sovereign, token: &str, content: Vec<u8>) -> String {
-    let digest = digest(&content);
-    let pushed = reqwest::Client::new()
-        .post(sovereign.url(&format!("/v2/acme/image/blobs/uploads/?digest={digest}")))
-        .basic_auth("sovereign-admin", Some(token))
-        .header("content-type", "application/octet-stream")
-        .body(content)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        pushed.status(),
-        StatusCode::CREATED,
-        "{}",
-        pushed.text().await.unwrap()
-    );
-    digest
-}
-
-fn digest(content: &[u8]) -> String {
-    format!(
-        "sha256:{}",
-        hex::encode(aws_lc_rs::digest::digest(
-            &aws_lc_rs::digest::SHA256,
-            content
-        ))
-    )
 }
