@@ -1,0 +1,155 @@
+//! The marketplace: cards, and all that an install form needs.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A card in the marketplace: the newest version of a Blueprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueprintCard {
+    /// `catalog`, `catalog-sovereign` or an Organization.
+    pub source: String,
+    /// `bp-…`.
+    pub name: String,
+    /// The newest version.
+    pub version: String,
+    /// All versions, newest first.
+    pub versions: Vec<String>,
+    /// What people call it.
+    pub title: String,
+    /// One line about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tagline: Option<String>,
+    /// Where it belongs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The licence of what it installs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Path of the icon below the API's host, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+}
+
+/// One version of a Blueprint, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueprintDetail {
+    /// The card; `version` is the one that was asked for.
+    #[serde(flatten)]
+    pub card: BlueprintCard,
+    /// `sha256:…` of the artifact.
+    pub digest: String,
+    /// Fingerprint of the key that signed it.
+    pub signer: String,
+    /// Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON Schema of the config, 2020-12.
+    #[schema(value_type = Object)]
+    pub config_schema: serde_json::Value,
+    /// The config's form, field by field, in order.
+    pub form: Vec<FormField>,
+    /// The sizes one may choose; empty if there is one only.
+    pub sizes: Vec<String>,
+    /// What it depends on.
+    pub depends: Vec<DependencyView>,
+    /// Whether an Application of it has a page to open.
+    pub opens: bool,
+}
+
+/// A dependency of a Blueprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DependencyView {
+    /// The name by which the Blueprint knows it.
+    pub alias: String,
+    /// Its source.
+    pub source: String,
+    /// The Blueprint that serves it.
+    pub blueprint: String,
+    /// The versions that will do.
+    pub version: String,
+    /// When it is needed at all; always if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// One field of the install form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FormField {
+    /// JSON pointer into the config.
+    pub pointer: String,
+    /// Its label.
+    pub title: String,
+    /// A sentence of help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How it is asked for.
+    pub kind: FormFieldKind,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Kept in the vault; never shown again.
+    pub secret: bool,
+    /// Each Environment has its own value.
+    pub per_environment: bool,
+    /// What it is if nothing is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub default: Option<serde_json::Value>,
+    /// For `choice`: what may be chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub options: Vec<serde_json::Value>,
+    /// For numbers: the least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<f64>,
+    /// For numbers: the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<f64>,
+    /// For text: a regular expression (ECMA-262).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+}
+
+/// How a field is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormFieldKind {
+    /// One line.
+    Text,
+    /// One line that is not shown.
+    Password,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// Yes or no.
+    Toggle,
+    /// One of `options`.
+    Choice,
+    /// A list of lines.
+    TextList,
+    /// An Application of the Environment.
+    ApplicationReference,
+    /// A domain.
+    Domain,
+    /// Anything else, as YAML.
+    Yaml,
+}
+
+/// Asks the Sovereign to admit an artifact that lies in its registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterBlueprint {
+    /// `catalog`, `catalog-sovereign` or an Organization.
+    pub source: String,
+    /// `bp-…`.
+    pub name: String,
+    /// SemVer, the artifact's tag.
+    pub version: String,
+}
