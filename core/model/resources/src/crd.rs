@@ -5,8 +5,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApplicationSpec, ApplicationStatus, EnvironmentPolicySpec, EnvironmentSpec, EnvironmentStatus,
-    GROUP, OrganizationSpec, OrganizationStatus, SovereignSpec, SovereignStatus, VERSION,
+    ApplicationSpec, ApplicationStatus, BlueprintSpec, BlueprintStatus, EnvironmentPolicySpec,
+    EnvironmentSpec, EnvironmentStatus, GROUP, OrganizationSpec, OrganizationStatus, SovereignSpec, SovereignStatus, VERSION,
 };
 
 /// Whether objects of a kind live in namespaces.
@@ -66,6 +66,19 @@ pub fn custom_resource_definitions() -> Vec<(Kind, Value)> {
                 ("Organization", ".spec.organization"),
                 ("Type", ".spec.envType"),
                 READY,
+            ],
+        }),
+        definition::<BlueprintSpec, BlueprintStatus>(Kind {
+            kind: "Blueprint",
+            plural: "blueprints",
+            short_names: &["bp"],
+            scope: Scope::Cluster,
+            in_environment: false,
+            columns: &[
+                ("Source", ".spec.source"),
+                ("Blueprint", ".spec.name"),
+                ("Version", ".spec.version"),
+                ("Signer", ".spec.signer"),
             ],
         }),
         definition::<EnvironmentPolicySpec, ()>(Kind {

@@ -5,6 +5,7 @@
 //! versions) is decided where it is used. Pure; used by every tier.
 
 mod application;
+mod blueprint;
 mod condition;
 mod crd;
 mod environment;
@@ -18,6 +19,7 @@ pub use application::{
     ApplicationSpec, ApplicationStatus, BlueprintReference, DataDisposal, DeletionRequest,
     DependencyReference, Phase, Placement, PlacementMode,
 };
+pub use blueprint::{BlueprintSpec, BlueprintStatus};
 pub use condition::{Condition, ConditionStatus};
 pub use crd::{Kind, Scope, custom_resource_definitions};
 pub use environment::{EnvironmentPlacement, EnvironmentSpec, EnvironmentStatus};
@@ -71,6 +73,8 @@ pub struct Object<S, T> {
 
 /// An Application.
 pub type Application = Object<ApplicationSpec, ApplicationStatus>;
+/// An admitted Blueprint.
+pub type Blueprint = Object<BlueprintSpec, BlueprintStatus>;
 /// An Environment.
 pub type Environment = Object<EnvironmentSpec, EnvironmentStatus>;
 /// An EnvironmentPolicy; it has no status.
