@@ -75,7 +75,12 @@ pub struct Wanted {
 
 /// Reads an ExternalSecret; says what of it is not supported.
 pub fn parse(object: &Value) -> Result<Wanted, String> {
-    let text = |at: &str| object.pointer(at).and_then(Value::as_str).map(str::to_owned);
+    let text = |at: &str| {
+        object
+            .pointer(at)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let name = text("/metadata/name").unwrap_or_default();
     for unsupported in [
         "/spec/target/template/data",
@@ -111,7 +116,9 @@ pub fn parse(object: &Value) -> Result<Wanted, String> {
                 .all(|field| entry.get(*field).is_none())
         });
         let reference = supported.ok_or_else(|| {
-            format!("spec.dataFrom[{index}] may only have extract here, no find, rewrite or sourceRef")
+            format!(
+                "spec.dataFrom[{index}] may only have extract here, no find, rewrite or sourceRef"
+            )
         })?;
         reads.push(read(reference, Take::All)?);
     }
@@ -147,7 +154,9 @@ fn list<'a>(object: &'a Value, at: &str) -> impl Iterator<Item = &'a Value> {
 fn read(reference: &Value, take: Take) -> Result<Read, String> {
     let text = |field: &str| reference.get(field).and_then(Value::as_str);
     Ok(Read {
-        path: text("key").ok_or("a remote reference has no key")?.to_owned(),
+        path: text("key")
+            .ok_or("a remote reference has no key")?
+            .to_owned(),
         version: text("version").map(str::to_owned),
         take,
         decoding: match text("decodingStrategy") {
@@ -205,7 +214,10 @@ pub fn fill(
             let value = found.remove(property).ok_or_else(|| {
                 format!("the secret at {} has no property {property:?}", read.path)
             })?;
-            data.insert(key.clone(), decode(bytes(value), read.decoding, &read.path)?);
+            data.insert(
+                key.clone(),
+                decode(bytes(value), read.decoding, &read.path)?,
+            );
         }
         Take::One {
             property: None,

@@ -62,7 +62,10 @@ impl Queue {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let waiting = self.due.iter().filter(|(key, _)| !self.running.contains(*key));
+        let waiting = self
+            .due
+            .iter()
+            .filter(|(key, _)| !self.running.contains(*key));
         waiting.map(|(_, at)| *at).min()
     }
 
@@ -195,7 +198,9 @@ fn follow(
         .default_backoff()
         .filter_map(move |event| {
             let event = event
-                .inspect_err(|error| tracing::debug!(kind, error = %error, "watch ended; starting again"))
+                .inspect_err(
+                    |error| tracing::debug!(kind, error = %error, "watch ended; starting again"),
+                )
                 .ok();
             futures::future::ready(event)
         })
@@ -209,7 +214,11 @@ fn touched(event: Event<DynamicObject>) -> Option<Key> {
         _ => return None,
     };
     let (cluster, namespace, _) = key_of(&secret)?;
-    let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
+    let owners = secret
+        .metadata
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
     let owner = owners.iter().find(|owner| owner.kind == "ExternalSecret")?;
     let hash = secret.metadata.annotations.as_ref()?.get(DATA_HASH)?;
     let holds = secret.data.get("data").and_then(Value::as_object);

@@ -70,7 +70,15 @@ pub async fn reconcile(
         ),
         Err(error) => ("False", "SecretSyncedError", chain(error)),
     };
-    write_status(client, object, status, reason, &message, result.as_ref().ok()).await;
+    write_status(
+        client,
+        object,
+        status,
+        reason,
+        &message,
+        result.as_ref().ok(),
+    )
+    .await;
     result.map(|wanted| (wanted.refresh > 0).then(|| Duration::from_secs(wanted.refresh)))
 }
 
@@ -98,7 +106,13 @@ async fn sync(
         name: wanted.target.clone(),
         source: Box::new(source),
     };
-    if wanted.creation == "Merge" && secrets.get_opt(&wanted.target).await.map_err(failed)?.is_none() {
+    if wanted.creation == "Merge"
+        && secrets
+            .get_opt(&wanted.target)
+            .await
+            .map_err(failed)?
+            .is_none()
+    {
         return Err(SyncError::Unsupported(format!(
             "creationPolicy Merge needs the Secret {:?} to be there already",
             wanted.target
@@ -202,7 +216,10 @@ async fn write_status(
                 .find(|condition| text(condition, "/type") == Some("Ready"))
         });
     let same = |field: &str, value: &str| {
-        before.and_then(|condition| condition.get(field)).and_then(Value::as_str) == Some(value)
+        before
+            .and_then(|condition| condition.get(field))
+            .and_then(Value::as_str)
+            == Some(value)
     };
     let generation = object
         .pointer("/metadata/generation")
@@ -210,12 +227,14 @@ async fn write_status(
         .unwrap_or_default();
     let uid = text(object, "/metadata/uid").unwrap_or_default();
     let synced = format!("{generation}-{uid}");
-    let is_synced = wanted.is_none()
-        || text(object, "/status/syncedResourceVersion") == Some(synced.as_str());
+    let is_synced =
+        wanted.is_none() || text(object, "/status/syncedResourceVersion") == Some(synced.as_str());
     if same("status", status) && same("reason", reason) && same("message", message) && is_synced {
         return;
     }
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
     let changed = match before {
         Some(condition) if same("status", status) => condition
             .get("lastTransitionTime")
