@@ -19,7 +19,11 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vn
 #[derive(Clone, Default)]
 pub struct Registry {
     /// Base URL that stands in for the registry, such as
-    /// `http://127.0.0.1:8080`; absent for `https://<host>`.
+    /// `http://127.0.0.1:8080`; absent for `https://<host>`. With a path below
+    /// `/v2/`, such as `http://127.0.0.1:8080/v2/catalyst/mirror/ghcr.io`, it
+    /// keeps some of the registry's repositories below that path (containerd's
+    /// `override_path`); what it does not have comes from the registry itself,
+    /// without the credentials.
     pub mirror: Option<String>,
     /// Basic credentials: user and password.
     pub credentials: Option<(String, String)>,
@@ -58,12 +62,18 @@ impl Puller {
             return Ok(image);
         }
         let _turn = self.one_at_a_time.lock().await;
-        let session = Session {
+        let session = |registry| Session {
             client: &self.client,
-            registry: (self.registry_of)(&reference.registry),
+            registry,
             reference: &reference,
             text,
             token: tokio::sync::Mutex::new(None),
+        };
+        let mirror = session((self.registry_of)(&reference.registry));
+        let session = if mirror.keeps_a_part() && mirror.lacks(reference.selector()).await? {
+            session(Registry::default())
+        } else {
+            mirror
         };
         let (digest, manifest) = session.manifest(reference.selector()).await?;
         let image = self.fetch(&session, digest, &manifest).await?;
@@ -255,6 +265,9 @@ impl Session<'_> {
     }
 
     fn base(&self) -> String {
+        if let Some((base, _)) = self.part() {
+            return base.to_owned();
+        }
         match &self.registry.mirror {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None if self.reference.registry == "docker.io" => {
@@ -264,8 +277,46 @@ impl Session<'_> {
         }
     }
 
+    /// The repository's name where it is asked for.
+    fn repository(&self) -> String {
+        let path = &self.reference.repository;
+        match self.part() {
+            Some((_, below)) => format!("{}/{path}", below.trim_end_matches('/')),
+            None => path.clone(),
+        }
+    }
+
+    /// The mirror's own address and the path below which it keeps a part.
+    fn part(&self) -> Option<(&str, &str)> {
+        self.registry.mirror.as_deref()?.split_once("/v2/")
+    }
+
+    fn keeps_a_part(&self) -> bool {
+        self.part().is_some()
+    }
+
+    /// Whether the mirror says that it does not have the image.
+    async fn lacks(&self, selector: &str) -> Result<bool, NodeError> {
+        let response = self.ask(&format!("manifests/{selector}")).await?;
+        Ok(response.status().as_u16() == 404)
+    }
+
     async fn get(&self, path: &str) -> Result<reqwest::Response, NodeError> {
-        let url = format!("{}/v2/{}/{path}", self.base(), self.reference.repository);
+        let response = self.ask(path).await?;
+        if response.status().as_u16() == 404 {
+            return Err(self.fail(format!(
+                "the registry at {} has no {} of {}; check name and tag",
+                self.base(),
+                self.reference.selector(),
+                self.repository()
+            )));
+        }
+        Ok(response)
+    }
+
+    /// Asks for something below the repository; the answer is 200 or 404.
+    async fn ask(&self, path: &str) -> Result<reqwest::Response, NodeError> {
+        let url = format!("{}/v2/{}/{path}", self.base(), self.repository());
         for attempt in 0..2 {
             let mut request = self.client.get(&url).header("accept", ACCEPT);
             let token = self.token.lock().await.clone();
@@ -282,20 +333,12 @@ impl Session<'_> {
                 ))
             })?;
             match response.status().as_u16() {
-                200 => return Ok(response),
+                200 | 404 => return Ok(response),
                 401 if attempt == 0 && self.authenticate(&response).await? => {}
                 401 | 403 => {
                     return Err(
                         self.fail("the registry refuses access; check the pull credentials")
                     );
-                }
-                404 => {
-                    return Err(self.fail(format!(
-                        "the registry at {} has no {} of {}; check name and tag",
-                        self.base(),
-                        self.reference.selector(),
-                        self.reference.repository
-                    )));
                 }
                 code => return Err(self.fail(format!("the registry answered {code}"))),
             }
@@ -322,10 +365,7 @@ impl Session<'_> {
         let Some(realm) = field("realm") else {
             return Ok(false);
         };
-        let mut query = vec![(
-            "scope",
-            format!("repository:{}:pull", self.reference.repository),
-        )];
+        let mut query = vec![("scope", format!("repository:{}:pull", self.repository()))];
         if let Some(service) = field("service") {
             query.push(("service", service));
         }

@@ -167,3 +167,45 @@ async fn what_a_registry_sends_must_be_what_it_promised() {
         .to_string();
     assert!(error.contains("refuses access"), "{error}");
 }
+
+#[tokio::test]
+async fn a_mirror_of_a_part_is_asked_below_its_path() {
+    let mut blobs = Blobs::default();
+    let plain = layer(&[Entry::File("f", b"content", 0o644)]);
+    blobs.image(
+        "catalyst/mirror/registry.invalid/acme/good",
+        "1",
+        std::slice::from_ref(&plain),
+        json!({}),
+    );
+    let url = format!(
+        "{}/v2/catalyst/mirror/registry.invalid",
+        blobs.serve().await
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let store = ImageStore {
+        layers: folder.path().join("layers"),
+        images: folder.path().join("images"),
+        base: None,
+    };
+    std::fs::create_dir(&store.layers).unwrap();
+    std::fs::create_dir(&store.images).unwrap();
+    let registry_of = move |_: &str| Registry {
+        mirror: Some(url.clone()),
+        credentials: Some(("u".to_owned(), "p".to_owned())),
+    };
+    let puller = Puller::new(store.clone(), client(), std::sync::Arc::new(registry_of));
+    let image = puller.pull("registry.invalid/acme/good:1", false).await;
+    let image = image.unwrap();
+    assert!(store.layers.join(&image.layers[0]).join("f").is_file());
+    // What the mirror lacks is asked for where the name says.
+    let error = puller
+        .pull("registry.invalid/acme/other:1", false)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("https://registry.invalid cannot be reached"),
+        "{error}"
+    );
+}
