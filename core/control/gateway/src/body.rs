@@ -1,0 +1,157 @@
+//! What a request carries: path, query and JSON body, read strictly.
+//!
+//! Handlers take these instead of axum's own extractors, whose rejections are
+//! plain text. What must stay true: every rejection is a [`Refusal`] that says
+//! what is wrong, and where in the body by JSON pointer.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use crate::problem::Refusal;
+
+/// The most bytes of a JSON body.
+pub const LARGEST_BODY: usize = 1 << 20;
+/// The most bytes of what the forge sends: it describes whole pushes.
+pub const LARGEST_HOOK: usize = 32 << 20;
+
+/// A JSON body of exactly `application/json`.
+pub struct ApiJson<T>(pub T);
+
+/// Path parameters.
+pub struct ApiPath<T>(pub T);
+
+/// Query parameters.
+pub struct ApiQuery<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        require_json(request.headers())?;
+        let body = raw(Bytes::from_request(request, state).await)?;
+        parse(&body).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(error) => Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "malformed-path",
+                "Read the request's path",
+                error.body_text(),
+            )),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(error) => Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "malformed-query",
+                "Read the request's query parameters",
+                error.body_text(),
+            )
+            .next("The OpenAPI document at /api/v1/openapi.json lists every parameter.")),
+        }
+    }
+}
+
+/// The whole body, or why it could not be read.
+pub fn raw(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "Read the request's body",
+            "The body is larger than this operation takes.",
+        ),
+        _ => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "unreadable-body",
+            "Read the request's body",
+            "The body broke off or could not be read.",
+        ),
+    })
+}
+
+/// Refuses everything that does not call itself `application/json`. A form of
+/// another site cannot, so this is a fence of its own against forged writes.
+pub fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut parts = given.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = parts.all(|parameter| {
+        parameter.split_once('=').is_none_or(|(name, value)| {
+            !name.eq_ignore_ascii_case("charset")
+                || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+    });
+    if essence.eq_ignore_ascii_case("application/json") && is_utf8 {
+        return Ok(());
+    }
+    let detail = if given.is_empty() {
+        "The request does not say what its body is.".to_owned()
+    } else {
+        format!("The body is called {given:?}.")
+    };
+    Err(Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "Read the request's body",
+        detail,
+    )
+    .next("Send JSON in UTF-8 with `Content-Type: application/json`."))
+}
+
+/// Reads JSON; the place of a fault is a JSON pointer (RFC 6901).
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let malformed = |pointer: Option<String>, reason: String| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-json",
+            "Read the request's body",
+            "The body is not what this operation takes.",
+        )
+        .next("The OpenAPI document at /api/v1/openapi.json has every body's shape.")
+        .fault(pointer, reason)
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        malformed(Some(pointer), error.into_inner().to_string())
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| malformed(None, error.to_string()))?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            // The variant of a union is not part of the document.
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
+}

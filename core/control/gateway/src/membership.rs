@@ -1,0 +1,182 @@
+//! The live Organizations: who is a member of what, at most a second old.
+//!
+//! Read from the management cluster on demand, at most once a second however
+//! many ask, and not at all while nobody does. What must stay true: when the
+//! list cannot be read, nobody is answered from an old one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use catalyst_api::{MemberView, Membership, OrganizationRole};
+use catalyst_resources::{Member, Organization, Role};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use tokio::sync::Mutex;
+
+use crate::problem::Refusal;
+
+/// How old a list may be.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long the management cluster may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A list of Organizations as of a moment; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Organizations(Arc<Vec<Organization>>);
+
+impl Organizations {
+    /// A list from objects.
+    pub fn new(organizations: Vec<Organization>) -> Self {
+        Self(Arc::new(organizations))
+    }
+
+    /// The objects.
+    pub fn objects(&self) -> &[Organization] {
+        &self.0
+    }
+
+    /// The members of an Organization, users first.
+    pub fn members(&self, name: &str) -> Option<Vec<MemberView>> {
+        let organization = self.0.iter().find(|found| found.metadata.name == name)?;
+        Some(organization.spec.members.iter().map(member_view).collect())
+    }
+
+    /// Whether somebody has any role in an Organization.
+    pub fn has_member(&self, name: &str, user: &str, groups: &[String]) -> bool {
+        self.0
+            .iter()
+            .filter(|organization| organization.metadata.name == name)
+            .flat_map(|organization| &organization.spec.members)
+            .any(|member| is(member, user, groups))
+    }
+
+    /// All roles of somebody, by Organization and role.
+    pub fn memberships(&self, user: &str, groups: &[String]) -> Vec<Membership> {
+        let mut memberships: Vec<Membership> = self
+            .0
+            .iter()
+            .flat_map(|organization| {
+                let mine = organization.spec.members.iter();
+                mine.filter(|member| is(member, user, groups))
+                    .map(|member| Membership {
+                        organization: organization.metadata.name.clone(),
+                        role: role_view(member.role),
+                        environments: member.environments.clone(),
+                    })
+            })
+            .collect();
+        memberships.sort_by(|left, right| {
+            (&left.organization, left.role).cmp(&(&right.organization, right.role))
+        });
+        memberships
+    }
+}
+
+fn is(member: &Member, user: &str, groups: &[String]) -> bool {
+    match (&member.user, &member.group) {
+        (Some(name), _) => name == user,
+        (None, Some(group)) => groups.contains(group),
+        (None, None) => false,
+    }
+}
+
+fn member_view(member: &Member) -> MemberView {
+    MemberView {
+        user: member.user.clone(),
+        group: member.group.clone(),
+        role: role_view(member.role),
+        environments: member.environments.clone(),
+    }
+}
+
+fn role_view(role: Role) -> OrganizationRole {
+    match role {
+        Role::OrgAdmin => OrganizationRole::OrgAdmin,
+        Role::OrgDeveloper => OrganizationRole::OrgDeveloper,
+        Role::OrgViewer => OrganizationRole::OrgViewer,
+        Role::SecurityOfficer => OrganizationRole::SecurityOfficer,
+        Role::BillingAdmin => OrganizationRole::BillingAdmin,
+    }
+}
+
+/// Reads the list, and keeps it for a second.
+pub struct OrganizationReader {
+    client: kube::Client,
+    last: Mutex<Option<(Instant, Organizations)>>,
+}
+
+impl OrganizationReader {
+    /// A reader on the management cluster.
+    pub fn new(client: kube::Client) -> Self {
+        Self {
+            client,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// The list, read anew when the last one is too old. The lock is held
+    /// while reading, so callers that come together share one request.
+    pub async fn read(&self) -> Result<Organizations, Refusal> {
+        let mut last = self.last.lock().await;
+        if let Some((at, organizations)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return Ok(organizations.clone());
+        }
+        *last = None;
+        let asked = Instant::now();
+        let listed = tokio::time::timeout(ANSWER_WITHIN, self.list()).await;
+        let organizations = match listed {
+            Ok(Ok(organizations)) => Organizations::new(organizations),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "Organizations not readable");
+                return Err(unreadable());
+            }
+            Err(_) => {
+                tracing::warn!("Organizations not read in time");
+                return Err(unreadable());
+            }
+        };
+        *last = Some((asked, organizations.clone()));
+        Ok(organizations)
+    }
+
+    async fn list(&self) -> Result<Vec<Organization>, ListError> {
+        let resource = ApiResource {
+            group: catalyst_resources::GROUP.to_owned(),
+            version: catalyst_resources::VERSION.to_owned(),
+            api_version: format!(
+                "{}/{}",
+                catalyst_resources::GROUP,
+                catalyst_resources::VERSION
+            ),
+            kind: "Organization".to_owned(),
+            plural: "organizations".to_owned(),
+        };
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let listed = api.list(&ListParams::default()).await?;
+        let organizations = listed.items.into_iter().map(|mut object| {
+            // Items of a list do not always repeat what the list says.
+            object.types.get_or_insert_with(|| kube::api::TypeMeta {
+                api_version: resource.api_version.clone(),
+                kind: resource.kind.clone(),
+            });
+            Ok(serde_json::from_value(serde_json::to_value(object)?)?)
+        });
+        organizations.collect()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ListError {
+    #[error("cannot list Organizations")]
+    Ask(#[from] kube::Error),
+    #[error("an Organization cannot be read")]
+    Decode(#[from] serde_json::Error),
+}
+
+fn unreadable() -> Refusal {
+    Refusal::unavailable(
+        "Find out what the caller may do",
+        "The Organizations cannot be read from the management cluster.",
+    )
+}

@@ -1,0 +1,111 @@
+//! Applications of an Environment: state, logs, history.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use catalyst_api::{ApplicationSummary, ApplicationView, Page, Revision, RevisionDetail};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::page;
+use crate::Gateway;
+use crate::body::{ApiPath, ApiQuery};
+use crate::caller::Caller;
+use crate::problem::Refusal;
+
+/// The Applications of an Environment, by name.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/applications", tag = "applications", operation_id = "application_list",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`.")),
+    responses((status = 200, description = "The Applications.", body = Page<ApplicationSummary>)))]
+pub async fn application_list(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath(environment): ApiPath<String>,
+) -> Result<Json<Page<ApplicationSummary>>, Refusal> {
+    gateway.environment_seen(&caller, &environment)?;
+    Ok(page(gateway.projector().applications(&environment)))
+}
+
+/// One Application.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/applications/{application}", tag = "applications", operation_id = "application_get",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."),
+           ("application" = String, Path, description = "The Application's name.")),
+    responses((status = 200, description = "The Application.", body = ApplicationView)))]
+pub async fn application_get(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((environment, name)): ApiPath<(String, String)>,
+) -> Result<Json<ApplicationView>, Refusal> {
+    gateway
+        .application_seen(&caller, &environment, &name)
+        .map(Json)
+}
+
+/// Which log lines.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// Only this container's lines.
+    pub container: Option<String>,
+    /// At most so many lines of the past from each container; 200 if absent.
+    #[param(minimum = 0, maximum = 100_000)]
+    pub tail: Option<u32>,
+    /// Whether to go on with new lines as they come.
+    pub follow: Option<bool>,
+}
+
+/// The log of an Application's pods. With several containers every line begins
+/// with `pod/container `.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/applications/{application}/logs", tag = "applications", operation_id = "application_logs",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."),
+           ("application" = String, Path, description = "The Application's name."), LogQuery),
+    responses((status = 200, description = "Lines.", body = String, content_type = "text/plain")))]
+pub async fn application_logs(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((environment, name)): ApiPath<(String, String)>,
+    ApiQuery(query): ApiQuery<LogQuery>,
+) -> Result<Response, Refusal> {
+    let view = gateway.environment_seen(&caller, &environment)?;
+    let application = gateway.application_seen(&caller, &environment, &name)?;
+    crate::logs::answer(&gateway, caller, &view, &application, query).await
+}
+
+/// The commits that concern an Application, newest first.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/applications/{application}/history", tag = "applications", operation_id = "revision_list",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."),
+           ("application" = String, Path, description = "The Application's name.")),
+    responses((status = 200, description = "The commits.", body = Page<Revision>)))]
+pub async fn revision_list(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((environment, name)): ApiPath<(String, String)>,
+) -> Result<Json<Page<Revision>>, Refusal> {
+    caller.require_environment(&environment)?;
+    let commands = gateway.commands();
+    let revisions = commands.history(&caller.actor, &environment, &name).await;
+    revisions
+        .map(page)
+        .map_err(|error| Refusal::from(error.problem()))
+}
+
+/// One commit with what it changed in the Application's folder.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/applications/{application}/history/{commit}", tag = "applications", operation_id = "revision_get",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."),
+           ("application" = String, Path, description = "The Application's name."),
+           ("commit" = String, Path, description = "The commit's id.")),
+    responses((status = 200, description = "The commit.", body = RevisionDetail)))]
+pub async fn revision_get(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((environment, name, commit)): ApiPath<(String, String, String)>,
+) -> Result<Json<RevisionDetail>, Refusal> {
+    caller.require_environment(&environment)?;
+    let commands = gateway.commands();
+    let revision = commands
+        .revision(&caller.actor, &environment, &name, &commit)
+        .await;
+    revision
+        .map(Json)
+        .map_err(|error| Refusal::from(error.problem()))
+}

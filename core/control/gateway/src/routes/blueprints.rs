@@ -1,0 +1,105 @@
+//! The marketplace.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use catalyst_api::{BlueprintCard, BlueprintDetail, Page, RegisterBlueprint};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::page;
+use crate::Gateway;
+use crate::body::{ApiJson, ApiPath, ApiQuery};
+use crate::caller::Caller;
+use crate::problem::Refusal;
+
+/// An icon is drawn by whoever publishes: opened by itself it may style itself
+/// and do nothing else.
+pub const ICON_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+
+/// The Blueprints that the caller may install, by source and name.
+#[utoipa::path(get, path = "/api/v1/blueprints", tag = "blueprints", operation_id = "blueprint_list",
+    responses((status = 200, description = "The newest version of each.", body = Page<BlueprintCard>)))]
+pub async fn blueprint_list(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+) -> Result<Json<Page<BlueprintCard>>, Refusal> {
+    let mut cards = gateway.projector().blueprints();
+    cards.retain(|card| caller.can_read_source(&card.source));
+    Ok(page(cards))
+}
+
+/// Admits an artifact that lies in the Sovereign's registry.
+#[utoipa::path(post, path = "/api/v1/blueprints", tag = "blueprints", operation_id = "blueprint_register",
+    request_body = RegisterBlueprint,
+    responses((status = 201, description = "Verified and admitted.", body = BlueprintCard)))]
+pub async fn blueprint_register(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiJson(body): ApiJson<RegisterBlueprint>,
+) -> Result<(StatusCode, Json<BlueprintCard>), Refusal> {
+    let commands = gateway.commands();
+    let card = commands
+        .blueprint_register(&caller.actor, body)
+        .await
+        .map_err(|error| Refusal::from(error.problem()))?;
+    Ok((StatusCode::CREATED, Json(card)))
+}
+
+/// Which version.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct VersionQuery {
+    /// SemVer; the newest if absent.
+    pub version: Option<String>,
+}
+
+/// One version of a Blueprint with its form.
+#[utoipa::path(get, path = "/api/v1/blueprints/{source}/{name}", tag = "blueprints", operation_id = "blueprint_get",
+    params(("source" = String, Path, description = "`catalog`, `catalog-sovereign` or an Organization."),
+           ("name" = String, Path, description = "`bp-…`."), VersionQuery),
+    responses((status = 200, description = "The Blueprint.", body = BlueprintDetail)))]
+pub async fn blueprint_get(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((source, name)): ApiPath<(String, String)>,
+    ApiQuery(query): ApiQuery<VersionQuery>,
+) -> Result<Json<BlueprintDetail>, Refusal> {
+    let missing = || Refusal::not_found("Blueprint", &format!("{source}/{name}"));
+    if !caller.can_read_source(&source) {
+        return Err(missing());
+    }
+    let version = query.version.as_deref();
+    let detail = gateway.projector().blueprint(&source, &name, version);
+    detail.map(Json).ok_or_else(missing)
+}
+
+/// The icon of a version, SVG.
+#[utoipa::path(get, path = "/api/v1/blueprints/{source}/{name}/{version}/icon", tag = "blueprints", operation_id = "blueprint_icon",
+    params(("source" = String, Path, description = "`catalog`, `catalog-sovereign` or an Organization."),
+           ("name" = String, Path, description = "`bp-…`."),
+           ("version" = String, Path, description = "SemVer.")),
+    responses((status = 200, description = "The icon.", body = String, content_type = "image/svg+xml")))]
+pub async fn blueprint_icon(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((source, name, version)): ApiPath<(String, String, String)>,
+) -> Result<Response, Refusal> {
+    let missing = || Refusal::not_found("icon", &format!("{source}/{name}/{version}"));
+    if !caller.can_read_source(&source) {
+        return Err(missing());
+    }
+    let icon = gateway
+        .projector()
+        .blueprint_icon(&source, &name, &version)
+        .ok_or_else(missing)?;
+    let headers = [
+        (CONTENT_TYPE, "image/svg+xml"),
+        (CONTENT_SECURITY_POLICY, ICON_POLICY),
+        // A version never changes, but who may see it does.
+        (CACHE_CONTROL, "private, max-age=3600"),
+    ];
+    Ok((headers, icon).into_response())
+}

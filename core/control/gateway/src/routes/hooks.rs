@@ -1,0 +1,91 @@
+//! What the forge calls: the webhook after a push, and the check before one.
+//!
+//! Both are called by a machine that holds a secret, not by users. What must
+//! stay true: secrets are compared in constant time, and anything but a clear
+//! yes of the write side means that a push is refused.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
+
+use crate::Gateway;
+use crate::body;
+use crate::problem::Refusal;
+
+/// Gitea's header: HMAC-SHA256 of the body, in hexadecimal.
+const SIGNATURE: &str = "x-gitea-signature";
+
+/// Receives the forge's push events, in Gitea's shape, signed with the
+/// webhook's secret.
+#[utoipa::path(post, path = "/api/v1/hooks/git", tag = "hooks", operation_id = "hook_git",
+    security(()),
+    params(("X-Gitea-Signature" = String, Header, description = "HMAC-SHA256 of the body, in hexadecimal.")),
+    request_body = Object,
+    responses((status = 204, description = "Taken.")))]
+pub async fn git_pushed(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    payload: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let payload = body::raw(payload)?;
+    let genuine = headers
+        .get(SIGNATURE)
+        .and_then(|value| hex::decode(value.as_bytes()).ok())
+        .is_some_and(|signature| gateway.webhook_is_genuine(&payload, &signature));
+    if !genuine {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "bad-signature",
+            "Take an event of the forge",
+            "The body is not signed with the webhook's secret.",
+        ));
+    }
+    body::require_json(&headers)?;
+    let event: Value = body::parse(&payload)?;
+    gateway.git_pushed(event).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the check said.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PushAnswer {
+    /// Whether refs may move.
+    pub allowed: bool,
+    /// Lines for the pusher.
+    pub messages: Vec<String>,
+}
+
+/// Decides whether refs may move, before they do.
+#[utoipa::path(post, path = "/api/v1/checks/push", tag = "hooks", operation_id = "push_check",
+    security(("forge" = [])),
+    request_body = Object,
+    responses((status = 200, description = "Allowed, or not and why.", body = PushAnswer)))]
+pub async fn push_check(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    payload: Result<Bytes, BytesRejection>,
+) -> Result<Json<PushAnswer>, Refusal> {
+    let known = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|token| bool::from(token.as_bytes().ct_eq(gateway.check_token())));
+    if !known {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "bad-token",
+            "Check a push",
+            "The caller does not hold the forge's token.",
+        ));
+    }
+    let payload = body::raw(payload)?;
+    body::require_json(&headers)?;
+    gateway.push_checked(body::parse(&payload)?).await.map(Json)
+}

@@ -1,0 +1,135 @@
+//! `/api/v1`: one handler an operation, each declared with its OpenAPI path.
+//!
+//! A handler reads the request, asks [`crate::caller::Caller`] whether the
+//! caller may see what it is about, and hands on to the read or the write side.
+//! What must stay true: a read is filtered here, a write is decided by the
+//! write side, and what a caller may not see is answered as if it were not
+//! there.
+
+pub mod applications;
+pub mod blueprints;
+pub mod environments;
+pub mod hooks;
+pub mod organizations;
+pub mod policies;
+pub mod pulls;
+pub mod sovereign;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post, put};
+use catalyst_api::{Accepted, Page};
+use http::StatusCode;
+
+use crate::Gateway;
+use crate::body::{LARGEST_BODY, LARGEST_HOOK};
+use crate::parts::CommandError;
+use crate::problem::Refusal;
+
+/// All operations, with paths from the root.
+pub fn router() -> Router<Gateway> {
+    let environment = Router::new()
+        .route(
+            "/",
+            get(environments::environment_get).delete(environments::environment_delete),
+        )
+        .route("/kubeconfig", get(environments::environment_kubeconfig))
+        .route("/plans", post(environments::plan_create))
+        .route("/changes", post(environments::change_create))
+        .route("/applications", get(applications::application_list))
+        .route(
+            "/applications/{application}",
+            get(applications::application_get),
+        )
+        .route(
+            "/applications/{application}/logs",
+            get(applications::application_logs),
+        )
+        .route(
+            "/applications/{application}/history",
+            get(applications::revision_list),
+        )
+        .route(
+            "/applications/{application}/history/{commit}",
+            get(applications::revision_get),
+        )
+        .route("/pull-requests", get(pulls::pull_list))
+        .route("/pull-requests/{number}", get(pulls::pull_get))
+        .route(
+            "/pull-requests/{number}/approval",
+            post(pulls::pull_approve),
+        )
+        .route("/pull-requests/{number}/merge", post(pulls::pull_merge));
+    let organization = Router::new()
+        .route(
+            "/",
+            get(organizations::organization_get).delete(organizations::organization_delete),
+        )
+        .route("/members", get(organizations::member_list))
+        .route(
+            "/members/{user}",
+            put(organizations::member_set).delete(organizations::member_remove),
+        )
+        .route("/invitations", post(organizations::member_invite))
+        .route(
+            "/environments",
+            get(organizations::environment_list).post(organizations::environment_create),
+        );
+    let hooks = Router::new()
+        .route("/hooks/git", post(hooks::git_pushed))
+        .route("/checks/push", post(hooks::push_check))
+        .layer(DefaultBodyLimit::max(LARGEST_HOOK));
+    let api = Router::new()
+        .route("/sovereign", get(sovereign::sovereign_get))
+        .route("/me", get(sovereign::me_get))
+        .route("/users", get(sovereign::user_list))
+        .route("/users/invitations", post(sovereign::user_invite))
+        .route("/users/{user}", delete(sovereign::user_remove))
+        .route("/trusted-signers", post(sovereign::signer_trust))
+        .route(
+            "/organizations",
+            get(organizations::organization_list).post(organizations::organization_create),
+        )
+        .nest("/organizations/{organization}", organization)
+        .route("/environments", get(environments::environment_list))
+        .nest("/environments/{environment}", environment)
+        .route(
+            "/blueprints",
+            get(blueprints::blueprint_list).post(blueprints::blueprint_register),
+        )
+        .route(
+            "/blueprints/{source}/{name}",
+            get(blueprints::blueprint_get),
+        )
+        .route(
+            "/blueprints/{source}/{name}/{version}/icon",
+            get(blueprints::blueprint_icon),
+        )
+        .route("/policies", get(policies::policy_list))
+        .route(
+            "/policies/{name}",
+            put(policies::policy_put).delete(policies::policy_delete),
+        )
+        .route("/deletions", get(policies::deletion_list))
+        .route("/stream", get(crate::stream::stream_get))
+        .route("/openapi.json", get(crate::openapi::openapi_get))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .merge(hooks);
+    Router::new().nest("/api/v1", api)
+}
+
+/// A whole list as one page.
+pub fn page<T>(items: Vec<T>) -> Json<Page<T>> {
+    Json(Page { items, next: None })
+}
+
+/// The answer to a command that became a commit or a pull request.
+pub fn accepted(
+    result: Result<Accepted, CommandError>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    match result {
+        Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
+        Err(error) => Err(error.problem().into()),
+    }
+}
