@@ -1,1 +1,31 @@
-//! Plans.
+//! What a change would do, decided before anything is written.
+//!
+//! [`expand`] turns an Application into the objects of its vcluster;
+//! [`render_objects`] says what its manifests will create; [`plan`] compares
+//! what is wanted with what is there and gives an immutable [`Plan`], named by
+//! its digest. Called by the command side and by the application controller.
+//!
+//! What must stay true:
+//! - The same input gives the same objects and the same plan.
+//! - Nothing here ever holds the value of a secret from the vault.
+//! - [`expand`] is the only place that knows which objects an Application has.
+
+mod blueprint;
+mod compare;
+mod context;
+mod delivery;
+mod expand;
+mod guard;
+mod plan;
+mod render;
+mod secrets;
+
+pub use blueprint::{AdmittedBlueprint, BlueprintObjectError};
+pub use context::{
+    ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,
+    connection_secret_name, secret_path, signers_secret_name,
+};
+pub use expand::{ExpandError, Expansion, expand};
+pub use plan::{OwnedObject, Plan, PlanInput, plan};
+pub use render::{BlueprintContent, http_backend, render_objects};
+pub use secrets::CONNECTION;

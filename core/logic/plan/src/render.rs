@@ -1,0 +1,225 @@
+//! What a Blueprint's manifests will create, for plans, and which Service its
+//! page is served on.
+//!
+//! Flux renders for itself; this rendering is what users see beforehand. Where
+//! a chart asks for time or randomness it gets a fixed answer, so that a plan
+//! is the same each time it is made.
+
+use std::collections::BTreeMap;
+
+use catalyst_blueprint::ManifestKind;
+use catalyst_helm::{
+    Capabilities, Chart, Environment, Host, Limits, NoLookup, ReleaseOptions, render,
+};
+use serde_json::{Map, Value, json};
+
+use crate::expand::{ExpandError, Expansion};
+use crate::{HttpBackend, delivery};
+
+/// What a secret's value is shown as.
+pub(crate) const HIDDEN: &str = "(secret)";
+
+/// The chart or the tree of manifests of an artifact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlueprintContent {
+    /// Path → bytes. A chart's paths may begin with its name, as Helm packs
+    /// them.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+struct FixedHost;
+
+impl Host for FixedHost {
+    fn now(&self) -> Result<(i64, u32), String> {
+        Ok((0, 0))
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
+        bytes.fill(0);
+        Ok(())
+    }
+
+    fn certificate(&self, _: &str, _: &[Value]) -> Result<(String, String), String> {
+        Ok((HIDDEN.to_owned(), HIDDEN.to_owned()))
+    }
+}
+
+/// What the Blueprint's manifests will create, with namespaces and common
+/// labels as Flux sets them.
+pub fn render_objects(
+    expansion: &Expansion,
+    content: &BlueprintContent,
+) -> Result<Vec<Value>, ExpandError> {
+    let mut objects = match expansion.kind {
+        ManifestKind::HelmChart => helm(expansion, content)?,
+        ManifestKind::Kustomize => kustomize(expansion, content)?,
+    };
+    for object in &mut objects {
+        finish(object, expansion);
+    }
+    Ok(objects)
+}
+
+fn helm(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Value>, ExpandError> {
+    let fail = |reason: String| ExpandError::Render {
+        application: expansion.application.to_string(),
+        reason,
+    };
+    let chart = Chart::from_files(chart_files(content)).map_err(|error| fail(error.to_string()))?;
+    let mut values = expansion.values.clone();
+    for path in &expansion.secret_config {
+        hide(&mut values, path);
+    }
+    let rendered = render(
+        &chart,
+        &values,
+        &Environment {
+            release: &ReleaseOptions {
+                name: expansion.application.to_string(),
+                namespace: expansion.workload_namespace.clone(),
+                revision: 1,
+                is_upgrade: false,
+                service: "Helm".to_owned(),
+            },
+            capabilities: &Capabilities::default(),
+            lookup: &NoLookup,
+            host: &FixedHost,
+            limits: Limits::default(),
+        },
+    )
+    .map_err(|error| fail(error.to_string()))?;
+    Ok(rendered
+        .crds
+        .into_iter()
+        .chain(rendered.manifests)
+        .map(|manifest| manifest.object)
+        .filter(|object| !object.is_null())
+        .collect())
+}
+
+/// The chart's files by path inside the chart.
+fn chart_files(content: &BlueprintContent) -> BTreeMap<String, Vec<u8>> {
+    if content.files.contains_key("Chart.yaml") {
+        return content.files.clone();
+    }
+    let top = content
+        .files
+        .keys()
+        .filter_map(|path| path.strip_suffix("/Chart.yaml"))
+        .min_by_key(|folder| folder.len())
+        .unwrap_or_default()
+        .to_owned();
+    content
+        .files
+        .iter()
+        .filter_map(|(path, bytes)| {
+            let inner = path.strip_prefix(top.as_str())?.strip_prefix('/')?;
+            Some((inner.to_owned(), bytes.clone()))
+        })
+        .collect()
+}
+
+fn kustomize(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Value>, ExpandError> {
+    let folder = match &expansion.size {
+        Some(size) => format!("overlays/{size}"),
+        None => "base".to_owned(),
+    };
+    let _ = (folder, content, delivery::substitutions(&expansion.values));
+    Err(ExpandError::Render {
+        application: expansion.application.to_string(),
+        reason: "Kustomize Blueprints cannot be rendered yet".to_owned(),
+    })
+}
+
+fn hide(target: &mut Value, path: &[String]) {
+    let Some((first, rest)) = path.split_first() else {
+        *target = json!(HIDDEN);
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(map) = target {
+        hide(map.entry(first.clone()).or_insert(Value::Null), rest);
+    }
+}
+
+/// Kinds that a plan must not put into a namespace. Others of this sort come
+/// with a definition that only the cluster knows; those are rare in charts and
+/// say so by having no namespace in the plan of their definition.
+const CLUSTER_WIDE: [&str; 14] = [
+    "APIService",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterSecretStore",
+    "CustomResourceDefinition",
+    "GatewayClass",
+    "IngressClass",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "StorageClass",
+    "ValidatingWebhookConfiguration",
+];
+
+fn finish(object: &mut Value, expansion: &Expansion) {
+    let kind = object
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let is_cluster_wide = CLUSTER_WIDE.contains(&kind);
+    let Some(object) = object.as_object_mut() else {
+        return;
+    };
+    let metadata = object
+        .entry("metadata")
+        .or_insert_with(|| Value::Object(Map::new()));
+    let Some(metadata) = metadata.as_object_mut() else {
+        return;
+    };
+    if !is_cluster_wide {
+        metadata
+            .entry("namespace")
+            .or_insert_with(|| json!(expansion.workload_namespace));
+    }
+    let labels = metadata
+        .entry("labels")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if !labels.is_object() {
+        *labels = Value::Object(Map::new());
+    }
+    if let Some(labels) = labels.as_object_mut() {
+        for (key, value) in &expansion.common_labels {
+            labels.insert(key.clone(), json!(value));
+        }
+    }
+}
+
+/// The Service that has the port a Blueprint provides, by name or number: the
+/// first in the order of their names.
+pub fn http_backend(objects: &[Value], port: &Value) -> Option<HttpBackend> {
+    let mut found: Vec<HttpBackend> = objects
+        .iter()
+        .filter(|object| object.get("kind") == Some(&json!("Service")))
+        .filter_map(|service| {
+            let name = service.pointer("/metadata/name")?.as_str()?;
+            let ports = service.pointer("/spec/ports")?.as_array()?;
+            let number = ports.iter().find_map(|candidate| {
+                let fits = match port {
+                    Value::String(name) => candidate.get("name")?.as_str() == Some(name),
+                    other => candidate.get("port") == Some(other),
+                };
+                let number = candidate.get("port")?.as_u64()?;
+                fits.then(|| u16::try_from(number).ok()).flatten()
+            })?;
+            Some(HttpBackend {
+                service: name.to_owned(),
+                port: number,
+            })
+        })
+        .collect();
+    found.sort_by(|left, right| left.service.cmp(&right.service));
+    found.into_iter().next()
+}
