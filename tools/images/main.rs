@@ -5,8 +5,14 @@
 //!
 //! `make images` runs it from the checkout's root. Results go to the cache,
 //! `${XDG_CACHE_HOME:-~/.cache}/catalyst/images`: `<name>.oci.tar` for each image
-//! and `images.json`, which maps `repository:tag` to the digest. Nothing is
-//! downloaded twice, and the download is compared with the hash below.
+//! `images.json`, which maps `repository:tag` to the digest, and `toolchain.txt`.
+//! Nothing is downloaded twice, and the download is compared with the hash below.
+//!
+//! The same compiler and C library give the same bytes, wherever the checkout lies,
+//! so the charts name the images by digest. `toolchain.txt` beside this file says
+//! what those digests were made with. On a machine with another toolchain the
+//! digests differ, and this says so; `-- --pin` writes the digests built here, and
+//! the toolchain, into the checkout.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +33,13 @@ const POSTGRES_DIGEST: &str =
     "sha256:795d587bb466423385db256dc81e61f2ee40c9e10efde21e881f3e997dd1bdb2";
 /// The user both Applications run as; it has a line in /etc/passwd.
 const USER: &str = "10001";
+
+/// The file of each image's chart that names it.
+const CHARTS: [&str; 2] = [
+    "examples/guestbook/chart/values.yaml",
+    "platform/postgres/chart/values.yaml",
+];
+const TOOLCHAIN: &str = "tools/images/toolchain.txt";
 
 type Outcome<T> = Result<T, String>;
 
@@ -64,8 +77,75 @@ fn run() -> Outcome<()> {
         &cache,
         &mut digests,
     )?;
+    let toolchain = toolchain()?;
+    write(&cache.join("toolchain.txt"), toolchain.as_bytes())?;
     let listing = serde_json::to_vec_pretty(&digests).map_err(|error| error.to_string())?;
-    write(&cache.join("images.json"), &listing)
+    write(&cache.join("images.json"), &listing)?;
+    compare(&digests, &toolchain, env::args().any(|it| it == "--pin"))
+}
+
+/// Compares what was built with what the charts name.
+fn compare(digests: &BTreeMap<String, String>, toolchain: &str, pin: bool) -> Outcome<()> {
+    let mut differ = false;
+    for path in CHARTS {
+        let text = String::from_utf8_lossy(&read(Path::new(path))?).into_owned();
+        let after = |key: &str| {
+            let line = text.lines().find_map(|line| line.trim().strip_prefix(key));
+            line.map(str::trim).unwrap_or_default().to_owned()
+        };
+        let image = format!("{}:{}", after("repository:"), after("tag:"));
+        let built = digests
+            .get(&image)
+            .ok_or_else(|| format!("{path} names {image}, which is not built here"))?;
+        let named = after("digest:");
+        if named == *built {
+            continue;
+        }
+        differ = true;
+        if pin {
+            let pinned = text.replace(&named, built);
+            write(Path::new(path), pinned.as_bytes())?;
+            eprintln!("images: {path} now names {built}");
+        } else {
+            eprintln!("images: {path} names {named}, built here: {built}");
+        }
+    }
+    if pin {
+        return write(Path::new(TOOLCHAIN), toolchain.as_bytes());
+    }
+    let known = fs::read_to_string(TOOLCHAIN).unwrap_or_default();
+    if differ && known == toolchain {
+        return Err(format!(
+            "the same toolchain built other images than the charts name; if their source \
+             changed, run this again with `-- --pin` and commit {CHARTS:?} and {TOOLCHAIN}"
+        ));
+    }
+    if differ {
+        eprintln!(
+            "images: built with another toolchain than the charts' images ({}); the binary's \
+             Blueprints will name the images built here",
+            toolchain.trim().replace('\n', "; ")
+        );
+    }
+    Ok(())
+}
+
+/// What the images' bytes depend on beside their source.
+fn toolchain() -> Outcome<String> {
+    let first_line = |program: &str| {
+        let output = Command::new(program)
+            .arg("--version")
+            .output()
+            .map_err(|error| format!("cannot run {program}: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok::<_, String>(text.lines().next().unwrap_or_default().to_owned())
+    };
+    Ok(format!(
+        "{}\n{}\n{}\n",
+        first_line("rustc")?,
+        first_line("ldd")?,
+        first_line("cc")?
+    ))
 }
 
 fn finish(

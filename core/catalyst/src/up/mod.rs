@@ -5,18 +5,25 @@
 //! place that knows all parts; each knows nothing of the others.
 
 mod api;
+mod client;
 mod data;
+mod gateway;
+mod host_clusters;
 mod identity;
 mod kubeconfig;
 mod kubelet;
 mod landing;
 mod network_policy;
 mod parts;
+#[allow(dead_code, reason = "called once the control plane is started here")]
+mod payload;
 mod pod_backend;
 mod reflector;
 mod report;
 mod server;
 mod tls;
+mod vclusters;
+mod workloads;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,8 +35,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use data::DataDirectory;
-use parts::Parts;
+use parts::{Parts, Site};
 use report::{Addresses, Output, Progress};
+use server::Surfaces;
 use tls::Authority;
 
 /// Start an embedded Sovereign in the foreground.
@@ -97,11 +105,23 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let base = format!("{scheme}://{host}");
 
-    let parts = Parts::open(&data, &base, authority.certificate(), &mut progress).await?;
-    let server = tokio::spawn(server::serve(listener, tls, parts.router(), stop.clone()));
+    let site = Site {
+        kubernetes: format!("https://{host}/clusters"),
+        base,
+        host,
+        domain: arguments.domain.clone(),
+        authority: authority.certificate().to_owned(),
+    };
+
+    let parts = Parts::open(&data, &site, &mut progress).await?;
+    let surfaces = Surfaces {
+        router: parts.router(),
+        gateway: parts.gateway(),
+    };
+    let server = tokio::spawn(server::serve(listener, tls, surfaces, stop.clone()));
     parts.connect();
 
-    let kubernetes = format!("https://{host}/clusters");
+    let Site { base, host, kubernetes, .. } = site;
     let kubeconfig = data.join("kubeconfig");
     let administrator = authority.issue_client("sovereign-admin", &["system:masters"])?;
     kubeconfig::write(

@@ -22,7 +22,9 @@ fn shipped(folder: &str) -> Package {
 fn the_shipped_blueprints_pack_and_guestbook_brings_its_database() {
     let (guestbook, postgres) = (shipped("examples/guestbook"), shipped("platform/postgres"));
     assert!(guestbook.files.keys().all(|path| !path.starts_with("app/")));
-    assert_eq!(guestbook.images, ["ghcr.io/openova-io/guestbook:1.0.0"]);
+    let image = guestbook.images[0].split_once('@').unwrap();
+    assert_eq!(image.0, "ghcr.io/openova-io/guestbook:1.0.0");
+    assert!(image.1.starts_with("sha256:"), "{image:?}");
     let mut catalog = Catalog::new();
     let version = guestbook.blueprint.spec.version.clone();
     catalog.insert("catalog", guestbook.blueprint);

@@ -1,4 +1,4 @@
-{{/* The image, by digest once the Blueprint is packed. */}}
+{{/* The image, by digest. */}}
 {{- define "image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}

@@ -1,0 +1,247 @@
+use std::path::Path;
+use std::time::SystemTime;
+
+use catalyst_node::image::{ImageStore, Puller};
+use catalyst_registry::{
+    Access, AccessError, Action, Credentials as Given, Principal, RepositoryName,
+};
+use catalyst_store::Store;
+use catalyst_supply::{Credentials, Entry, image};
+use futures::future::BoxFuture;
+
+use super::carried::{BLUEPRINTS, IMAGES_FOLDER};
+use super::*;
+
+/// Knows one token, whose holder may do everything.
+struct OneToken;
+
+impl Access for OneToken {
+    fn authenticate<'a>(
+        &'a self,
+        credentials: &'a Given,
+    ) -> BoxFuture<'a, Result<Principal, AccessError>> {
+        Box::pin(async move {
+            let token = match credentials {
+                Given::Anonymous => return Ok(Principal::default()),
+                Given::Bearer(token) => token,
+                Given::Basic { password, .. } => password,
+            };
+            if token != "the-token" {
+                return Err(AccessError::Rejected);
+            }
+            let mut principal = Principal::named("catalyst");
+            principal.is_administrator = true;
+            Ok(principal)
+        })
+    }
+
+    fn allows<'a>(
+        &'a self,
+        principal: &'a Principal,
+        _: &'a RepositoryName,
+        _: Action,
+    ) -> BoxFuture<'a, Result<bool, AccessError>> {
+        Box::pin(async move { Ok(principal.is_administrator) })
+    }
+}
+
+fn http() -> reqwest::Client {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Serves an empty registry; its host.
+async fn serve(folder: &Path) -> String {
+    let store = Store::open(
+        folder.join("store.redb"),
+        catalyst_store::Options::default(),
+    )
+    .unwrap();
+    let config = catalyst_registry::Config::new(folder.join("registry"), store, Arc::new(OneToken));
+    let registry = catalyst_registry::Registry::open(config).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, registry.router()).await });
+    host
+}
+
+fn client() -> Registry {
+    Registry::new(http(), Credentials::Bearer("the-token".to_owned()))
+}
+
+/// Images as `make images` leaves them, but tiny.
+fn small_images(folder: &Path) -> Payload {
+    let mut listing = BTreeMap::new();
+    for (name, tag) in [("guestbook", "1.0.0"), ("postgres", "18.4.0")] {
+        let entries = vec![Entry::program(format!("bin/{name}"), name.as_bytes())];
+        let built = image::build(&[entries], &image::ImageConfig::default()).unwrap();
+        std::fs::write(
+            folder.join(format!("{name}.oci.tar")),
+            built.to_tar().unwrap(),
+        )
+        .unwrap();
+        listing.insert(
+            format!("ghcr.io/openova-io/{name}:{tag}"),
+            built.digest().to_owned(),
+        );
+    }
+    std::fs::write(
+        folder.join("images.json"),
+        serde_json::to_vec(&listing).unwrap(),
+    )
+    .unwrap();
+    Payload::from_folder(folder)
+}
+
+/// The files below a folder with their times.
+fn touched(folder: &Path) -> BTreeMap<std::path::PathBuf, SystemTime> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(touched(&entry.path()));
+        } else {
+            found.insert(entry.path(), entry.metadata().unwrap().modified().unwrap());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_is_carried_is_published_once_and_nodes_find_the_images_by_their_public_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = serve(folder.path()).await;
+    let payload = small_images(folder.path());
+    let key = SigningKey::generate().unwrap();
+
+    let published = publish(&client(), &host, &key, &payload).await.unwrap();
+    let references: Vec<&str> = published.iter().map(|it| it.reference.as_str()).collect();
+    assert_eq!(
+        references,
+        [
+            format!("{host}/catalog/bp-guestbook:1.0.0"),
+            format!("{host}/catalog/bp-postgres:1.4.0")
+        ]
+    );
+
+    // The digest in the published chart is that of the image carried, and a node
+    // finds it by the name that the chart gives.
+    let mut policy = TrustPolicy::new();
+    policy.trust(SOURCE, key.public().clone());
+    let at = Reference::parse(references[0]).unwrap();
+    let pulled = client().pull(&at, SOURCE, &policy).await.unwrap();
+    let values =
+        String::from_utf8_lossy(&pulled.manifests["bp-guestbook/values.yaml"]).into_owned();
+    let values = catalyst_yaml::from_str(&values).unwrap();
+    assert_eq!(values["image"]["digest"], payload.images()[0].digest);
+    let name = format!(
+        "{}@{}",
+        payload.images()[0].name,
+        values["image"]["digest"].as_str().unwrap()
+    );
+    let store = ImageStore {
+        layers: folder.path().join("layers"),
+        images: folder.path().join("unpacked"),
+        base: None,
+    };
+    std::fs::create_dir(&store.layers).unwrap();
+    std::fs::create_dir(&store.images).unwrap();
+    let registries = registries(&format!("http://{host}"), "the-token".to_owned());
+    let puller = Puller::new(store.clone(), http(), registries);
+    let image = puller.pull(&name, false).await.unwrap();
+    assert!(
+        store
+            .layers
+            .join(&image.layers[0])
+            .join("bin/guestbook")
+            .is_file()
+    );
+
+    // Again: the same answer, and nothing in the registry was written.
+    let before = touched(&folder.path().join("registry"));
+    let again = publish(&client(), &host, &key, &payload).await.unwrap();
+    assert_eq!(again, published);
+    assert_eq!(touched(&folder.path().join("registry")), before);
+
+    // Another key, as after a restored registry: signed anew.
+    let other = SigningKey::generate().unwrap();
+    let anew = publish(&client(), &host, &other, &payload).await.unwrap();
+    assert_eq!(anew[0].signer, *other.public());
+    assert_eq!(anew[0].digest, published[0].digest);
+}
+
+#[test]
+fn registries_are_reached_as_their_names_say() {
+    let registries = registries("http://127.0.0.1:8080/", "t".to_owned());
+    let check = |host: &str, mirror: Option<&str>| {
+        let found = registries(host);
+        assert_eq!(found.mirror.as_deref(), mirror, "{host}");
+        assert_eq!(found.credentials.is_some(), mirror.is_some(), "{host}");
+    };
+    check("127.0.0.1:8080", Some("http://127.0.0.1:8080"));
+    check(
+        "ghcr.io",
+        Some("http://127.0.0.1:8080/v2/catalyst/mirror/ghcr.io"),
+    );
+    check("docker.io", None);
+    check("ghcr.io.example.org", None);
+}
+
+#[test]
+fn only_the_digest_of_a_carried_image_is_written_into_the_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = small_images(folder.path());
+    let values = "# c\nimage:\n  repository: ghcr.io/openova-io/guestbook\n  tag: 1.0.0\n  # d\n  digest: \"\"\nother:\n  repository: x\n  tag: 1\n  digest: sha256:1\n";
+    let pinned = pin(values, images.images());
+    assert_eq!(
+        pinned,
+        values.replace("\"\"", &images.images()[0].digest),
+        "{pinned}"
+    );
+    assert_eq!(pin(&pinned, images.images()), pinned);
+    assert_eq!(pin(values, &[]), values);
+}
+
+#[test]
+fn a_folder_without_images_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let payload = Payload::from_folder(folder.path());
+    assert!(payload.images().is_empty());
+    assert!(payload.lacking().unwrap().contains("make images"));
+    assert_eq!(payload.packages().unwrap().len(), 2);
+}
+
+/// The images that `make test` built, against the charts in the checkout. With the
+/// toolchain that the charts' images were built with, they must be the same bytes.
+#[test]
+fn the_charts_name_the_images_that_are_built() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = Path::new(IMAGES_FOLDER);
+    let payload = Payload::from_folder(folder);
+    assert_eq!(
+        payload.lacking(),
+        None,
+        "`make test` builds the images first"
+    );
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let same =
+        read(&folder.join("toolchain.txt")) == read(&root.join("tools/images/toolchain.txt"));
+    for shipped in BLUEPRINTS {
+        let values = read(&root.join(shipped.path).join("chart/values.yaml"));
+        let pinned = pin(&values, payload.images());
+        let mut images = 0;
+        for image in payload.images() {
+            if pinned.contains(&image.digest) {
+                images += 1;
+            }
+        }
+        assert_eq!(images, 1, "{}", shipped.path);
+        if same {
+            assert_eq!(
+                values, pinned,
+                "{}: run `make images ARGS=--pin`",
+                shipped.path
+            );
+        }
+    }
+}
