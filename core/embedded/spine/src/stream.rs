@@ -2,7 +2,10 @@
 //!
 //! Keys: `spine/log/{stream}/{sequence, 16 hex digits}` for messages,
 //! `spine/head/{stream}` for the last sequence, `spine/id/{stream}/{id}` for
-//! the ids of the messages still held.
+//! the ids of the messages still held, `spine/newest/{stream}/{subject}` for a
+//! subject's newest message where only that one is kept.
+
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use catalyst_store::Transaction;
@@ -20,6 +23,8 @@ pub struct Message {
     pub sequence: Sequence,
     /// What it is about.
     pub subject: Subject,
+    /// When it was published, in milliseconds since 1970.
+    pub time: u64,
     /// The publisher's own bytes.
     pub payload: Bytes,
 }
@@ -29,12 +34,15 @@ pub struct Message {
 pub struct Limits {
     /// Older messages are dropped once a stream holds more than this many.
     pub messages: u64,
+    /// Whether a message takes the place of the one before it on its subject.
+    pub newest_only: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             messages: 1_000_000,
+            newest_only: false,
         }
     }
 }
@@ -43,6 +51,8 @@ impl Default for Limits {
 #[derive(Serialize, Deserialize)]
 struct Header {
     subject: Subject,
+    #[serde(default)]
+    time: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }
@@ -71,12 +81,23 @@ impl Spine {
         if let Some(id) = id {
             transaction = transaction.put(id_key(stream, id), sequence.to_string());
         }
+        if limits.newest_only {
+            let newest = newest_key(stream, &subject);
+            if let Some(entry) = self.store.get(&newest) {
+                let before = read_number(&entry.key, &entry.value)?;
+                transaction = self.drop_one(transaction, stream, before)?;
+            }
+            transaction = transaction.put(newest, sequence.to_string());
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let time = now.map_or(0, |elapsed| elapsed.as_millis());
         transaction = transaction
             .put(
                 log_key(stream, sequence),
                 encode(
                     &Header {
                         subject,
+                        time: u64::try_from(time).unwrap_or(u64::MAX),
                         id: id.map(str::to_owned),
                     },
                     &payload,
@@ -122,6 +143,48 @@ impl Spine {
             .collect()
     }
 
+    /// Names of the streams that were published to.
+    pub fn streams(&self) -> Result<Vec<String>, SpineError> {
+        let prefix = head_prefix();
+        let page = self.store.range(&prefix, None, 0);
+        let name = |key: &[u8]| {
+            let name = key.strip_prefix(prefix.as_bytes())?;
+            String::from_utf8(name.to_vec()).ok()
+        };
+        page.entries
+            .iter()
+            .map(|entry| name(&entry.key).ok_or_else(|| damaged(&entry.key)))
+            .collect()
+    }
+
+    /// Forgets the messages of a stream, or those of one subject; sequences go
+    /// on from where they were.
+    pub async fn purge(&self, stream: &str, subject: Option<&Subject>) -> Result<(), SpineError> {
+        check_name("stream", stream)?;
+        let writer = self.writer(stream);
+        let _in_order = writer.lock().await;
+        let transaction = match subject {
+            None => Transaction::new()
+                .delete_prefix(log_prefix(stream))
+                .delete_prefix(format!("spine/id/{stream}/"))
+                .delete_prefix(newest_prefix(stream)),
+            Some(subject) => {
+                let mut transaction = Transaction::new().delete(newest_key(stream, subject));
+                for message in self.read(stream, 0, 0)? {
+                    if message.subject == *subject {
+                        transaction = self.drop_one(transaction, stream, message.sequence)?;
+                    }
+                }
+                transaction
+            }
+        };
+        self.store
+            .commit(transaction)
+            .await
+            .map(drop)
+            .map_err(SpineError::Store)
+    }
+
     /// Forgets a stream, its messages and its consumers' cursors.
     pub async fn delete_stream(&self, stream: &str) -> Result<(), SpineError> {
         check_name("stream", stream)?;
@@ -131,12 +194,28 @@ impl Spine {
             .delete(head_key(stream))
             .delete_prefix(log_prefix(stream))
             .delete_prefix(format!("spine/id/{stream}/"))
+            .delete_prefix(newest_prefix(stream))
             .delete_prefix(format!("spine/cursor/{stream}/"));
         self.store
             .commit(transaction)
             .await
             .map(drop)
             .map_err(SpineError::Store)
+    }
+
+    fn drop_one(
+        &self,
+        mut transaction: Transaction,
+        stream: &str,
+        sequence: Sequence,
+    ) -> Result<Transaction, SpineError> {
+        let Some(entry) = self.store.get(log_key(stream, sequence)) else {
+            return Ok(transaction);
+        };
+        if let (_, Some(id)) = decode(&entry.key, &entry.value)? {
+            transaction = transaction.delete(id_key(stream, &id));
+        }
+        Ok(transaction.delete(entry.key))
     }
 
     fn drop_through(
@@ -168,8 +247,20 @@ fn log_key(stream: &str, sequence: Sequence) -> String {
     format!("spine/log/{stream}/{sequence:016x}")
 }
 
+fn head_prefix() -> String {
+    "spine/head/".to_owned()
+}
+
 fn head_key(stream: &str) -> String {
-    format!("spine/head/{stream}")
+    format!("{}{stream}", head_prefix())
+}
+
+fn newest_prefix(stream: &str) -> String {
+    format!("spine/newest/{stream}/")
+}
+
+fn newest_key(stream: &str, subject: &Subject) -> String {
+    format!("{}{subject}", newest_prefix(stream))
 }
 
 fn id_key(stream: &str, id: &str) -> String {
@@ -212,6 +303,7 @@ fn decode(key: &Bytes, record: &Bytes) -> Result<(Message, Option<String>), Spin
         let message = Message {
             sequence,
             subject: header.subject,
+            time: header.time,
             payload: record.slice_ref(payload),
         };
         Some((message, header.id))

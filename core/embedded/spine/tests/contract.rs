@@ -81,7 +81,10 @@ async fn concurrent_publishers_leave_no_gap() {
 async fn a_message_id_publishes_once() {
     let directory = tempfile::tempdir().unwrap();
     let spine = open(&directory);
-    let limits = Limits { messages: 2 };
+    let limits = Limits {
+        messages: 2,
+        ..Limits::default()
+    };
     let publish = |id: &'static str| spine.publish("s", subject("a"), "x", Some(id), limits);
     assert_eq!(publish("one").await.unwrap(), 1);
     assert_eq!(publish("one").await.unwrap(), 1);
@@ -165,6 +168,35 @@ async fn deleting_a_stream_leaves_the_others() {
     assert_eq!(spine.read("acme-dev", 0, 0).unwrap(), []);
     assert_eq!(spine.read("acme-dev2", 0, 0).unwrap().len(), 1);
     assert_eq!(publish(&spine, "a", "1").await, 1);
+}
+
+#[tokio::test]
+async fn a_stream_of_newest_messages_forgets_what_was_said_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let spine = open(&directory);
+    let limits = Limits {
+        newest_only: true,
+        ..Limits::default()
+    };
+    let publish = |about: &'static str, id: &'static str| {
+        spine.publish("acme-dev", subject(about), id, Some(id), limits)
+    };
+    for (about, id, sequence) in [("a", "a1", 1), ("b", "b1", 2), ("a", "a2", 3)] {
+        assert_eq!(publish(about, id).await.unwrap(), sequence);
+    }
+    let held = || {
+        let read = spine.read("acme-dev", 0, 0).unwrap();
+        read.into_iter()
+            .map(|message| (message.sequence, message.payload))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(held(), [(2, "b1".into()), (3, "a2".into())]);
+    spine.purge("acme-dev", Some(&subject("a"))).await.unwrap();
+    assert_eq!(held(), [(2, "b1".into())]);
+    spine.purge("acme-dev", None).await.unwrap();
+    assert_eq!(held(), []);
+    assert_eq!(publish("a", "a2").await.unwrap(), 4);
+    assert_eq!(spine.streams().unwrap(), ["acme-dev"]);
 }
 
 #[test]

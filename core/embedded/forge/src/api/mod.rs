@@ -320,10 +320,15 @@ async fn identify(
             return ApiError::new(401, "the Authorization header is not text").into_response();
         }
     };
-    let caller = match access::authenticate(&inner, header.as_deref()).await {
+    let mut caller = match access::authenticate(&inner, header.as_deref()).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
+    match sudo(&inner, caller.as_ref(), &request) {
+        Ok(None) => {}
+        Ok(Some(other)) => caller = Some(other),
+        Err(error) => return error.into_response(),
+    }
     if let Some(caller) = &caller {
         let write = !matches!(*request.method(), Method::GET | Method::HEAD);
         let first = request
@@ -350,6 +355,43 @@ async fn identify(
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// Whom an administrator acts for, by the header or the parameter `Sudo`; the
+/// scopes stay those of the administrator's token.
+fn sudo(
+    inner: &Inner,
+    caller: Option<&Caller>,
+    request: &Request<Body>,
+) -> Result<Option<Caller>, ApiError> {
+    let header = request.headers().get("sudo").map(HeaderValue::to_str);
+    let name = match header {
+        Some(Ok(name)) => name.to_owned(),
+        Some(Err(_)) => return Err(ApiError::new(400, "the Sudo header is not text")),
+        None => {
+            let query = request.uri().query().unwrap_or_default();
+            let pair = query.split('&').find_map(|pair| pair.strip_prefix("sudo="));
+            let decoded = percent_encoding::percent_decode_str(pair.unwrap_or_default());
+            decoded.decode_utf8_lossy().into_owned()
+        }
+    };
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let Some(caller) = caller.filter(|caller| caller.user.admin) else {
+        return Err(ApiError::new(403, "Only administrators allowed to sudo."));
+    };
+    let is_known = crate::names::check_owner(&name).is_ok();
+    let user = if is_known {
+        inner.records.user(&name)?
+    } else {
+        None
+    };
+    let user = user.ok_or_else(ApiError::missing)?;
+    Ok(Some(Caller {
+        user,
+        scopes: caller.scopes.clone(),
+    }))
 }
 
 /// A JSON answer with a status.
