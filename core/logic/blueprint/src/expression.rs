@@ -21,6 +21,16 @@ pub struct Scope {
     pub environment: Value,
 }
 
+impl Scope {
+    fn variables(&self) -> [(&'static str, &Value); 3] {
+        [
+            ("config", &self.config),
+            ("application", &self.application),
+            ("environment", &self.environment),
+        ]
+    }
+}
+
 /// Why an expression gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
@@ -75,7 +85,7 @@ pub(crate) fn check_syntax(expression: &str) -> Result<Program, ExpressionError>
 
 /// Evaluates a `when`.
 pub fn evaluate_condition(expression: &str, scope: &Scope) -> Result<bool, ExpressionError> {
-    match evaluate(expression, scope)? {
+    match evaluate(expression, &scope.variables())? {
         Value::Bool(answer) => Ok(answer),
         other => Err(ExpressionError::NotBoolean {
             expression: shorten(expression),
@@ -87,6 +97,14 @@ pub fn evaluate_condition(expression: &str, scope: &Scope) -> Result<bool, Expre
 /// Replaces every `${…}` in a value's strings. A string that is nothing but one
 /// `${…}` takes the expression's own type; in longer strings it becomes text.
 pub fn interpolate(value: &Value, scope: &Scope) -> Result<Value, ExpressionError> {
+    interpolate_with(value, &scope.variables())
+}
+
+/// The same with any variables.
+pub(crate) fn interpolate_with(
+    value: &Value,
+    scope: &[(&str, &Value)],
+) -> Result<Value, ExpressionError> {
     match value {
         Value::String(text) => {
             let pieces = split(text)?;
@@ -107,12 +125,12 @@ pub fn interpolate(value: &Value, scope: &Scope) -> Result<Value, ExpressionErro
         }
         Value::Array(items) => items
             .iter()
-            .map(|item| interpolate(item, scope))
+            .map(|item| interpolate_with(item, scope))
             .collect::<Result<_, _>>()
             .map(Value::Array),
         Value::Object(map) => map
             .iter()
-            .map(|(key, item)| Ok((key.clone(), interpolate(item, scope)?)))
+            .map(|(key, item)| Ok((key.clone(), interpolate_with(item, scope)?)))
             .collect::<Result<Map<_, _>, _>>()
             .map(Value::Object),
         other => Ok(other.clone()),
@@ -143,12 +161,12 @@ pub(crate) fn expressions_in(
     }
 }
 
-fn evaluate(expression: &str, scope: &Scope) -> Result<Value, ExpressionError> {
+fn evaluate(expression: &str, scope: &[(&str, &Value)]) -> Result<Value, ExpressionError> {
     let program = check_syntax(expression)?;
     let mut context = Context::default();
-    context.add_variable_from_value("config", to_cel(&scope.config));
-    context.add_variable_from_value("application", to_cel(&scope.application));
-    context.add_variable_from_value("environment", to_cel(&scope.environment));
+    for (name, value) in scope {
+        context.add_variable_from_value(*name, to_cel(value));
+    }
     let failed = |reason: String| ExpressionError::Evaluation {
         expression: shorten(expression),
         reason,

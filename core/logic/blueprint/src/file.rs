@@ -248,6 +248,10 @@ pub struct Provides {
 pub struct ConnectionSecret {
     /// Its keys.
     pub keys: Vec<String>,
+    /// Key → text with CEL in `${…}` over username, password, host, database
+    /// and application; a key that is missing here is the one of its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
 }
 
 /// A served page.

@@ -4,7 +4,8 @@
 //! Blueprint's folder at once ([`lint`]), validates an Application's config and
 //! derives the form that asks for it ([`ConfigSchema`]), decides which
 //! Applications an install needs ([`solve`]), and puts together the values a
-//! chart receives ([`merge_values`]).
+//! chart receives ([`merge_values`]) and a connection secret holds
+//! ([`ConnectionSecret::render`]).
 //!
 //! Called by the command side (plan, install, promote), by the forge's
 //! pre-receive check, by the application controller, and by `catalyst blueprint
@@ -17,6 +18,7 @@
 //! - No message quotes the value of a config property; some of them are secrets.
 
 mod config;
+mod connection;
 mod expression;
 mod file;
 mod form;
@@ -29,6 +31,7 @@ mod suggest;
 mod values;
 
 pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};
+pub use connection::{ConnectionError, ConnectionScope};
 pub use expression::{ExpressionError, Scope, evaluate_condition, interpolate};
 pub use file::{
     Blueprint, Card, ConnectionSecret, Dependency, HttpProvision, ManifestKind, ManifestSource,
@@ -37,6 +40,7 @@ pub use file::{
 };
 pub use form::{Field, FieldKind};
 pub use lint::lint;
+pub use locate::line_of_pointer;
 pub use problem::Problem;
 pub use solve::{
     Catalog, Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve,

@@ -290,6 +290,14 @@ impl Linter<'_> {
                     );
                 }
             }
+            for problem in secret.template_problems() {
+                self.report(
+                    "/spec/provides/connectionSecret/values",
+                    "secret-value",
+                    problem,
+                    "say in `values` what stands in each key, with `${…}`",
+                );
+            }
         }
     }
 

@@ -31,8 +31,9 @@ pub(crate) fn line_of(text: &str, path: &[String]) -> Option<usize> {
     Some(best)
 }
 
-/// The same for a JSON pointer (RFC 6901).
-pub(crate) fn line_of_pointer(text: &str, pointer: &str) -> Option<usize> {
+/// The line (from 1) of the entry that a JSON pointer (RFC 6901) names in a
+/// YAML text, or of the nearest one above it that is there.
+pub fn line_of_pointer(text: &str, pointer: &str) -> Option<usize> {
     let path: Vec<String> = pointer
         .split('/')
         .skip(1)

@@ -177,7 +177,10 @@ pub(crate) fn schema() -> Value {
                     "overlays": {"type": "object", "additionalProperties": {"type": "object"}},
                 })),
                 "provides": closed(json!([]), json!({
-                    "connectionSecret": closed(json!(["keys"]), json!({"keys": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}})),
+                    "connectionSecret": closed(json!(["keys"]), json!({
+                        "keys": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+                        "values": {"type": "object", "additionalProperties": text},
+                    })),
                     "http": closed(json!(["port"]), json!({"port": {"type": ["string", "integer"]}})),
                 })),
                 "upgrades": closed(json!([]), json!({"from": texts, "blocks": texts})),

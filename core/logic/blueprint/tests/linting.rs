@@ -49,7 +49,7 @@ spec:
   manifests:
     source: {kind: HelmChart}
     overlays: {small: {}, medium: {replicas: 2}, large: {}}
-  provides: {connectionSecret: {keys: [url, username, password]}, http: {port: web}}
+  provides: {connectionSecret: {keys: [url, username, password], values: {url: "http://${host}"}}, http: {port: web}}
   upgrades: {from: [1.2.x], blocks: [1.0.x]}
   rotation: [{kind: oauth-client-secret, name: client, ttl: 90d}]
   observability: {metrics: prometheus, logs: stdout, traces: otlp}
