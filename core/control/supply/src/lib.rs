@@ -13,6 +13,7 @@
 //! - The caller installs rustls' crypto provider; this crate opens no socket
 //!   before it is asked to.
 
+mod admit;
 mod archive;
 mod auth;
 mod describe;
@@ -24,6 +25,7 @@ mod publish;
 mod reference;
 mod registry;
 
+pub use admit::Admitted;
 pub use archive::{ArchiveError, Entry, EntryKind};
 pub use auth::Credentials;
 pub use describe::{Origin, cyclonedx, provenance, spdx};

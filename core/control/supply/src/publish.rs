@@ -64,6 +64,20 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// Whether the same may succeed later, the artifact unchanged.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.retryable(),
+            Self::Refused(_)
+            | Self::Key(_)
+            | Self::Archive(_)
+            | Self::NotABlueprint { .. }
+            | Self::Blueprint { .. } => false,
+        }
+    }
+}
+
 /// An artifact that was verified and then read.
 #[derive(Debug, Clone)]
 pub struct Pulled {
@@ -375,10 +389,7 @@ impl Registry {
                 blueprint.spec.version
             )));
         }
-        let main = layer(media::HELM_CHART)
-            .or_else(|| layer(media::FLUX_CONTENT))
-            .ok_or_else(|| not_a_blueprint("it has neither a chart nor manifests"))?;
-        let manifests = archive::unpack(&self.blob(at, main).await?)?;
+        let manifests = self.manifests_of(at, &manifest).await?;
         let mut parts = Vec::new();
         for kind in [media::CARD, media::COMPOSITIONS] {
             parts.push(match layer(kind) {
@@ -396,6 +407,40 @@ impl Registry {
             card,
             compositions,
         })
+    }
+
+    /// The chart or the tree of manifests of a verified artifact, by digest.
+    pub(crate) async fn read_manifests(
+        &self,
+        at: &Reference,
+    ) -> Result<BTreeMap<String, Vec<u8>>, VerifyError> {
+        let bytes = self.manifest(at, at.target()).await?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| VerifyError::NotABlueprint {
+                reference: at.to_string(),
+                reason: format!("its manifest cannot be read: {error}"),
+            })?;
+        self.manifests_of(at, &manifest).await
+    }
+
+    async fn manifests_of(
+        &self,
+        at: &Reference,
+        manifest: &Manifest,
+    ) -> Result<BTreeMap<String, Vec<u8>>, VerifyError> {
+        let main = [media::HELM_CHART, media::FLUX_CONTENT]
+            .into_iter()
+            .find_map(|kind| {
+                manifest
+                    .layers
+                    .iter()
+                    .find(|layer| layer.media_type == kind)
+            })
+            .ok_or_else(|| VerifyError::NotABlueprint {
+                reference: at.to_string(),
+                reason: "it has neither a chart nor manifests".to_owned(),
+            })?;
+        Ok(archive::unpack(&self.blob(at, main).await?)?)
     }
 
     /// The documents attached to an artifact (SBOMs), by media type. They are

@@ -212,7 +212,7 @@ impl Bench {
 
 fn folder() -> BTreeMap<String, Vec<u8>> {
     [
-        ("blueprint.yaml", "apiVersion: catalyst.openova.io/v1alpha1\nkind: Blueprint\nmetadata: {name: bp-x}\nspec:\n  version: 1.0.0\n  card: {title: X, license: Apache-2.0, tagline: An X}\n  manifests: {source: {kind: HelmChart}}\n"),
+        ("blueprint.yaml", "apiVersion: catalyst.openova.io/v1alpha1\nkind: Blueprint\nmetadata: {name: bp-x}\nspec:\n  version: 1.0.0\n  card: {title: X, license: Apache-2.0, tagline: An X, icon: card/icon.svg}\n  manifests: {source: {kind: HelmChart}}\n"),
         ("README.md", "# X\n"),
         ("card/icon.svg", "<svg/>"),
         ("chart/Chart.yaml", "apiVersion: v2\nname: bp-x\nversion: 1.0.0\n"),
@@ -287,6 +287,34 @@ async fn what_is_published_is_verified_and_pulled_again() {
     let documents = registry.documents(&at, &published).await.unwrap();
     assert_eq!(documents[0].0, media::SPDX);
     assert_eq!(documents[1].1["specVersion"], "1.6");
+}
+
+#[tokio::test]
+async fn what_is_admitted_was_verified_and_is_found_again_by_digest() {
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    let registry = bench.registry(Credentials::Anonymous);
+    let admitted = registry
+        .admit(&bench.host, "catalog", "bp-x", "1.0.0", &bench.policy)
+        .await
+        .unwrap();
+    assert_eq!(admitted.digest, published);
+    assert_eq!(admitted.repository, "catalog/bp-x");
+    assert_eq!(admitted.signer, bench.key.public().fingerprint());
+    assert_eq!(admitted.icon.as_deref(), Some("<svg/>"));
+    assert_eq!(admitted.description.as_deref(), Some("# X\n"));
+    let again = registry
+        .manifests_by_digest(&bench.host, &admitted.repository, &admitted.digest)
+        .await
+        .unwrap();
+    assert_eq!(again, admitted.manifests);
+    // Trust in one source is none in another, and none at all admits nothing.
+    for (source, policy) in [("acme", &bench.policy), ("catalog", &TrustPolicy::new())] {
+        let refused = registry
+            .admit(&bench.host, source, "bp-x", "1.0.0", policy)
+            .await;
+        assert!(matches!(refused, Err(VerifyError::Refused(_))), "{source}");
+    }
 }
 
 #[tokio::test]
