@@ -29,6 +29,7 @@ mod metadata;
 mod names;
 mod permissions;
 mod projects;
+mod robots;
 mod uploads;
 
 use std::collections::HashMap;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{Action, Actions, Principal};
 use crate::metadata::{read, write};
 use crate::names::{RepositoryName, is_component};
+use crate::robots::Robots;
 
 const NAMESPACE: &str = "registry/namespace/";
 const MEMBER: &str = "registry/member/";
@@ -96,6 +97,11 @@ impl Permissions {
         if action == Action::Pull && self.namespace(namespace).is_some_and(|it| it.is_public) {
             return true;
         }
+        if let Some(name) = &principal.name
+            && name.starts_with(crate::robots::PREFIX)
+        {
+            return self.robots().actions(name, namespace).allows(action);
+        }
         let groups = principal
             .groups
             .iter()
@@ -108,6 +114,15 @@ impl Permissions {
             .cloned();
         name.chain(groups)
             .any(|it| self.actions(namespace, &it).allows(action))
+    }
+
+    /// Whether a robot account of this user name (`robot$…`) has this secret.
+    pub fn is_robot(&self, username: &str, secret: &str) -> bool {
+        self.robots().verify(username, secret)
+    }
+
+    pub(crate) fn robots(&self) -> Robots {
+        Robots::new(self.store.clone())
     }
 
     /// What is granted to exactly this principal.

@@ -1,6 +1,6 @@
 //! Namespaces and their members over HTTP, in the shape of the part of
 //! Harbor's REST API that the control plane uses: `/api/v2.0/projects`,
-//! `…/{project}/members` and `…/{project}/repositories`.
+//! `…/{project}/members` and `…/{project}/repositories`; robots are in `robots`.
 //!
 //! Only administrators get in. A project is addressed by its name.
 
@@ -21,7 +21,7 @@ use crate::access::Actions;
 use crate::names::RepositoryName;
 use crate::permissions::{GROUP, Member, Namespace, PermissionError};
 
-type Outcome = Result<Response, Failure>;
+pub(crate) type Outcome = Result<Response, Failure>;
 
 pub(crate) fn router(inner: Arc<Inner>) -> Router {
     Router::new()
@@ -46,12 +46,17 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
             "/api/v2.0/projects/{project}/repositories/{*repository}",
             axum::routing::delete(remove_repository),
         )
+        .merge(crate::robots::router())
         .layer(from_fn_with_state(inner.clone(), administrators_only))
         .with_state(inner)
 }
 
 /// A refused or failed request, in Harbor's error shape.
-struct Failure(StatusCode, &'static str, String);
+pub(crate) struct Failure(
+    pub(crate) StatusCode,
+    pub(crate) &'static str,
+    pub(crate) String,
+);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {

@@ -324,6 +324,74 @@ async fn projects_and_members_are_administered_over_the_wire() {
 }
 
 #[tokio::test]
+async fn a_robot_does_what_it_was_made_for_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path(), true, |_| {}).await;
+    let send = async |user: &str, method: &str, path: &str, body: Value| {
+        served
+            .request(method, &format!("/api/v2.0/robots{path}"))
+            .basic_auth(user, Some("secret"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    };
+    push_as(&served, "root", "acme/web", "content").await;
+    push_as(&served, "root", "globex/web", "content").await;
+    let wanted = json!({
+        "name": "flux-acme", "level": "system", "duration": -1, "secret": "a secret that is long enough",
+        "permissions": [{"kind": "project", "namespace": "acme", "access": [{"resource": "repository", "action": "pull"}]}],
+    });
+    assert_eq!(send("ann", "POST", "", wanted.clone()).await.status(), 403);
+    let created = send("root", "POST", "", wanted.clone()).await;
+    assert_eq!(created.status(), 201);
+    let path = header(&created, "location").replace("/api/v2.0/robots", "");
+    let robot: Value = created.json().await.unwrap();
+    assert_eq!(robot["name"], "robot$flux-acme");
+    assert_eq!(send("root", "POST", "", wanted).await.status(), 409);
+    let short = json!({"name": "weak", "secret": "short", "permissions": []});
+    assert_eq!(send("root", "POST", "", short).await.status(), 400);
+
+    let ask = async |secret: &str, method: &str, path: &str| {
+        served
+            .request(method, path)
+            .basic_auth("robot$flux-acme", Some(secret))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    let secret = "a secret that is long enough";
+    assert_eq!(ask(secret, "GET", "/v2/acme/web/tags/list").await, 200);
+    assert_eq!(ask(secret, "GET", "/v2/globex/web/tags/list").await, 403);
+    assert_eq!(
+        ask(secret, "POST", "/v2/acme/web/blobs/uploads/").await,
+        403
+    );
+    assert_eq!(ask(secret, "GET", "/api/v2.0/projects").await, 403);
+    assert_eq!(ask("another", "GET", "/v2/acme/web/tags/list").await, 401);
+    // Nobody becomes a robot by bearing its name.
+    refused(
+        as_user(&served, "robot$flux-acme", "GET", "/v2/acme/web/tags/list").await,
+        401,
+        "UNAUTHORIZED",
+    )
+    .await;
+
+    let fresh: Value = send("root", "PATCH", &path, json!({}))
+        .await
+        .json()
+        .await
+        .unwrap();
+    let fresh = fresh["secret"].as_str().unwrap().to_owned();
+    assert_eq!(ask(secret, "GET", "/v2/acme/web/tags/list").await, 401);
+    assert_eq!(ask(&fresh, "GET", "/v2/acme/web/tags/list").await, 200);
+    assert_eq!(send("root", "DELETE", &path, json!({})).await.status(), 200);
+    assert_eq!(ask(&fresh, "GET", "/v2/acme/web/tags/list").await, 401);
+}
+
+#[tokio::test]
 async fn permissions_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path(), true, |_| {}).await;

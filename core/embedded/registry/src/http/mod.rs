@@ -140,6 +140,16 @@ fn ping(inner: &Inner, principal: &Principal, method: &Method) -> Outcome {
 /// Who sent the request.
 pub(crate) async fn authenticate(inner: &Inner, parts: &Parts) -> Result<Principal, OciError> {
     let outcome = match Credentials::from_headers(&parts.headers) {
+        // Robots are the registry's own; everybody else is the access's.
+        Ok(Credentials::Basic { username, password })
+            if username.starts_with(crate::robots::PREFIX) =>
+        {
+            if inner.permissions.is_robot(&username, &password) {
+                Ok(Principal::named(&username))
+            } else {
+                Err(AccessError::Rejected)
+            }
+        }
         Ok(credentials) => inner.access.authenticate(&credentials).await,
         Err(error) => Err(error),
     };
