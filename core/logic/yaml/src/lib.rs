@@ -52,7 +52,16 @@ pub fn from_str(text: &str) -> Result<Value, Error> {
 
 /// Reads every document of `text` in order; empty documents are left out.
 pub fn documents(text: &str) -> Result<Vec<Value>, Error> {
-    let mut reader = read::Reader::new(text);
+    collect(read::Reader::new(text))
+}
+
+/// Like [`documents`], but `yes`, `no`, `on`, `off`, `y` and `n` are text: so
+/// reads go-yaml 3, and with it Kustomize the objects it works on.
+pub fn documents_with_words_as_text(text: &str) -> Result<Vec<Value>, Error> {
+    collect(read::Reader::with_words_as_text(text))
+}
+
+fn collect(mut reader: read::Reader<'_>) -> Result<Vec<Value>, Error> {
     let mut documents = Vec::new();
     while let Some(document) = reader.next_document()? {
         if !document.is_null() {

@@ -23,6 +23,8 @@ pub struct Reader<'a> {
     anchors: HashMap<usize, (Value, usize)>,
     aliased: usize,
     nodes: usize,
+    /// Reads `yes`, `no`, `on`, `off`, `y`, `n` as text, as go-yaml 3 does.
+    words_are_text: bool,
 }
 
 /// A node before its meaning as key or value is known.
@@ -43,6 +45,14 @@ impl<'a> Reader<'a> {
             anchors: HashMap::new(),
             aliased: 0,
             nodes: 0,
+            words_are_text: false,
+        }
+    }
+
+    pub fn with_words_as_text(text: &'a str) -> Self {
+        Self {
+            words_are_text: true,
+            ..Self::new(text)
         }
     }
 
@@ -97,6 +107,12 @@ impl<'a> Reader<'a> {
         self.nodes += 1;
         let (mut node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let word = self.words_are_text && tag.is_none() && is_word(&text);
+                let style = if word {
+                    ScalarStyle::DoubleQuoted
+                } else {
+                    style
+                };
                 (scalar_node(&text, style, tag.as_deref(), at)?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => {
@@ -170,6 +186,12 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// A boolean of YAML 1.1 that YAML 1.2 reads as text.
+fn is_word(text: &str) -> bool {
+    matches!(text, "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON")
+        || matches!(text, "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF")
 }
 
 /// Applies `<<: value`; of several maps the first wins.
