@@ -10,16 +10,15 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use catalyst_api::{
-    ApplicationView, DeletionView, EnvironmentView, Membership, OrganizationRole, OrganizationView,
-    PolicyView,
+    ApplicationView, DeletionView, EnvironmentView, Membership, OrganizationView, PolicyView,
 };
+use catalyst_commands::{Access, Actor};
 use catalyst_names::EnvironmentName;
 use http::request::Parts;
 
 use crate::Gateway;
 use crate::authentication::Credential;
-use crate::membership::Organizations;
-use crate::parts::Actor;
+use crate::membership::{Organizations, role_view};
 use crate::problem::Refusal;
 
 /// A recognised caller.
@@ -32,7 +31,7 @@ pub struct Caller {
     pub credential: Credential,
     /// The access token that stands for the caller.
     pub token: Arc<str>,
-    organizations: Organizations,
+    access: Access,
 }
 
 impl FromRequestParts<Gateway> for Caller {
@@ -50,66 +49,71 @@ impl Caller {
         actor: Actor,
         credential: Credential,
         token: Arc<str>,
-        organizations: Organizations,
+        organizations: &Organizations,
     ) -> Self {
+        let access = Access::of(&actor, organizations.objects());
         Self {
             actor,
             credential,
             token,
-            organizations,
+            access,
         }
+    }
+
+    /// What the caller may do.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The caller's roles, by Organization.
     pub fn memberships(&self) -> Vec<Membership> {
-        self.organizations
-            .memberships(&self.actor.username, &self.actor.groups)
-    }
-
-    /// Organizations that the caller administers.
-    pub fn administered(&self) -> BTreeSet<String> {
-        self.memberships()
-            .into_iter()
-            .filter(|membership| membership.role == OrganizationRole::OrgAdmin)
-            .map(|membership| membership.organization)
+        let organizations = self.access.organizations().iter();
+        organizations
+            .flat_map(|(organization, grants)| {
+                grants.iter().map(|grant| Membership {
+                    organization: organization.clone(),
+                    role: role_view(grant.role),
+                    environments: grant.environments.clone(),
+                })
+            })
             .collect()
     }
 
-    /// Every Organization that the caller may read; `None` stands for all.
-    pub fn readable(&self) -> Option<BTreeSet<String>> {
-        (!self.actor.sovereign_admin).then(|| {
-            self.memberships()
-                .into_iter()
-                .map(|membership| membership.organization)
-                .collect()
-        })
+    /// Organizations that the caller administers by a role in them.
+    pub fn administered(&self) -> BTreeSet<String> {
+        let organizations = self.access.organizations().keys();
+        organizations
+            .filter(|name| self.access.can_admin(name))
+            .cloned()
+            .collect()
     }
 
-    /// Whether the caller may read an Organization and what is in it.
+    /// Whether the caller may know of an Organization.
+    pub fn can_see(&self, organization: &str) -> bool {
+        self.access.can_see(organization)
+    }
+
+    /// Whether the caller may read what is in an Organization.
     pub fn can_read(&self, organization: &str) -> bool {
-        self.actor.sovereign_admin
-            || self
-                .organizations
-                .has_member(organization, &self.actor.username, &self.actor.groups)
+        self.access.can_read(organization)
     }
 
     /// Whether the caller may read an Environment and what is in it.
     pub fn can_read_environment(&self, environment: &str) -> bool {
         environment
             .parse::<EnvironmentName>()
-            .and_then(|name| name.parts())
-            .is_ok_and(|(organization, _)| self.can_read(organization.as_str()))
+            .is_ok_and(|name| self.access.can_read_environment(&name))
     }
 
     /// Whether the caller may see Blueprints of a source: the catalogs are for
     /// everybody, an Organization's own for its members.
     pub fn can_read_source(&self, source: &str) -> bool {
-        matches!(source, "catalog" | "catalog-sovereign") || self.can_read(source)
+        self.access.can_see_source(source)
     }
 
-    /// 404 unless the caller may read the Organization.
+    /// 404 unless the caller may know of the Organization.
     pub fn require_organization(&self, organization: &str) -> Result<(), Refusal> {
-        if self.can_read(organization) {
+        if self.can_see(organization) {
             Ok(())
         } else {
             Err(Refusal::not_found("Organization", organization))
@@ -142,7 +146,7 @@ impl Caller {
         let environment = deletion.name.split('/').next().unwrap_or_default();
         self.actor.sovereign_admin
             || if deletion.kind.eq_ignore_ascii_case("organization") {
-                self.can_read(&deletion.name)
+                self.can_see(&deletion.name)
             } else {
                 self.can_read_environment(environment)
             }

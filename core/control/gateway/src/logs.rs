@@ -1,13 +1,344 @@
-//! logs
-use crate::{Gateway, caller::Caller, problem::Refusal, routes::applications::LogQuery};
-use axum::response::Response;
-use catalyst_api::*;
+//! The logs of an Application's pods, as text.
+//!
+//! Read through the Kubernetes API of the Environment's vclusters, pods found by
+//! the label `openova.io/application`. With several containers each line begins
+//! with `pod/container `. What must stay true: following ends when the reader
+//! goes, and within seconds when the reader loses the right to read; nothing is
+//! read ahead of a slow reader by more than a few lines.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use catalyst_api::{ApplicationView, EnvironmentView};
+use futures::{AsyncBufReadExt as _, AsyncReadExt as _, StreamExt as _};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, LogParams};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::problem::Refusal;
+use crate::routes::applications::LogQuery;
+use crate::stream::LOOK_AGAIN;
+
+/// Lines of the past, if the caller does not say.
+const TAIL: u32 = 200;
+/// The most lines of the past.
+const MOST: u32 = 100_000;
+/// Longer lines are cut into pieces.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// Lines that wait for a slow reader.
+const AHEAD: usize = 64;
+const LABEL: &str = "openova.io/application";
+
+/// A container whose log is read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Target {
+    vcluster: usize,
+    pod: String,
+    container: String,
+}
+
+/// Answers with the log, or follows it.
 pub async fn answer(
-    _gateway: &Gateway,
-    _caller: Caller,
-    _view: &EnvironmentView,
-    _application: &ApplicationView,
-    _query: LogQuery,
+    gateway: &Gateway,
+    caller: Caller,
+    environment: &EnvironmentView,
+    application: &ApplicationView,
+    query: LogQuery,
 ) -> Result<Response, Refusal> {
-    Err(Refusal::unavailable("Read logs", "Not yet."))
+    let name = format!("{}/{}", environment.name, application.summary.name);
+    let logs = Logs {
+        vclusters: vclusters(gateway, environment, application).await?,
+        organization: environment.organization.clone(),
+        selector: format!("{LABEL}={}", application.summary.name),
+        container: query.container,
+        tail: query.tail.unwrap_or(TAIL).min(MOST),
+        follow: query.follow.unwrap_or(false),
+    };
+    let targets = logs.targets().await.map_err(|error| {
+        tracing::warn!(%error, application = name, "pods not listed");
+        Refusal::unavailable(
+            format!("Read the log of {name}"),
+            "The Environment's vcluster does not answer.",
+        )
+    })?;
+    logs.require_container(&name, &targets)?;
+    let (lines, received) = mpsc::channel(AHEAD);
+    if logs.follow {
+        tokio::spawn(follow(logs, gateway.clone(), caller, targets, lines));
+    } else {
+        tokio::spawn(past(logs, targets, lines));
+    }
+    let stream = futures::stream::unfold(received, |mut received| async move {
+        let line: Bytes = received.recv().await?;
+        Some((line, received))
+    });
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    let body = Body::from_stream(stream.map(Ok::<_, Infallible>));
+    Ok((headers, body).into_response())
+}
+
+/// The pods' clients, one a vcluster that is there.
+async fn vclusters(
+    gateway: &Gateway,
+    environment: &EnvironmentView,
+    application: &ApplicationView,
+) -> Result<Vec<Api<Pod>>, Refusal> {
+    let suffix = format!("-{}", environment.organization);
+    let mut found = Vec::new();
+    for qualified in &environment.vclusters {
+        let Some(host) = qualified.strip_suffix(&suffix) else {
+            continue;
+        };
+        let client = gateway
+            .clusters()
+            .vcluster(host, &environment.organization)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, vcluster = qualified, "vcluster not reached");
+                Refusal::unavailable(
+                    format!("Reach the vcluster {qualified}"),
+                    "The vcluster does not answer.",
+                )
+            })?;
+        if let Some(client) = client {
+            found.push(Api::namespaced(client, &application.namespace));
+        }
+    }
+    Ok(found)
+}
+
+/// What is read, and how.
+struct Logs {
+    vclusters: Vec<Api<Pod>>,
+    organization: String,
+    selector: String,
+    container: Option<String>,
+    tail: u32,
+    follow: bool,
+}
+
+impl Logs {
+    /// All containers there are, with whether each has begun.
+    async fn targets(&self) -> Result<BTreeMap<Target, bool>, kube::Error> {
+        let mut targets = BTreeMap::new();
+        let parameters = ListParams::default().labels(&self.selector);
+        for (vcluster, api) in self.vclusters.iter().enumerate() {
+            for pod in api.list(&parameters).await? {
+                let Some(name) = pod.metadata.name.clone() else {
+                    continue;
+                };
+                for (container, has_begun) in containers(&pod) {
+                    let target = Target {
+                        vcluster,
+                        pod: name.clone(),
+                        container,
+                    };
+                    targets.insert(target, has_begun);
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    fn wants(&self, target: &Target) -> bool {
+        self.container
+            .as_ref()
+            .is_none_or(|container| *container == target.container)
+    }
+
+    /// Refuses a container that no pod has; without pods nobody can tell.
+    fn require_container(
+        &self,
+        name: &str,
+        targets: &BTreeMap<Target, bool>,
+    ) -> Result<(), Refusal> {
+        let Some(container) = &self.container else {
+            return Ok(());
+        };
+        if targets.is_empty() || targets.keys().any(|target| self.wants(target)) {
+            return Ok(());
+        }
+        let mut known: Vec<&str> = targets
+            .keys()
+            .map(|target| target.container.as_str())
+            .collect();
+        known.sort_unstable();
+        known.dedup();
+        Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            format!("Read the log of the container {container} of {name}"),
+            "No pod of the Application has such a container.",
+        )
+        .next(format!("Choose one of: {}.", known.join(", "))))
+    }
+}
+
+/// A pod's containers in order, and whether each has begun and so has a log.
+fn containers(pod: &Pod) -> Vec<(String, bool)> {
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
+    let begun = pod.status.as_ref().map(|status| {
+        let all = status.container_statuses.iter().flatten();
+        all.filter(|container| {
+            let state = container.state.as_ref();
+            state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+                || container.restart_count > 0
+        })
+        .map(|container| container.name.as_str())
+        .collect::<Vec<_>>()
+    });
+    spec.containers
+        .iter()
+        .map(|container| {
+            let has_begun = begun
+                .as_ref()
+                .is_some_and(|begun| begun.contains(&container.name.as_str()));
+            (container.name.clone(), has_begun)
+        })
+        .collect()
+}
+
+/// Writes what there is, one container after the other.
+async fn past(logs: Logs, targets: BTreeMap<Target, bool>, lines: mpsc::Sender<Bytes>) {
+    let wanted: Vec<&Target> = targets.keys().filter(|target| logs.wants(target)).collect();
+    let is_several = Arc::new(AtomicBool::new(wanted.len() > 1));
+    for target in wanted {
+        let Some(api) = logs.vclusters.get(target.vcluster).cloned() else {
+            continue;
+        };
+        let parameters = LogParams {
+            container: Some(target.container.clone()),
+            tail_lines: Some(logs.tail.into()),
+            ..LogParams::default()
+        };
+        if targets.get(target) == Some(&true) {
+            copy(
+                api,
+                target.clone(),
+                parameters,
+                is_several.clone(),
+                lines.clone(),
+            )
+            .await;
+        }
+        if lines.is_closed() {
+            return;
+        }
+    }
+}
+
+/// Writes what there is and what comes, of containers that come and go.
+async fn follow(
+    logs: Logs,
+    gateway: Gateway,
+    caller: Caller,
+    mut targets: BTreeMap<Target, bool>,
+    lines: mpsc::Sender<Bytes>,
+) {
+    let is_several = Arc::new(AtomicBool::new(false));
+    let mut copies: JoinSet<Target> = JoinSet::new();
+    // What is being read (`None`), or has been read up to a time.
+    let mut known: HashMap<Target, Option<Timestamp>> = HashMap::new();
+    let mut looks = tokio::time::interval(LOOK_AGAIN);
+    looks.tick().await;
+    loop {
+        let wanted = targets.keys().filter(|target| logs.wants(target));
+        if wanted.count() > 1 {
+            is_several.store(true, Ordering::Relaxed);
+        }
+        for (target, has_begun) in &targets {
+            let Some(api) = logs.vclusters.get(target.vcluster) else {
+                continue;
+            };
+            let since = known.get(target);
+            if !logs.wants(target) || !has_begun || since == Some(&None) {
+                continue;
+            }
+            let since = since.copied().flatten();
+            let parameters = LogParams {
+                container: Some(target.container.clone()),
+                follow: true,
+                tail_lines: since.is_none().then(|| logs.tail.into()),
+                since_time: since,
+                ..LogParams::default()
+            };
+            known.insert(target.clone(), None);
+            let (api, target) = (api.clone(), target.clone());
+            let (is_several, lines) = (Arc::clone(&is_several), lines.clone());
+            copies.spawn(async move {
+                copy(api, target.clone(), parameters, is_several, lines).await;
+                target
+            });
+        }
+        tokio::select! {
+            () = lines.closed() => return,
+            Some(ended) = copies.join_next() => {
+                if let Ok(target) = ended {
+                    known.insert(target, Some(Timestamp::now()));
+                }
+                continue;
+            }
+            _ = looks.tick() => {}
+        }
+        match gateway.caller(caller.credential.clone()).await {
+            Ok(now) if now.can_read(&logs.organization) => {}
+            _ => return,
+        }
+        match logs.targets().await {
+            Ok(found) => targets = found,
+            Err(error) => tracing::debug!(%error, "pods not listed while following a log"),
+        }
+    }
+}
+
+/// Copies one container's log, line by line.
+async fn copy(
+    api: Api<Pod>,
+    target: Target,
+    parameters: LogParams,
+    is_several: Arc<AtomicBool>,
+    lines: mpsc::Sender<Bytes>,
+) {
+    let mut reader = match api.log_stream(&target.pod, &parameters).await {
+        Ok(reader) => Box::pin(reader),
+        Err(error) => {
+            tracing::debug!(%error, pod = target.pod, "log not read");
+            return;
+        }
+    };
+    let prefix = format!("{}/{} ", target.pod, target.container);
+    loop {
+        let mut line = Vec::new();
+        if is_several.load(Ordering::Relaxed) {
+            line.extend_from_slice(prefix.as_bytes());
+        }
+        let start = line.len();
+        let mut piece = (&mut reader).take(LONGEST_LINE);
+        match piece.read_until(b'\n', &mut line).await {
+            Ok(read) if read > 0 && line.len() > start => {}
+            _ => return,
+        }
+        if line.last() != Some(&b'\n') {
+            line.push(b'\n');
+        }
+        if lines.send(line.into()).await.is_err() {
+            return;
+        }
+    }
 }

@@ -40,23 +40,14 @@ impl Organizations {
         Some(organization.spec.members.iter().map(member_view).collect())
     }
 
-    /// Whether somebody has any role in an Organization.
-    pub fn has_member(&self, name: &str, user: &str, groups: &[String]) -> bool {
-        self.0
-            .iter()
-            .filter(|organization| organization.metadata.name == name)
-            .flat_map(|organization| &organization.spec.members)
-            .any(|member| is(member, user, groups))
-    }
-
-    /// All roles of somebody, by Organization and role.
-    pub fn memberships(&self, user: &str, groups: &[String]) -> Vec<Membership> {
+    /// The roles that somebody has by name, by Organization and role.
+    pub fn memberships(&self, user: &str) -> Vec<Membership> {
         let mut memberships: Vec<Membership> = self
             .0
             .iter()
             .flat_map(|organization| {
                 let mine = organization.spec.members.iter();
-                mine.filter(|member| is(member, user, groups))
+                mine.filter(|member| member.user.as_deref() == Some(user))
                     .map(|member| Membership {
                         organization: organization.metadata.name.clone(),
                         role: role_view(member.role),
@@ -71,14 +62,6 @@ impl Organizations {
     }
 }
 
-fn is(member: &Member, user: &str, groups: &[String]) -> bool {
-    match (&member.user, &member.group) {
-        (Some(name), _) => name == user,
-        (None, Some(group)) => groups.contains(group),
-        (None, None) => false,
-    }
-}
-
 fn member_view(member: &Member) -> MemberView {
     MemberView {
         user: member.user.clone(),
@@ -88,7 +71,8 @@ fn member_view(member: &Member) -> MemberView {
     }
 }
 
-fn role_view(role: Role) -> OrganizationRole {
+/// A role as the API says it.
+pub fn role_view(role: Role) -> OrganizationRole {
     match role {
         Role::OrgAdmin => OrganizationRole::OrgAdmin,
         Role::OrgDeveloper => OrganizationRole::OrgDeveloper,

@@ -1,8 +1,39 @@
-//! stream
-use crate::caller::Caller;
-use crate::problem::Refusal;
-use axum::response::Response;
+//! The live stream: what changes in the read model, as server-sent events.
+//!
+//! A client comes back with `Last-Event-ID` and misses nothing, or is told
+//! `reset`. What must stay true: before an event goes out, the caller and the
+//! Organizations have been looked at within the last second or so; whoever
+//! loses a role is told `reset` and cut off, whether or not anything happens;
+//! nothing is read ahead of a slow client.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use catalyst_api::StreamItem;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::parts::Change;
+use crate::problem::Refusal;
+
+/// How often a caller is looked at while nothing happens.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How old the last look may be when an event goes out.
+const FRESH: Duration = Duration::from_secs(1);
+/// How many looks may fail in a row because a part is away; until the next
+/// good one nothing goes out.
+const FAILURES: u32 = 5;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A browser comes back after so long.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What changes in the read model, as it changes. Events are named `change`
 /// (`data` is a StreamItem) or `reset` (read everything anew); `id` is the
@@ -10,7 +41,214 @@ use catalyst_api::StreamItem;
 #[utoipa::path(get, path = "/api/v1/stream", tag = "stream", operation_id = "stream_get",
     params(("Last-Event-ID" = Option<String>, Header, description = "The position to go on from.")),
     responses((status = 200, description = "Events; `data` of each `change` is a StreamItem.", body = StreamItem, content_type = "text/event-stream")))]
-pub async fn stream_get(caller: Caller) -> Result<Response, Refusal> {
-    drop(caller);
-    Err(Refusal::unavailable("Follow changes", "Not yet."))
+pub async fn stream_get(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let after = position(&headers)?;
+    let changes = gateway.projector().subscribe(after);
+    let mut looks = tokio::time::interval(LOOK_AGAIN);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let follower = Follower {
+        gateway,
+        caller,
+        changes,
+        looks,
+        looked: Instant::now(),
+        failures: 0,
+        is_over: false,
+    };
+    let opening = stream::once(async { Event::default().comment("open").retry(RETRY) });
+    let events = opening
+        .chain(stream::unfold(follower, Follower::next))
+        .map(Ok::<_, Infallible>);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn position(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-position",
+            "Go on with the stream",
+            "Last-Event-ID is not a position of this stream.",
+        )
+        .next("Connect without it, and read everything anew.")
+    })
+}
+
+/// One client of the stream.
+struct Follower {
+    gateway: Gateway,
+    caller: Caller,
+    changes: BoxStream<'static, Change>,
+    looks: Interval,
+    looked: Instant,
+    failures: u32,
+    is_over: bool,
+}
+
+/// What a look at the caller found.
+enum Look {
+    /// As before.
+    Same,
+    /// More may be seen than before: what is there already must be read.
+    More,
+    /// Less may be seen, or nothing.
+    Less,
+    /// A part is away; nobody knows.
+    Unknown,
+}
+
+impl Follower {
+    async fn next(mut self) -> Option<(Event, Self)> {
+        while !self.is_over {
+            let change = tokio::select! {
+                biased;
+                _ = self.looks.tick() => None,
+                // While the caller's rights are unknown, events wait.
+                change = self.changes.next(), if self.failures == 0 => match change {
+                    Some(change) => Some(change),
+                    None => return None,
+                },
+            };
+            if change.is_none() || self.looked.elapsed() >= FRESH {
+                match self.look().await {
+                    Look::Same => {}
+                    Look::More => return Some((reset(), self)),
+                    Look::Less => {
+                        self.is_over = true;
+                        return Some((reset(), self));
+                    }
+                    // The event in hand is not lost: the client comes back to
+                    // the position before it.
+                    Look::Unknown if change.is_some() => return None,
+                    Look::Unknown => {}
+                }
+            }
+            if self.failures > FAILURES {
+                return None;
+            }
+            if let Some(event) = change.and_then(|change| self.event(change)) {
+                return Some((event, self));
+            }
+        }
+        None
+    }
+
+    async fn look(&mut self) -> Look {
+        let credential = self.caller.credential.clone();
+        let caller = match self.gateway.caller(credential).await {
+            Ok(caller) => caller,
+            Err(refusal) if refusal.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                self.failures += 1;
+                return Look::Unknown;
+            }
+            Err(_) => return Look::Less,
+        };
+        self.failures = 0;
+        self.looked = Instant::now();
+        let before = std::mem::replace(&mut self.caller, caller);
+        compare(&before, &self.caller)
+    }
+
+    fn event(&self, change: Change) -> Option<Event> {
+        let (position, item, organization) = match change {
+            Change::Reset(position) => return Some(reset().id(position.to_string())),
+            Change::Item(position, item, organization) => (position, item, organization),
+        };
+        if organization.is_some_and(|name| !self.caller.can_see(&name)) {
+            return None;
+        }
+        let event = match seen(&self.caller, item) {
+            Seen::Whole(item) => Event::default()
+                .event("change")
+                .json_data(&item)
+                .inspect_err(|error| tracing::error!(%error, "a change cannot be written"))
+                .ok()?,
+            Seen::Unnamed => reset(),
+            Seen::Nothing => return None,
+        };
+        Some(event.id(position.to_string()))
+    }
+}
+
+fn reset() -> Event {
+    Event::default().event("reset").data("{}")
+}
+
+fn compare(before: &Caller, after: &Caller) -> Look {
+    if before.actor.username != after.actor.username {
+        return Look::Less;
+    }
+    if before.access() == after.access() {
+        return Look::Same;
+    }
+    let is_within = |one: &Caller, other: &Caller| {
+        (!one.actor.sovereign_admin || other.actor.sovereign_admin)
+            && one.access().organizations().keys().all(|name| {
+                (!one.can_see(name) || other.can_see(name))
+                    && (!one.can_read(name) || other.can_read(name))
+            })
+    };
+    match (is_within(before, after), is_within(after, before)) {
+        (false, _) => Look::Less,
+        (true, false) => Look::More,
+        (true, true) => Look::Same,
+    }
+}
+
+/// What of a change a caller may see.
+#[derive(Debug, PartialEq)]
+pub enum Seen {
+    /// The item.
+    Whole(Box<StreamItem>),
+    /// That something is gone, but not its name.
+    Unnamed,
+    /// Nothing.
+    Nothing,
+}
+
+/// What of a change a caller may see.
+pub fn seen(caller: &Caller, item: StreamItem) -> Seen {
+    let is_seen = match &item {
+        StreamItem::Organization(organization) => caller.can_see(&organization.name),
+        StreamItem::Environment(environment) => caller.can_read(&environment.organization),
+        StreamItem::Application(application) => {
+            caller.can_read_environment(&application.summary.environment)
+        }
+        StreamItem::Blueprint(card) => caller.can_read_source(&card.source),
+        StreamItem::PullRequest(pull) => caller.can_read_environment(&pull.environment),
+        StreamItem::Deletion(deletion) => caller.deletion_seen(deletion),
+        StreamItem::Policy(policy) => {
+            return match caller.policy_seen(policy.clone()) {
+                Some(policy) => Seen::Whole(Box::new(StreamItem::Policy(policy))),
+                None => Seen::Nothing,
+            };
+        }
+        StreamItem::Removed(removed) => match &removed.organization {
+            Some(organization) if removed.kind == "organization" => caller.can_see(organization),
+            Some(organization) => caller.can_read(organization),
+            None if caller.actor.sovereign_admin => true,
+            // It may have concerned the caller, or others only.
+            None => return Seen::Unnamed,
+        },
+    };
+    if is_seen {
+        Seen::Whole(Box::new(item))
+    } else {
+        Seen::Nothing
+    }
 }

@@ -49,7 +49,7 @@ pub async fn git_pushed(
     }
     body::require_json(&headers)?;
     let event: Value = body::parse(&payload)?;
-    gateway.git_pushed(event).await?;
+    gateway.git_event(event).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -87,5 +87,9 @@ pub async fn push_check(
     }
     let payload = body::raw(payload)?;
     body::require_json(&headers)?;
-    gateway.push_checked(body::parse(&payload)?).await.map(Json)
+    let verdict = gateway.push_checked(body::parse(&payload)?).await;
+    Ok(Json(PushAnswer {
+        allowed: verdict.allowed,
+        messages: verdict.messages,
+    }))
 }

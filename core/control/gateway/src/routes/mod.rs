@@ -20,11 +20,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 use catalyst_api::{Accepted, Page};
+use catalyst_commands::CommandError;
 use http::StatusCode;
 
 use crate::Gateway;
 use crate::body::{LARGEST_BODY, LARGEST_HOOK};
-use crate::parts::CommandError;
 use crate::problem::Refusal;
 
 /// All operations, with paths from the root.

@@ -22,7 +22,7 @@ pub async fn organization_list(
     State(gateway): State<Gateway>,
 ) -> Result<Json<Page<OrganizationView>>, Refusal> {
     let mut organizations = gateway.projector().organizations();
-    organizations.retain(|organization| caller.can_read(&organization.name));
+    organizations.retain(|organization| caller.can_see(&organization.name));
     Ok(page(organizations))
 }
 
@@ -161,7 +161,7 @@ pub async fn environment_list(
 ) -> Result<Json<Page<EnvironmentView>>, Refusal> {
     caller.require_organization(&name)?;
     let mut environments = gateway.projector().environments();
-    environments.retain(|environment| environment.organization == name);
+    environments.retain(|environment| environment.organization == name && caller.can_read(&name));
     Ok(page(environments))
 }
 

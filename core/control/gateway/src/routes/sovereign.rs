@@ -7,7 +7,7 @@ use catalyst_api::{
 };
 use http::StatusCode;
 
-use super::page;
+use super::{accepted, page};
 use crate::Gateway;
 use crate::body::{ApiJson, ApiPath};
 use crate::caller::Caller;
@@ -18,7 +18,7 @@ use crate::problem::Refusal;
     security(()),
     responses((status = 200, description = "The Sovereign.", body = SovereignView)))]
 pub async fn sovereign_get(State(gateway): State<Gateway>) -> Result<Json<SovereignView>, Refusal> {
-    gateway.sovereign_view().await.map(Json)
+    gateway.sovereign().read().await.map(Json)
 }
 
 /// Who is asking, and what they may do.
@@ -54,7 +54,7 @@ pub async fn user_list(
         .into_iter()
         .map(|mut user| {
             user.organizations = organizations
-                .memberships(&user.username, &[])
+                .memberships(&user.username)
                 .into_iter()
                 .filter(|membership: &Membership| {
                     caller.actor.sovereign_admin || administered.contains(&membership.organization)
@@ -88,19 +88,15 @@ pub async fn user_invite(
 /// Removes a user from every Organization, then from the Sovereign.
 #[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "users", operation_id = "user_remove",
     params(("user" = String, Path, description = "The user's name.")),
-    responses((status = 204, description = "The user is gone.")))]
+    responses((status = 202, description = "In Git; the user is gone.", body = Accepted)))]
 pub async fn user_remove(
     caller: Caller,
     State(gateway): State<Gateway>,
     ApiPath(user): ApiPath<String>,
-) -> Result<StatusCode, Refusal> {
-    gateway
-        .commands()
-        .user_remove(&caller.actor, &user)
-        .await
-        .map_err(|error| Refusal::from(error.problem()))?;
-    gateway.forget_callers();
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    let removed = gateway.commands().user_remove(&caller.actor, &user).await;
+    gateway.issuer().forget();
+    accepted(removed)
 }
 
 /// Adds a key whose signatures count for a source.
@@ -112,10 +108,5 @@ pub async fn signer_trust(
     State(gateway): State<Gateway>,
     ApiJson(signer): ApiJson<TrustSigner>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
-    let accepted = gateway
-        .commands()
-        .signer_trust(&caller.actor, signer)
-        .await
-        .map_err(|error| Refusal::from(error.problem()))?;
-    Ok((StatusCode::ACCEPTED, Json(accepted)))
+    accepted(gateway.commands().signer_trust(&caller.actor, signer).await)
 }
