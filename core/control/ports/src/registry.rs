@@ -1,10 +1,13 @@
 //! Administration of the OCI registry, over Harbor's REST API
 //! (`/api/v2.0/projects`) and the distribution API's listings.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::http::{Credentials, Surface, segment, segments};
 use crate::{PortError, Tokens};
@@ -71,6 +74,28 @@ struct Catalog {
 #[derive(Deserialize)]
 struct Tags {
     tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Robot {
+    id: u64,
+    name: String,
+    #[serde(default)]
+    permissions: Vec<RobotPermission>,
+}
+
+#[derive(Deserialize)]
+struct RobotPermission {
+    namespace: String,
+}
+
+impl Robot {
+    fn permissions(&self) -> BTreeSet<&str> {
+        self.permissions
+            .iter()
+            .map(|permission| permission.namespace.as_str())
+            .collect()
+    }
 }
 
 impl RegistryAdmin {
@@ -200,6 +225,107 @@ impl RegistryAdmin {
             .exists()
             .await
             .map(drop)
+    }
+
+    /// A robot account that may pull from these projects, with this secret.
+    /// Answers its user name, which Harbor forms from `name`.
+    pub async fn robot_ensure(
+        &self,
+        name: &str,
+        secret: &Zeroizing<String>,
+        projects: &[&str],
+    ) -> Result<String, PortError> {
+        let action = format!("make the registry's robot account {name}");
+        let permissions: Vec<Value> = projects
+            .iter()
+            .map(|project| {
+                json!({
+                    "kind": "project", "namespace": project,
+                    "access": [{"resource": "repository", "action": "pull"}],
+                })
+            })
+            .collect();
+        let known = self.robot(name).await?;
+        let body = json!({
+            "name": name, "level": "system", "duration": -1, "disable": false,
+            "secret": secret.as_str(), "permissions": permissions,
+        });
+        let robot = match known {
+            Some(robot) => {
+                let place = format!("/api/v2.0/robots/{}", robot.id);
+                if robot.permissions() != projects.iter().copied().collect() {
+                    let mut changed = body;
+                    if let Some(fields) = changed.as_object_mut() {
+                        fields.insert("name".to_owned(), json!(robot.name));
+                        fields.remove("secret");
+                    }
+                    self.surface
+                        .call(Method::PUT, &place, action.as_str())
+                        .json(&changed)
+                        .ok()
+                        .await?;
+                }
+                robot
+            }
+            None => {
+                self.surface
+                    .call(Method::POST, "/api/v2.0/robots", action.as_str())
+                    .json(&body)
+                    .read()
+                    .await?
+            }
+        };
+        // Harbor draws a secret of its own at creation; this sets ours.
+        self.surface
+            .call(
+                Method::PATCH,
+                &format!("/api/v2.0/robots/{}", robot.id),
+                action,
+            )
+            .json(&json!({"secret": secret.as_str()}))
+            .ok()
+            .await?;
+        Ok(robot.name)
+    }
+
+    /// Removes a robot account; one that is not there is as good as removed.
+    pub async fn robot_delete(&self, name: &str) -> Result<(), PortError> {
+        let Some(robot) = self.robot(name).await? else {
+            return Ok(());
+        };
+        self.surface
+            .call(
+                Method::DELETE,
+                &format!("/api/v2.0/robots/{}", robot.id),
+                format!("delete the registry's robot account {name}"),
+            )
+            .exists()
+            .await
+            .map(drop)
+    }
+
+    async fn robot(&self, name: &str) -> Result<Option<Robot>, PortError> {
+        let action = format!("find the registry's robot account {name}");
+        let mut seen = 0;
+        for page in 1_usize.. {
+            let (page, size) = (page.to_string(), PAGE.to_string());
+            let found: Vec<Robot> = self
+                .surface
+                .call(Method::GET, "/api/v2.0/robots", action.as_str())
+                .query(&[("page", page.as_str()), ("page_size", size.as_str())])
+                .read()
+                .await?;
+            let count = found.len();
+            let wanted = found
+                .into_iter()
+                .find(|robot| robot.name.rsplit('$').next() == Some(name));
+            // A registry that does not page gives the same robots again.
+            if wanted.is_some() || count < PAGE || count == seen {
+                return Ok(wanted);
+            }
+            seen = count;
+        }
+        Ok(None)
     }
 
     /// The repositories of a project by their whole names; none when it is not
