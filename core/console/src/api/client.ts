@@ -1,0 +1,198 @@
+/**
+ * Talks to `/api/v1`. Every page asks through here.
+ *
+ * What must stay true: every failure is a {@link ProblemError}, also one that
+ * never reached the Sovereign, so that pages know one kind of error only; and a
+ * 401 is told to the session, which shows the sign-in page.
+ */
+import type * as Api from './types'
+
+const BASE = '/api/v1'
+
+/** A refusal or failure, as RFC 9457 has it. */
+export class ProblemError extends Error {
+  constructor(readonly problem: Api.Problem) {
+    super(`${problem.title}: ${problem.detail}`)
+  }
+}
+
+let unauthenticated: () => void = () => {}
+let clock: (serverTime: number) => void = () => {}
+
+/** Says what to do when nobody is signed in, and who learns the Sovereign's time (ms). */
+export function onAnswer(options: { unauthenticated: () => void; clock: (serverTime: number) => void }): void {
+  unauthenticated = options.unauthenticated
+  clock = options.clock
+}
+
+/** Joins path segments, each escaped. */
+export function path(...segments: (string | number)[]): string {
+  return segments.map((segment) => '/' + encodeURIComponent(String(segment))).join('')
+}
+
+/** Turns any answer that is an error into a Problem. */
+export async function problemOf(answer: Response, attempted: string): Promise<Api.Problem> {
+  const text = await answer.text().catch(() => '')
+  if (answer.headers.get('content-type')?.includes('json')) {
+    try {
+      const problem = JSON.parse(text) as Partial<Api.Problem>
+      if (typeof problem.title === 'string') {
+        return { type: 'unknown', detail: '', ...problem, title: problem.title, status: answer.status }
+      }
+    } catch {
+      // Not JSON after all: reported as text below.
+    }
+  }
+  return {
+    type: 'unexpected-answer',
+    title: attempted,
+    status: answer.status,
+    detail: text.trim().slice(0, 500) || `The Sovereign answered ${answer.status} ${answer.statusText}.`,
+    next: 'Try again; if it stays, ask your sovereign-admin to look at the log.',
+  }
+}
+
+/** A Problem for what never got an answer. */
+export function unreachable(attempted: string): Api.Problem {
+  return {
+    type: 'unreachable',
+    title: attempted,
+    status: 0,
+    detail: 'The Sovereign did not answer.',
+    next: 'Check your connection, then try again.',
+  }
+}
+
+export async function request(
+  method: string,
+  target: string,
+  options: { body?: unknown; signal?: AbortSignal; accept?: string } = {},
+): Promise<Response> {
+  const attempted = `${method} ${target}`
+  let answer: Response
+  try {
+    answer = await fetch(BASE + target, {
+      method,
+      signal: options.signal ?? null,
+      credentials: 'same-origin',
+      headers: {
+        accept: options.accept ?? 'application/json',
+        ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+    })
+  } catch (error) {
+    if (options.signal?.aborted) throw error
+    throw new ProblemError(unreachable(attempted))
+  }
+  const date = Date.parse(answer.headers.get('date') ?? '')
+  if (!Number.isNaN(date)) clock(date)
+  if (answer.ok) return answer
+  const problem = await problemOf(answer, attempted)
+  if (answer.status === 401) unauthenticated()
+  throw new ProblemError(problem)
+}
+
+async function json<T>(method: string, target: string, body?: unknown): Promise<T> {
+  const answer = await request(method, target, { body })
+  const text = await answer.text()
+  return (text === '' ? {} : JSON.parse(text)) as T
+}
+
+/** Reads a list to its end. */
+async function list<T>(target: string): Promise<T[]> {
+  const items: T[] = []
+  let after: string | undefined
+  do {
+    const page: Api.Page<T> = await json('GET', after ? `${target}?after=${encodeURIComponent(after)}` : target)
+    items.push(...page.items)
+    after = page.next ?? undefined
+  } while (after)
+  return items
+}
+
+export const api = {
+  me: () => json<Api.Me>('GET', '/me'),
+  sovereign: () => json<Api.SovereignView>('GET', '/sovereign'),
+
+  organizations: () => list<Api.OrganizationView>('/organizations'),
+  organization: (name: string) => json<Api.OrganizationView>('GET', '/organizations' + path(name)),
+  organizationCreate: (body: Api.CreateOrganization) => json<Api.Accepted>('POST', '/organizations', body),
+  organizationDelete: (name: string) => json<Api.Accepted>('DELETE', '/organizations' + path(name)),
+  memberSet: (organization: string, user: string, body: Api.SetRole) =>
+    json<Api.Accepted>('PUT', '/organizations' + path(organization, 'members', user), body),
+  memberRemove: (organization: string, user: string) =>
+    json<Api.Accepted>('DELETE', '/organizations' + path(organization, 'members', user)),
+  memberInvite: (organization: string, body: Api.Invite) =>
+    json<Api.Invitation>('POST', '/organizations' + path(organization, 'invitations'), body),
+  organizationEnvironments: (organization: string) =>
+    list<Api.EnvironmentView>('/organizations' + path(organization, 'environments')),
+  environmentCreate: (organization: string, body: Api.CreateEnvironment) =>
+    json<Api.Accepted>('POST', '/organizations' + path(organization, 'environments'), body),
+
+  users: () => list<Api.UserView>('/users'),
+  userInvite: (body: Api.Invite) => json<Api.Invitation>('POST', '/users/invitations', body),
+  userRemove: (user: string) => json<unknown>('DELETE', '/users' + path(user)),
+
+  environments: () => list<Api.EnvironmentView>('/environments'),
+  environment: (name: string) => json<Api.EnvironmentView>('GET', '/environments' + path(name)),
+  environmentDelete: (name: string) => json<Api.Accepted>('DELETE', '/environments' + path(name)),
+
+  blueprints: () => list<Api.BlueprintCard>('/blueprints'),
+  blueprint: (source: string, name: string, version?: string) =>
+    json<Api.BlueprintDetail>(
+      'GET',
+      '/blueprints' + path(source, name) + (version ? `?version=${encodeURIComponent(version)}` : ''),
+    ),
+
+  plan: (environment: string, command: Api.ApplicationCommand) =>
+    json<Api.PlanView>('POST', '/environments' + path(environment, 'plans'), command),
+  execute: (environment: string, command: Api.Execute) =>
+    json<Api.Accepted>('POST', '/environments' + path(environment, 'changes'), command),
+  applications: (environment: string) =>
+    list<Api.ApplicationSummary>('/environments' + path(environment, 'applications')),
+  application: (environment: string, name: string) =>
+    json<Api.ApplicationView>('GET', '/environments' + path(environment, 'applications', name)),
+  history: (environment: string, name: string) =>
+    list<Api.Revision>('/environments' + path(environment, 'applications', name, 'history')),
+  revision: (environment: string, name: string, commit: string) =>
+    json<Api.RevisionDetail>('GET', '/environments' + path(environment, 'applications', name, 'history', commit)),
+  logs: (
+    environment: string,
+    name: string,
+    options: { container?: string; tail: number; follow: boolean },
+    signal: AbortSignal,
+  ) => {
+    const query = new URLSearchParams({ tail: String(options.tail), follow: String(options.follow) })
+    if (options.container) query.set('container', options.container)
+    const target = '/environments' + path(environment, 'applications', name, 'logs') + `?${query}`
+    return request('GET', target, { signal, accept: 'text/plain' })
+  },
+
+  pullRequests: (environment: string) =>
+    list<Api.PullRequestView>('/environments' + path(environment, 'pull-requests')),
+  pullRequest: (environment: string, number: number) =>
+    json<Api.PullRequestView>('GET', '/environments' + path(environment, 'pull-requests', number)),
+  pullApprove: (environment: string, number: number) =>
+    json<unknown>('POST', '/environments' + path(environment, 'pull-requests', number, 'approval')),
+  pullMerge: (environment: string, number: number) =>
+    json<Api.Accepted>('POST', '/environments' + path(environment, 'pull-requests', number, 'merge')),
+
+  policies: () => list<Api.PolicyView>('/policies'),
+  policyPut: (policy: Api.PolicyView) => json<Api.Accepted>('PUT', '/policies' + path(policy.name), policy),
+  policyDelete: (name: string) => json<Api.Accepted>('DELETE', '/policies' + path(name)),
+
+  deletions: () => list<Api.DeletionView>('/deletions'),
+}
+
+/** Any thrown thing as a Problem, for showing. */
+export function asProblem(error: unknown): Api.Problem {
+  if (error instanceof ProblemError) return error.problem
+  return {
+    type: 'console-fault',
+    title: 'Show this page',
+    status: 0,
+    detail: error instanceof Error ? error.message : String(error),
+    next: 'Reload the page; if it stays, report it with what you did.',
+  }
+}

@@ -1,0 +1,3006 @@
+// Made from core/control/gateway/openapi.json by `npm run types`; not to be edited.
+export interface paths {
+    "/api/v1/blueprints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Blueprints that the caller may install, by source and name. */
+        get: operations["blueprint_list"];
+        put?: never;
+        /** Admits an artifact that lies in the Sovereign's registry. */
+        post: operations["blueprint_register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blueprints/{source}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One version of a Blueprint with its form. */
+        get: operations["blueprint_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blueprints/{source}/{name}/{version}/icon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The icon of a version, SVG. */
+        get: operations["blueprint_icon"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/checks/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Decides whether refs may move, before they do. */
+        post: operations["push_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deletions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Deletions that go on or ended, newest first. */
+        get: operations["deletion_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Environments that the caller may see, by name. */
+        get: operations["environment_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One Environment. */
+        get: operations["environment_get"];
+        put?: never;
+        post?: never;
+        /** Deletes an Environment with its Applications. */
+        delete: operations["environment_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Applications of an Environment, by name. */
+        get: operations["application_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications/{application}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One Application. */
+        get: operations["application_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications/{application}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The commits that concern an Application, newest first. */
+        get: operations["revision_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications/{application}/history/{commit}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One commit with what it changed in the Application's folder. */
+        get: operations["revision_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications/{application}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The log of an Application's pods. With several containers every line begins
+         *     with `pod/container `.
+         */
+        get: operations["application_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a change: one commit, or a pull request where a policy asks for it. */
+        post: operations["change_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/kubeconfig": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A kubeconfig for the Environment's vclusters that carries the caller's own
+         *     token; it ends with the token.
+         */
+        get: operations["environment_kubeconfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what a change would do; writes nothing. */
+        post: operations["plan_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/pull-requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The pull requests of an Environment, newest first. */
+        get: operations["pull_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/pull-requests/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One pull request with its diff. */
+        get: operations["pull_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/pull-requests/{number}/approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approves a pull request. */
+        post: operations["pull_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/pull-requests/{number}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Merges a pull request. */
+        post: operations["pull_merge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hooks/git": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receives the forge's push events, in Gitea's shape, signed with the
+         *     webhook's secret.
+         */
+        post: operations["hook_git"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is asking, and what they may do. */
+        get: operations["me_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The OpenAPI document. */
+        get: operations["openapi_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's Organizations, by name. */
+        get: operations["organization_list"];
+        put?: never;
+        /** Creates an Organization. */
+        post: operations["organization_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{organization}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One Organization. */
+        get: operations["organization_get"];
+        put?: never;
+        post?: never;
+        /** Deletes an Organization with its Environments. */
+        delete: operations["organization_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{organization}/environments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Environments of an Organization, by name. */
+        get: operations["organization_environment_list"];
+        put?: never;
+        /** Creates an Environment. */
+        post: operations["environment_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{organization}/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Invites a user into an Organization. */
+        post: operations["member_invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{organization}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The members of an Organization. */
+        get: operations["member_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{organization}/members/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Gives a member a role. */
+        put: operations["member_set"];
+        post?: never;
+        /** Takes a member's role away. */
+        delete: operations["member_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The policies that bind Environments the caller may see, by name; of each,
+         *     only those Environments are named.
+         */
+        get: operations["policy_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Creates or replaces a policy. */
+        put: operations["policy_put"];
+        post?: never;
+        /** Deletes a policy. */
+        delete: operations["policy_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Sovereign and where its surfaces are. Anybody may read it. */
+        get: operations["sovereign_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes in the read model, as it changes. Events are named `change`
+         *     (`data` is a StreamItem) or `reset` (read everything anew); `id` is the
+         *     position to send as `Last-Event-ID` when coming back.
+         */
+        get: operations["stream_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trusted-signers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Adds a key whose signatures count for a source. */
+        post: operations["signer_trust"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The users, by name. Sovereign-admins see all; org-admins those of their
+         *     Organizations.
+         */
+        get: operations["user_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a user from every Organization, then from the Sovereign. */
+        delete: operations["user_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Invites a user to the Sovereign. */
+        post: operations["user_invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description A change that was accepted: in Git, not necessarily running yet. */
+        Accepted: {
+            /** @description The commit; absent when nothing had to change, or a pull request waits. */
+            commit?: string | null;
+            /** @description The digest of the plan that was carried out. */
+            plan?: string | null;
+            /**
+             * Format: int64
+             * @description The pull request that carries the change, where one was needed.
+             */
+            pullRequest?: number | null;
+            /** @description The repository, `owner/name`. */
+            repository: string;
+        };
+        /** @description Base URLs of the surfaces. */
+        Addresses: {
+            /** @description Base of this API, `…/api/v1`. */
+            api: string;
+            /** @description The console. */
+            console: string;
+            /** @description Base of the forge; a repository is `{git}/{owner}/{repository}.git`. */
+            git: string;
+            /** @description The OpenID Connect issuer. */
+            issuer: string;
+            /** @description `host:port` of the registry. */
+            registry: string;
+            /** @description Base of the Vault HTTP API. */
+            vault: string;
+        };
+        /** @description A change to plan or to make. */
+        ApplicationCommand: (components["schemas"]["Install"] & {
+            /** @enum {string} */
+            command: "install";
+        }) | (components["schemas"]["Change"] & {
+            /** @description Which. */
+            application: string;
+        } & {
+            /** @enum {string} */
+            command: "change";
+        }) | {
+            /** @description Which. */
+            application: string;
+            /** @enum {string} */
+            command: "rollback";
+            /** @description A commit of its history; the one before the current if absent. */
+            to?: string | null;
+        } | {
+            /** @description Which. */
+            application: string;
+            /** @enum {string} */
+            command: "promote";
+            /** @description The destination. */
+            to: string;
+        } | {
+            /** @description Which. */
+            application: string;
+            /** @enum {string} */
+            command: "delete";
+            /** @description `keep` or `drop`. */
+            data: components["schemas"]["DataChoice"];
+        };
+        /** @description An Application in a list. */
+        ApplicationSummary: {
+            /** @description The Blueprint. */
+            blueprint: string;
+            /** @description Its Environment. */
+            environment: string;
+            /** @description How it is. */
+            health: components["schemas"]["Health"];
+            /** @description Its name. */
+            name: string;
+            /** @description The Blueprint's source. */
+            source: string;
+            /** @description Where it is opened; absent without a page. */
+            url?: string | null;
+            /** @description The version wanted. */
+            version: string;
+        };
+        /** @description An Application, whole. */
+        ApplicationView: components["schemas"]["ApplicationSummary"] & {
+            /** @description The commit that the vcluster runs. */
+            appliedRevision?: string | null;
+            /** @description The config as committed; secrets by reference. */
+            config: Record<string, unknown>;
+            /** @description Alias → the Application that serves it. */
+            dependencies: {
+                [key: string]: string;
+            };
+            /** @description Applications that depend on this one. */
+            dependents: string[];
+            /** @description The version whose release was deployed last. */
+            deployedVersion?: string | null;
+            /** @description The namespace of its workloads. */
+            namespace: string;
+            /** @description Its objects in the vcluster, by kind and name. */
+            objects: components["schemas"]["ObjectView"][];
+            /** @description The overlay. */
+            size?: string | null;
+        };
+        /** @description A card in the marketplace: the newest version of a Blueprint. */
+        BlueprintCard: {
+            /** @description Where it belongs. */
+            category?: string | null;
+            /** @description Path of the icon below the API's host, where it has one. */
+            icon?: string | null;
+            /** @description The licence of what it installs. */
+            license?: string | null;
+            /** @description `bp-…`. */
+            name: string;
+            /** @description `catalog`, `catalog-sovereign` or an Organization. */
+            source: string;
+            /** @description One line about it. */
+            tagline?: string | null;
+            /** @description Words to find it by. */
+            tags?: string[];
+            /** @description What people call it. */
+            title: string;
+            /** @description The newest version. */
+            version: string;
+            /** @description All versions, newest first. */
+            versions: string[];
+        };
+        /** @description One version of a Blueprint, whole. */
+        BlueprintDetail: components["schemas"]["BlueprintCard"] & {
+            /** @description JSON Schema of the config, 2020-12. */
+            configSchema: Record<string, unknown>;
+            /** @description What it depends on. */
+            depends: components["schemas"]["DependencyView"][];
+            /** @description Markdown. */
+            description?: string | null;
+            /** @description `sha256:…` of the artifact. */
+            digest: string;
+            /** @description The config's form, field by field, in order. */
+            form: components["schemas"]["FormField"][];
+            /** @description Whether an Application of it has a page to open. */
+            opens: boolean;
+            /** @description Fingerprint of the key that signed it. */
+            signer: string;
+            /** @description The sizes one may choose; empty if there is one only. */
+            sizes: string[];
+        };
+        /** @description Changes an Application. What is absent stays. */
+        Change: {
+            /** @description Config, merged as RFC 7386 says. */
+            config?: Record<string, unknown> | null;
+            /** @description Whether reconciling is suspended. */
+            paused?: boolean | null;
+            /** @description Another overlay. */
+            size?: string | null;
+            /** @description Another version of the same Blueprint. */
+            version?: string | null;
+        };
+        /** @description Creates an Environment. */
+        CreateEnvironment: {
+            /** @description prod, stg, uat, dev or poc. */
+            envType: string;
+            /** @description Host clusters; the Sovereign's one for the stage if empty. */
+            hostClusters?: string[];
+        };
+        /** @description Creates an Organization. */
+        CreateOrganization: {
+            /** @description Users who become org-admin. */
+            admins?: string[];
+            /** @description A mail address. */
+            contact?: string | null;
+            /** @description The name that people read; the slug if absent. */
+            displayName?: string | null;
+            /** @description Its slug; never changes. */
+            name: string;
+        };
+        /**
+         * @description What a deletion does with data.
+         * @enum {string}
+         */
+        DataChoice: "keep" | "drop";
+        /** @description A deletion that ended or goes on. */
+        DeletionView: {
+            /** @description When it ended; absent while it goes on. */
+            endedAt?: string | null;
+            /** @description Organization, Environment or Application. */
+            kind: string;
+            /** @description What was left behind, by name. */
+            leftBehind?: string[];
+            /** @description The object; an Application as `{environment}/{application}`. */
+            name: string;
+            /** @description When it was asked for. */
+            startedAt: string;
+            /** @description What is being waited for. */
+            waitingFor?: string | null;
+        };
+        /** @description A dependency of a Blueprint. */
+        DependencyView: {
+            /** @description The name by which the Blueprint knows it. */
+            alias: string;
+            /** @description The Blueprint that serves it. */
+            blueprint: string;
+            /** @description Its source. */
+            source: string;
+            /** @description The versions that will do. */
+            version: string;
+            /** @description When it is needed at all; always if absent. */
+            when?: string | null;
+        };
+        /** @description An Environment. */
+        EnvironmentView: {
+            /**
+             * Format: int32
+             * @description How many Applications it has.
+             */
+            applications: number;
+            /** @description The last commit that was applied to the vcluster. */
+            appliedRevision?: string | null;
+            /** @description Its stage. */
+            envType: string;
+            /** @description How it is. */
+            health: components["schemas"]["Health"];
+            /** @description `{organization}-{env type}`. */
+            name: string;
+            /** @description Its Organization. */
+            organization: string;
+            /** @description Names of the policies that bind it. */
+            policies: string[];
+            /** @description The repository's clone URL. */
+            repository: string;
+            /** @description Qualified names of its vclusters. */
+            vclusters: string[];
+        };
+        /** @description Carries out a change, as planned. */
+        Execute: components["schemas"]["ApplicationCommand"] & {
+            /**
+             * @description The digest of the plan that the caller saw; refused with 409 when the
+             *     plan would differ by now. Absent: carried out unseen.
+             */
+            plan?: string | null;
+        };
+        /** @description One fault with its place. */
+        Fault: {
+            /** @description Repository path of the file, where there is one. */
+            file?: string | null;
+            /**
+             * Format: int32
+             * @description Line in the file, from 1.
+             */
+            line?: number | null;
+            /** @description What is wrong. */
+            message: string;
+            /** @description JSON pointer (RFC 6901) into the request or the file's document. */
+            pointer?: string | null;
+        };
+        /** @description One field of the install form. */
+        FormField: {
+            /** @description What it is if nothing is given. */
+            default?: Record<string, unknown> | null;
+            /** @description A sentence of help. */
+            description?: string | null;
+            /** @description How it is asked for. */
+            kind: components["schemas"]["FormFieldKind"];
+            /**
+             * Format: double
+             * @description For numbers: the most.
+             */
+            maximum?: number | null;
+            /**
+             * Format: double
+             * @description For numbers: the least.
+             */
+            minimum?: number | null;
+            /** @description For `choice`: what may be chosen. */
+            options?: Record<string, unknown>[];
+            /** @description For text: a regular expression (ECMA-262). */
+            pattern?: string | null;
+            /** @description Each Environment has its own value. */
+            perEnvironment: boolean;
+            /** @description JSON pointer into the config. */
+            pointer: string;
+            /** @description Whether it must be given. */
+            required: boolean;
+            /** @description Kept in the vault; never shown again. */
+            secret: boolean;
+            /** @description Its label. */
+            title: string;
+        };
+        /**
+         * @description How a field is asked for.
+         * @enum {string}
+         */
+        FormFieldKind: "text" | "password" | "integer" | "number" | "toggle" | "choice" | "text-list" | "application-reference" | "domain" | "yaml";
+        /** @description How something is, in one word with its cause and freshness. */
+        Health: {
+            /** @description The cause, for people: which object, what it said, last log lines. */
+            message: string;
+            /** @description When the newest fact behind this was observed. */
+            observedAt: string;
+            /**
+             * @description Installing, Running, Updating, Degraded, Failed, Paused,
+             *     PendingApproval, Stale or Deleting; for Organizations and Environments
+             *     the same words where they apply.
+             */
+            phase: string;
+            /** @description One CamelCase word for programs. */
+            reason: string;
+            /** @description When `phase` last changed. */
+            since: string;
+        };
+        /** @description Installs a Blueprint as an Application. */
+        Install: {
+            /** @description `bp-…`. */
+            blueprint: string;
+            /**
+             * @description The config; values of secret properties are given plainly here, and only
+             *     here: they go to the vault, and Git receives a reference.
+             */
+            config?: Record<string, unknown>;
+            /**
+             * @description Alias → an Application of the Environment that shall serve it; a new one
+             *     is installed for every alias that is not named.
+             */
+            dependencies?: {
+                [key: string]: string;
+            };
+            /** @description The Application's name. */
+            name: string;
+            /** @description An overlay of the Blueprint. */
+            size?: string | null;
+            /** @description The Blueprint's source; `catalog` if absent. */
+            source?: string | null;
+            /** @description SemVer; the newest if absent. */
+            version?: string | null;
+        };
+        /** @description An invitation that was made. */
+        Invitation: {
+            /** @description The commit that gave the role, where one was given. */
+            commit?: string | null;
+            /** @description When the link ends. */
+            expiresAt?: string | null;
+            /**
+             * @description The one-time link on which they set a password; absent when the user
+             *     had one already.
+             */
+            url?: string | null;
+            /** @description The user. */
+            username: string;
+        };
+        /**
+         * @description Invites a user to the Sovereign, and into an Organization where the path
+         *     names one.
+         */
+        Invite: {
+            /** @description The user's mail address. */
+            email?: string | null;
+            /** @description Environments that an org-developer may change; all if empty. */
+            environments?: string[];
+            role?: components["schemas"]["OrganizationRole"] | null;
+            /** @description Whether they shall administer the whole Sovereign; only on `/users`. */
+            sovereignAdmin?: boolean;
+            /** @description The new user's name; an existing user is only given the role. */
+            username: string;
+        };
+        /** @description Who is asking, and what they may do. */
+        Me: {
+            /** @description The user's mail address. */
+            email?: string | null;
+            /** @description Their Organizations and roles, by name. */
+            organizations: components["schemas"]["Membership"][];
+            /** @description Whether they administer the whole Sovereign. */
+            sovereignAdmin: boolean;
+            /** @description The user's name. */
+            username: string;
+        };
+        /** @description One role of a user. */
+        Membership: {
+            /** @description Environments that an org-developer may change; all if empty. */
+            environments?: string[];
+            /** @description The Organization. */
+            organization: string;
+            /** @description What they may do there. */
+            role: components["schemas"]["OrganizationRole"];
+        };
+        /** @description A member. */
+        MemberView: {
+            /** @description Environments that an org-developer may change; all if empty. */
+            environments?: string[];
+            /** @description A group of the identity provider. */
+            group?: string | null;
+            /** @description What they may do. */
+            role: components["schemas"]["OrganizationRole"];
+            /** @description The user; or `group` is given. */
+            user?: string | null;
+        };
+        /** @description A Kubernetes object of an Application. */
+        ObjectView: {
+            /** @description Group and version. */
+            apiVersion: string;
+            /** @description Its kind. */
+            kind: string;
+            /** @description What it says about itself. */
+            message?: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Its namespace; absent for cluster-wide kinds. */
+            namespace?: string | null;
+            /** @description When this was observed. */
+            observedAt: string;
+            /** @description Whether it is as wanted; absent for kinds without a state. */
+            ready?: boolean | null;
+        };
+        /**
+         * @description What a member may do.
+         * @enum {string}
+         */
+        OrganizationRole: "org-admin" | "org-developer" | "org-viewer" | "security-officer" | "billing-admin";
+        /** @description An Organization. */
+        OrganizationView: {
+            /** @description A mail address. */
+            contact?: string | null;
+            /** @description The name that people read. */
+            displayName: string;
+            /** @description Its Environments, by name. */
+            environments: string[];
+            /** @description How it is. */
+            health: components["schemas"]["Health"];
+            /** @description Its members, by user name. */
+            members: components["schemas"]["MemberView"][];
+            /** @description Its slug. */
+            name: string;
+        };
+        /** @description A list in a stable order. */
+        Page_ApplicationSummary: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description The Blueprint. */
+                blueprint: string;
+                /** @description Its Environment. */
+                environment: string;
+                /** @description How it is. */
+                health: components["schemas"]["Health"];
+                /** @description Its name. */
+                name: string;
+                /** @description The Blueprint's source. */
+                source: string;
+                /** @description Where it is opened; absent without a page. */
+                url?: string | null;
+                /** @description The version wanted. */
+                version: string;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_BlueprintCard: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description Where it belongs. */
+                category?: string | null;
+                /** @description Path of the icon below the API's host, where it has one. */
+                icon?: string | null;
+                /** @description The licence of what it installs. */
+                license?: string | null;
+                /** @description `bp-…`. */
+                name: string;
+                /** @description `catalog`, `catalog-sovereign` or an Organization. */
+                source: string;
+                /** @description One line about it. */
+                tagline?: string | null;
+                /** @description Words to find it by. */
+                tags?: string[];
+                /** @description What people call it. */
+                title: string;
+                /** @description The newest version. */
+                version: string;
+                /** @description All versions, newest first. */
+                versions: string[];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_DeletionView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description When it ended; absent while it goes on. */
+                endedAt?: string | null;
+                /** @description Organization, Environment or Application. */
+                kind: string;
+                /** @description What was left behind, by name. */
+                leftBehind?: string[];
+                /** @description The object; an Application as `{environment}/{application}`. */
+                name: string;
+                /** @description When it was asked for. */
+                startedAt: string;
+                /** @description What is being waited for. */
+                waitingFor?: string | null;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_EnvironmentView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description How many Applications it has.
+                 */
+                applications: number;
+                /** @description The last commit that was applied to the vcluster. */
+                appliedRevision?: string | null;
+                /** @description Its stage. */
+                envType: string;
+                /** @description How it is. */
+                health: components["schemas"]["Health"];
+                /** @description `{organization}-{env type}`. */
+                name: string;
+                /** @description Its Organization. */
+                organization: string;
+                /** @description Names of the policies that bind it. */
+                policies: string[];
+                /** @description The repository's clone URL. */
+                repository: string;
+                /** @description Qualified names of its vclusters. */
+                vclusters: string[];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_MemberView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description Environments that an org-developer may change; all if empty. */
+                environments?: string[];
+                /** @description A group of the identity provider. */
+                group?: string | null;
+                /** @description What they may do. */
+                role: components["schemas"]["OrganizationRole"];
+                /** @description The user; or `group` is given. */
+                user?: string | null;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_OrganizationView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description A mail address. */
+                contact?: string | null;
+                /** @description The name that people read. */
+                displayName: string;
+                /** @description Its Environments, by name. */
+                environments: string[];
+                /** @description How it is. */
+                health: components["schemas"]["Health"];
+                /** @description Its members, by user name. */
+                members: components["schemas"]["MemberView"][];
+                /** @description Its slug. */
+                name: string;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_PolicyView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description The Environments. */
+                environments: string[];
+                /** @description Its name. */
+                name: string;
+                /**
+                 * @description The EnvironmentPolicy rules, as `docs/spec/environment-policy.md` has
+                 *     them.
+                 */
+                rules: Record<string, unknown>[];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_PullRequestView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description Who approved it. */
+                approvals: string[];
+                /** @description Who opened it. */
+                author: string;
+                /** @description What still stands against merging, one sentence each; empty: mergeable. */
+                blockedBy: string[];
+                /** @description What it carries, Markdown. */
+                body: string;
+                /** @description When. */
+                createdAt: string;
+                /** @description A unified diff. */
+                diff?: string | null;
+                /** @description Its Environment. */
+                environment: string;
+                /**
+                 * Format: int64
+                 * @description Its number in the repository.
+                 */
+                number: number;
+                /** @description open, merged or closed. */
+                state: string;
+                /** @description Its title. */
+                title: string;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_Revision: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description Whether the vcluster runs this commit now. */
+                applied: boolean;
+                /** @description When. */
+                at: string;
+                /** @description Who made the change. */
+                author: string;
+                /** @description The author's mail address. */
+                authorEmail: string;
+                /**
+                 * @description `Catalyst-Command`, where the change came through a command; a plain
+                 *     push has none.
+                 */
+                command?: string | null;
+                /** @description The commit's id. */
+                commit: string;
+                /** @description The subject line. */
+                subject: string;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_UserView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description Whether they have set a password yet. */
+                active: boolean;
+                /** @description The user's mail address. */
+                email?: string | null;
+                /** @description Their Organizations and roles. */
+                organizations: components["schemas"]["Membership"][];
+                /** @description Whether they administer the whole Sovereign. */
+                sovereignAdmin: boolean;
+                /** @description The user's name. */
+                username: string;
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /**
+         * @description What happens to something.
+         * @enum {string}
+         */
+        PlannedAction: "create" | "update" | "delete" | "none";
+        /** @description An Application of a plan. */
+        PlannedApplication: {
+            /** @description What happens. */
+            action: components["schemas"]["PlannedAction"];
+            /** @description The alias that `alternatives` are for. */
+            alias?: string | null;
+            /** @description Existing Applications that could serve instead of a new one. */
+            alternatives?: string[];
+            /** @description Why it is part of this: asked for, or whose dependency, under what alias. */
+            because: string;
+            /** @description The Blueprint. */
+            blueprint: string;
+            /** @description The version before it, where it differs. */
+            fromVersion?: string | null;
+            /** @description Its name. */
+            name: string;
+            /** @description The Blueprint's source. */
+            source: string;
+            /** @description The version after the change. */
+            version: string;
+        };
+        /** @description A file of a plan. */
+        PlannedFile: {
+            /** @description What happens. */
+            action: components["schemas"]["PlannedAction"];
+            /** @description A unified diff. */
+            diff: string;
+            /** @description Its path in the repository. */
+            path: string;
+        };
+        /** @description A Kubernetes object of a plan. */
+        PlannedObject: {
+            /** @description What happens. */
+            action: components["schemas"]["PlannedAction"];
+            /** @description Group and version. */
+            apiVersion: string;
+            /** @description The Application it belongs to. */
+            application: string;
+            /** @description What changes, field by field, for people; secret values are never in it. */
+            diff?: string;
+            /** @description Its kind. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Its namespace; absent for cluster-wide kinds. */
+            namespace?: string | null;
+        };
+        /** @description What a change would do, object by object. Immutable; named by its digest. */
+        PlanView: {
+            /** @description Applications that come, change or go, the asked-for one first. */
+            applications: components["schemas"]["PlannedApplication"][];
+            /** @description `sha256:…` over everything below. */
+            digest: string;
+            /** @description The Environment. */
+            environment: string;
+            /** @description Files of the repository that change. */
+            files: components["schemas"]["PlannedFile"][];
+            /** @description Kubernetes objects that change, in the order they are applied. */
+            objects: components["schemas"]["PlannedObject"][];
+            /** @description Whether a policy turns this into a pull request, and which. */
+            policies?: string[];
+            /** @description The subject line that the commit would have. */
+            subject: string;
+            /** @description What the caller should know but need not mend. */
+            warnings?: string[];
+        };
+        /** @description A policy and the Environments it binds. */
+        PolicyView: {
+            /** @description The Environments. */
+            environments: string[];
+            /** @description Its name. */
+            name: string;
+            /**
+             * @description The EnvironmentPolicy rules, as `docs/spec/environment-policy.md` has
+             *     them.
+             */
+            rules: Record<string, unknown>[];
+        };
+        /**
+         * @description `application/problem+json`: what was attempted, on what, why it failed, and
+         *     what to do next.
+         */
+        Problem: {
+            /** @description Why it failed, in a sentence or two. */
+            detail: string;
+            /** @description Every single fault, where there are several or where they have a place. */
+            faults?: components["schemas"]["Fault"][];
+            /** @description What to do next. */
+            next?: string | null;
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
+            status: number;
+            /** @description What was attempted, and on what: "Install wiki into acme-dev". */
+            title: string;
+            /**
+             * @description A stable word for programs, such as `dependency-conflict`; RFC 9457's
+             *     `type` is this behind `about:catalyst/`.
+             */
+            type: string;
+        };
+        /** @description A pull request in an Environment's repository. */
+        PullRequestView: {
+            /** @description Who approved it. */
+            approvals: string[];
+            /** @description Who opened it. */
+            author: string;
+            /** @description What still stands against merging, one sentence each; empty: mergeable. */
+            blockedBy: string[];
+            /** @description What it carries, Markdown. */
+            body: string;
+            /** @description When. */
+            createdAt: string;
+            /** @description A unified diff. */
+            diff?: string | null;
+            /** @description Its Environment. */
+            environment: string;
+            /**
+             * Format: int64
+             * @description Its number in the repository.
+             */
+            number: number;
+            /** @description open, merged or closed. */
+            state: string;
+            /** @description Its title. */
+            title: string;
+        };
+        /** @description What the check said. */
+        PushAnswer: {
+            /** @description Whether refs may move. */
+            allowed: boolean;
+            /** @description Lines for the pusher. */
+            messages: string[];
+        };
+        /** @description Asks the Sovereign to admit an artifact that lies in its registry. */
+        RegisterBlueprint: {
+            /** @description `bp-…`. */
+            name: string;
+            /** @description `catalog`, `catalog-sovereign` or an Organization. */
+            source: string;
+            /** @description SemVer, the artifact's tag. */
+            version: string;
+        };
+        /** @description Names something that is gone. */
+        Removed: {
+            /** @description The kind as in [`StreamItem`]: organization, environment, application… */
+            kind: string;
+            /** @description The name; an Application as `{environment}/{application}`. */
+            name: string;
+            /** @description The Organization it belonged to, which decides who hears of it. */
+            organization?: string | null;
+        };
+        /** @description A commit that concerns an Application. */
+        Revision: {
+            /** @description Whether the vcluster runs this commit now. */
+            applied: boolean;
+            /** @description When. */
+            at: string;
+            /** @description Who made the change. */
+            author: string;
+            /** @description The author's mail address. */
+            authorEmail: string;
+            /**
+             * @description `Catalyst-Command`, where the change came through a command; a plain
+             *     push has none.
+             */
+            command?: string | null;
+            /** @description The commit's id. */
+            commit: string;
+            /** @description The subject line. */
+            subject: string;
+        };
+        /** @description A commit with what it changed in the Application's folder. */
+        RevisionDetail: components["schemas"]["Revision"] & {
+            /** @description A unified diff. */
+            diff: string;
+        };
+        /** @description Gives a member a role. */
+        SetRole: {
+            /** @description Environments that an org-developer may change; all if empty. */
+            environments?: string[];
+            /** @description What they may do. */
+            role: components["schemas"]["OrganizationRole"];
+        };
+        /** @description The Sovereign and where its surfaces are. Anybody may read it. */
+        SovereignView: {
+            /** @description Where the surfaces are. */
+            addresses: components["schemas"]["Addresses"];
+            /** @description The domain below which Applications are reached. */
+            domain: string;
+            /**
+             * @description Stages for which it has a host cluster, in promotion order: poc, dev,
+             *     uat, stg, prod.
+             */
+            envTypes: string[];
+            /** @description Its host clusters. */
+            hostClusters: string[];
+            /** @description Its name. */
+            name: string;
+            /** @description Who may publish Blueprints, by source. */
+            trustedSigners: components["schemas"]["TrustedSignerView"][];
+            /** @description The version of Catalyst that serves this. */
+            version: string;
+        };
+        /**
+         * @description One change of the read model. On the wire (`text/event-stream`) `id` is the
+         *     stream's position, `event` is `change`, and `data` is this as JSON; a client
+         *     that comes back with `Last-Event-ID` misses nothing, or is told `reset` as
+         *     the event's name and must read everything anew.
+         */
+        StreamItem: {
+            /** @description An Organization came or changed. */
+            item: components["schemas"]["OrganizationView"];
+            /** @enum {string} */
+            kind: "organization";
+        } | {
+            /** @description An Environment came or changed. */
+            item: components["schemas"]["EnvironmentView"];
+            /** @enum {string} */
+            kind: "environment";
+        } | {
+            /** @description An Application came or changed. */
+            item: components["schemas"]["ApplicationView"];
+            /** @enum {string} */
+            kind: "application";
+        } | {
+            /** @description A Blueprint came or changed. */
+            item: components["schemas"]["BlueprintCard"];
+            /** @enum {string} */
+            kind: "blueprint";
+        } | {
+            /** @description A policy came or changed. */
+            item: components["schemas"]["PolicyView"];
+            /** @enum {string} */
+            kind: "policy";
+        } | {
+            /** @description A pull request came or changed. */
+            item: components["schemas"]["PullRequestView"];
+            /** @enum {string} */
+            kind: "pullRequest";
+        } | {
+            /** @description A deletion went on. */
+            item: components["schemas"]["DeletionView"];
+            /** @enum {string} */
+            kind: "deletion";
+        } | {
+            /** @description Something is gone. */
+            item: components["schemas"]["Removed"];
+            /** @enum {string} */
+            kind: "removed";
+        };
+        /** @description A key whose signatures count for one source. */
+        TrustedSignerView: {
+            /** @description `sha256:…` of the key's DER. */
+            fingerprint: string;
+            /** @description PEM. */
+            publicKey: string;
+            /** @description `catalog`, `catalog-sovereign` or an Organization. */
+            source: string;
+        };
+        /** @description Adds a trusted signer. */
+        TrustSigner: {
+            /** @description PEM, P-256. */
+            publicKey: string;
+            /** @description `catalog`, `catalog-sovereign` or an Organization. */
+            source: string;
+        };
+        /** @description A user of the Sovereign. */
+        UserView: {
+            /** @description Whether they have set a password yet. */
+            active: boolean;
+            /** @description The user's mail address. */
+            email?: string | null;
+            /** @description Their Organizations and roles. */
+            organizations: components["schemas"]["Membership"][];
+            /** @description Whether they administer the whole Sovereign. */
+            sovereignAdmin: boolean;
+            /** @description The user's name. */
+            username: string;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    blueprint_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest version of each. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BlueprintCard"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    blueprint_register: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegisterBlueprint"];
+            };
+        };
+        responses: {
+            /** @description Verified and admitted. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlueprintCard"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    blueprint_get: {
+        parameters: {
+            query?: {
+                /** @description SemVer; the newest if absent. */
+                version?: string;
+            };
+            header?: never;
+            path: {
+                /** @description `bp-…`. */
+                name: string;
+                /** @description `catalog`, `catalog-sovereign` or an Organization. */
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Blueprint. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlueprintDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    blueprint_icon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `bp-…`. */
+                name: string;
+                /** @description `catalog`, `catalog-sovereign` or an Organization. */
+                source: string;
+                /** @description SemVer. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The icon. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    push_check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, unknown>;
+            };
+        };
+        responses: {
+            /** @description Allowed, or not and why. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushAnswer"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deletion_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The deletions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DeletionView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    environment_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Environments. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EnvironmentView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    environment_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Environment. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    environment_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In Git; the deletion goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    application_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Applications. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApplicationSummary"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    application_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Application's name. */
+                application: string;
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Application. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revision_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Application's name. */
+                application: string;
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The commits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Revision"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revision_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Application's name. */
+                application: string;
+                /** @description The commit's id. */
+                commit: string;
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The commit. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    application_logs: {
+        parameters: {
+            query?: {
+                /** @description Only this container's lines. */
+                container?: string;
+                /** @description Whether to go on with new lines as they come. */
+                follow?: boolean;
+                /** @description At most so many lines of the past from each container; 200 if absent. */
+                tail?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The Application's name. */
+                application: string;
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Execute"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    environment_kubeconfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The kubeconfig. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/yaml": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplicationCommand"];
+            };
+        };
+        responses: {
+            /** @description The plan. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pull_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pull requests. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PullRequestView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pull_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+                /** @description Its number in the repository. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pull request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PullRequestView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pull_approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+                /** @description Its number in the repository. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pull request, approved. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PullRequestView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pull_merge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+                /** @description Its number in the repository. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hook_git: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description HMAC-SHA256 of the body, in hexadecimal. */
+                "X-Gitea-Signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, unknown>;
+            };
+        };
+        responses: {
+            /** @description Taken. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    openapi_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This document. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, unknown>;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Organizations. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OrganizationView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateOrganization"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Organization. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganizationView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In Git; the deletion goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_environment_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Environments. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EnvironmentView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    environment_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateEnvironment"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    member_invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invite"];
+            };
+        };
+        responses: {
+            /** @description The invitation. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    member_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The members. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MemberView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    member_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+                /** @description The user's name. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetRole"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    member_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Organization's slug. */
+                organization: string;
+                /** @description The user's name. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policies. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The policy's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyView"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The policy's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sovereign_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Sovereign. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SovereignView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The position to go on from. */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events; `data` of each `change` is a StreamItem. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["StreamItem"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signer_trust: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrustSigner"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The users. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UserView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's name. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invite"];
+            };
+        };
+        responses: {
+            /** @description The invitation. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+}

@@ -1,0 +1,28 @@
+/** Phases: a word, a sign and a tone each, so that colour never says it alone. */
+
+export type Tone = 'good' | 'busy' | 'warn' | 'bad' | 'idle'
+
+const PHASES: Record<string, { sign: string; tone: Tone }> = {
+  Running: { sign: '✓', tone: 'good' },
+  Ready: { sign: '✓', tone: 'good' },
+  Installing: { sign: '↓', tone: 'busy' },
+  Updating: { sign: '↻', tone: 'busy' },
+  Deleting: { sign: '⌫', tone: 'busy' },
+  PendingApproval: { sign: '◔', tone: 'warn' },
+  Degraded: { sign: '!', tone: 'warn' },
+  Stale: { sign: '?', tone: 'warn' },
+  Failed: { sign: '✕', tone: 'bad' },
+  Paused: { sign: '‖', tone: 'idle' },
+}
+
+/** How a phase looks. An unknown phase is shown by its word. */
+export function phaseLook(phase: string): { word: string; sign: string; tone: Tone } {
+  const look = PHASES[phase] ?? { sign: '·', tone: 'idle' as const }
+  return { word: words(phase), ...look }
+}
+
+/** `PendingApproval` → `Pending approval`. */
+export function words(name: string): string {
+  const spaced = name.replace(/([a-z])([A-Z])/g, (_, end: string, start: string) => `${end} ${start.toLowerCase()}`)
+  return spaced === '' ? 'Unknown' : spaced
+}

@@ -1,0 +1,137 @@
+/**
+ * Loads for pages: asks again when what it was asked with changes, when the
+ * stream says `reset`, and on request.
+ */
+import { asProblem } from '../api/client'
+import type { Problem } from '../api/types'
+import * as state from './state.svelte'
+import { api, ProblemError } from '../api/client'
+
+export type Load = { readonly problem: Problem | undefined; readonly isLoading: boolean; reload: () => void }
+
+/** To be called while a component is set up. What `run` reads before its first await is followed. */
+export function load(run: () => Promise<void>): Load {
+  let problem = $state<Problem>()
+  let isLoading = $state(true)
+  let asked = $state(0)
+  $effect(() => {
+    void state.live.generation
+    void asked
+    let isCurrent = true
+    isLoading = true
+    run().then(
+      () => {
+        if (isCurrent) problem = undefined
+      },
+      (error: unknown) => {
+        if (isCurrent) problem = asProblem(error)
+      },
+    ).finally(() => {
+      if (isCurrent) isLoading = false
+    })
+    return () => {
+      isCurrent = false
+    }
+  })
+  return {
+    get problem() {
+      return problem
+    },
+    get isLoading() {
+      return isLoading
+    },
+    reload: () => asked++,
+  }
+}
+
+export async function loadOrganizations(): Promise<void> {
+  const begun = state.organizations.begin()
+  const items = await api.organizations()
+  state.organizations.answerAll(begun, items.map((item) => [item.name, item]), () => true)
+}
+
+export async function loadOrganization(name: string): Promise<void> {
+  await one(state.organizations, name, () => api.organization(name))
+}
+
+export async function loadEnvironments(organization?: string): Promise<void> {
+  const begun = state.environments.begin()
+  const items = organization ? await api.organizationEnvironments(organization) : await api.environments()
+  state.environments.answerAll(
+    begun,
+    items.map((item) => [item.name, item]),
+    (_, item) => !organization || item.organization === organization,
+  )
+}
+
+export async function loadEnvironment(name: string): Promise<void> {
+  await one(state.environments, name, () => api.environment(name))
+}
+
+export async function loadApplications(environment: string): Promise<void> {
+  const begun = state.applications.begin()
+  const items = await api.applications(environment)
+  state.applications.answerAll(
+    begun,
+    items.map((item) => {
+      const key = `${item.environment}/${item.name}`
+      return [key, { ...state.applications.items.get(key), ...item }]
+    }),
+    (_, item) => item.environment === environment,
+  )
+}
+
+export async function loadApplication(environment: string, name: string): Promise<void> {
+  await one(state.applications, `${environment}/${name}`, () => api.application(environment, name))
+}
+
+export async function loadBlueprints(): Promise<void> {
+  const begun = state.blueprints.begin()
+  const items = await api.blueprints()
+  state.blueprints.answerAll(begun, items.map((item) => [`${item.source}/${item.name}`, item]), () => true)
+}
+
+export async function loadPolicies(): Promise<void> {
+  const begun = state.policies.begin()
+  const items = await api.policies()
+  state.policies.answerAll(begun, items.map((item) => [item.name, item]), () => true)
+}
+
+export async function loadPullRequests(environment: string): Promise<void> {
+  const begun = state.pullRequests.begin()
+  const items = await api.pullRequests(environment)
+  state.pullRequests.answerAll(
+    begun,
+    items.map((item) => {
+      const key = `${item.environment}/${item.number}`
+      return [key, { ...item, diff: item.diff ?? state.pullRequests.items.get(key)?.diff }]
+    }),
+    (_, item) => item.environment === environment,
+  )
+}
+
+export async function loadPullRequest(environment: string, number: number): Promise<void> {
+  await one(state.pullRequests, `${environment}/${number}`, () => api.pullRequest(environment, number))
+}
+
+export async function loadDeletions(): Promise<void> {
+  const begun = state.deletions.begin()
+  const items = await api.deletions()
+  state.deletions.answerAll(begun, items.map((item) => [`${item.kind}/${item.name}`, item]), () => true)
+}
+
+type Keeper<T> = {
+  begin: () => number
+  answer: (begun: number, key: string, item: T) => void
+  answerGone: (begun: number, key: string) => void
+}
+
+async function one<T>(collection: Keeper<T>, key: string, ask: () => Promise<T>): Promise<void> {
+  const begun = collection.begin()
+  try {
+    collection.answer(begun, key, await ask())
+  } catch (error) {
+    if (error instanceof ProblemError && error.problem.status === 404) collection.answerGone(begun, key)
+    throw error
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * All that the tab knows: who is signed in, the read model as far as pages have
+ * asked for it, and the state of the stream. Pages read from here, so that what
+ * the stream brings shows everywhere at once.
+ */
+import { SvelteMap } from 'svelte/reactivity'
+import { api, asProblem, onAnswer, ProblemError } from '../api/client'
+import type * as Api from '../api/types'
+import { ServerClock } from '../lib/time'
+import { words } from '../lib/phase'
+import { Collection } from './collection'
+import { connect, type Connection } from './connection'
+import type { ConnectionState, HubMessage } from './hub'
+
+export const organizations = new Collection<Api.OrganizationView>(new SvelteMap())
+export const environments = new Collection<Api.EnvironmentView>(new SvelteMap())
+/** By `{environment}/{application}`; whole where it was asked for or streamed. */
+export const applications = new Collection<Api.ApplicationSummary & Partial<Api.ApplicationView>>(new SvelteMap())
+/** By `{source}/{name}`. */
+export const blueprints = new Collection<Api.BlueprintCard>(new SvelteMap())
+export const policies = new Collection<Api.PolicyView>(new SvelteMap())
+/** By `{environment}/{number}`. */
+export const pullRequests = new Collection<Api.PullRequestView>(new SvelteMap())
+/** By `{kind}/{name}`. */
+export const deletions = new Collection<Api.DeletionView>(new SvelteMap())
+
+export const session = $state({
+  state: 'starting' as 'starting' | 'signed-in' | 'signed-out' | 'failed',
+  me: undefined as Api.Me | undefined,
+  sovereign: undefined as Api.SovereignView | undefined,
+  problem: undefined as Api.Problem | undefined,
+})
+
+export const live = $state({
+  connection: 'connecting' as ConnectionState,
+  /** Counts up whenever everything must be read anew. */
+  generation: 0,
+  /** What screen readers are told. */
+  announcement: '',
+  /** The Sovereign's time in ms, ticking each second. */
+  now: Date.now(),
+})
+
+const clock = new ServerClock()
+let connection: Connection | undefined
+
+/** Finds out who is signed in, and begins to listen. */
+export async function start(): Promise<void> {
+  onAnswer({
+    unauthenticated: signedOut,
+    clock: (time) => clock.note(time, Date.now()),
+  })
+  setInterval(() => {
+    if (document.visibilityState === 'visible') live.now = clock.at(Date.now())
+  }, 1000)
+  document.addEventListener('visibilitychange', () => (live.now = clock.at(Date.now())))
+  await signIn()
+}
+
+/** Asks who is signed in; also after a failure. */
+export async function signIn(): Promise<void> {
+  session.state = 'starting'
+  try {
+    const [me, sovereign] = await Promise.all([api.me(), api.sovereign()])
+    session.me = me
+    session.sovereign = sovereign
+    session.state = 'signed-in'
+    connection ??= connect(me.username, hear)
+  } catch (error) {
+    if (error instanceof ProblemError && error.problem.status === 401) return
+    session.problem = asProblem(error)
+    session.state = 'failed'
+  }
+}
+
+/** Forgets everything about the user. */
+export function signedOut(): void {
+  if (session.state === 'signed-out') return
+  connection?.close()
+  connection = undefined
+  session.state = 'signed-out'
+  session.me = undefined
+  for (const collection of [organizations, environments, applications, blueprints, policies, pullRequests, deletions]) {
+    collection.items.clear()
+  }
+}
+
+/** Reads again what the user may do: their roles may have changed. */
+async function refreshMe(): Promise<void> {
+  try {
+    session.me = await api.me()
+  } catch {
+    // Signed out is handled where every answer is; anything else waits.
+  }
+}
+
+function hear(message: HubMessage): void {
+  switch (message.type) {
+    case 'state':
+      live.connection = message.state
+      break
+    case 'reset':
+      live.generation++
+      break
+    case 'unauthenticated':
+      signedOut()
+      break
+    case 'change':
+      take(message.change)
+  }
+}
+
+export function announce(text: string): void {
+  // The same words twice are not read twice, unless they differ.
+  live.announcement = live.announcement === text ? `${text}\u00a0` : text
+}
+
+function take(change: Api.StreamItem): void {
+  switch (change.kind) {
+    case 'organization': {
+      const known = organizations.items.get(change.item.name)
+      announceHealth(`Organization ${change.item.name}`, known?.health, change.item.health)
+      organizations.put(change.item.name, change.item)
+      void refreshMe()
+      break
+    }
+    case 'environment': {
+      const known = environments.items.get(change.item.name)
+      announceHealth(`Environment ${change.item.name}`, known?.health, change.item.health)
+      environments.put(change.item.name, change.item)
+      break
+    }
+    case 'application': {
+      const key = `${change.item.environment}/${change.item.name}`
+      const known = applications.items.get(key)
+      announceHealth(`${change.item.name} in ${change.item.environment}`, known?.health, change.item.health)
+      applications.put(key, change.item)
+      break
+    }
+    case 'blueprint':
+      blueprints.put(`${change.item.source}/${change.item.name}`, change.item)
+      break
+    case 'policy':
+      policies.put(change.item.name, change.item)
+      break
+    case 'pullRequest': {
+      const key = `${change.item.environment}/${change.item.number}`
+      const known = pullRequests.items.get(key)
+      // The stream may leave the diff out; the page asks for it again.
+      pullRequests.put(key, { ...change.item, diff: change.item.diff ?? known?.diff })
+      if (known && known.state !== change.item.state) {
+        announce(`Pull request ${change.item.number} in ${change.item.environment} is ${change.item.state}.`)
+      }
+      break
+    }
+    case 'deletion': {
+      const key = `${change.item.kind}/${change.item.name}`
+      const known = deletions.items.get(key)
+      deletions.put(key, change.item)
+      if (change.item.endedAt && !known?.endedAt) announce(`${change.item.kind} ${change.item.name} is deleted.`)
+      break
+    }
+    case 'removed':
+      remove(change.item)
+  }
+}
+
+function remove({ kind, name }: Api.Removed): void {
+  const collections: Record<string, { remove: (key: string) => void }> = {
+    organization: organizations,
+    environment: environments,
+    application: applications,
+    blueprint: blueprints,
+    policy: policies,
+    pullRequest: pullRequests,
+    deletion: deletions,
+  }
+  collections[kind]?.remove(name)
+  if (kind === 'organization') void refreshMe()
+}
+
+function announceHealth(what: string, before: Api.Health | undefined, after: Api.Health): void {
+  if (before && before.phase !== after.phase) announce(`${what} is now ${words(after.phase)}.`)
+}
