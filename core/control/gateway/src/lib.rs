@@ -49,11 +49,12 @@ use zeroize::Zeroizing;
 pub use kubeconfig::VclusterAccess;
 pub use oidc::IssuerConfig;
 pub use openapi::openapi;
+pub use parts::Projector;
 pub use session::{SessionStore, SpineSessions};
 
 use membership::{OrganizationReader, Organizations};
 use oidc::Issuer;
-use parts::Projector;
+
 use problem::Refusal;
 use session::{SessionError, Sessions};
 use sovereign::SovereignReader;

@@ -1,0 +1,263 @@
+//! What every request and answer passes; malformed requests; hooks.
+
+use aws_lc_rs::hmac;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::world::{CHECK_TOKEN, WEBHOOK_SECRET, World};
+
+#[tokio::test]
+async fn malformed_requests_are_answered_with_problems() {
+    let world = World::new().await;
+    let create = "/api/v1/organizations";
+    let json_type = "application/json";
+    let long = format!("{{\"name\": \"{}\"}}", "a".repeat(1 << 20));
+    for (method, path, kind, body, status, word) in [
+        ("POST", create, json_type, "{", 400, "malformed-json"),
+        (
+            "POST",
+            create,
+            json_type,
+            "{\"name\": 7}",
+            400,
+            "malformed-json",
+        ),
+        ("POST", create, json_type, "{} {}", 400, "malformed-json"),
+        ("POST", create, json_type, "", 400, "malformed-json"),
+        ("POST", create, json_type, long.as_str(), 413, "too-large"),
+        ("POST", create, "", "{}", 415, "unsupported-media-type"),
+        (
+            "POST",
+            create,
+            "text/plain",
+            "{}",
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            "POST",
+            create,
+            "application/json; charset=latin1",
+            "{}",
+            415,
+            "unsupported-media-type",
+        ),
+        ("PATCH", create, json_type, "{}", 405, "method-not-allowed"),
+        ("GET", "/api/v1/nothing", "", "", 404, "no-such-path"),
+        ("GET", "/api", "", "", 404, "no-such-path"),
+        ("GET", "/auth/nothing", "", "", 404, "no-such-path"),
+        (
+            "GET",
+            "/api/v1/environments/acme-dev/pull-requests/one",
+            "",
+            "",
+            400,
+            "malformed-path",
+        ),
+        (
+            "GET",
+            "/api/v1/environments/%FF",
+            "",
+            "",
+            400,
+            "malformed-path",
+        ),
+        (
+            "DELETE",
+            "/assets/app.js",
+            "",
+            "",
+            405,
+            "method-not-allowed",
+        ),
+        ("GET", "/assets/none.js", "", "", 404, "no-such-path"),
+    ] {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", "Bearer ada-token");
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let (got, headers, answer) = world.send(request).await;
+        let what = format!("{method} {path} {kind} {}", &body[..body.len().min(20)]);
+        let problem: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        assert_eq!(problem["type"], word, "{what}");
+        assert_eq!(got.as_u16(), status, "{what}");
+        assert_eq!(problem["status"], status, "{what}");
+        assert_eq!(
+            headers["content-type"], "application/problem+json",
+            "{what}"
+        );
+        for name in ["title", "detail"] {
+            assert!(
+                problem[name].as_str().is_some_and(|text| !text.is_empty()),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_in_a_body_has_its_place() {
+    let world = World::new().await;
+    let body = json!({"role": "org-developer", "environments": ["acme-dev", 7]});
+    let path = "/api/v1/organizations/acme/members/vic";
+    let (status, problem) = world.ask(Some("ada"), "PUT", path, Some(&body)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(problem["faults"][0]["pointer"], "/environments/1");
+    let message = problem["faults"][0]["message"].as_str().unwrap();
+    assert!(message.contains("expected a string"), "{message}");
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_and_keeps_browsers_at_bay() {
+    let world = World::new().await;
+    for path in [
+        "/",
+        "/api/v1/sovereign",
+        "/api/v1/me",
+        "/nothing",
+        "/auth/callback",
+    ] {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let (_, headers, _) = world.send(request).await;
+        assert!(headers["x-request-id"].len() >= 32, "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["referrer-policy"], "no-referrer");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+    }
+    for (given, is_kept) in [
+        ("a-request.7", true),
+        ("a\"b", false),
+        (&"a".repeat(65), false),
+    ] {
+        let request = Request::builder().uri("/").header("x-request-id", given);
+        let (_, headers, _) = world.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(headers["x-request-id"] == given, is_kept, "{given}");
+    }
+}
+
+#[tokio::test]
+async fn the_sovereign_is_open_to_all_and_me_is_not() {
+    let world = World::new().await;
+    let (status, sovereign) = world.ask(None, "GET", "/api/v1/sovereign", None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(sovereign["name"], "localhost");
+    assert_eq!(sovereign["envTypes"], json!(["dev", "prod"]));
+    let (status, problem) = world.ask(None, "GET", "/api/v1/me", None).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (StatusCode::UNAUTHORIZED, &json!("unauthenticated"))
+    );
+    let (_, me) = world.ask(Some("sol"), "GET", "/api/v1/me", None).await;
+    assert_eq!(me["sovereignAdmin"], true);
+}
+
+#[tokio::test]
+async fn only_access_tokens_that_hold_count() {
+    let world = World::new().await;
+    world
+        .parts()
+        .tokens
+        .insert("refresh-9".to_owned(), "ada".to_owned());
+    for (header, expected) in [
+        ("Bearer ada-token", StatusCode::OK),
+        ("bearer ada-token", StatusCode::OK),
+        ("Bearer nobody-token", StatusCode::UNAUTHORIZED),
+        ("Bearer refresh-9", StatusCode::UNAUTHORIZED),
+        ("Bearer ", StatusCode::UNAUTHORIZED),
+        ("Basic YWRhOmFkYS10b2tlbg==", StatusCode::UNAUTHORIZED),
+    ] {
+        let request = Request::builder()
+            .uri("/api/v1/me")
+            .header("authorization", header);
+        let (status, ..) = world.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, expected, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn callers_that_come_at_once_share_one_look() {
+    let world = World::new().await;
+    for _ in 0..20 {
+        world.ask(Some("ada"), "GET", "/api/v1/me", None).await;
+    }
+    let parts = world.parts();
+    assert!(
+        parts.introspections <= 2,
+        "{} introspections",
+        parts.introspections
+    );
+    assert!(parts.lists <= 2, "{} lists", parts.lists);
+}
+
+fn signed(secret: &str, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hex::encode(hmac::sign(&key, body.as_bytes()))
+}
+
+#[tokio::test]
+async fn the_forges_events_are_taken_when_they_are_signed() {
+    let world = World::new().await;
+    let body = json!({
+        "ref": "refs/heads/main", "after": "a".repeat(40),
+        "repository": {"full_name": "acme/acme-dev", "name": "acme-dev", "owner": {"login": "acme"}},
+    })
+    .to_string();
+    for (signature, expected) in [
+        (None, StatusCode::UNAUTHORIZED),
+        (Some(String::new()), StatusCode::UNAUTHORIZED),
+        (Some("zz".to_owned()), StatusCode::UNAUTHORIZED),
+        (Some(signed("another", &body)), StatusCode::UNAUTHORIZED),
+        (Some(signed(WEBHOOK_SECRET, "{}")), StatusCode::UNAUTHORIZED),
+        (Some(signed(WEBHOOK_SECRET, &body)), StatusCode::NO_CONTENT),
+    ] {
+        let mut request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/hooks/git")
+            .header("content-type", "application/json");
+        if let Some(signature) = &signature {
+            request = request.header("x-gitea-signature", signature);
+        }
+        let request = request.body(Body::from(body.clone())).unwrap();
+        assert_eq!(world.send(request).await.0, expected, "{signature:?}");
+    }
+    let woken = world.parts().woken.clone();
+    assert_eq!(woken.len(), 1);
+    assert_eq!(
+        (woken[0].owner.as_str(), woken[0].name.as_str()),
+        ("acme", "acme-dev")
+    );
+}
+
+#[tokio::test]
+async fn a_push_is_checked_for_the_forge_alone() {
+    let world = World::new().await;
+    let body = json!({"repository": "acme/nothing", "pusher": "olga", "refs": [], "files": []});
+    let ask = |token: Option<&str>| {
+        let mut request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/checks/push")
+            .header("content-type", "application/json");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        world.send(request.body(Body::from(body.to_string())).unwrap())
+    };
+    for token in [None, Some(""), Some("sol-token"), Some(&CHECK_TOKEN[1..])] {
+        assert_eq!(ask(token).await.0, StatusCode::UNAUTHORIZED, "{token:?}");
+    }
+    let (status, _, answer) = ask(Some(CHECK_TOKEN)).await;
+    assert_eq!(status, StatusCode::OK);
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert!(answer["allowed"].is_boolean() && answer["messages"].is_array());
+}

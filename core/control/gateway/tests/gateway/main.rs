@@ -1,0 +1,12 @@
+//! The gateway over HTTP, with an issuer and a Kubernetes API beside it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod edges;
+mod sign_in;
+mod world;

@@ -1,0 +1,530 @@
+//! A gateway in a small world: an issuer and a Kubernetes API that speak their
+//! protocols on loopback, as far as the gateway uses them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use axum::body::Body;
+use axum::extract::{Path, Query, RawForm, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use catalyst_api::Addresses;
+use catalyst_commands::{Commands, CommandsConfig};
+use catalyst_gateway::{Config, Gateway, IssuerConfig, SessionStore, VclusterAccess};
+use catalyst_ports::{Clusters, Forge, Identity, PortError, RepositoryId, Tokens, Vault};
+use futures::future::BoxFuture;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use url::Url;
+use zeroize::Zeroizing;
+
+pub const ORIGIN: &str = "http://127.0.0.1:8080";
+pub const CHECK_TOKEN: &str = "the token of the push check";
+pub const WEBHOOK_SECRET: &str = "the secret of the webhook";
+const CONTROL_SECRET: &str = "the control plane's secret";
+
+/// What the parts answer; tests change it while the gateway runs.
+pub struct Parts {
+    /// Token → user. A user who is not in `users` has no good token.
+    pub tokens: BTreeMap<String, String>,
+    /// User → groups.
+    pub users: BTreeMap<String, Vec<String>>,
+    /// Organization → members.
+    pub organizations: BTreeMap<String, Vec<Value>>,
+    /// Authorization code → (user, challenge, nonce).
+    pub codes: BTreeMap<String, (String, String, String)>,
+    /// Refresh token → user; each works once.
+    pub refresh: BTreeMap<String, String>,
+    /// How often tokens were renewed.
+    pub renewals: u32,
+    /// Seconds that new access tokens live.
+    pub lifetime: i64,
+    /// Whether the issuer answers at all.
+    pub issuer_is_up: bool,
+    /// Whether the identity tokens it makes are signed by its own key.
+    pub signs_with_own_key: bool,
+    /// What was revoked.
+    pub revoked: BTreeSet<String>,
+    /// Introspections so far.
+    pub introspections: u32,
+    /// Lists of Organizations so far.
+    pub lists: u32,
+    /// Repositories that were woken.
+    pub woken: Vec<RepositoryId>,
+    issuer: String,
+    made: u32,
+}
+
+pub type Shared = Arc<Mutex<Parts>>;
+
+/// The world.
+pub struct World {
+    pub gateway: Gateway,
+    pub parts: Shared,
+    pub sessions: Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>,
+    pub issuer: String,
+}
+
+struct Keys {
+    own: Vec<u8>,
+    foreign: Vec<u8>,
+    jwk: Value,
+}
+
+impl World {
+    /// Acme has Ada (admin), Dan (developer), Vic (viewer) and Bill (billing);
+    /// Olga is in globex only; Sol administers the Sovereign. Each user's token
+    /// is `{user}-token`.
+    pub async fn new() -> Self {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let issuer = format!("{base}/oidc");
+        let people = ["ada", "dan", "vic", "bill", "olga"];
+        let mut users: BTreeMap<String, Vec<String>> = people
+            .iter()
+            .map(|user| ((*user).to_owned(), Vec::new()))
+            .collect();
+        users.insert("sol".to_owned(), vec!["sovereign-admin".to_owned()]);
+        let member = |user: &str, role: &str| json!({"user": user, "role": role});
+        let parts = Arc::new(Mutex::new(Parts {
+            tokens: users
+                .keys()
+                .map(|user| (format!("{user}-token"), user.clone()))
+                .collect(),
+            users,
+            organizations: BTreeMap::from([
+                (
+                    "acme".to_owned(),
+                    vec![
+                        member("ada", "org-admin"),
+                        member("dan", "org-developer"),
+                        member("vic", "org-viewer"),
+                        member("bill", "billing-admin"),
+                    ],
+                ),
+                ("globex".to_owned(), vec![member("olga", "org-admin")]),
+            ]),
+            codes: BTreeMap::new(),
+            refresh: BTreeMap::new(),
+            renewals: 0,
+            lifetime: 300,
+            issuer_is_up: true,
+            signs_with_own_key: true,
+            revoked: BTreeSet::new(),
+            introspections: 0,
+            lists: 0,
+            woken: Vec::new(),
+            issuer: issuer.clone(),
+            made: 0,
+        }));
+        let server = serve(Arc::clone(&parts), Arc::new(keys()), base.clone());
+        tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
+        let sessions = Arc::default();
+        let gateway = gateway(&base, &issuer, &parts, Arc::clone(&sessions)).await;
+        Self {
+            gateway,
+            parts,
+            sessions,
+            issuer,
+        }
+    }
+
+    pub fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap()
+    }
+
+    /// Sends a request and returns status, headers and body.
+    pub async fn send(&self, request: Request<Body>) -> (StatusCode, http::HeaderMap, Bytes) {
+        let response = self.open(request).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, body)
+    }
+
+    /// Sends a request and leaves the body to be read.
+    pub async fn open(&self, request: Request<Body>) -> Response {
+        self.gateway.router().oneshot(request).await.unwrap()
+    }
+
+    /// A request of a user with a token; anonymous without one.
+    pub async fn ask(
+        &self,
+        user: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(user) = user {
+            request = request.header("authorization", format!("Bearer {user}-token"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let (status, _, body) = self.send(request.body(body).unwrap()).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+async fn gateway(
+    base: &str,
+    issuer: &str,
+    parts: &Shared,
+    sessions: Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>,
+) -> Gateway {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = |path: &str| Url::parse(&format!("{base}{path}")).unwrap();
+    let tokens = Tokens::fixed("control");
+    let cluster = kube::Config::new(base.parse().unwrap());
+    let clusters = Clusters::new(kube::Client::try_from(cluster).unwrap());
+    let identity = Identity::new(
+        http.clone(),
+        url("/oidc/admin/realms/catalyst"),
+        tokens.clone(),
+    );
+    let registry =
+        catalyst_supply::Registry::new(http.clone(), catalyst_supply::Credentials::Anonymous);
+    let commands = Commands::new(CommandsConfig {
+        forge: Forge::new(http.clone(), url("/git"), tokens),
+        identity: identity.clone(),
+        vault: Vault::new(
+            http.clone(),
+            url("/vault"),
+            Zeroizing::new("root".to_owned()),
+        ),
+        registry: Arc::new(registry),
+        registry_host: "127.0.0.1:1".to_owned(),
+        registry_insecure: true,
+        clusters: clusters.clone(),
+        domain: "localhost".to_owned(),
+        console: ORIGIN.to_owned(),
+        service_user: "catalyst".to_owned(),
+    });
+    let woken = Arc::clone(parts);
+    let config = Config {
+        http,
+        issuer: IssuerConfig {
+            issuer: Url::parse(issuer).unwrap(),
+            console_client: "catalyst-console".to_owned(),
+            control_client: "catalyst".to_owned(),
+            control_secret: Zeroizing::new(CONTROL_SECRET.to_owned()),
+            audience: None,
+        },
+        commands,
+        projector: catalyst_gateway::Projector,
+        identity,
+        clusters,
+        sessions: Box::new(MemorySessions(sessions)),
+        session_key: Zeroizing::new([7; 32]),
+        addresses: Addresses {
+            console: ORIGIN.to_owned(),
+            api: format!("{ORIGIN}/api/v1"),
+            git: format!("{ORIGIN}/git"),
+            registry: "127.0.0.1:8080".to_owned(),
+            issuer: issuer.to_owned(),
+            vault: format!("{ORIGIN}/vault"),
+        },
+        vclusters: VclusterAccess {
+            server: "https://127.0.0.1:8080/clusters/{vcluster}".to_owned(),
+            certificate_authority: "-----BEGIN CERTIFICATE-----".to_owned(),
+        },
+        wake: Arc::new(move |repository| {
+            woken.lock().unwrap().woken.push(repository);
+            Box::pin(async {})
+        }),
+        webhook_secret: Zeroizing::new(WEBHOOK_SECRET.to_owned()),
+        check_token: Zeroizing::new(CHECK_TOKEN.to_owned()),
+    };
+    Gateway::new(config).unwrap()
+}
+
+/// Sessions in memory, with the revisions of a bucket.
+struct MemorySessions(Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>);
+
+impl SessionStore for MemorySessions {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(Bytes, u64)>, PortError>> {
+        Box::pin(async move { Ok(self.0.lock().unwrap().get(key).cloned()) })
+    }
+
+    fn put<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        expected: u64,
+    ) -> BoxFuture<'a, Result<u64, PortError>> {
+        Box::pin(async move {
+            let mut held = self.0.lock().unwrap();
+            let found = held.get(key).map_or(0, |(_, revision)| *revision);
+            if found != expected {
+                return Err(PortError::Change {
+                    part: "spine",
+                    action: format!("write {key}"),
+                    reason: format!("it is at revision {found}"),
+                });
+            }
+            held.insert(key.to_owned(), (value, found + 1));
+            Ok(found + 1)
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            self.0.lock().unwrap().remove(key);
+            Ok(())
+        })
+    }
+}
+
+fn keys() -> Keys {
+    let random = SystemRandom::new();
+    let make = || {
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+            .unwrap()
+            .as_ref()
+            .to_vec()
+    };
+    let own = make();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &own).unwrap();
+    let point = pair.public_key().as_ref();
+    let part = |range: std::ops::Range<usize>| URL_SAFE_NO_PAD.encode(&point[range]);
+    let jwk = json!({
+        "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "one",
+        "x": part(1..33), "y": part(33..65),
+    });
+    Keys {
+        own,
+        foreign: make(),
+        jwk,
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    parts: Shared,
+    keys: Arc<Keys>,
+    base: String,
+}
+
+fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
+    let server = Server { parts, keys, base };
+    Router::new()
+        .route("/oidc/.well-known/openid-configuration", get(discovery))
+        .route("/oidc/jwks", get(jwks))
+        .route("/oidc/token", post(token))
+        .route("/oidc/introspect", post(introspect))
+        .route("/oidc/revoke", post(revoke))
+        .route("/oidc/admin/realms/catalyst/users", get(users))
+        .route(
+            "/apis/catalyst.openova.io/v1alpha1/organizations",
+            get(organizations),
+        )
+        .route(
+            "/apis/catalyst.openova.io/v1alpha1/sovereigns",
+            get(sovereigns),
+        )
+        .route("/api/v1/namespaces/{namespace}/secrets/{name}", get(secret))
+        .with_state(server)
+}
+
+async fn discovery(State(server): State<Server>) -> Json<Value> {
+    let base = format!("{}/oidc", server.base);
+    Json(json!({
+        "issuer": base,
+        "authorization_endpoint": format!("{base}/authorize"),
+        "token_endpoint": format!("{base}/token"),
+        "jwks_uri": format!("{base}/jwks"),
+        "introspection_endpoint": format!("{base}/introspect"),
+        "revocation_endpoint": format!("{base}/revoke"),
+        "end_session_endpoint": format!("{base}/logout"),
+        "scopes_supported": ["openid", "profile", "email"],
+    }))
+}
+
+async fn jwks(State(server): State<Server>) -> Json<Value> {
+    Json(json!({"keys": [server.keys.jwk]}))
+}
+
+fn form(bytes: &[u8]) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(bytes).into_owned().collect()
+}
+
+async fn introspect(
+    State(server): State<Server>,
+    headers: http::HeaderMap,
+    RawForm(body): RawForm,
+) -> Response {
+    let mut parts = server.parts.lock().unwrap();
+    if !parts.issuer_is_up {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    parts.introspections += 1;
+    let expected = STANDARD.encode(format!("catalyst:{CONTROL_SECRET}"));
+    assert_eq!(headers["authorization"], format!("Basic {expected}"));
+    let token = form(&body)["token"].clone();
+    let user = parts
+        .tokens
+        .get(&token)
+        .filter(|_| !parts.revoked.contains(&token));
+    let answer = match user.and_then(|user| Some((user, parts.users.get(user)?))) {
+        // As Keycloak answers about a refresh token.
+        Some(_) if token.starts_with("refresh") => json!({"active": true, "typ": "Refresh"}),
+        Some((user, groups)) => json!({
+            "active": true, "token_type": "Bearer", "username": user,
+            "email": format!("{user}@example.test"), "groups": groups,
+        }),
+        None => json!({"active": false}),
+    };
+    Json(answer).into_response()
+}
+
+async fn token(State(server): State<Server>, RawForm(body): RawForm) -> Response {
+    let form = form(&body);
+    let mut parts = server.parts.lock().unwrap();
+    if !parts.issuer_is_up {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    assert_eq!(form["client_id"], "catalyst-console");
+    let refused = || {
+        let error = json!({"error": "invalid_grant"});
+        (StatusCode::BAD_REQUEST, Json(error)).into_response()
+    };
+    let (user, nonce) = match form["grant_type"].as_str() {
+        "authorization_code" => {
+            assert_eq!(form["redirect_uri"], format!("{ORIGIN}/auth/callback"));
+            let Some((user, challenge, nonce)) = parts.codes.remove(&form["code"]) else {
+                return refused();
+            };
+            let verifier = digest(&SHA256, form["code_verifier"].as_bytes());
+            if URL_SAFE_NO_PAD.encode(verifier) != challenge {
+                return refused();
+            }
+            (user, Some(nonce))
+        }
+        _ => {
+            let Some(user) = parts.refresh.remove(&form["refresh_token"]) else {
+                return refused();
+            };
+            if !parts.users.contains_key(&user) {
+                return refused();
+            }
+            parts.renewals += 1;
+            (user, None)
+        }
+    };
+    parts.made += 1;
+    let (access, refresh) = (
+        format!("access-{}", parts.made),
+        format!("refresh-{}", parts.made),
+    );
+    parts.tokens.insert(access.clone(), user.clone());
+    parts.tokens.insert(refresh.clone(), user.clone());
+    parts.refresh.insert(refresh.clone(), user.clone());
+    let key = match parts.signs_with_own_key {
+        true => &server.keys.own,
+        false => &server.keys.foreign,
+    };
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": parts.issuer, "aud": "catalyst-console", "sub": user, "exp": now + 300,
+        "iat": now, "nonce": nonce,
+    });
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some("one".to_owned());
+    let identity = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(key)).unwrap();
+    Json(json!({
+        "access_token": access, "refresh_token": refresh, "id_token": identity,
+        "expires_in": parts.lifetime, "token_type": "Bearer",
+    }))
+    .into_response()
+}
+
+async fn revoke(State(server): State<Server>, RawForm(body): RawForm) -> StatusCode {
+    let mut parts = server.parts.lock().unwrap();
+    let token = form(&body)["token"].clone();
+    parts.refresh.remove(&token);
+    parts.revoked.insert(token);
+    StatusCode::OK
+}
+
+async fn users(
+    State(server): State<Server>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Json<Value> {
+    if query.get("first").is_some_and(|first| first != "0") {
+        return Json(json!([]));
+    }
+    let parts = server.parts.lock().unwrap();
+    let users = parts.users.iter().map(|(user, groups)| {
+        json!({"id": user, "username": user, "enabled": true, "groups": groups, "requiredActions": []})
+    });
+    Json(users.collect())
+}
+
+fn list(kind: &str, items: Vec<Value>) -> Json<Value> {
+    Json(json!({
+        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": format!("{kind}List"),
+        "metadata": {"resourceVersion": "1"}, "items": items,
+    }))
+}
+
+async fn organizations(State(server): State<Server>) -> Json<Value> {
+    let mut parts = server.parts.lock().unwrap();
+    parts.lists += 1;
+    let items = parts.organizations.iter().map(|(name, members)| {
+        json!({
+            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Organization",
+            "metadata": {"name": name}, "spec": {"displayName": name, "members": members},
+        })
+    });
+    list("Organization", items.collect())
+}
+
+async fn sovereigns() -> Json<Value> {
+    let host = |name: &str, block: &str, stage: &str| json!({"name": name, "region": "loc", "buildingBlock": block, "envType": stage});
+    let sovereign = json!({
+        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Sovereign",
+        "metadata": {"name": "localhost"},
+        "spec": {
+            "domain": "localhost", "provider": "local",
+            "hostClusters": [
+                host("lo-loc-mgt-prod", "mgt", "prod"), host("lo-loc-rtz-prod", "rtz", "prod"),
+                host("lo-loc-rtz-dev", "rtz", "dev"),
+            ],
+        },
+    });
+    list("Sovereign", vec![sovereign])
+}
+
+/// Every cluster's kubeconfig leads back here.
+async fn secret(
+    State(server): State<Server>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Json<Value> {
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": server.base}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
+        "users": [{"name": "here", "user": {"token": "admin"}}],
+    });
+    let content = STANDARD.encode(kubeconfig.to_string());
+    Json(json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "resourceVersion": "1"},
+        "data": {"kubeconfig": content, "config": content},
+    }))
+}
