@@ -5,15 +5,30 @@
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/catalyst
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
-.PHONY: up build test test-real bench lint format check-tools check-tools-real
+.PHONY: up build images console test test-real bench lint format check-tools check-tools-real
 
 up: build ## Build and start an embedded Sovereign.
 	$(CARGO_TARGET_DIR)/release/catalyst up $(ARGS)
 
-build: check-tools ## Build the release binary.
+build: check-tools images console ## Build the release binary, which carries console and images.
 	cargo build --locked --release -p catalyst
 
-test: check-tools ## Run every test that needs only git, cargo and the standard tools.
+images: check-tools ## Build the images of the shipped Applications; ARGS=--pin names them in the charts.
+	cargo run --locked --quiet -p catalyst-supply --example images -- $(if $(filter images,$(MAKECMDGOALS)),$(ARGS))
+
+# Built anew only when its source is newer than what was built.
+console: core/console/dist/index.html ## Build the web console.
+
+core/console/node_modules/.package-lock.json: core/console/package-lock.json core/console/package.json
+	cd core/console && npm ci --no-audit --no-fund
+	@touch $@
+
+core/console/dist/index.html: core/console/node_modules/.package-lock.json \
+		$(shell find core/console -path core/console/node_modules -prune -o -path core/console/dist -prune -o -type f -print)
+	cd core/console && npm run build
+	@touch $@
+
+test: check-tools images console ## Run every test that needs only git, cargo, node and the standard tools.
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --workspace
@@ -21,7 +36,7 @@ test: check-tools ## Run every test that needs only git, cargo and the standard 
 test-real: check-tools-real ## Run the lanes that need real parts; builds and caches them.
 	tests/real/run
 
-bench: check-tools ## Print the figures.
+bench: check-tools images console ## Print the figures.
 	tests/bench/run
 
 lint: ## Formatting and lints only.
@@ -32,7 +47,7 @@ format:
 	cargo fmt --all
 
 check-tools:
-	@tools/check-tools git cargo cc
+	@tools/check-tools git cargo cc ldd node npm
 
 check-tools-real:
-	@tools/check-tools git cargo cc go kubectl curl
+	@tools/check-tools git cargo cc ldd node npm go kubectl curl
