@@ -159,3 +159,132 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
         .replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILT: &[File] = &[
+        File {
+            path: "assets/app-B1c_2-3d.js",
+            content: b"run()",
+            tag: "\"one\"",
+        },
+        File {
+            path: "favicon.svg",
+            content: b"<svg/>",
+            tag: "\"two\"",
+        },
+        File {
+            path: "index.html",
+            content: b"<!doctype html>",
+            tag: "\"three\"",
+        },
+    ];
+
+    fn ask(
+        files: &'static [File],
+        method: Method,
+        path: &str,
+        headers: &[(http::HeaderName, &str)],
+    ) -> Response {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
+            .collect();
+        answer(files, &method, &path.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn files_and_the_page_are_served_as_each_may_be_cached() {
+        let html = [(ACCEPT, "text/html,*/*;q=0.8")];
+        let any = [(ACCEPT, "*/*")];
+        for (path, headers, status, kind, cache) in [
+            (
+                "/assets/app-B1c_2-3d.js",
+                &any,
+                200,
+                "text/javascript; charset=utf-8",
+                FOR_EVER,
+            ),
+            ("/favicon.svg", &any, 200, "image/svg+xml", ASK_AGAIN),
+            ("/", &html, 200, "text/html; charset=utf-8", ASK_AGAIN),
+            ("/", &any, 200, "text/html; charset=utf-8", ASK_AGAIN),
+            (
+                "/organizations/acme",
+                &html,
+                200,
+                "text/html; charset=utf-8",
+                ASK_AGAIN,
+            ),
+            (
+                "/organizations/acme",
+                &any,
+                404,
+                "application/problem+json",
+                "no-store",
+            ),
+            (
+                "/assets/gone-12345678.js",
+                &any,
+                404,
+                "application/problem+json",
+                "no-store",
+            ),
+            (
+                "/api/v1/nothing",
+                &html,
+                404,
+                "application/problem+json",
+                "no-store",
+            ),
+        ] {
+            let response = ask(BUILT, Method::GET, path, headers);
+            assert_eq!(response.status().as_u16(), status, "{path}");
+            assert_eq!(response.headers()[CONTENT_TYPE], kind, "{path}");
+            assert_eq!(response.headers()[CACHE_CONTROL], cache, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_has_is_not_sent_again() {
+        for (tags, status) in [
+            ("\"three\"", 304),
+            ("\"zero\", W/\"three\"", 304),
+            ("*", 304),
+            ("\"two\"", 200),
+        ] {
+            let response = ask(BUILT, Method::GET, "/", &[(IF_NONE_MATCH, tags)]);
+            assert_eq!(response.status().as_u16(), status, "{tags}");
+            assert_eq!(response.headers()[ETAG], "\"three\"");
+        }
+    }
+
+    #[test]
+    fn a_build_without_the_console_says_so() {
+        let response = ask(&[], Method::GET, "/", &[(ACCEPT, "text/html")]);
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    }
+
+    #[test]
+    fn what_a_page_says_is_never_markup() {
+        assert_eq!(
+            escape("<a href=\"x\">&"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;"
+        );
+    }
+
+    #[test]
+    fn only_names_with_a_hash_are_cached_for_ever() {
+        for (path, expected) in [
+            ("assets/index-DiwrgTda.js", true),
+            ("assets/a-_-Z0aa-1.css", true),
+            ("assets/logo.svg", false),
+            ("index-DiwrgTda.js", false),
+            ("assets/x", false),
+        ] {
+            assert_eq!(is_hashed(path), expected, "{path}");
+        }
+    }
+}

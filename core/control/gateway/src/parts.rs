@@ -46,12 +46,17 @@ impl Projector {
     }
 }
 
-pub enum Change {
-    Reset(u64),
-    Item(u64, StreamItem, Option<String>),
+pub enum Update {
+    Change(Changed),
+    Reset { id: u64 },
+}
+pub struct Changed {
+    pub id: u64,
+    pub item: StreamItem,
+    pub organization: Option<String>,
 }
 impl Projector {
-    pub fn subscribe(&self, after: Option<u64>) -> futures::stream::BoxStream<'static, Change> {
+    pub fn subscribe(&self, after: Option<u64>) -> futures::stream::BoxStream<'static, Update> {
         Box::pin(futures::stream::pending())
     }
     pub async fn git_event(&self, event: &Value) -> Result<(), catalyst_ports::PortError> {

@@ -21,7 +21,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::parts::Change;
+use crate::parts::{Changed, Update};
 use crate::problem::Refusal;
 
 /// How often a caller is looked at while nothing happens.
@@ -47,7 +47,7 @@ pub async fn stream_get(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let after = position(&headers)?;
-    let changes = gateway.projector().subscribe(after);
+    let changes = gateway.projector().subscribe(after).boxed();
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let follower = Follower {
@@ -93,7 +93,7 @@ fn position(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 struct Follower {
     gateway: Gateway,
     caller: Caller,
-    changes: BoxStream<'static, Change>,
+    changes: BoxStream<'static, Update>,
     looks: Interval,
     looked: Instant,
     failures: u32,
@@ -164,10 +164,14 @@ impl Follower {
         compare(&before, &self.caller)
     }
 
-    fn event(&self, change: Change) -> Option<Event> {
-        let (position, item, organization) = match change {
-            Change::Reset(position) => return Some(reset().id(position.to_string())),
-            Change::Item(position, item, organization) => (position, item, organization),
+    fn event(&self, update: Update) -> Option<Event> {
+        let Changed {
+            id,
+            item,
+            organization,
+        } = match update {
+            Update::Change(changed) => changed,
+            Update::Reset { id } => return Some(reset().id(id.to_string())),
         };
         if organization.is_some_and(|name| !self.caller.can_see(&name)) {
             return None;
@@ -181,7 +185,7 @@ impl Follower {
             Seen::Unnamed => reset(),
             Seen::Nothing => return None,
         };
-        Some(event.id(position.to_string()))
+        Some(event.id(id.to_string()))
     }
 }
 
@@ -250,5 +254,151 @@ pub fn seen(caller: &Caller, item: StreamItem) -> Seen {
         Seen::Whole(Box::new(item))
     } else {
         Seen::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authentication::Credential;
+    use crate::membership::Organizations;
+    use catalyst_api::{DeletionView, Health, OrganizationView, PolicyView, Removed};
+    use catalyst_commands::Actor;
+    use serde_json::json;
+
+    fn caller(name: &str, acme: &[(&str, &str)]) -> Caller {
+        let members: Vec<_> = acme
+            .iter()
+            .map(|(user, role)| json!({"user": user, "role": role}))
+            .collect();
+        let organization = |name: &str, members: serde_json::Value| {
+            serde_json::from_value(json!({
+                "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Organization",
+                "metadata": {"name": name}, "spec": {"displayName": name, "members": members},
+            }))
+            .unwrap()
+        };
+        let organizations = Organizations::new(vec![
+            organization("acme", json!(members)),
+            organization("globex", json!([{"user": "olga", "role": "org-admin"}])),
+        ]);
+        let actor = Actor {
+            username: name.to_owned(),
+            sovereign_admin: name == "sol",
+            ..Actor::default()
+        };
+        let credential = Credential::Bearer("token".into());
+        Caller::new(actor, credential, "token".into(), &organizations)
+    }
+
+    fn organization(name: &str) -> StreamItem {
+        let health = Health {
+            phase: "Running".to_owned(),
+            reason: "Ready".to_owned(),
+            message: String::new(),
+            observed_at: String::new(),
+            since: String::new(),
+        };
+        StreamItem::Organization(OrganizationView {
+            name: name.to_owned(),
+            display_name: name.to_owned(),
+            contact: None,
+            members: Vec::new(),
+            environments: Vec::new(),
+            health,
+        })
+    }
+
+    fn deletion(kind: &str, name: &str) -> StreamItem {
+        StreamItem::Deletion(DeletionView {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            started_at: String::new(),
+            ended_at: None,
+            waiting_for: None,
+            left_behind: Vec::new(),
+        })
+    }
+
+    fn policy(environments: &[&str]) -> StreamItem {
+        StreamItem::Policy(PolicyView {
+            name: "freeze".to_owned(),
+            environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            rules: Vec::new(),
+        })
+    }
+
+    fn removed(kind: &str, organization: Option<&str>) -> StreamItem {
+        StreamItem::Removed(Removed {
+            kind: kind.to_owned(),
+            name: "gone".to_owned(),
+            organization: organization.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn a_change_is_seen_by_those_it_concerns() {
+        let acme = [("vic", "org-viewer"), ("bill", "billing-admin")];
+        // Whole for: vic (reads acme), bill (knows of acme), olga (globex), sol.
+        for (item, expected) in [
+            (organization("acme"), [true, true, false, true]),
+            (organization("globex"), [false, false, true, true]),
+            (
+                deletion("Application", "acme-dev/blog"),
+                [true, false, false, true],
+            ),
+            (
+                deletion("Environment", "acme-dev"),
+                [true, false, false, true],
+            ),
+            (deletion("Organization", "acme"), [true, true, false, true]),
+            (
+                removed("application", Some("acme")),
+                [true, false, false, true],
+            ),
+            (removed("policy", None), [false, false, false, true]),
+            (policy(&["acme-prod"]), [true, false, false, true]),
+            (policy(&["globex-prod"]), [false, false, true, true]),
+        ] {
+            for (name, expected) in ["vic", "bill", "olga", "sol"].into_iter().zip(expected) {
+                let seen = seen(&caller(name, &acme), item.clone());
+                let is_whole = matches!(seen, Seen::Whole(_));
+                assert_eq!(is_whole, expected, "{name} of {item:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_names_only_environments_that_may_be_seen() {
+        let vic = caller("vic", &[("vic", "org-viewer")]);
+        let Seen::Whole(item) = seen(&vic, policy(&["acme-prod", "globex-prod"])) else {
+            panic!("nothing seen");
+        };
+        assert_eq!(*item, policy(&["acme-prod"]));
+    }
+
+    #[test]
+    fn a_change_of_roles_is_more_or_less() {
+        let of = |acme: &[(&str, &str)]| caller("vic", acme);
+        let none = of(&[]);
+        let billing = of(&[("vic", "billing-admin")]);
+        let viewer = of(&[("vic", "org-viewer")]);
+        let admin = of(&[("vic", "org-admin")]);
+        for (before, after, expected) in [
+            (&none, &viewer, "more"),
+            (&billing, &viewer, "more"),
+            (&viewer, &billing, "less"),
+            (&viewer, &none, "less"),
+            (&viewer, &admin, "same"),
+            (&viewer, &viewer, "same"),
+        ] {
+            let look = match compare(before, after) {
+                Look::Same => "same",
+                Look::More => "more",
+                Look::Less => "less",
+                Look::Unknown => "unknown",
+            };
+            assert_eq!(look, expected);
+        }
     }
 }
