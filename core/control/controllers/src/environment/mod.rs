@@ -1,0 +1,498 @@
+//! Environment: a repository, a place in the Organization's vcluster on each of
+//! its host clusters, and Flux between them.
+//!
+//! What does not depend on each other is done at the same time: a vcluster shall
+//! answer, with Flux in it, within 300 ms of the commit.
+
+mod deletion;
+
+use std::time::Duration;
+
+use catalyst_names::{EnvironmentName, HostClusterName};
+use catalyst_ports::{NewToken, RepositoryId, RepositoryOptions};
+use catalyst_resources::{EnvironmentSpec, custom_resource_definitions};
+use futures::future::{join_all, try_join, try_join3};
+use futures::{FutureExt, StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::runtime::watcher::watch_object;
+use serde_json::{Map, Value, json};
+
+use crate::bootstrap::{MANAGER, first_commit};
+use crate::conditions::{self, Observation};
+use crate::context::{Context, spec};
+use crate::controllers::{Shared, VclusterKey};
+use crate::desired::environment::{
+    self as desired, Access, Place, VAULT_TOKEN, choose_host_clusters,
+};
+use crate::desired::management::{flux_user, vault_policy, vault_policy_name};
+use crate::desired::{SYSTEM_NAMESPACE, key};
+use crate::error::ReconcileError;
+use crate::kubernetes::{
+    Cluster, ENVIRONMENT, GIT_REPOSITORY, KUSTOMIZATION, ORGANIZATION, SECRET,
+};
+use crate::object::{annotation, condition, generation, is_deleting, name, text};
+use crate::runtime::Next;
+use crate::{access, clock, finalizer, organization, secrets};
+
+const READY: &str = "Ready";
+const REPOSITORY: &str = "RepositoryReady";
+const VCLUSTERS: &str = "VclustersReady";
+const SYNCED: &str = "Synced";
+
+/// How long a vcluster may take to come up before the queue takes over.
+const VCLUSTER_WITHIN: Duration = Duration::from_secs(30);
+/// The vault token of a vcluster ends so long after nobody renewed it…
+const TOKEN_PERIOD: u64 = 32 * 24 * 3600;
+/// …and is replaced when it is this old, since nobody renews it.
+const TOKEN_AGE: i64 = 8 * 24 * 3600;
+
+/// Makes one Environment as it is wanted.
+pub async fn reconcile(shared: &Shared, environment: &str) -> Result<Next, ReconcileError> {
+    let ctx = &shared.ctx;
+    let management = ctx.management();
+    let Some(object) = management.get(ENVIRONMENT, "", environment).await? else {
+        return Ok(None);
+    };
+    if is_deleting(&object) {
+        return deletion::delete(shared, &management, &object).await;
+    }
+    finalizer::add(&management, &object, finalizer::ENVIRONMENT).await?;
+    let places = match places_of(ctx, &object).await {
+        Ok(places) => places,
+        Err(error) if !error.retryable() => {
+            let observed = [Observation::of_error(READY, &error)];
+            conditions::write(&management, &object, &observed, Map::new()).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let wanted: EnvironmentSpec = spec(&object)?;
+    if let Some(organization) = missing_organization(ctx, &wanted).await? {
+        let observed = [Observation::unknown(READY, "Waiting", organization)];
+        conditions::write(&management, &object, &observed, Map::new()).await?;
+        return Ok(Some(Duration::from_secs(10)));
+    }
+    // Repository and vclusters need nothing of each other; Flux, which needs
+    // both, tries again by itself.
+    let (repository, clusters) = futures::join!(
+        repository(ctx, &places),
+        join_all(
+            places
+                .iter()
+                .map(|place| in_cluster(shared, place, &wanted).boxed())
+        ),
+    );
+    let mut synced = Vec::new();
+    let mut failures = Vec::new();
+    for one in clusters {
+        match one {
+            Ok(sync) => synced.push(sync),
+            Err(error) => failures.push(error),
+        }
+    }
+    let observed = observe(&repository, &failures, &synced);
+    let vclusters: Vec<String> = places.iter().map(Place::vcluster).collect();
+    let mut fields = Map::new();
+    fields.insert("vclusters".to_owned(), json!(vclusters));
+    conditions::write(&management, &object, &observed, fields).await?;
+    repository?;
+    match failures.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(None),
+    }
+}
+
+/// The reason to wait, when the Organization is not there.
+async fn missing_organization(
+    ctx: &Context,
+    wanted: &EnvironmentSpec,
+) -> Result<Option<String>, ReconcileError> {
+    let found = ctx
+        .management()
+        .get(ORGANIZATION, "", &wanted.organization)
+        .await?;
+    Ok(found.is_none().then(|| {
+        format!(
+            "the Organization {} is not there; create it first",
+            wanted.organization
+        )
+    }))
+}
+
+fn observe(
+    repository: &Result<(), ReconcileError>,
+    failures: &[ReconcileError],
+    synced: &[Sync],
+) -> Vec<Observation> {
+    let repository = match repository {
+        Ok(()) => Observation::holds(REPOSITORY, "Made", "the repository is there"),
+        Err(error) => Observation::of_error(REPOSITORY, error),
+    };
+    let vclusters = match failures.first() {
+        None => Observation::holds(VCLUSTERS, "Answering", "every vcluster answers"),
+        Some(error) => Observation::of_error(VCLUSTERS, error),
+    };
+    let sync = match synced.iter().find(|sync| !sync.is_ready) {
+        Some(sync) if sync.is_failed => {
+            Observation::fails(SYNCED, &sync.reason, sync.message.clone())
+        }
+        Some(sync) => Observation::unknown(SYNCED, &sync.reason, sync.message.clone()),
+        None if synced.is_empty() => {
+            Observation::unknown(SYNCED, "Waiting", "no vcluster answers yet")
+        }
+        None => Observation::holds(SYNCED, "Applied", "the repository is applied"),
+    };
+    let all = [repository, vclusters, sync];
+    let ready = all
+        .iter()
+        .find(|one| one.status != catalyst_resources::ConditionStatus::True)
+        .map_or_else(
+            || {
+                Observation::holds(
+                    READY,
+                    "Reconciled",
+                    "its vclusters answer and its repository is applied",
+                )
+            },
+            |cause| Observation {
+                kind: READY,
+                ..cause.clone()
+            },
+        );
+    std::iter::once(ready).chain(all).collect()
+}
+
+/// Where an Environment's vclusters are; nothing when it is not there.
+pub async fn places(ctx: &Context, environment: &str) -> Result<Vec<Place>, ReconcileError> {
+    match ctx.management().get(ENVIRONMENT, "", environment).await? {
+        Some(object) => places_of(ctx, &object).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Where the vclusters of an Organization's Environments are, those being deleted
+/// among them.
+pub async fn places_of_organization(
+    ctx: &Context,
+    organization: &str,
+) -> Result<Vec<Place>, ReconcileError> {
+    let mut all = Vec::new();
+    for object in organization::environments_of(ctx, organization).await? {
+        // One that says nonsense has no place.
+        all.extend(places_of(ctx, &object).await.unwrap_or_default());
+    }
+    Ok(all)
+}
+
+/// Where the Environment's vclusters are.
+pub async fn places_of(ctx: &Context, object: &Value) -> Result<Vec<Place>, ReconcileError> {
+    let what = || format!("the Environment {}", name(object));
+    let wanted: EnvironmentSpec = spec(object)?;
+    let invalid = |reason: String| ReconcileError::invalid("place", what(), reason);
+    let environment =
+        EnvironmentName::new(name(object)).map_err(|error| invalid(error.to_string()))?;
+    let (organization, env_type) = environment
+        .parts()
+        .map_err(|error| invalid(error.to_string()))?;
+    if organization.as_str() != wanted.organization || env_type.code() != wanted.env_type {
+        return Err(invalid(format!(
+            "its name says {organization} and {env_type}, its spec {} and {}; make them agree",
+            wanted.organization, wanted.env_type
+        )));
+    }
+    let sovereign = ctx.sovereign().await?;
+    let hosts = choose_host_clusters(&wanted, &sovereign.host_clusters)
+        .map_err(|error| invalid(error.to_string()))?;
+    hosts
+        .into_iter()
+        .map(|host| {
+            let host_cluster: HostClusterName = host
+                .parse()
+                .map_err(|error: catalyst_names::NameError| invalid(error.to_string()))?;
+            Ok(Place {
+                domain: sovereign.domain.clone(),
+                organization: organization.clone(),
+                environment: environment.clone(),
+                env_type,
+                host_cluster,
+            })
+        })
+        .collect()
+}
+
+/// An Environment's repository.
+pub fn repository_of(place: &Place) -> RepositoryId {
+    RepositoryId::new(place.organization.as_str(), place.environment.as_str())
+}
+
+async fn repository(ctx: &Context, places: &[Place]) -> Result<(), ReconcileError> {
+    let Some(place) = places.first() else {
+        return Ok(());
+    };
+    let repository = repository_of(place);
+    let failed =
+        |action: &'static str| ReconcileError::port(action, format!("the repository {repository}"));
+    // The Organization's own reconcile may not have come so far.
+    let owner = place.organization.as_str();
+    let exists = ctx
+        .forge
+        .organization_exists(owner)
+        .await
+        .map_err(failed("make"))?;
+    if !exists {
+        ctx.forge
+            .organization_ensure(owner, owner)
+            .await
+            .map_err(failed("make"))?;
+    }
+    let options = RepositoryOptions {
+        private: true,
+        description: format!("What runs in {}", place.environment),
+    };
+    ctx.forge
+        .repository_ensure(&repository, options)
+        .await
+        .map_err(failed("make"))?;
+    let files = desired::repository_files(&place.environment);
+    let message = format!("Create the Environment {}", place.environment);
+    first_commit(ctx, &repository, &message, files).await
+}
+
+/// What Flux says in one vcluster.
+struct Sync {
+    is_ready: bool,
+    is_failed: bool,
+    reason: String,
+    message: String,
+}
+
+/// Everything of an Environment on one host cluster.
+async fn in_cluster(
+    shared: &Shared,
+    place: &Place,
+    wanted: &EnvironmentSpec,
+) -> Result<Sync, ReconcileError> {
+    let ctx = &shared.ctx;
+    let (vcluster, password, token) = try_join3(
+        vcluster(ctx, place),
+        credentials(ctx, place),
+        policy(ctx, place),
+    )
+    .await?;
+    let () = token;
+    let definitions: Vec<Value> = custom_resource_definitions()
+        .into_iter()
+        .filter(|(kind, _)| kind.in_environment)
+        .map(|(_, definition)| definition)
+        .collect();
+    let foundation = desired::foundation(place);
+    try_join(
+        vcluster.apply_all(&definitions, MANAGER),
+        vcluster.apply_all(&foundation, MANAGER),
+    )
+    .await?;
+    let username = flux_user(&place.organization);
+    let clone_url = ctx.forge.clone_url(&repository_of(place));
+    let contents = desired::contents(
+        place,
+        &Access {
+            clone_url: &clone_url,
+            username: &username,
+            password: &password,
+            registry_host: &ctx.addresses.registry_host,
+            vault: &ctx.addresses.vault,
+            quota: wanted.quota.as_ref(),
+        },
+    );
+    try_join3(
+        vcluster.apply_all(&contents, MANAGER),
+        vault_token(ctx, place, &vcluster),
+        rights(ctx, place, &vcluster),
+    )
+    .await?;
+    shared.vclusters.follow(
+        shared,
+        &VclusterKey {
+            host: place.host_cluster.to_string(),
+            organization: place.organization.to_string(),
+        },
+        vcluster.clone(),
+    );
+    sync(place, &vcluster).await
+}
+
+/// Asks the host cluster for the Organization's vcluster and waits for its
+/// kubeconfig, by watch.
+async fn vcluster(ctx: &Context, place: &Place) -> Result<Cluster, ReconcileError> {
+    let host = ctx.host(&place.host_cluster.to_string()).await?;
+    for object in desired::host_objects(place) {
+        host.apply(&object, MANAGER).await?;
+    }
+    if let Some(vcluster) = ctx.vcluster(place).await? {
+        return Ok(vcluster);
+    }
+    let organization = place.organization.as_str();
+    let what = format!("the vcluster {}", place.vcluster());
+    let secrets: Api<Secret> = Api::namespaced(host.client().clone(), organization);
+    let wanted = format!("vc-{organization}");
+    let seen = watch_object(secrets, &wanted);
+    pin_mut!(seen);
+    let appears = async {
+        while let Some(event) = seen.next().await {
+            if let Ok(Some(_)) = event {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(VCLUSTER_WITHIN, appears)
+        .await
+        .is_err()
+    {
+        return Err(ReconcileError::missing(
+            "reach",
+            what,
+            format!(
+                "the Secret {organization}/{wanted} has not appeared on {} within {} s; see the VCluster {organization}/{organization} there",
+                host.name(),
+                VCLUSTER_WITHIN.as_secs()
+            ),
+        ));
+    }
+    ctx.clusters
+        .forget(&place.host_cluster.to_string(), Some(organization));
+    ctx.vcluster(place).await?.ok_or_else(|| {
+        ReconcileError::missing(
+            "reach",
+            what,
+            "its kubeconfig has no key config; it is looked at again",
+        )
+    })
+}
+
+async fn credentials(
+    ctx: &Context,
+    place: &Place,
+) -> Result<zeroize::Zeroizing<String>, ReconcileError> {
+    secrets::forge_password(&ctx.vault, &flux_user(&place.organization)).await
+}
+
+/// The vault policy comes before the token that names it.
+async fn policy(ctx: &Context, place: &Place) -> Result<(), ReconcileError> {
+    let policy = vault_policy_name(&place.organization);
+    ctx.vault
+        .policy_put(&policy, &vault_policy(&place.organization))
+        .await
+        .map_err(ReconcileError::port(
+            "write",
+            format!("the vault policy {policy}"),
+        ))
+}
+
+/// The token by which External Secrets reads the Organization's secrets: made
+/// once, replaced when it is old.
+async fn vault_token(
+    ctx: &Context,
+    place: &Place,
+    vcluster: &Cluster,
+) -> Result<(), ReconcileError> {
+    let present = vcluster.get(SECRET, SYSTEM_NAMESPACE, VAULT_TOKEN).await?;
+    let issued = present
+        .as_ref()
+        .map(|secret| annotation(secret, &key("issued-at")));
+    let age = issued.and_then(clock::seconds_since);
+    if age.is_some_and(|age| age < TOKEN_AGE) {
+        return Ok(());
+    }
+    let what = format!("the vault token of {}", place.vcluster());
+    let made = ctx
+        .vault
+        .token_create(NewToken {
+            policies: vec![vault_policy_name(&place.organization)],
+            display_name: place.vcluster(),
+            period_seconds: Some(TOKEN_PERIOD),
+            ..NewToken::default()
+        })
+        .await
+        .map_err(ReconcileError::port("make", what.clone()))?;
+    let secret = desired::vault_token(&made.token, &made.accessor, &clock::now());
+    vcluster.apply(&secret, MANAGER).await?;
+    let old = present
+        .as_ref()
+        .map(|secret| annotation(secret, &key("vault-accessor")))
+        .filter(|accessor| !accessor.is_empty());
+    if let Some(accessor) = old {
+        ctx.vault
+            .token_revoke_accessor(accessor)
+            .await
+            .map_err(ReconcileError::port("revoke", what))?;
+    }
+    Ok(())
+}
+
+async fn rights(ctx: &Context, place: &Place, vcluster: &Cluster) -> Result<(), ReconcileError> {
+    let found = ctx
+        .management()
+        .get(ORGANIZATION, "", place.organization.as_str())
+        .await?;
+    match found.filter(|object| !is_deleting(object)) {
+        Some(object) => {
+            let wanted: catalyst_resources::OrganizationSpec = spec(&object)?;
+            access::in_vcluster(vcluster, &wanted.members).await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn sync(place: &Place, vcluster: &Cluster) -> Result<Sync, ReconcileError> {
+    let space = place.environment.as_str();
+    let (source, applied) = try_join(
+        vcluster.get(GIT_REPOSITORY, space, space),
+        vcluster.get(KUSTOMIZATION, space, space),
+    )
+    .await?;
+    for object in [source, applied].into_iter().flatten() {
+        let observed = object
+            .pointer("/status/observedGeneration")
+            .and_then(Value::as_i64);
+        let ready = condition(&object, READY);
+        let status = ready.map(|one| text(one, "/status")).unwrap_or_default();
+        if status == "True" && observed == Some(generation(&object)) {
+            continue;
+        }
+        let said = ready.map(|one| text(one, "/message")).unwrap_or_default();
+        let reason = ready.map(|one| text(one, "/reason")).unwrap_or_default();
+        return Ok(Sync {
+            is_ready: false,
+            is_failed: status == "False" && reason != "DependencyNotReady",
+            reason: if reason.is_empty() {
+                "Progressing"
+            } else {
+                reason
+            }
+            .to_owned(),
+            message: if said.is_empty() {
+                format!(
+                    "Flux has not applied the repository in {} yet",
+                    place.vcluster()
+                )
+            } else {
+                said.to_owned()
+            },
+        });
+    }
+    Ok(Sync {
+        is_ready: true,
+        is_failed: false,
+        reason: "Applied".to_owned(),
+        message: String::new(),
+    })
+}
+
+/// Every Environment, for the sweep.
+pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
+    for object in shared.ctx.management().list(ENVIRONMENT, "", "").await? {
+        shared.environments.add(name(&object).to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,442 @@
+//! Organization: its place in the forge, the registry and the vault, and its
+//! members' rights everywhere, from `spec.members` alone.
+//!
+//! What must stay true: one reconcile takes every right from a member who left.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use catalyst_names::OrganizationName;
+use catalyst_ports::{Permission, RegistryRole, RepositoryId, RepositoryOptions};
+use catalyst_resources::{EnvironmentSpec, Member, OrganizationSpec, Role};
+use futures::FutureExt;
+use futures::future::{try_join_all, try_join4};
+use serde_json::{Map, Value};
+
+use crate::bootstrap::webhook;
+use crate::conditions::{self, Observation};
+use crate::context::{Context, spec};
+use crate::controllers::Shared;
+use crate::desired::management::{flux_user, vault_policy, vault_policy_name};
+use crate::error::ReconcileError;
+use crate::kubernetes::{Cluster, ENVIRONMENT, ORGANIZATION};
+use crate::object::{is_deleting, name, text};
+use crate::runtime::Next;
+use crate::saga::Saga;
+use crate::{access, finalizer, report, secrets};
+
+const READY: &str = "Ready";
+/// The repository of an Organization's own Blueprints.
+const SHARED_BLUEPRINTS: &str = "shared-blueprints";
+/// The forge's teams, and who is in them.
+const TEAMS: [(&str, Permission, &[Role]); 3] = [
+    ("admins", Permission::Admin, &[Role::OrgAdmin]),
+    ("developers", Permission::Write, &[Role::OrgDeveloper]),
+    (
+        "viewers",
+        Permission::Read,
+        &[Role::OrgViewer, Role::SecurityOfficer],
+    ),
+];
+
+/// Makes one Organization as it is wanted.
+pub async fn reconcile(shared: &Shared, organization: &str) -> Result<Next, ReconcileError> {
+    let ctx = &shared.ctx;
+    let management = ctx.management();
+    let Some(object) = management.get(ORGANIZATION, "", organization).await? else {
+        return Ok(None);
+    };
+    if is_deleting(&object) {
+        return delete(shared, &management, &object).await;
+    }
+    finalizer::add(&management, &object, finalizer::ORGANIZATION).await?;
+    let outcome = ensure(ctx, &object).await;
+    let observed = match &outcome {
+        Ok(()) => Observation::holds(
+            READY,
+            "Reconciled",
+            "forge, registry, vault and members are as wanted",
+        ),
+        Err(error) => Observation::of_error(READY, error),
+    };
+    conditions::write(&management, &object, &[observed], Map::new()).await?;
+    match outcome {
+        // Saying it again does not help; the next commit does.
+        Err(error) if !error.retryable() => Ok(None),
+        other => other.map(|()| None),
+    }
+}
+
+async fn ensure(ctx: &Context, object: &Value) -> Result<(), ReconcileError> {
+    let wanted: OrganizationSpec = spec(object)?;
+    let organization = OrganizationName::new(name(object)).map_err(|error| {
+        ReconcileError::invalid(
+            "make",
+            format!("the Organization {}", name(object)),
+            error.to_string(),
+        )
+    })?;
+    // Rights are taken before anything else can fail for other reasons; all
+    // are tried, and the first failure is told.
+    let (forge, registry, vault, clusters) = futures::join!(
+        forge(ctx, &organization, &wanted),
+        registry(ctx, &organization, &wanted.members),
+        vault(ctx, &organization),
+        access::of_organization(ctx, organization.as_str(), &wanted.members),
+    );
+    forge.and(registry).and(vault).and(clusters)
+}
+
+async fn forge(
+    ctx: &Context,
+    organization: &OrganizationName,
+    wanted: &OrganizationSpec,
+) -> Result<(), ReconcileError> {
+    let owner = organization.as_str();
+    let failed = |action: &'static str, what: &str| {
+        ReconcileError::port(action, format!("{what} of {owner}"))
+    };
+    ctx.forge
+        .organization_ensure(owner, &wanted.display_name)
+        .await
+        .map_err(failed("make", "the forge organization"))?;
+    let teams = TEAMS.iter().map(|(team, permission, roles)| {
+        set_team(ctx, owner, team, *permission, users(&wanted.members, roles)).boxed()
+    });
+    let flux = async {
+        let username = flux_user(organization);
+        let password = secrets::forge_password(&ctx.vault, &username).await?;
+        ctx.forge
+            .user_with_password_ensure(&username, &ctx.mail(&username), &password)
+            .await
+            .map_err(failed("make", "Flux's forge user"))?;
+        ctx.forge
+            .team_ensure(owner, "readers", Permission::Read)
+            .await
+            .map_err(failed("make", "the team of Flux"))?;
+        ctx.forge
+            .team_members_set(owner, "readers", &[username])
+            .await
+            .map_err(failed("set", "the team of Flux"))
+    };
+    let repository = async {
+        let options = RepositoryOptions {
+            private: true,
+            description: format!("Blueprints of {owner}"),
+        };
+        ctx.forge
+            .repository_ensure(&RepositoryId::new(owner, SHARED_BLUEPRINTS), options)
+            .await
+            .map_err(failed("make", "the repository of Blueprints"))
+    };
+    try_join4(try_join_all(teams), flux, repository, webhook(ctx, owner))
+        .await
+        .map(drop)
+}
+
+async fn set_team(
+    ctx: &Context,
+    owner: &str,
+    team: &'static str,
+    permission: Permission,
+    members: Vec<String>,
+) -> Result<(), ReconcileError> {
+    ctx.forge
+        .team_ensure(owner, team, permission)
+        .await
+        .map_err(ReconcileError::port(
+            "make",
+            format!("the team {team} of {owner}"),
+        ))?;
+    ctx.forge
+        .team_members_set(owner, team, &members)
+        .await
+        .map_err(ReconcileError::port(
+            "set",
+            format!("the team {team} of {owner}"),
+        ))
+}
+
+async fn registry(
+    ctx: &Context,
+    organization: &OrganizationName,
+    members: &[Member],
+) -> Result<(), ReconcileError> {
+    let project = organization.as_str();
+    let failed = |action: &'static str, project: &str| {
+        ReconcileError::port(action, format!("the registry project {project}"))
+    };
+    ctx.registry_admin
+        .project_ensure(project, false)
+        .await
+        .map_err(failed("make", project))?;
+    ctx.registry_admin
+        .project_members_set(project, &registry_members(organization, members))
+        .await
+        .map_err(failed("set the members of", project))?;
+    shared_registry(ctx).await
+}
+
+/// Everybody who belongs to some Organization may pull what the Sovereign's owner
+/// curates.
+async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
+    let mut readers = BTreeMap::new();
+    for object in ctx.management().list(ORGANIZATION, "", "").await? {
+        let (Ok(organization), Ok(wanted)) = (
+            OrganizationName::new(name(&object)),
+            spec::<OrganizationSpec>(&object),
+        ) else {
+            continue;
+        };
+        if is_deleting(&object) {
+            continue;
+        }
+        for (user, _) in registry_members(&organization, &wanted.members) {
+            readers.insert(user, RegistryRole::Guest);
+        }
+    }
+    let readers: Vec<_> = readers.into_iter().collect();
+    ctx.registry_admin
+        .project_members_set("catalog-sovereign", &readers)
+        .await
+        .map_err(ReconcileError::port(
+            "set the members of",
+            "the registry project catalog-sovereign",
+        ))
+        .map(drop)
+}
+
+async fn vault(ctx: &Context, organization: &OrganizationName) -> Result<(), ReconcileError> {
+    let policy = vault_policy_name(organization);
+    ctx.vault
+        .policy_put(&policy, &vault_policy(organization))
+        .await
+        .map_err(ReconcileError::port(
+            "write",
+            format!("the vault policy {policy}"),
+        ))
+}
+
+/// The users with one of these roles, sorted, each once.
+fn users(members: &[Member], roles: &[Role]) -> Vec<String> {
+    let mut users: Vec<String> = members
+        .iter()
+        .filter(|member| roles.contains(&member.role))
+        .filter_map(|member| member.user.clone())
+        .collect();
+    users.sort();
+    users.dedup();
+    users
+}
+
+/// Who may do what in an Organization's registry project: its Flux pulls, those
+/// who change Applications push. The highest of several roles counts.
+fn registry_members(
+    organization: &OrganizationName,
+    members: &[Member],
+) -> Vec<(String, RegistryRole)> {
+    let mut found = BTreeMap::from([(flux_user(organization), RegistryRole::Guest)]);
+    for member in members {
+        let role = match member.role {
+            Role::OrgAdmin => RegistryRole::Maintainer,
+            Role::OrgDeveloper => RegistryRole::Developer,
+            Role::OrgViewer | Role::SecurityOfficer => RegistryRole::Guest,
+            Role::BillingAdmin => continue,
+        };
+        if let Some(user) = &member.user {
+            let entry = found.entry(user.clone()).or_insert(role);
+            *entry = (*entry).max(role);
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Removes everything of an Organization, within the saga's bound.
+async fn delete(
+    shared: &Shared,
+    management: &Cluster,
+    object: &Value,
+) -> Result<Next, ReconcileError> {
+    let ctx = &shared.ctx;
+    let owner = name(object);
+    let mut saga = Saga::new(
+        "Organization",
+        owner,
+        text(object, "/metadata/deletionTimestamp"),
+    );
+    report::deletion(ctx, &saga.view(Some("its Environments".to_owned()), false)).await;
+    // Commands refuse while there are Environments; what a push left over goes now.
+    saga.step("its Environments", Duration::from_secs(45), || async {
+        let left = environments_of(ctx, owner).await?;
+        for environment in &left {
+            if !is_deleting(environment) {
+                management
+                    .delete(ENVIRONMENT, "", name(environment))
+                    .await?;
+            }
+        }
+        Ok(left.is_empty())
+    })
+    .await;
+    report::deletion(
+        ctx,
+        &saga.view(Some("forge, registry and vault".to_owned()), false),
+    )
+    .await;
+    let step = Duration::from_secs(10);
+    let repositories = ctx.forge.repositories(owner).await.unwrap_or_default();
+    for repository in repositories {
+        let id = RepositoryId::new(owner, repository);
+        saga.step(&format!("the repository {id}"), step, || async {
+            let deleted = ctx.forge.repository_delete(&id).await;
+            deleted.map_err(ReconcileError::port(
+                "delete",
+                format!("the repository {id}"),
+            ))?;
+            Ok(true)
+        })
+        .await;
+    }
+    saga.step(&format!("the forge organization {owner}"), step, || async {
+        let deleted = ctx.forge.organization_delete(owner).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the forge organization {owner}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    let user = format!("flux-{owner}");
+    saga.step(&format!("the forge user {user}"), step, || async {
+        let deleted = ctx.forge.user_delete(&user).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the forge user {user}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    saga.step(&format!("the registry project {owner}"), step, || async {
+        let deleted = ctx.registry_admin.project_delete(owner).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the registry project {owner}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    saga.step(&format!("the vault policy org-{owner}"), step, || async {
+        let deleted = ctx.vault.policy_delete(&format!("org-{owner}")).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the vault policy org-{owner}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    saga.step(&format!("the secrets below org/{owner}"), step, || async {
+        secrets::delete_below(&ctx.vault, &format!("org/{owner}")).await?;
+        let password = secrets::forge_password_path(&user);
+        let deleted = ctx.vault.secret_delete_all(&password).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the secret {password}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    // The rest of the Organizations keep their right to the shared project.
+    if let Err(error) = shared_registry(ctx).await {
+        saga.leave("the members of catalog-sovereign", error.chain());
+    }
+    finish(ctx, management, object, &saga).await?;
+    finalizer::remove(management, object, finalizer::ORGANIZATION).await?;
+    Ok(None)
+}
+
+/// Reports the end of a deletion.
+pub async fn finish(
+    ctx: &Context,
+    cluster: &Cluster,
+    object: &Value,
+    saga: &Saga,
+) -> Result<(), ReconcileError> {
+    let left = saga.left_behind();
+    if !left.is_empty() {
+        report::warning(cluster, object, "LeftBehind", &left.join("; ")).await;
+    }
+    report::deletion(ctx, &saga.view(None, true)).await;
+    Ok(())
+}
+
+/// The Environment objects of an Organization.
+pub async fn environments_of(
+    ctx: &Context,
+    organization: &str,
+) -> Result<Vec<Value>, ReconcileError> {
+    let mut all = ctx.management().list(ENVIRONMENT, "", "").await?;
+    all.retain(|one| {
+        spec::<EnvironmentSpec>(one).is_ok_and(|spec| spec.organization == organization)
+    });
+    Ok(all)
+}
+
+/// Every Organization, for the sweep.
+pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
+    let all = shared.ctx.management().list(ORGANIZATION, "", "").await?;
+    for one in &all {
+        shared.organizations.add(name(one).to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(user: &str, role: Role) -> Member {
+        Member {
+            user: Some(user.to_owned()),
+            group: None,
+            role,
+            environments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn teams_follow_the_roles() {
+        let members = [
+            member("zoe", Role::OrgAdmin),
+            member("ada", Role::OrgAdmin),
+            member("ada", Role::OrgDeveloper),
+            member("vic", Role::OrgViewer),
+            member("bill", Role::BillingAdmin),
+        ];
+        let of = |team: &str| {
+            let (_, _, roles) = TEAMS.iter().find(|(name, _, _)| *name == team).unwrap();
+            users(&members, roles)
+        };
+        assert_eq!(of("admins"), ["ada", "zoe"]);
+        assert_eq!(of("developers"), ["ada"]);
+        assert_eq!(of("viewers"), ["vic"]);
+    }
+
+    #[test]
+    fn the_registry_gives_the_highest_of_several_roles_and_nothing_to_accountants() {
+        let acme = OrganizationName::new("acme").unwrap();
+        let members = [
+            member("ada", Role::OrgViewer),
+            member("ada", Role::OrgAdmin),
+            member("dev", Role::OrgDeveloper),
+            member("bill", Role::BillingAdmin),
+        ];
+        assert_eq!(
+            registry_members(&acme, &members),
+            [
+                ("ada".to_owned(), RegistryRole::Maintainer),
+                ("dev".to_owned(), RegistryRole::Developer),
+                ("flux-acme".to_owned(), RegistryRole::Guest),
+            ]
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Tells the world how a deletion goes: a message on the spine, which the
+//! projector shows, and a Kubernetes Event where something was left behind.
+
+use bytes::Bytes;
+use catalyst_api::DeletionView;
+use catalyst_ports::{SYSTEM_STREAM, deletion_subject};
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::context::Context;
+use crate::kubernetes::Cluster;
+use crate::object::{name, namespace, text};
+
+/// Publishes how far a deletion is. A spine that does not answer stops no deletion.
+pub async fn deletion(ctx: &Context, view: &DeletionView) {
+    let Ok(payload) = serde_json::to_vec(view) else {
+        return;
+    };
+    let subject = deletion_subject(&view.kind, &view.name);
+    // The same state said twice is one message.
+    let id = format!(
+        "{subject}/{}/{}/{}/{}",
+        view.started_at,
+        view.ended_at.as_deref().unwrap_or_default(),
+        view.waiting_for.as_deref().unwrap_or_default(),
+        view.left_behind.len()
+    );
+    let published = ctx
+        .spine
+        .publish(SYSTEM_STREAM, &subject, &id, Bytes::from(payload));
+    if let Err(error) = published.await {
+        tracing::warn!(subject, error = %error, "progress of a deletion not published");
+    }
+}
+
+/// Records a warning beside an object, for whoever asks `kubectl get events`.
+pub async fn warning(cluster: &Cluster, about: &Value, reason: &str, message: &str) {
+    let space = match namespace(about) {
+        "" => "default",
+        space => space,
+    };
+    let now = clock::now();
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "type": "Warning",
+        "metadata": {"name": event_name(about, &now), "namespace": space},
+        "involvedObject": {
+            "apiVersion": text(about, "/apiVersion"), "kind": text(about, "/kind"),
+            "name": name(about), "namespace": namespace(about), "uid": text(about, "/metadata/uid"),
+        },
+        "reason": reason, "message": message, "count": 1,
+        "firstTimestamp": now, "lastTimestamp": now,
+        "source": {"component": "catalyst"}, "reportingComponent": "catalyst", "reportingInstance": "catalyst",
+    });
+    if let Err(error) = cluster.create(&event).await {
+        tracing::debug!(error = %error.chain(), "event not recorded");
+    }
+}
+
+fn event_name(about: &Value, now: &str) -> String {
+    let stamp: String = now.chars().filter(char::is_ascii_digit).collect();
+    format!("{}.{stamp}", name(about))
+}

@@ -1,0 +1,180 @@
+//! Bounded deletion: every deletion is a list of steps with one deadline over all.
+//!
+//! What must stay true: a step whose target is gone is done; a step that fails or
+//! takes too long does not stop the others; what was left behind is reported by
+//! name, and the deletion ends anyway.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use catalyst_api::DeletionView;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::error::ReconcileError;
+
+/// The longest that any deletion takes.
+pub const LIMIT: Duration = Duration::from_secs(50);
+/// How often the cause of a failed step is given another chance.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// One deletion under way.
+#[derive(Debug)]
+pub struct Saga {
+    kind: &'static str,
+    name: String,
+    started_at: String,
+    deadline: Instant,
+    left_behind: BTreeMap<String, String>,
+}
+
+impl Saga {
+    /// Begins, or goes on after a restart: `started_at` is when somebody asked for
+    /// the deletion (RFC 3339), and what has passed since counts.
+    pub fn new(kind: &'static str, name: impl Into<String>, started_at: &str) -> Self {
+        let (started_at, passed) = match clock::seconds_since(started_at) {
+            Some(passed) => (started_at.to_owned(), passed),
+            None => (clock::now(), 0),
+        };
+        let passed = Duration::from_secs(u64::try_from(passed).unwrap_or(0));
+        // Even a deletion that was forgotten for a day gets a little time.
+        let left = LIMIT.saturating_sub(passed).max(Duration::from_secs(10));
+        Self {
+            kind,
+            name: name.into(),
+            started_at,
+            deadline: Instant::now() + left,
+            left_behind: BTreeMap::new(),
+        }
+    }
+
+    /// Runs a step until it says true, at most for `most` and never past the
+    /// deadline. False and errors that may pass are tried again; what remains is
+    /// noted as left behind under `what`.
+    pub async fn step<F, W>(&mut self, what: &str, most: Duration, attempt: F) -> bool
+    where
+        F: Fn() -> W,
+        W: Future<Output = Result<bool, ReconcileError>>,
+    {
+        let end = self.deadline.min(Instant::now() + most);
+        let mut cause = "it was still there when time was up".to_owned();
+        // At least one attempt, with a moment to it, even when time is up.
+        let floor = Instant::now() + Duration::from_secs(2);
+        loop {
+            match tokio::time::timeout_at(end.max(floor), attempt()).await {
+                Ok(Ok(true)) => {
+                    self.left_behind.remove(what);
+                    return true;
+                }
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => {
+                    cause = error.chain();
+                    if !error.retryable() {
+                        break;
+                    }
+                }
+                Err(_) => cause = "no answer came in time".to_owned(),
+            }
+            if Instant::now() + PAUSE >= end {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.left_behind.insert(what.to_owned(), cause);
+        false
+    }
+
+    /// Notes something that stays, with the reason.
+    pub fn leave(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.left_behind.insert(what.into(), why.into());
+    }
+
+    /// What stays, a line each: name and cause.
+    pub fn left_behind(&self) -> Vec<String> {
+        self.left_behind
+            .iter()
+            .map(|(what, why)| format!("{what}: {why}"))
+            .collect()
+    }
+
+    /// How far it is, for users.
+    pub fn view(&self, waiting_for: Option<String>, is_ended: bool) -> DeletionView {
+        DeletionView {
+            kind: self.kind.to_owned(),
+            name: self.name.clone(),
+            started_at: self.started_at.clone(),
+            ended_at: is_ended.then(clock::now),
+            waiting_for,
+            left_behind: self.left_behind(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_cannot_succeed_is_left_behind_by_name_and_stops_nothing() {
+        let mut saga = Saga::new("Organization", "acme", &clock::now());
+        let refused = saga
+            .step("registry project acme", Duration::from_secs(5), || async {
+                Err(ReconcileError::invalid(
+                    "delete",
+                    "project acme",
+                    "it is locked",
+                ))
+            })
+            .await;
+        let done = saga
+            .step(
+                "forge organization acme",
+                Duration::from_secs(5),
+                || async { Ok(true) },
+            )
+            .await;
+        assert!(!refused && done);
+        assert_eq!(
+            saga.left_behind(),
+            ["registry project acme: could not delete project acme: it is locked"]
+        );
+        let view = saga.view(None, true);
+        assert!(view.ended_at.is_some());
+        assert_eq!(view.left_behind.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_fails_at_first_is_tried_again_within_the_bound() {
+        let mut saga = Saga::new("Environment", "acme-dev", &clock::now());
+        let attempts = AtomicUsize::new(0);
+        let done = saga
+            .step("vcluster", Duration::from_secs(10), || async {
+                Ok(attempts.fetch_add(1, Ordering::SeqCst) >= 1)
+            })
+            .await;
+        assert!(done);
+        assert!(saga.left_behind().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_step_that_never_ends_is_bounded() {
+        let mut saga = Saga::new("Environment", "acme-dev", &clock::now());
+        let before = Instant::now();
+        let done = saga
+            .step("vcluster", Duration::from_millis(100), std::future::pending)
+            .await;
+        assert!(!done);
+        assert!(before.elapsed() < Duration::from_secs(5));
+        assert_eq!(saga.left_behind(), ["vcluster: no answer came in time"]);
+    }
+
+    #[test]
+    fn a_deletion_asked_for_long_ago_still_gets_a_moment() {
+        let saga = Saga::new("Environment", "acme-dev", "2020-01-01T00:00:00Z");
+        assert!(saga.deadline > Instant::now());
+        assert_eq!(saga.view(None, false).started_at, "2020-01-01T00:00:00Z");
+    }
+}

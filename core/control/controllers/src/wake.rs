@@ -1,0 +1,87 @@
+//! Wakes Flux when the forge says that somebody pushed, so that a commit is
+//! applied at once and not at the next interval.
+
+use catalyst_names::EnvironmentName;
+use catalyst_ports::RepositoryId;
+use futures::FutureExt;
+use futures::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::desired::management::{CONFIG_REPOSITORY, FLUX_NAMESPACE, SYSTEM_ORGANIZATION};
+use crate::environment::places;
+use crate::error::ReconcileError;
+use crate::kubernetes::{Cluster, GIT_REPOSITORY};
+
+/// Wakes the sources of repositories; the gateway calls it on every webhook.
+#[derive(Clone)]
+pub struct Wake {
+    ctx: Context,
+}
+
+/// See [`Wake`].
+pub fn waker(ctx: &Context) -> Wake {
+    Wake { ctx: ctx.clone() }
+}
+
+impl Wake {
+    /// Sets `reconcile.fluxcd.io/requestedAt` on every GitRepository of a
+    /// repository: of the configuration in the management cluster, of an
+    /// Environment in each of its vclusters. A cluster that does not answer is
+    /// passed over; the source's own interval catches up.
+    pub async fn repository_pushed(&self, repository: &RepositoryId) {
+        let sources = match self.sources(repository).await {
+            Ok(sources) => sources,
+            Err(error) => {
+                tracing::warn!(%repository, error = %error.chain(), "sources of a pushed repository not found");
+                return;
+            }
+        };
+        let now = Timestamp::now().to_string();
+        let patch = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": now}}});
+        let requests = sources
+            .iter()
+            .map(|(cluster, source)| cluster.merge(source, "", &patch).boxed());
+        for outcome in join_all(requests).await {
+            if let Err(error) = outcome {
+                tracing::warn!(%repository, error = %error.chain(), "source not woken");
+            }
+        }
+    }
+
+    async fn sources(
+        &self,
+        repository: &RepositoryId,
+    ) -> Result<Vec<(Cluster, Value)>, ReconcileError> {
+        if repository.owner == SYSTEM_ORGANIZATION && repository.name == CONFIG_REPOSITORY {
+            let management = self.ctx.management();
+            return Ok(vec![(
+                management,
+                source(FLUX_NAMESPACE, CONFIG_REPOSITORY),
+            )]);
+        }
+        // Only an Environment's own repository, under its own Organization.
+        let Ok(environment) = EnvironmentName::new(repository.name.as_str()) else {
+            return Ok(Vec::new());
+        };
+        match environment.parts() {
+            Ok((organization, _)) if organization.as_str() == repository.owner => {}
+            _ => return Ok(Vec::new()),
+        }
+        let mut sources = Vec::new();
+        for place in places(&self.ctx, environment.as_str()).await? {
+            if let Some(cluster) = self.ctx.vcluster(&place).await? {
+                sources.push((cluster, source(environment.as_str(), environment.as_str())));
+            }
+        }
+        Ok(sources)
+    }
+}
+
+fn source(space: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": GIT_REPOSITORY.api_version, "kind": GIT_REPOSITORY.kind,
+        "metadata": {"name": name, "namespace": space},
+    })
+}
