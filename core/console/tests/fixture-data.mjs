@@ -152,7 +152,8 @@ const objectsOf = (environment, name, action) =>
     })).filter((object) => action !== 'update' || object.diff !== '')
 
 /** A Plan, or a Problem. */
-export function plan(data, environment, command) {
+export function plan(data, environment, asked) {
+  const { plan: _seen, ...command } = asked
   const destination = command.command === 'promote' ? command.to : environment
   const result = { environment: destination, subject: '', applications: [], files: [], objects: [], policies: [], warnings: [] }
   const application = command.application && data.applications.get(`${environment}/${command.application}`)

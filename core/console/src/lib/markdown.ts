@@ -57,6 +57,17 @@ export function parseMarkdown(source: string): Block[] {
   return blocks
 }
 
+/** The level to show each heading at, by block: from `top` on and without gaps, as outlines need it. */
+export function headingLevels(blocks: Block[], top: number): (number | undefined)[] {
+  const open: number[] = []
+  return blocks.map((block) => {
+    if (block.kind !== 'heading') return undefined
+    while (open.length > 0 && (open.at(-1) ?? 0) >= block.level) open.pop()
+    open.push(block.level)
+    return Math.min(6, top + open.length - 1)
+  })
+}
+
 function parseInlines(text: string): Inline[] {
   const inlines: Inline[] = []
   const pattern = /`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^\]]+)\]\(([^)\s]+)\)/g

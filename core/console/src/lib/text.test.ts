@@ -3,7 +3,7 @@ import type { BlueprintCard, Me } from '../api/types'
 import { mayAdminister, mayChange, maySetPolicies, organizationOf } from './access'
 import { diffCounts, parseDiff } from './diff'
 import { containersOf, LogLines } from './logs'
-import { parseMarkdown } from './markdown'
+import { headingLevels, parseMarkdown } from './markdown'
 import { phaseLook } from './phase'
 import { ruleWords, withApprovalRule } from './policy'
 import { findCards } from './search'
@@ -52,6 +52,10 @@ describe('parseMarkdown', () => {
         ],
       },
     ])
+  })
+
+  it('leaves no gap between levels of headings', () => {
+    expect(headingLevels(parseMarkdown('## a\n\n#### b\n\ntext\n\n## c\n\n# d'), 2)).toEqual([2, 3, undefined, 2, 2])
   })
 
   it.each(['1.5 GB of memory', '#hash', '-', '```', '- ', '* *', '\n\n'])('ends on %j', (text) => {

@@ -1,0 +1,113 @@
+import { expect, test, violations } from './support'
+
+const GUESTBOOK = '/environments/acme-dev/applications/guestbook'
+const PAGES: [path: string, heading: string][] = [
+  ['/organizations', 'Organizations'],
+  ['/organizations/acme', 'Acme Corporation'],
+  ['/environments/acme-dev', 'acme-dev'],
+  ['/environments/acme-prod/pull-requests', 'Pull requests'],
+  ['/environments/acme-dev/applications/blog', 'blog'],
+  [`${GUESTBOOK}/logs`, 'guestbook'],
+  [`${GUESTBOOK}/config`, 'guestbook'],
+  [`${GUESTBOOK}/history`, 'guestbook'],
+  [`${GUESTBOOK}/promote`, 'guestbook'],
+  [`${GUESTBOOK}/delete`, 'guestbook'],
+  ['/marketplace', 'Marketplace'],
+  ['/marketplace/catalog/bp-guestbook', 'Guestbook'],
+  ['/marketplace/catalog/bp-every-field/install', 'Install Every field'],
+  ['/users', 'Users'],
+  ['/policies', 'Policies'],
+  ['/nowhere', 'There is no such page'],
+]
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`no page has a known accessibility fault (${colorScheme})`, async ({ signedIn: page }) => {
+    test.setTimeout(90_000)
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    for (const [path, heading] of PAGES) {
+      await page.goto(path)
+      await expect(page.getByRole('heading', { level: 1, name: heading })).toBeVisible()
+      await expect(page.getByText('Loading…')).toHaveCount(0)
+      expect(await violations(page), path).toEqual([])
+    }
+  })
+}
+
+test('nor do the sign-in page, dialogs, faults and the Plan', async ({ signedIn: page, context }) => {
+  await page.goto('/organizations/acme')
+  for (const name of ['Invite user', 'Create Environment', 'Delete Organization']) {
+    await page.getByRole('button', { name }).click()
+    expect(await violations(page), name).toEqual([])
+    await page.keyboard.press('Escape')
+    await expect(page.getByRole('dialog')).toHaveCount(0)
+    await expect(page.getByRole('button', { name })).toBeFocused()
+  }
+  await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
+  await page.getByLabel('Title').fill('forbidden')
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await expect(page.getByRole('alert')).toBeVisible()
+  expect(await violations(page), 'faults').toEqual([])
+  await page.getByLabel('Title').fill('ours')
+  await page.getByLabel('Application name').fill('visitors')
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await expect(page.getByTestId('plan')).toBeVisible()
+  expect(await violations(page), 'plan').toEqual([])
+  await context.clearCookies()
+  await page.goto('/')
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+  expect(await violations(page), 'sign-in').toEqual([])
+})
+
+test('everything up to an install is done with the keyboard', async ({ signedIn: page }) => {
+  await page.goto('/environments/acme-dev')
+  await expect(page.getByRole('link', { name: 'guestbook', exact: true })).toBeVisible()
+  await page.keyboard.press('Tab')
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeFocused()
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('main')).toBeFocused()
+  await tabTo(page, 'Install Application')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1, name: 'Marketplace' })).toBeFocused()
+  await tabTo(page, 'Guestbook')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1, name: 'Guestbook' })).toBeFocused()
+  await tabTo(page, 'Install')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1, name: 'Install Guestbook' })).toBeFocused()
+  await tabTo(page, 'Application name')
+  await page.keyboard.press('Control+a')
+  await page.keyboard.type('visitors')
+  await tabTo(page, 'Show the Plan')
+  await page.keyboard.press('Space')
+  await expect(page.getByRole('heading', { name: 'Plan for acme-dev' })).toBeFocused()
+  await tabTo(page, 'Install')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1, name: 'visitors' })).toBeFocused()
+  // Back and forth keeps the same places.
+  await page.goBack()
+  await expect(page.getByRole('heading', { level: 1, name: 'Install Guestbook' })).toBeFocused()
+})
+
+test('a narrow window needs no sideways scrolling', async ({ signedIn: page }) => {
+  await page.setViewportSize({ width: 320, height: 640 })
+  for (const [path, heading] of PAGES) {
+    await page.goto(path)
+    await expect(page.getByRole('heading', { level: 1, name: heading })).toBeVisible()
+    await expect(page.getByText('Loading…')).toHaveCount(0)
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+    expect(over, path).toBeLessThanOrEqual(0)
+  }
+})
+
+async function tabTo(page: import('@playwright/test').Page, name: string) {
+  for (let presses = 0; presses < 60; presses++) {
+    await page.keyboard.press('Tab')
+    const found = await page.evaluate(() => {
+      const element = document.activeElement as HTMLElement | null
+      const label = element instanceof HTMLInputElement ? element.labels?.[0]?.textContent : element?.textContent
+      return (label ?? '').replace(/\s+/g, ' ').trim()
+    })
+    if (found === name) return
+  }
+  throw new Error(`Tab never reached “${name}”`)
+}

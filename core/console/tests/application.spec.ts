@@ -1,0 +1,120 @@
+import { expect, signInAs, test } from './support'
+
+const GUESTBOOK = '/environments/acme-dev/applications/guestbook'
+
+test('status has phase, cause and freshness', async ({ signedIn: page }) => {
+  await page.goto('/environments/acme-dev/applications/blog')
+  const health = page.getByTestId('health')
+  await expect(health).toContainText('Degraded')
+  await expect(health).toContainText('PodsCrashing')
+  await expect(health).toContainText('PHP Fatal error: cannot reach the database')
+  await expect(health).toContainText(/observed (just now|\d+ s ago) · degraded for 2 min/)
+  await expect(page.getByRole('row', { name: /Deployment/ })).toContainText('Not ready')
+  // Freshness ages by itself.
+  await expect(health).toContainText(/observed [2-9] s ago/)
+})
+
+test('logs stream, of all containers or of one, and stop when not followed', async ({ signedIn: page }) => {
+  await page.goto(`${GUESTBOOK}/logs`)
+  const log = page.getByRole('region', { name: 'Log of guestbook' })
+  await expect(log).toContainText('guestbook-7c9f/proxy')
+  await expect(log).toContainText('request 24 answered')
+  await page.getByLabel('Container').selectOption('proxy')
+  await expect(log).not.toContainText('web:')
+  await expect(log).toContainText('proxy: request 22 answered')
+  await page.getByLabel('Follow').uncheck()
+  await expect(page.getByText('Following:')).toHaveCount(0)
+  await expect(log).toContainText('request 20 answered')
+  await expect(log).not.toContainText('request 21 answered')
+})
+
+test('config is changed through a Plan, only what was touched', async ({ signedIn: page }) => {
+  await page.goto(`${GUESTBOOK}/config`)
+  await expect(page.getByLabel('Title')).toHaveValue('Welcome')
+  await page.getByLabel('Replicas').fill('4')
+  await page.getByLabel('Version').selectOption('1.1.0')
+  const sent = page.waitForRequest((request) => request.url().endsWith('/plans'))
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  expect((await sent).postDataJSON()).toEqual({ command: 'change', application: 'guestbook', version: '1.1.0', config: { replicas: 4 } })
+  await expect(page.getByTestId('plan')).toContainText('1.0.0 → 1.1.0')
+  await page.getByRole('button', { name: 'Confirm the change' }).click()
+  await expect(page).toHaveURL(GUESTBOOK)
+  await expect(page.getByTestId('health')).toContainText('Running')
+  await expect(page.getByText('Application of bp-guestbook 1.1.0')).toBeVisible()
+})
+
+test('an Application is paused and resumed', async ({ signedIn: page }) => {
+  await page.goto(`${GUESTBOOK}/config`)
+  await page.getByRole('button', { name: 'Pause' }).click()
+  await page.getByRole('button', { name: 'Confirm the change' }).click()
+  await expect(page.getByTestId('health')).toContainText('Paused')
+  await page.getByRole('link', { name: 'Config' }).click()
+  await page.getByRole('button', { name: 'Resume' }).click()
+  await page.getByRole('button', { name: 'Confirm the change' }).click()
+  await expect(page.getByTestId('health')).toContainText('Running')
+})
+
+test('history shows who changed what, and leads back', async ({ signedIn: page }) => {
+  await page.goto(`${GUESTBOOK}/history`)
+  await expect(page.getByRole('row', { name: /Install guestbook/ })).toContainText('Runs now')
+  await page.getByRole('link', { name: /Install guestbook/ }).click()
+  await expect(page.getByRole('region', { name: 'What the commit changed' })).toContainText('version: 1.1.0')
+  await expect(page.getByText('admin@example.org')).toBeVisible()
+  await page.getByRole('button', { name: 'Roll back to this' }).click()
+  await expect(page.getByTestId('plan')).toContainText('Roll back guestbook')
+  await page.getByTestId('plan').getByRole('button', { name: 'Roll back' }).click()
+  await expect(page).toHaveURL(GUESTBOOK)
+  await page.getByRole('link', { name: 'History' }).click()
+  await expect(page.getByRole('row', { name: /Roll back guestbook/ })).toContainText('rollback')
+})
+
+test('promotion opens a pull request, another user approves, it merges and rolls out', async ({ signedIn: page, fixture, browser }) => {
+  await page.goto(GUESTBOOK)
+  await page.getByRole('link', { name: 'Promote' }).click()
+  await expect(page.getByLabel(/acme-prod/)).toBeChecked()
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await expect(page.getByRole('heading', { name: 'Plan for acme-prod' })).toBeVisible()
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  await expect(page).toHaveURL('/environments/acme-prod/pull-requests/1')
+  await expect(page.getByText('You opened it, so somebody else approves.')).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Merge' })).toHaveCount(0)
+
+  const other = await browser.newContext({ baseURL: fixture.url })
+  const bob = await other.newPage()
+  await signInAs(bob, fixture, 'bob')
+  await bob.goto('/environments/acme-prod')
+  await bob.getByRole('link', { name: '#1 Promote guestbook' }).click()
+  await expect(bob.getByRole('region', { name: 'Changes of pull request 1' })).toContainText('replicas: 3')
+  await bob.getByRole('button', { name: 'Approve' }).click()
+  await expect(bob.getByTestId('approvals')).toHaveText('bob')
+  await other.close()
+
+  // The author sees the approval without a reload, and merges.
+  await expect(page.getByTestId('approvals')).toHaveText('bob')
+  await page.getByRole('button', { name: 'Merge' }).click()
+  await expect(page.locator('.phase', { hasText: 'Merged' })).toBeVisible()
+  await page.getByRole('link', { name: 'See it roll out in acme-prod' }).click()
+  await expect(page.getByRole('row', { name: /guestbook/ }).filter({ hasText: 'bp-guestbook' })).toContainText('Running')
+})
+
+test('deletion asks about data and for the name, and says what was left behind', async ({ signedIn: page }) => {
+  await page.goto(GUESTBOOK)
+  await page.getByRole('link', { name: 'Delete' }).click()
+  await page.getByLabel(/Keep it/).check()
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await page.getByTestId('plan').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByLabel('Type “guestbook” to confirm')).toHaveAccessibleDescription(/Type guestbook to confirm/)
+  await page.getByLabel('Type “guestbook” to confirm').fill('guestbook')
+  await page.getByTestId('plan').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByTestId('deletion')).toContainText('Waiting for Deployment guestbook')
+  await expect(page.getByTestId('deletion')).toContainText('is deleted')
+  await expect(page.getByTestId('deletion')).toContainText('PersistentVolumeClaim guestbook/data')
+  await page.getByRole('link', { name: 'Back to acme-dev' }).click()
+  await expect(page.getByRole('link', { name: 'guestbook', exact: true })).toHaveCount(0)
+})
+
+test('an Application that is not there says so', async ({ signedIn: page }) => {
+  await page.goto('/environments/acme-dev/applications/nothing')
+  await expect(page.getByRole('alert')).toContainText('There is no Application nothing that you may see.')
+  await expect(page.getByRole('heading', { level: 1, name: 'nothing' })).toBeVisible()
+})

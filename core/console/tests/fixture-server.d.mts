@@ -1,0 +1,1 @@
+export function startFixture(port?: number): Promise<{ url: string; close: () => Promise<void> }>
