@@ -157,9 +157,13 @@ impl Spine {
             .collect()
     }
 
-    /// Forgets the messages of a stream, or those of one subject; sequences go
-    /// on from where they were.
-    pub async fn purge(&self, stream: &str, subject: Option<&Subject>) -> Result<(), SpineError> {
+    /// Forgets the messages of a stream, or those of one subject up to a
+    /// sequence; sequences go on from where they were.
+    pub async fn purge(
+        &self,
+        stream: &str,
+        subject: Option<(&Subject, Sequence)>,
+    ) -> Result<(), SpineError> {
         check_name("stream", stream)?;
         let writer = self.writer(stream);
         let _in_order = writer.lock().await;
@@ -168,15 +172,7 @@ impl Spine {
                 .delete_prefix(log_prefix(stream))
                 .delete_prefix(format!("spine/id/{stream}/"))
                 .delete_prefix(newest_prefix(stream)),
-            Some(subject) => {
-                let mut transaction = Transaction::new().delete(newest_key(stream, subject));
-                for message in self.read(stream, 0, 0)? {
-                    if message.subject == *subject {
-                        transaction = self.drop_one(transaction, stream, message.sequence)?;
-                    }
-                }
-                transaction
-            }
+            Some((subject, through)) => self.drop_subject(stream, subject, through)?,
         };
         self.store
             .commit(transaction)
@@ -201,6 +197,29 @@ impl Spine {
             .await
             .map(drop)
             .map_err(SpineError::Store)
+    }
+
+    fn drop_subject(
+        &self,
+        stream: &str,
+        subject: &Subject,
+        through: Sequence,
+    ) -> Result<Transaction, SpineError> {
+        let mut transaction = Transaction::new();
+        // Where only the newest is kept, its place is known.
+        if let Some(entry) = self.store.get(newest_key(stream, subject)) {
+            let newest = read_number(&entry.key, &entry.value)?;
+            if newest <= through {
+                transaction = self.drop_one(transaction.delete(entry.key), stream, newest)?;
+            }
+            return Ok(transaction);
+        }
+        for message in self.read(stream, 0, 0)? {
+            if message.subject == *subject && message.sequence <= through {
+                transaction = self.drop_one(transaction, stream, message.sequence)?;
+            }
+        }
+        Ok(transaction)
     }
 
     fn drop_one(

@@ -191,7 +191,10 @@ async fn a_stream_of_newest_messages_forgets_what_was_said_again() {
             .collect::<Vec<_>>()
     };
     assert_eq!(held(), [(2, "b1".into()), (3, "a2".into())]);
-    spine.purge("acme-dev", Some(&subject("a"))).await.unwrap();
+    let about = subject("a");
+    spine.purge("acme-dev", Some((&about, 2))).await.unwrap();
+    assert_eq!(held().len(), 2, "a newer message stays");
+    spine.purge("acme-dev", Some((&about, 3))).await.unwrap();
     assert_eq!(held(), [(2, "b1".into())]);
     spine.purge("acme-dev", None).await.unwrap();
     assert_eq!(held(), []);

@@ -66,6 +66,9 @@ pub struct ApplicationView {
     /// The commit that the vcluster runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_revision: Option<String>,
+    /// The newest commit that touched its folder, with who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<Revision>,
     /// The version whose release was deployed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed_version: Option<String>,

@@ -182,9 +182,12 @@ async fn purging_forgets_and_goes_on_counting(spine: Arc<dyn Spine>) {
     put(&*spine, stream, "a", "1").await;
     put(&*spine, stream, "b", "1").await;
     let subject = format!("ws.{stream}.git.a");
-    within(spine.purge(stream, Some(&subject)))
-        .await
-        .expect("purging works");
+    for through in [0, 1] {
+        within(spine.purge(stream, Some((&subject, through))))
+            .await
+            .expect("purging works");
+        assert_eq!(all(&*spine, stream).await.len(), 2 - through as usize);
+    }
     assert_eq!(all(&*spine, stream).await, seen(&[(2, "b", "1")], stream));
     within(spine.purge(stream, None))
         .await

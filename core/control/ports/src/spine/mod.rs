@@ -95,12 +95,12 @@ pub trait Spine: Send + Sync {
     /// Names of all streams.
     fn streams(&self) -> BoxFuture<'_, Result<Vec<String>, PortError>>;
 
-    /// Forgets what a stream holds, or what it holds under one subject; its
-    /// sequence goes on counting.
+    /// Forgets what a stream holds, or what it holds under one subject up to a
+    /// sequence (a newer message stays); the stream goes on counting.
     fn purge<'a>(
         &'a self,
         stream: &'a str,
-        subject: Option<&'a str>,
+        subject: Option<(&'a str, u64)>,
     ) -> BoxFuture<'a, Result<(), PortError>>;
 
     /// The record of a key.

@@ -315,14 +315,17 @@ impl Spine for NatsSpine {
     fn purge<'a>(
         &'a self,
         stream: &'a str,
-        subject: Option<&'a str>,
+        subject: Option<(&'a str, u64)>,
     ) -> BoxFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
             let Some(found) = self.stream_find(stream).await? else {
                 return Ok(());
             };
             let purge = match subject {
-                Some(subject) => found.purge().filter(subject).await,
+                // JetStream purges what lies before the sequence that it is given.
+                Some((subject, through)) => {
+                    found.purge().filter(subject).sequence(through + 1).await
+                }
                 None => found.purge().await,
             };
             purge

@@ -1,0 +1,209 @@
+//! How something is: computed from the facts that are held, each time anew.
+//!
+//! Nothing is remembered between two computations, so a state can never stick,
+//! and the same facts always give the same health.
+
+use catalyst_api::Health;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::json::{condition, is_deleting, is_observed, shown_time, text};
+use super::objects::{pod_problem, state};
+use crate::fact::ObjectFact;
+
+/// An object with the time at which it was observed.
+pub type Seen<'a> = (&'a ObjectFact, Timestamp);
+
+/// The health of an Organization or Environment, by its condition `Ready`.
+pub fn of_object(object: &Value, time: Timestamp) -> Health {
+    let ready = condition(object, "Ready");
+    let since = |fallback: &str| {
+        let changed = ready.map(|it| text(it, "/lastTransitionTime"));
+        times([changed.unwrap_or_default(), fallback])
+    };
+    let created = text(object, "/metadata/creationTimestamp");
+    let reason = ready.map_or("NotReconciled", |it| text(it, "/reason"));
+    let message = ready.map_or("not reconciled yet", |it| text(it, "/message"));
+    let status = ready.map_or("Unknown", |it| text(it, "/status"));
+    let (phase, since) = if is_deleting(object) {
+        let asked = text(object, "/metadata/deletionTimestamp");
+        ("Deleting", times([asked, created]))
+    } else {
+        let phase = match status {
+            "True" if is_observed(object) => "Running",
+            "True" => "Updating",
+            "False" => "Failed",
+            _ => "Installing",
+        };
+        (phase, since(created))
+    };
+    Health {
+        phase: phase.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_at: shown_time(time),
+        since: since.unwrap_or_else(|| shown_time(time)),
+    }
+}
+
+/// The health of an Application: what its controller says of it, corrected by
+/// what is known since, with the cause out of its objects.
+pub fn of_application(application: Seen<'_>, objects: &[Seen<'_>]) -> Health {
+    let (fact, time) = application;
+    let object = &fact.object;
+    let newest = objects.iter().map(|it| it.1).chain([time]).max();
+    let ready = condition(object, "Ready");
+    let said = ready.map_or("", |it| text(it, "/message"));
+    let reason = ready.map_or("", |it| text(it, "/reason"));
+    let changed = ready.map_or("", |it| text(it, "/lastTransitionTime"));
+    let created = text(object, "/metadata/creationTimestamp");
+    let phase = text(object, "/status/phase");
+    let cause = cause(objects);
+    let health = |phase: &str, reason: &str, message: String, since: [&str; 2]| Health {
+        phase: phase.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        observed_at: shown_time(newest.unwrap_or(time)),
+        since: times(since).unwrap_or_else(|| shown_time(time)),
+    };
+    let is_asked = object.pointer("/spec/deletion").is_some();
+    if is_deleting(object) || is_asked {
+        let message = first_of([said, "its objects are being removed"]);
+        let asked = text(object, "/metadata/deletionTimestamp");
+        return health("Deleting", "Deleting", message, [asked, changed]);
+    }
+    if object.pointer("/spec/paused") == Some(&Value::Bool(true)) {
+        let message = "reconciling is suspended by spec.paused".to_owned();
+        return health("Paused", "Paused", message, [changed, created]);
+    }
+    if phase.is_empty() {
+        let message = with_cause("waiting for its controller", cause.as_ref());
+        return health("Installing", "NotReconciled", message, [created, ""]);
+    }
+    if !is_observed(object) && phase == "Running" {
+        let message = "a change waits for its controller".to_owned();
+        return health("Updating", "NotReconciled", message, [changed, created]);
+    }
+    // The controller said so before the pod failed.
+    if phase == "Running"
+        && let Some(cause) = cause.as_ref().filter(|cause| cause.is_running)
+    {
+        let message = with_cause("", Some(cause));
+        return health("Degraded", &cause.reason, message, [&cause.since, changed]);
+    }
+    let reason = first_of([reason, phase]);
+    let message = match phase {
+        "Running" => said.to_owned(),
+        _ => with_cause(said, cause.as_ref()),
+    };
+    health(phase, &reason, message, [changed, created])
+}
+
+/// Why an Application does not run.
+struct Cause {
+    reason: String,
+    text: String,
+    since: String,
+    /// Whether a running pod says so, and not a step on the way.
+    is_running: bool,
+}
+
+/// The deepest cause that the objects tell: a pod's, then a release's or a
+/// source's, then the newest warning.
+fn cause(objects: &[Seen<'_>]) -> Option<Cause> {
+    let of_kind = |kinds: &'static [&'static str]| {
+        objects
+            .iter()
+            .map(|seen| &seen.0.object)
+            .filter(move |object| kinds.contains(&text(object, "/kind")))
+    };
+    for pod in of_kind(&["Pod"]).filter(|pod| !is_deleting(pod)) {
+        if let Some(problem) = pod_problem(pod) {
+            let changed = condition(pod, "Ready").map_or("", |it| text(it, "/lastTransitionTime"));
+            return Some(Cause {
+                reason: "PodFailing".to_owned(),
+                text: format!("pod {}: {problem}", text(pod, "/metadata/name")),
+                since: changed.to_owned(),
+                is_running: true,
+            });
+        }
+    }
+    let delivery = &[
+        "OCIRepository",
+        "ExternalSecret",
+        "HelmRelease",
+        "Kustomization",
+        "Job",
+    ];
+    for object in of_kind(delivery) {
+        let failed = condition(object, "Ready")
+            .or_else(|| condition(object, "Failed"))
+            .filter(|found| {
+                let is_failed = text(found, "/type") == "Failed";
+                text(found, "/status") == if is_failed { "True" } else { "False" }
+            });
+        if let Some(found) = failed
+            && state(object).0 == Some(false)
+        {
+            let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
+            return Some(Cause {
+                reason: first_of([text(found, "/reason"), "NotReady"]),
+                text: format!("{kind} {name}: {}", text(found, "/message")),
+                since: text(found, "/lastTransitionTime").to_owned(),
+                is_running: false,
+            });
+        }
+    }
+    newest_warning(objects)
+}
+
+/// The newest warning about an object that is there and not as wanted.
+fn newest_warning(objects: &[Seen<'_>]) -> Option<Cause> {
+    let is_unwell = |event: &Value| {
+        objects.iter().any(|(fact, _)| {
+            let object = &fact.object;
+            text(object, "/kind") == text(event, "/involvedObject/kind")
+                && text(object, "/metadata/name") == text(event, "/involvedObject/name")
+                && state(object).0 == Some(false)
+        })
+    };
+    let events = objects
+        .iter()
+        .map(|seen| &seen.0.object)
+        .filter(|object| text(object, "/kind") == "Event" && is_unwell(object));
+    let event = events.max_by_key(|event| {
+        (
+            text(event, "/lastTimestamp").to_owned(),
+            text(event, "/metadata/name").to_owned(),
+        )
+    })?;
+    let kind = text(event, "/involvedObject/kind");
+    let name = text(event, "/involvedObject/name");
+    Some(Cause {
+        reason: first_of([text(event, "/reason"), "Warning"]),
+        text: format!("{kind} {name}: {}", text(event, "/message")),
+        since: text(event, "/lastTimestamp").to_owned(),
+        is_running: false,
+    })
+}
+
+/// A sentence and its cause, unless the sentence names the cause already.
+fn with_cause(said: &str, cause: Option<&Cause>) -> String {
+    match cause {
+        Some(cause) if said.contains(&cause.text) => said.to_owned(),
+        Some(cause) if said.is_empty() => cause.text.clone(),
+        Some(cause) => format!("{said}; {}", cause.text),
+        None => said.to_owned(),
+    }
+}
+
+fn first_of(texts: [&str; 2]) -> String {
+    let found = texts.into_iter().find(|text| !text.is_empty());
+    found.unwrap_or_default().to_owned()
+}
+
+/// The first of several times that can be read, as times are shown.
+fn times(texts: [&str; 2]) -> Option<String> {
+    let parsed = texts.into_iter().find_map(|text| text.parse().ok());
+    parsed.map(shown_time)
+}
