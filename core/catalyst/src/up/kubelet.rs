@@ -5,12 +5,13 @@
 //! Level-based: any change wakes one pass over the local copies; a pass is the
 //! same whatever woke it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalyst_node::network::{Service, ServicePort};
+use catalyst_node::network::Service;
 use catalyst_node::resolve::{self, Objects};
 use catalyst_node::{NodeError, NodeHandle};
 use http::{Method, StatusCode};
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use super::api::{ApiClient, ApiRefusal};
 use super::network_policy::Policies;
 use super::reflector::{Key, Reflector};
+use super::workloads::Workloads;
 
 /// Name of this machine's node in every logical cluster.
 const NODE: &str = "local";
@@ -32,8 +34,8 @@ pub struct Kubelet {
     api: ApiClient,
     node: NodeHandle,
     volumes: PathBuf,
-    pods: Reflector,
-    services: Reflector,
+    workloads: Workloads,
+    claims: Reflector,
     config_maps: Reflector,
     secrets: Reflector,
     policies: Reflector,
@@ -41,22 +43,33 @@ pub struct Kubelet {
     /// Version of the pod that the node was last given, by uid.
     applied: Mutex<HashMap<String, String>>,
     removing: Mutex<HashSet<String>>,
+    /// Services that the node was last given.
+    served: Mutex<Vec<Service>>,
+    /// What the last policy was made from.
+    judged: Mutex<u64>,
+    /// Volumes of claims that are there, or were a moment ago.
+    claimed: Mutex<HashSet<Key>>,
 }
 
 impl Kubelet {
-    /// Starts following; returns once everything that exists has been seen.
+    /// Starts following; returns once everything that exists has been seen,
+    /// with the pods and Services that it follows.
     pub async fn start(
         api: ApiClient,
         node: NodeHandle,
         volumes: PathBuf,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Workloads> {
         let changed = Arc::new(Notify::new());
         let mut follow =
             async |path| Reflector::start(api.clone(), path, Arc::clone(&changed), tasks).await;
-        let kubelet = Arc::new(Self {
+        let workloads = Workloads {
             pods: follow("/api/v1/pods").await?,
             services: follow("/api/v1/services").await?,
+        };
+        let kubelet = Arc::new(Self {
+            workloads: workloads.clone(),
+            claims: follow("/api/v1/persistentvolumeclaims").await?,
             config_maps: follow("/api/v1/configmaps").await?,
             secrets: follow("/api/v1/secrets").await?,
             policies: follow("/apis/networking.k8s.io/v1/networkpolicies").await?,
@@ -66,6 +79,9 @@ impl Kubelet {
             volumes,
             applied: Mutex::default(),
             removing: Mutex::default(),
+            served: Mutex::default(),
+            judged: Mutex::default(),
+            claimed: Mutex::default(),
         });
         let reporting = Arc::clone(&kubelet);
         tasks.spawn(async move { reporting.report().await });
@@ -74,6 +90,7 @@ impl Kubelet {
             // Whatever an earlier process left running and no pod claims ends
             // before anything new starts.
             let known: Vec<String> = running
+                .workloads
                 .pods
                 .snapshot()
                 .iter()
@@ -85,21 +102,14 @@ impl Kubelet {
                 changed.notified().await;
             }
         });
-        Ok(())
+        Ok(workloads)
     }
 
     async fn pass(self: &Arc<Self>) {
-        let pods = self.pods.snapshot();
-        self.node
-            .set_policy(Arc::new(Policies::new(
-                &self.policies.snapshot(),
-                &self.namespaces.snapshot(),
-                &pods,
-            )))
-            .await;
-        self.node
-            .set_services(services(&self.services.snapshot(), &pods))
-            .await;
+        let pods = self.workloads.pods.snapshot();
+        self.judge(&pods).await;
+        self.serve().await;
+        self.reclaim(&pods);
         let mut present = HashSet::new();
         for (key, pod) in &pods {
             let Some(uid) = uid(pod) else { continue };
@@ -126,6 +136,69 @@ impl Kubelet {
         for uid in gone {
             let node = Arc::clone(&self.node);
             tokio::spawn(async move { node.remove(&uid, Some(std::time::Duration::ZERO)).await });
+        }
+    }
+
+    /// Hands the node a policy when anything that it follows from has changed.
+    async fn judge(&self, pods: &[(Key, Arc<Value>)]) {
+        let (policies, namespaces) = (self.policies.snapshot(), self.namespaces.snapshot());
+        let mut hasher = DefaultHasher::new();
+        for (key, object) in policies.iter().chain(&namespaces) {
+            key.hash(&mut hasher);
+            version(object).hash(&mut hasher);
+        }
+        for (key, pod) in pods {
+            key.hash(&mut hasher);
+            // A pod counts by its address and labels; its status changes often.
+            for part in ["/metadata/labels", "/status/podIP", "/spec/containers"] {
+                pod.pointer(part).map(Value::to_string).hash(&mut hasher);
+            }
+        }
+        // Never what an empty node starts with, so that the first pass sets one.
+        let now = hasher.finish() | 1;
+        if std::mem::replace(&mut *lock(&self.judged), now) == now {
+            return;
+        }
+        let policy = Policies::new(&policies, &namespaces, pods);
+        self.node.set_policy(Arc::new(policy)).await;
+    }
+
+    /// Hands the node its Services when they or what is behind them changed.
+    async fn serve(&self) {
+        let services = self.workloads.services();
+        let is_same = std::mem::replace(&mut *lock(&self.served), services.clone()) == services;
+        if !is_same || services.is_empty() {
+            self.node.set_services(services).await;
+        }
+    }
+
+    /// Drops the volume of a claim that was deleted, as the default storage
+    /// class promises, once no pod holds it.
+    fn reclaim(&self, pods: &[(Key, Arc<Value>)]) {
+        let present: HashSet<Key> = self
+            .claims
+            .snapshot()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        let gone: Vec<Key> = {
+            let mut claimed = lock(&self.claimed);
+            claimed.extend(present.iter().cloned());
+            claimed
+                .iter()
+                .filter(|key| !present.contains(*key) && !is_mounted(key, pods))
+                .cloned()
+                .collect()
+        };
+        for key in gone {
+            let (cluster, namespace, name) = &key;
+            let folder = volume_folder(&self.volumes, cluster, namespace, name);
+            match std::fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(folder = %folder.display(), error = %error, "volume not removed");
+                }
+                _ => drop(lock(&self.claimed).remove(&key)),
+            }
         }
     }
 
@@ -232,7 +305,7 @@ impl Kubelet {
             match changes.recv().await {
                 Ok((uid, status)) => self.report_one(&uid, &status).await,
                 Err(RecvError::Lagged(_)) => {
-                    for (_, pod) in self.pods.snapshot() {
+                    for (_, pod) in self.workloads.pods.snapshot() {
                         if let Some((uid, status)) =
                             uid(&pod).and_then(|uid| Some((uid.clone(), self.node.status(&uid)?)))
                         {
@@ -246,10 +319,8 @@ impl Kubelet {
     }
 
     async fn report_one(&self, of: &str, status: &Value) {
-        let pods = self.pods.snapshot();
-        let found = pods.iter().find(|(_, pod)| uid(pod).as_deref() == Some(of));
-        if let Some(((cluster, namespace, name), _)) = found {
-            self.write_status(cluster, namespace, name, status).await;
+        if let Some((cluster, namespace, name)) = self.workloads.pods.key_of_uid(of) {
+            self.write_status(&cluster, &namespace, &name, status).await;
         }
     }
 
@@ -309,104 +380,6 @@ fn volume_folder(volumes: &Path, cluster: &str, namespace: &str, claim: &str) ->
     volumes.join(cluster).join(namespace).join(claim)
 }
 
-/// Services with the pods that are ready behind them.
-fn services(services: &[(Key, Arc<Value>)], pods: &[(Key, Arc<Value>)]) -> Vec<Service> {
-    services
-        .iter()
-        .map(|((cluster, namespace, name), service)| {
-            let selector = service.pointer("/spec/selector").and_then(Value::as_object);
-            let behind: Vec<&Value> = pods
-                .iter()
-                .filter(|((pod_cluster, pod_namespace, _), _)| {
-                    pod_cluster == cluster && pod_namespace == namespace
-                })
-                .map(|(_, pod)| pod.as_ref())
-                .filter(|pod| {
-                    selector
-                        .is_some_and(|selector| !selector.is_empty() && has_labels(pod, selector))
-                })
-                .filter(|pod| is_ready(pod))
-                .collect();
-            let ports = service.pointer("/spec/ports").and_then(Value::as_array);
-            Service {
-                namespace: format!("{cluster}/{namespace}"),
-                dns_namespace: namespace.clone(),
-                scope: cluster.clone(),
-                name: name.clone(),
-                cluster_ip: address(service.pointer("/spec/clusterIP")),
-                ports: ports
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|port| service_port(port, &behind))
-                    .collect(),
-                hostnames: hostnames(&behind),
-            }
-        })
-        .collect()
-}
-
-fn service_port(port: &Value, pods: &[&Value]) -> Option<ServicePort> {
-    let number = |value: &Value| value.as_u64().and_then(|number| u16::try_from(number).ok());
-    let own = number(port.get("port")?)?;
-    let target = port.get("targetPort").filter(|target| !target.is_null());
-    let targets = pods
-        .iter()
-        .filter_map(|pod| {
-            let target = match target {
-                None => own,
-                Some(Value::String(name)) => named_port(pod, name)?,
-                Some(target) => number(target)?,
-            };
-            Some(SocketAddrV4::new(
-                address(pod.pointer("/status/podIP"))?,
-                target,
-            ))
-        })
-        .collect();
-    Some(ServicePort { port: own, targets })
-}
-
-fn named_port(pod: &Value, name: &str) -> Option<u16> {
-    let containers = pod.pointer("/spec/containers")?.as_array()?;
-    let mut ports = containers
-        .iter()
-        .filter_map(|container| container.get("ports")?.as_array())
-        .flatten();
-    let port = ports.find(|port| port.get("name").and_then(Value::as_str) == Some(name))?;
-    u16::try_from(port.get("containerPort")?.as_u64()?).ok()
-}
-
-fn hostnames(pods: &[&Value]) -> BTreeMap<String, Ipv4Addr> {
-    pods.iter()
-        .filter_map(|pod| {
-            let name = pod
-                .pointer("/spec/hostname")
-                .or_else(|| pod.pointer("/metadata/name"))?
-                .as_str()?;
-            Some((name.to_owned(), address(pod.pointer("/status/podIP"))?))
-        })
-        .collect()
-}
-
-fn address(value: Option<&Value>) -> Option<Ipv4Addr> {
-    value?.as_str()?.parse().ok()
-}
-
-fn has_labels(object: &Value, wanted: &serde_json::Map<String, Value>) -> bool {
-    let labels = object.pointer("/metadata/labels");
-    wanted
-        .iter()
-        .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        let text = |field: &str| condition.get(field).and_then(Value::as_str);
-        text("type") == Some("Ready") && text("status") == Some("True")
-    })
-}
-
 fn is_finished(pod: &Value) -> bool {
     matches!(
         pod.pointer("/status/phase").and_then(Value::as_str),
@@ -422,6 +395,28 @@ fn uid(pod: &Value) -> Option<String> {
 
 fn pod_path(cluster: &str, namespace: &str, name: &str) -> String {
     format!("/clusters/{cluster}/api/v1/namespaces/{namespace}/pods/{name}")
+}
+
+fn version(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/resourceVersion")?.as_str()
+}
+
+/// Whether a pod of the claim's namespace names it.
+fn is_mounted((cluster, namespace, name): &Key, pods: &[(Key, Arc<Value>)]) -> bool {
+    pods.iter()
+        .filter(|((c, n, _), _)| c == cluster && n == namespace)
+        .filter_map(|(_, pod)| pod.pointer("/spec/volumes")?.as_array())
+        .flatten()
+        .any(|volume| {
+            volume
+                .pointer("/persistentVolumeClaim/claimName")
+                .and_then(Value::as_str)
+                == Some(name)
+        })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_gone(error: &anyhow::Error) -> bool {

@@ -121,7 +121,12 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let server = tokio::spawn(server::serve(listener, tls, surfaces, stop.clone()));
     parts.connect();
 
-    let Site { base, host, kubernetes, .. } = site;
+    let Site {
+        base,
+        host,
+        kubernetes,
+        ..
+    } = site;
     let kubeconfig = data.join("kubeconfig");
     let administrator = authority.issue_client("sovereign-admin", &["system:masters"])?;
     kubeconfig::write(

@@ -7,36 +7,51 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use axum::Router;
 use axum::routing::get;
+use catalyst_flux::Flux;
 use catalyst_forge::Forge;
 use catalyst_issuer::{Client, EncryptionKey, Issuer, NewUser, SecretHash};
 use catalyst_kubernetes::{Authenticators, Identity, Kubernetes, OidcConfig, Tasks};
-use catalyst_names::{BuildingBlock, EnvType, HostClusterName, Provider, Region};
 use catalyst_node::Node;
 use catalyst_registry::{Permissions, Registry};
-use catalyst_resources::custom_resource_definitions;
 use catalyst_store::Store;
 use catalyst_vault::Vault;
 use http::StatusCode;
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::api::ApiClient;
+use super::client::in_process;
 use super::data::DataDirectory;
+use super::gateway::Gateway;
+use super::host_clusters::{self, OIDC_GROUPS};
 use super::identity::{Introspection, RegistryAccess, SOVEREIGN_ADMIN};
 use super::kubelet::Kubelet;
 use super::landing;
 use super::pod_backend::NodePods;
 use super::report::Progress;
+use super::vclusters::{self, VClusters};
 
 /// The client that stands for the control plane at the issuer.
 const CONTROL_PLANE: &str = "catalyst";
 /// The public client of the command line.
 const COMMAND_LINE: &str = "catalyst-cli";
-/// Put before the issuer's groups in the Kubernetes API.
-const OIDC_GROUPS: &str = "oidc:";
 const MAINTENANCE: Duration = Duration::from_secs(300);
+
+/// Where clients reach this Sovereign.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// URL of the one port, such as `http://127.0.0.1:8080`.
+    pub base: String,
+    /// Host and port of it.
+    pub host: String,
+    /// The domain below which Applications are reached.
+    pub domain: String,
+    /// URL below which logical clusters are served, over TLS.
+    pub kubernetes: String,
+    /// The Sovereign's certificate authority, PEM.
+    pub authority: String,
+}
 
 /// Everything that runs.
 pub struct Parts {
@@ -45,6 +60,8 @@ pub struct Parts {
     registry: Registry,
     vault: Vault,
     kubernetes: Kubernetes,
+    gateway: Gateway,
+    flux: Flux,
     introspection: Introspection,
     base: String,
     clusters: Vec<String>,
@@ -54,19 +71,18 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Opens every part on the data directory. `base` is the URL under which
-    /// clients reach the port.
+    /// Opens every part on the data directory.
     pub async fn open(
         data: &DataDirectory,
-        base: &str,
-        authority: &str,
+        site: &Site,
         progress: &mut Progress,
     ) -> anyhow::Result<Self> {
+        let base = site.base.as_str();
         let store = Store::open(data.join("store.redb"), catalyst_store::Options::default())?;
         progress.ready("store");
 
         let http = reqwest::Client::builder()
-            .add_root_certificate(reqwest::Certificate::from_pem(authority.as_bytes())?)
+            .add_root_certificate(reqwest::Certificate::from_pem(site.authority.as_bytes())?)
             .no_proxy()
             .build()
             .context("cannot build the HTTP client")?;
@@ -81,12 +97,12 @@ impl Parts {
         progress.ready("issuer");
         let kubernetes = Kubernetes::new(catalyst_kubernetes::Config {
             store: store.clone(),
-            authenticators: authenticators(&issuer, http),
+            authenticators: authenticators(&issuer, http.clone()),
             token_key: data.derive_key("service account tokens")?.to_vec(),
-            root_ca: authority.to_owned(),
+            root_ca: site.authority.clone(),
             pods: Some(Arc::new(NodePods(Arc::clone(&node)))),
         });
-        let clusters = create_host_clusters(&kubernetes).await?;
+        let clusters = host_clusters::create(&kubernetes).await?;
         let tasks = kubernetes.start();
         progress.ready("kubernetes");
         let api = ApiClient::new(
@@ -94,8 +110,17 @@ impl Parts {
             Identity::administrator("system:node:local"),
         );
         let mut node_tasks = JoinSet::new();
-        Kubelet::start(api, node, data.join("volumes"), &mut node_tasks).await?;
+        let workloads = Kubelet::start(
+            api.clone(),
+            Arc::clone(&node),
+            data.join("volumes"),
+            &mut node_tasks,
+        )
+        .await?;
         progress.ready("kubelet");
+        let gateway = Gateway::start(api, &site.domain, workloads, node, &mut node_tasks).await?;
+        let flux = stand_ins(&kubernetes, data, site, http, &mut node_tasks)?;
+        progress.ready("gateway");
         let forge = open_forge(&store, data, base, &introspection).await?;
         progress.ready("forge");
         let registry = open_registry(&store, data, &introspection).await?;
@@ -108,6 +133,8 @@ impl Parts {
             registry,
             vault,
             kubernetes,
+            gateway,
+            flux,
             introspection,
             base: base.to_owned(),
             clusters,
@@ -135,11 +162,17 @@ impl Parts {
             .nest("/oidc", self.issuer.router())
             .nest("/git", self.forge.router())
             .nest("/vault", self.vault.router())
+            .nest("/flux", self.flux.router())
             .merge(self.registry.router())
             .merge(self.registry.projects_router())
             // Everything else is the Kubernetes API's, which answers below
             // /clusters and nowhere else.
             .fallback_service(self.kubernetes.router())
+    }
+
+    /// What answers for the host names of Applications.
+    pub fn gateway(&self) -> Gateway {
+        self.gateway.clone()
     }
 
     /// Lets the parts that ask the issuer reach it, now that it is served.
@@ -223,6 +256,55 @@ impl Parts {
     }
 }
 
+/// Starts what serves every logical cluster from inside it: vclusters on
+/// request, Secrets from the vault, Flux.
+fn stand_ins(
+    kubernetes: &Kubernetes,
+    data: &DataDirectory,
+    site: &Site,
+    http: reqwest::Client,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<Flux> {
+    let (router, identity) = (
+        kubernetes.router(),
+        Identity::administrator("system:embedded"),
+    );
+    let everywhere = in_process(&router, &identity, "*");
+    let connect: vclusters::Connect =
+        Arc::new(move |cluster| in_process(&router, &identity, cluster));
+    tasks.spawn(
+        VClusters {
+            kubernetes: kubernetes.clone(),
+            everywhere: everywhere.clone(),
+            connect: Arc::clone(&connect),
+            server: site.kubernetes.clone(),
+            authority: site.authority.clone(),
+            bootstrap: Arc::new(host_clusters::vcluster_bootstrap()?),
+        }
+        .run(),
+    );
+    let external_secrets = catalyst_external_secrets::Config {
+        connect: Arc::clone(&connect),
+        everywhere: everywhere.clone(),
+        http: http.clone(),
+    };
+    // Both end with the task set, like everything that holds no state.
+    tasks.spawn(catalyst_external_secrets::run(
+        external_secrets,
+        CancellationToken::new(),
+    ));
+    let flux = Flux::new(catalyst_flux::Config {
+        connect,
+        everywhere,
+        http,
+        data: data.join("flux"),
+        artifacts_url: format!("{}/flux", site.base),
+    });
+    let running = flux.clone();
+    tasks.spawn(async move { running.run(CancellationToken::new()).await });
+    Ok(flux)
+}
+
 async fn open_issuer(
     store: &Store,
     data: &DataDirectory,
@@ -257,8 +339,6 @@ fn authenticators(issuer: &Issuer, http: reqwest::Client) -> Authenticators {
             username_claim: "preferred_username".to_owned(),
             username_prefix: String::new(),
             groups_claim: "groups".to_owned(),
-            // A prefix, so that no group that somebody names can be one of
-            // Kubernetes' own, such as system:masters.
             groups_prefix: OIDC_GROUPS.to_owned(),
             http,
         }],
@@ -326,44 +406,5 @@ fn registries(
         } else {
             catalyst_node::image::Registry::default()
         }
-    })
-}
-
-/// The management cluster and a host cluster for each env type, as the model
-/// says of an embedded Sovereign.
-async fn create_host_clusters(kubernetes: &Kubernetes) -> anyhow::Result<Vec<String>> {
-    let region = Region::known(Provider::Local)
-        .into_iter()
-        .next()
-        .context("the local provider has no region")?;
-    let name = |block, env_type| {
-        HostClusterName::new(Provider::Local, &region, block, env_type).to_string()
-    };
-    let management = name(BuildingBlock::Management, EnvType::Production);
-    let mut bootstrap: Vec<Value> = custom_resource_definitions()
-        .into_iter()
-        .filter(|(kind, _)| !kind.in_environment)
-        .map(|(_, definition)| definition)
-        .collect();
-    bootstrap.push(administrators());
-    kubernetes.create_cluster(&management, &bootstrap).await?;
-    let mut clusters = vec![management];
-    for env_type in EnvType::ALL {
-        let cluster = name(BuildingBlock::RestrictedTrust, *env_type);
-        kubernetes
-            .create_cluster(&cluster, &[administrators()])
-            .await?;
-        clusters.push(cluster);
-    }
-    Ok(clusters)
-}
-
-fn administrators() -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "openova.io:sovereign-admin"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": format!("{OIDC_GROUPS}{SOVEREIGN_ADMIN}")}],
     })
 }

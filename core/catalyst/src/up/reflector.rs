@@ -1,8 +1,8 @@
 //! A local copy of one kind of object across all logical clusters, kept by
 //! listing once and watching from there.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,7 +23,39 @@ pub type Key = (String, String, String);
 /// The copy; clones share it.
 #[derive(Clone)]
 pub struct Reflector {
-    objects: Arc<Mutex<BTreeMap<Key, Arc<Value>>>>,
+    copy: Arc<Mutex<Copy>>,
+}
+
+#[derive(Default)]
+struct Copy {
+    objects: BTreeMap<Key, Arc<Value>>,
+    by_uid: HashMap<String, Key>,
+}
+
+impl Copy {
+    fn put(&mut self, key: Key, object: Value) {
+        if let Some(uid) = uid_of(&object) {
+            self.by_uid.insert(uid, key.clone());
+        }
+        let before = self.objects.insert(key, Arc::new(object));
+        // Another object under the same name has another uid.
+        if let Some(uid) = before.as_deref().and_then(uid_of) {
+            let is_current = self
+                .by_uid
+                .get(&uid)
+                .and_then(|key| self.objects.get(key))
+                .is_some_and(|now| uid_of(now).as_ref() == Some(&uid));
+            if !is_current {
+                self.by_uid.remove(&uid);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(uid) = self.objects.remove(key).as_deref().and_then(uid_of) {
+            self.by_uid.remove(&uid);
+        }
+    }
 }
 
 impl Reflector {
@@ -37,7 +69,7 @@ impl Reflector {
         tasks: &mut tokio::task::JoinSet<()>,
     ) -> anyhow::Result<Self> {
         let reflector = Self {
-            objects: Arc::default(),
+            copy: Arc::default(),
         };
         let mut version = reflector.list(&api, path).await?;
         let following = reflector.clone();
@@ -65,8 +97,8 @@ impl Reflector {
 
     /// All objects, in key order.
     pub fn snapshot(&self) -> Vec<(Key, Arc<Value>)> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects
+        self.lock()
+            .objects
             .iter()
             .map(|(key, object)| (key.clone(), Arc::clone(object)))
             .collect()
@@ -74,11 +106,16 @@ impl Reflector {
 
     /// One object.
     pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
-        self.objects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+        self.lock().objects.get(key).cloned()
+    }
+
+    /// Where the object with a uid is.
+    pub fn key_of_uid(&self, uid: &str) -> Option<Key> {
+        self.lock().by_uid.get(uid).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Copy> {
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn list(&self, api: &ApiClient, path: &str) -> anyhow::Result<String> {
@@ -88,11 +125,13 @@ impl Reflector {
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
-        let fresh = items
-            .into_iter()
-            .filter_map(|item| Some((key_of(&item)?, Arc::new(item))))
-            .collect();
-        *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let mut fresh = Copy::default();
+        for item in items {
+            if let Some(key) = key_of(&item) {
+                fresh.put(key, item);
+            }
+        }
+        *self.lock() = fresh;
         let version = list
             .pointer("/metadata/resourceVersion")
             .and_then(Value::as_str);
@@ -120,16 +159,8 @@ impl Reflector {
             let object = event.get_mut("object").map(Value::take).unwrap_or_default();
             let key = key_of(&object);
             match (kind.as_str(), key) {
-                ("ADDED" | "MODIFIED", Some(key)) => {
-                    let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-                    objects.insert(key, Arc::new(object));
-                }
-                ("DELETED", Some(key)) => {
-                    self.objects
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .remove(&key);
-                }
+                ("ADDED" | "MODIFIED", Some(key)) => self.lock().put(key, object),
+                ("DELETED", Some(key)) => self.lock().remove(&key),
                 ("BOOKMARK", _) => continue,
                 _ => anyhow::bail!("the watch said {kind}: {object}"),
             }
@@ -137,6 +168,13 @@ impl Reflector {
         }
         Ok(())
     }
+}
+
+fn uid_of(object: &Value) -> Option<String> {
+    object
+        .pointer("/metadata/uid")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
 }
 
 fn key_of(object: &Value) -> Option<Key> {

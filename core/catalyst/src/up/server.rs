@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::gateway::Gateway;
+
 /// How long a new connection may take to say its first byte and finish the
 /// TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -36,11 +38,20 @@ const TLS_HANDSHAKE_RECORD: u8 = 0x16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverTls(pub bool);
 
+/// What answers: Applications by host name, all else by path.
+#[derive(Clone)]
+pub struct Surfaces {
+    /// Everything that is reached by path.
+    pub router: Router,
+    /// Applications.
+    pub gateway: Gateway,
+}
+
 /// Serves until told to stop, then drains.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
-    app: Router,
+    app: Surfaces,
     stop: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
@@ -82,7 +93,7 @@ async fn handle(
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: TlsAcceptor,
-    app: Router,
+    app: Surfaces,
     stop: CancellationToken,
 ) {
     // Small answers must not wait for more to come.
@@ -115,7 +126,7 @@ async fn answer<S>(
     peer: SocketAddr,
     tls: bool,
     identity: Option<Identity>,
-    app: Router,
+    app: Surfaces,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -147,7 +158,7 @@ async fn route(
     peer: SocketAddr,
     tls: bool,
     identity: Option<Identity>,
-    app: Router,
+    app: Surfaces,
 ) -> Response {
     if !tls && !is_loopback(peer.ip()) {
         return (
@@ -156,7 +167,8 @@ async fn route(
         )
             .into_response();
     }
-    if !tls && request.uri().path().starts_with("/clusters") {
+    let host = app.gateway.claims(&request);
+    if host.is_none() && !tls && request.uri().path().starts_with("/clusters") {
         return (
             StatusCode::UPGRADE_REQUIRED,
             [(http::header::UPGRADE, "TLS/1.2")],
@@ -167,10 +179,13 @@ async fn route(
     // What a client sends must never stand in for what the handshake proved.
     request.extensions_mut().insert(OverTls(tls));
     request.extensions_mut().insert(ConnectInfo(peer));
+    if let Some(host) = host {
+        return app.gateway.answer(&host, request, tls).await;
+    }
     if let Some(identity) = identity {
         request.extensions_mut().insert(identity);
     }
-    match app.oneshot(request).await {
+    match app.router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -35,6 +35,21 @@ pub(crate) async fn create(
         let place = ObjectKey::new(storage, cluster, namespace(&object), name(&object));
         transaction = transaction.put(place.to_bytes(), encode_object(&object));
     }
+    // One commit makes the cluster with all that it starts with: a dozen
+    // definitions one by one would each have the catalog made anew.
+    let mut definitions: Vec<Value> = Vec::new();
+    let mut later = Vec::new();
+    for object in bootstrap {
+        let Some((storage, object)) = prepare(object, &definitions) else {
+            later.push(object);
+            continue;
+        };
+        let place = ObjectKey::new(storage, cluster, namespace(&object), name(&object));
+        transaction = transaction.put(place.to_bytes(), encode_object(&object));
+        if storage == crate::crd::STORAGE {
+            definitions.push(object);
+        }
+    }
     transaction = transaction.put(
         admit::address_key(cluster, FIRST_ADDRESS),
         b"kubernetes".to_vec(),
@@ -45,13 +60,63 @@ pub(crate) async fn create(
         Err(error) => return Err(commit_failed(&error)),
     };
     inner.remember_cluster(cluster);
-    for object in bootstrap {
+    let missing: Vec<&Value> = if is_new {
+        later
+    } else {
+        bootstrap
+            .iter()
+            .filter(|object| !is_there(inner, cluster, object))
+            .collect()
+    };
+    for object in missing {
         match create_one(inner, cluster, object.clone()).await {
             Err(error) if error.reason != "AlreadyExists" => return Err(error),
             _ => {}
         }
     }
     Ok(is_new)
+}
+
+/// An object of a kind that needs nothing else to exist, as the API would store
+/// it; with the name of its storage. `definitions` are those made before it.
+fn prepare(object: &Value, definitions: &[Value]) -> Option<(&'static str, Value)> {
+    let (group, version) = split_api_version(text(object, "/apiVersion"));
+    let resource = Catalog::builtin().kind(group, version, text(object, "/kind"))?;
+    let storage = match resource.storage.as_str() {
+        crate::crd::STORAGE => crate::crd::STORAGE,
+        "clusterroles.rbac.authorization.k8s.io" => "clusterroles.rbac.authorization.k8s.io",
+        "clusterrolebindings.rbac.authorization.k8s.io" => {
+            "clusterrolebindings.rbac.authorization.k8s.io"
+        }
+        "serviceaccounts" => "serviceaccounts",
+        _ => return None,
+    };
+    let mut object = object.clone();
+    defaults::apply(resource, &mut object);
+    let metadata = metadata_mut(&mut object);
+    metadata.insert("uid".into(), json!(uuid::Uuid::new_v4().to_string()));
+    metadata.insert("creationTimestamp".into(), json!(now()));
+    if storage == crate::crd::STORAGE {
+        metadata.insert("generation".into(), json!(1));
+        crate::crd::establish(&mut object, definitions, &now());
+    }
+    Some((storage, object))
+}
+
+/// Whether an object of this kind and name is in the cluster already.
+fn is_there(inner: &Arc<Inner>, cluster: &str, object: &Value) -> bool {
+    let (group, version) = split_api_version(text(object, "/apiVersion"));
+    inner
+        .catalog(cluster)
+        .kind(group, version, text(object, "/kind"))
+        .is_some_and(|resource| {
+            let space = match namespace(object) {
+                "" if resource.namespaced => "default",
+                space => space,
+            };
+            let key = ObjectKey::new(&resource.storage, cluster, space, name(object));
+            inner.read_key(&key).is_some()
+        })
 }
 
 /// Creates any object as the API itself.
