@@ -9,6 +9,8 @@ mod blueprints;
 mod health;
 mod json;
 mod objects;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
