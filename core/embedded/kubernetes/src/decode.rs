@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::catalog::split_api_version;
 use crate::context::Context;
 use crate::object::text;
+use crate::protobuf;
 use crate::status::ApiError;
 
 /// Bodies larger than this are refused, as upstream does.
@@ -35,7 +36,7 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Parses JSON or YAML.
+/// Parses JSON, YAML or Protobuf.
 pub(crate) fn parse(bytes: &[u8], kind: &str) -> Result<Value, ApiError> {
     match kind {
         ""
@@ -54,10 +55,19 @@ pub(crate) fn parse(bytes: &[u8], kind: &str) -> Result<Value, ApiError> {
             catalyst_yaml::from_str(text)
                 .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
         }
-        _ => Err(ApiError::unsupported_media_type(
-            "application/json, application/yaml",
-        )),
+        protobuf::MEDIA => protobuf::decode(bytes).map_err(|error| match error {
+            // Custom resources, which have no messages.
+            protobuf::ReadError::UnknownKind { .. } => unsupported(),
+            error => ApiError::bad_request(error.to_string()),
+        }),
+        _ => Err(unsupported()),
     }
+}
+
+fn unsupported() -> ApiError {
+    ApiError::unsupported_media_type(
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    )
 }
 
 /// An object of the request's kind; the kind may be left out where the path

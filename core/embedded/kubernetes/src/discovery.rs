@@ -24,7 +24,13 @@ pub(crate) fn serve(
     }
     let catalog = inner.catalog(&info.cluster);
     let segments: Vec<&str> = path.split('/').filter(|one| !one.is_empty()).collect();
-    let json = |document: Value| Ok(encode::respond(StatusCode::OK, &document, false));
+    let json = |document: Value| {
+        Ok(encode::respond(
+            StatusCode::OK,
+            &document,
+            encode::Media::Json,
+        ))
+    };
     match segments.as_slice() {
         [] => json(json!({"paths": root_paths(&catalog)})),
         ["api"] => match aggregated(parts) {
@@ -133,7 +139,7 @@ fn aggregate(catalog: &Catalog, core: bool, version: &str) -> Response {
     let document = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {}, "items": items,
     });
-    let mut response = encode::respond(StatusCode::OK, &document, false);
+    let mut response = encode::respond(StatusCode::OK, &document, encode::Media::Json);
     let media =
         format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
     if let Ok(value) = HeaderValue::from_str(&media) {

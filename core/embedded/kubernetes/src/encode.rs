@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::Resource;
 use crate::object::{as_map, set};
+use crate::protobuf;
 use crate::status::ApiError;
 use crate::table;
 
@@ -18,21 +19,31 @@ pub(crate) enum Form {
     Table,
 }
 
-/// The first acceptable form of the `Accept` header, and whether as YAML.
-pub(crate) fn negotiate(headers: &HeaderMap) -> Result<(Form, bool), ApiError> {
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Json,
+    Yaml,
+    /// JSON all the same for what has no message, such as custom resources.
+    Protobuf,
+}
+
+/// The first acceptable form of the `Accept` header, and how to write it.
+pub(crate) fn negotiate(headers: &HeaderMap) -> Result<(Form, Media), ApiError> {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     if accept.trim().is_empty() {
-        return Ok((Form::Whole, false));
+        return Ok((Form::Whole, Media::Json));
     }
     for clause in accept.split(',') {
         let mut parts = clause.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default();
-        let yaml = match media {
-            "application/json" | "*/*" | "application/*" => false,
-            "application/yaml" => true,
+        let media = match media {
+            "application/json" | "*/*" | "application/*" => Media::Json,
+            "application/yaml" => Media::Yaml,
+            protobuf::MEDIA => Media::Protobuf,
             _ => continue,
         };
         let parameters: Vec<&str> = parts.collect();
@@ -43,16 +54,18 @@ pub(crate) fn negotiate(headers: &HeaderMap) -> Result<(Form, bool), ApiError> {
                 .unwrap_or_default()
         };
         match of("as=") {
-            "" => return Ok((Form::Whole, yaml)),
-            "Table" if of("v=") == "v1" => return Ok((Form::Table, yaml)),
+            "" => return Ok((Form::Whole, media)),
+            "Table" if of("v=") == "v1" && media != Media::Protobuf => {
+                return Ok((Form::Table, media));
+            }
             "PartialObjectMetadata" | "PartialObjectMetadataList" if of("v=") == "v1" => {
-                return Ok((Form::Metadata, yaml));
+                return Ok((Form::Metadata, media));
             }
             _ => {}
         }
     }
     Err(ApiError::not_acceptable(
-        "application/json, application/yaml",
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf",
     ))
 }
 
@@ -104,9 +117,13 @@ pub(crate) fn one(
     code: StatusCode,
     object: Value,
 ) -> Result<Response, ApiError> {
-    let (form, yaml) = negotiate(headers)?;
+    let (form, media) = negotiate(headers)?;
     let object = present(resource, object, None);
-    Ok(respond(code, &shape(resource, object, form, include), yaml))
+    Ok(respond(
+        code,
+        &shape(resource, object, form, include),
+        media,
+    ))
 }
 
 /// A list as an answer.
@@ -117,7 +134,7 @@ pub(crate) fn list(
     items: Vec<Value>,
     metadata: Value,
 ) -> Result<Response, ApiError> {
-    let (form, yaml) = negotiate(headers)?;
+    let (form, media) = negotiate(headers)?;
     let document = match form {
         Form::Whole => {
             let items: Vec<Value> = items
@@ -142,17 +159,23 @@ pub(crate) fn list(
         }
         Form::Table => table::table(resource, items, metadata, include),
     };
-    Ok(respond(StatusCode::OK, &document, yaml))
+    Ok(respond(StatusCode::OK, &document, media))
 }
 
 /// A document as an answer.
-pub(crate) fn respond(code: StatusCode, document: &Value, yaml: bool) -> Response {
-    let (text, media) = if yaml {
-        (catalyst_yaml::to_string(document), "application/yaml")
-    } else {
-        (document.to_string(), "application/json")
+pub(crate) fn respond(code: StatusCode, document: &Value, media: Media) -> Response {
+    let packed = (media == Media::Protobuf)
+        .then(|| protobuf::encode(document))
+        .flatten();
+    let (bytes, media) = match (packed, media) {
+        (Some(bytes), _) => (bytes, protobuf::MEDIA),
+        (None, Media::Yaml) => (
+            catalyst_yaml::to_string(document).into_bytes(),
+            "application/yaml",
+        ),
+        (None, _) => (document.to_string().into_bytes(), "application/json"),
     };
-    let mut response = (code, text).into_response();
+    let mut response = (code, bytes).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(media));

@@ -36,6 +36,7 @@ mod object;
 mod openapi;
 mod pipeline;
 mod pods;
+mod protobuf;
 mod read;
 mod reviews;
 mod schemas;

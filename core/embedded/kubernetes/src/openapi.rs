@@ -97,7 +97,11 @@ pub(crate) fn document(
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.34.0"}, "paths": paths,
         "components": {"schemas": components},
     });
-    Ok(encode::respond(StatusCode::OK, &document, false))
+    Ok(encode::respond(
+        StatusCode::OK,
+        &document,
+        encode::Media::Json,
+    ))
 }
 
 fn custom_schema(resource: &Resource, document: &Value) -> Value {

@@ -41,7 +41,7 @@ struct Kinds {
     kinds: Vec<GroupVersionKind>,
 }
 
-fn unpack(packed: &[u8]) -> String {
+pub(crate) fn unpack(packed: &[u8]) -> String {
     let mut text = String::new();
     // The bytes are part of the program and covered by a test; a fault here
     // leaves the text empty, and with it the API.

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 
 use crate::catalog::Resource;
 use crate::context::Context;
-use crate::encode::{self, Form};
+use crate::encode::{self, Form, Media};
 use crate::object::{metadata_mut, set};
+use crate::protobuf;
 use crate::read::{Selection, parse_version};
 use crate::state::{Inner, ObjectKey, decode_entry};
 use crate::status::ApiError;
@@ -31,6 +32,8 @@ struct Stream {
     cluster: String,
     selection: Selection,
     form: Form,
+    /// Frames of Protobuf rather than lines of JSON.
+    packed: bool,
     include: String,
     bookmarks: bool,
     watch: Watch,
@@ -43,7 +46,9 @@ struct Stream {
 /// Starts a watch.
 pub(crate) fn serve(context: &Context) -> Result<Response, ApiError> {
     let selection = Selection::of(context)?;
-    let (form, _) = encode::negotiate(&context.headers)?;
+    let (form, media) = encode::negotiate(&context.headers)?;
+    let packed = media == Media::Protobuf
+        && protobuf::knows(&context.resource.api_version(), &context.resource.kind);
     let params = &context.params;
     let store = &context.inner.config.store;
     let version = params.get("resourceVersion");
@@ -84,6 +89,7 @@ pub(crate) fn serve(context: &Context) -> Result<Response, ApiError> {
         cluster: context.cluster.clone(),
         selection,
         form,
+        packed,
         include: params.get("includeObject").to_owned(),
         bookmarks,
         watch,
@@ -110,7 +116,11 @@ pub(crate) fn serve(context: &Context) -> Result<Response, ApiError> {
     let mut response = body.into_response();
     response.headers_mut().insert(
         header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
+        HeaderValue::from_static(if packed {
+            "application/vnd.kubernetes.protobuf;stream=watch"
+        } else {
+            "application/json"
+        }),
     );
     Ok(response)
 }
@@ -135,7 +145,7 @@ impl Stream {
                     }
                     Err(compacted) => {
                         let status = ApiError::expired(format!("too old resource version: {compacted}")).to_status();
-                        self.line(&json!({"type": "ERROR", "object": status}));
+                        self.send("ERROR", status);
                         self.closed = true;
                     }
                 },
@@ -186,7 +196,7 @@ impl Stream {
         };
         let object = encode::present(&self.resource, object, cluster.as_deref());
         let object = encode::shape(&self.resource, object, self.form, &self.include);
-        self.line(&json!({"type": kind, "object": object}));
+        self.send(kind, object);
     }
 
     fn bookmark(&mut self, revision: u64, initial_end: bool) {
@@ -210,10 +220,17 @@ impl Stream {
             ),
             form => encode::shape(&self.resource, object, form, ""),
         };
-        self.line(&json!({"type": "BOOKMARK", "object": object}));
+        self.send("BOOKMARK", object);
     }
 
-    fn line(&mut self, document: &Value) {
+    fn send(&mut self, kind: &str, object: Value) {
+        if self.packed {
+            if let Some(mut frame) = protobuf::encode_event(kind, &object) {
+                self.pending.append(&mut frame);
+            }
+            return;
+        }
+        let document = json!({"type": kind, "object": object});
         self.pending
             .extend_from_slice(document.to_string().as_bytes());
         self.pending.push(b'\n');

@@ -485,7 +485,11 @@ pub(crate) async fn create_subresource(
                 &["status"],
                 json!({"token": token, "expirationTimestamp": expires}),
             );
-            Ok(encode::respond(StatusCode::CREATED, &answer, false))
+            Ok(encode::respond(
+                StatusCode::CREATED,
+                &answer,
+                encode::Media::Json,
+            ))
         }
         ("pods", "eviction") => {
             let options = body
@@ -494,7 +498,11 @@ pub(crate) async fn create_subresource(
                 .unwrap_or_else(|| json!({}));
             crate::delete::object(context, &options).await?;
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-            Ok(encode::respond(StatusCode::CREATED, &status, false))
+            Ok(encode::respond(
+                StatusCode::CREATED,
+                &status,
+                encode::Media::Json,
+            ))
         }
         ("pods", "binding") => {
             let node = text(&body, "/target/name").to_owned();
@@ -514,7 +522,11 @@ pub(crate) async fn create_subresource(
             })
             .await?;
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-            Ok(encode::respond(StatusCode::CREATED, &status, false))
+            Ok(encode::respond(
+                StatusCode::CREATED,
+                &status,
+                encode::Media::Json,
+            ))
         }
         _ => Err(ApiError::method_not_allowed()),
     }

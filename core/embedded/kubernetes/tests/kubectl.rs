@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-use catalyst_kubernetes::{Authenticators, Config, Identity, Kubernetes};
+use catalyst_kubernetes::{Authenticators, Config, Identity, Kubernetes, Tasks};
 use catalyst_store::{Options, Store};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
@@ -63,46 +63,174 @@ async fn kubectl(folder: &Path, arguments: &[&str], input: Option<&str>) -> Outp
         .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stock_kubectl_works_over_tls() {
-    let present = tokio::process::Command::new("kubectl")
-        .args(["version", "--client"])
-        .output()
-        .await;
-    if present.is_err() {
-        eprintln!("SKIPPED: kubectl is not on PATH");
-        return;
+/// A cluster `main` behind TLS, and a kubectl that is its administrator.
+struct Cluster {
+    folder: tempfile::TempDir,
+    _tasks: Tasks,
+}
+
+impl Cluster {
+    /// Nothing where kubectl is not installed.
+    async fn start() -> Option<Self> {
+        let present = tokio::process::Command::new("kubectl")
+            .args(["version", "--client"])
+            .output()
+            .await;
+        if present.is_err() {
+            eprintln!("SKIPPED: kubectl is not on PATH");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
+        let tokens = [("secret".to_owned(), Identity::administrator("admin"))];
+        let kubernetes = Kubernetes::new(Config {
+            store,
+            authenticators: Authenticators {
+                tokens: tokens.into(),
+                oidc: Vec::new(),
+            },
+            token_key: vec![1; 32],
+            root_ca: String::new(),
+            pods: None,
+        });
+        kubernetes.create_cluster("main", &[]).await.unwrap();
+        let tasks = kubernetes.start();
+        let (address, pem) = serve(&kubernetes).await;
+        let ca = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
+        let config = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: m\ncontexts: [{{name: m, context: {{cluster: m, user: m}}}}]\nusers: [{{name: m, user: {{token: secret}}}}]\nclusters: [{{name: m, cluster: {{server: 'https://{address}/clusters/main', certificate-authority-data: {ca}}}}}]\n"
+        );
+        std::fs::write(folder.path().join("config"), config).unwrap();
+        Some(Self {
+            folder,
+            _tasks: tasks,
+        })
     }
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
-    let tokens = [("secret".to_owned(), Identity::administrator("admin"))];
-    let kubernetes = Kubernetes::new(Config {
-        store,
-        authenticators: Authenticators {
-            tokens: tokens.into(),
-            oidc: Vec::new(),
-        },
-        token_key: vec![1; 32],
-        root_ca: String::new(),
-        pods: None,
-    });
-    kubernetes.create_cluster("main", &[]).await.unwrap();
-    let _tasks = kubernetes.start();
-    let (address, pem) = serve(&kubernetes).await;
-    let ca = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
-    let config = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: m\ncontexts: [{{name: m, context: {{cluster: m, user: m}}}}]\nusers: [{{name: m, user: {{token: secret}}}}]\nclusters: [{{name: m, cluster: {{server: 'https://{address}/clusters/main', certificate-authority-data: {ca}}}}}]\n"
-    );
-    std::fs::write(folder.path().join("config"), config).unwrap();
-    let run = async |arguments: &[&str], input: Option<&str>| -> String {
-        let output = kubectl(folder.path(), arguments, input).await;
+
+    /// What kubectl prints; it must succeed.
+    async fn run(&self, arguments: &[&str], input: Option<&str>) -> String {
+        let output = kubectl(self.folder.path(), arguments, input).await;
         let (out, err) = (
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
         );
         assert!(output.status.success(), "kubectl {arguments:?}: {out}{err}");
         out.into_owned()
+    }
+
+    /// Words of one command line.
+    async fn words(&self, line: &str) -> String {
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        self.run(&arguments, None).await
+    }
+}
+
+/// kubectl's imperative commands send Protobuf.
+#[tokio::test(flavor = "multi_thread")]
+async fn imperative_commands_make_built_in_kinds() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
     };
+    cluster.words("create namespace team").await;
+    for (command, made) in [
+        (
+            "deployment web --image=x:1 --replicas=2 --port=80",
+            "deployment.apps/web created",
+        ),
+        (
+            "configmap settings --from-literal=a=1",
+            "configmap/settings created",
+        ),
+        (
+            "secret generic hidden --from-literal=token=t",
+            "secret/hidden created",
+        ),
+        ("serviceaccount robot", "serviceaccount/robot created"),
+        (
+            "role reader --verb=get,list --resource=pods",
+            "role.rbac.authorization.k8s.io/reader created",
+        ),
+        (
+            "rolebinding reader --role=reader --serviceaccount=team:robot",
+            "rolebinding.rbac.authorization.k8s.io/reader created",
+        ),
+        ("service clusterip web --tcp=80:8080", "service/web created"),
+        ("job once --image=x:1", "job.batch/once created"),
+        (
+            "cronjob often --image=x:1 --schedule=*/5_*_*_*_*",
+            "cronjob.batch/often created",
+        ),
+        (
+            "ingress front --rule=a.example/*=web:80",
+            "ingress.networking.k8s.io/front created",
+        ),
+        ("quota limits --hard=pods=9", "resourcequota/limits created"),
+        (
+            "poddisruptionbudget calm --min-available=1 --selector=app=web",
+            "poddisruptionbudget.policy/calm created",
+        ),
+        (
+            "priorityclass high --value=7",
+            "priorityclass.scheduling.k8s.io/high created",
+        ),
+    ] {
+        let line = format!("create -n team {command}");
+        let arguments: Vec<String> = line.split(' ').map(|w| w.replace('_', " ")).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let said = cluster.run(&arguments, None).await;
+        assert_eq!(said.trim(), made);
+    }
+    for (line, wanted) in [
+        (
+            "get deployment web -n team -o jsonpath={.spec.replicas}/{.spec.template.spec.containers[0].ports[0].containerPort}",
+            "2/80",
+        ),
+        (
+            "get secret hidden -n team -o jsonpath={.type}/{.data.token}",
+            "Opaque/dA==",
+        ),
+        (
+            "get service web -n team -o jsonpath={.spec.ports[0].targetPort}",
+            "8080",
+        ),
+        ("get pdb calm -n team -o jsonpath={.spec.minAvailable}", "1"),
+        (
+            "get role reader -n team -o jsonpath={.rules[0].verbs}",
+            "[\"get\",\"list\"]",
+        ),
+        (
+            "get cronjob often -n team -o jsonpath={.spec.schedule}",
+            "*/5 * * * *",
+        ),
+        ("get priorityclass high -o jsonpath={.value}", "7"),
+        (
+            "auth can-i list pods -n team --as=system:serviceaccount:team:robot",
+            "yes",
+        ),
+    ] {
+        assert_eq!(cluster.words(line).await.trim(), wanted, "{line}");
+    }
+    for line in [
+        "run one -n team --image=x:1 --env=A=b",
+        "expose pod one -n team --port=80 --name=one",
+        "scale deployment web -n team --replicas=1",
+        "set image deployment/web -n team x=x:2",
+        "label configmap settings -n team tier=web",
+        "autoscale deployment web -n team --max=3",
+        "rollout restart deployment/web -n team",
+        "create token robot -n team",
+        "delete pod one -n team --wait=false",
+    ] {
+        cluster.words(line).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_kubectl_works_over_tls() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let run = async |arguments: &[&str], input: Option<&str>| cluster.run(arguments, input).await;
     let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: c, image: 'x:1'}]}\n";
     assert!(
         run(
@@ -171,7 +299,7 @@ async fn stock_kubectl_works_over_tls() {
     );
     assert!(run(&["api-resources"], None).await.contains("deployments"));
     let strict = kubectl(
-        folder.path(),
+        cluster.folder.path(),
         &["create", "--validate=strict"],
         Some(&map.replace("data:", "dta:")),
     )
@@ -184,5 +312,33 @@ async fn stock_kubectl_works_over_tls() {
         run(&["delete", "namespace", "team", "--timeout=30s"], None)
             .await
             .contains("deleted")
+    );
+}
+
+/// A client-go program that speaks Protobuf only: informers, conflicts,
+/// preconditions, leader election. `tests/real/run` builds it and names it in
+/// `CATALYST_CLIENT_GO`.
+#[tokio::test(flavor = "multi_thread")]
+async fn client_go_works_with_protobuf_alone() {
+    let Ok(program) = std::env::var("CATALYST_CLIENT_GO") else {
+        eprintln!("SKIPPED: CATALYST_CLIENT_GO names no program");
+        return;
+    };
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let run = tokio::process::Command::new(program)
+        .env("KUBECONFIG", cluster.folder.path().join("config"))
+        .env("NO_PROXY", "127.0.0.1")
+        .output();
+    let output = tokio::time::timeout(std::time::Duration::from_secs(90), run)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "OK",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }
