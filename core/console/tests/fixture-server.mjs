@@ -9,7 +9,7 @@ import { addApplication, addEnvironment, addRevision, commitId, ENV_TYPES, healt
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 /** Starts a server on a port (0: any); answers `{url, close}`. */
 export function startFixture(port = 0) {
@@ -244,8 +244,8 @@ export function startFixture(port = 0) {
       return response.end()
     }
     if (url.pathname === '/auth/sign-out') {
-      response.writeHead(204, { 'set-cookie': 'catalyst_session=; Path=/; Max-Age=0' })
-      return response.end()
+      response.writeHead(200, { 'content-type': 'application/json', 'set-cookie': 'catalyst_session=; Path=/; Max-Age=0' })
+      return response.end(JSON.stringify({ location: '/' }))
     }
     if (url.pathname.startsWith('/api/v1/')) {
       const path = url.pathname.slice('/api/v1'.length)
@@ -328,7 +328,11 @@ export function startFixture(port = 0) {
       // `silent`: a change that the stream does not tell, as when it fell out of the log.
       if (!body.silent) tell.application(body.application)
     } else if (what === 'commit') data.heads.set(body.environment, (data.heads.get(body.environment) ?? 0) + 1)
-    else if (what === 'remove-user') data.users.delete(body.username)
+    else if (what === 'approve') {
+      const pull = data.pulls.get(body.pull)
+      data.pulls.set(body.pull, { ...pull, approvals: [body.username], blockedBy: [] })
+      tell.pull(body.pull)
+    } else if (what === 'remove-user') data.users.delete(body.username)
     else return json(404, {})
     json(200, {})
   }

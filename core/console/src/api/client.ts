@@ -93,6 +93,20 @@ export async function request(
   throw new ProblemError(problem)
 }
 
+/** Ends the session; answers where the browser goes on. */
+export async function signOut(): Promise<string> {
+  const attempted = 'Sign out'
+  let answer: Response
+  try {
+    answer = await fetch('/auth/sign-out', { method: 'POST', credentials: 'same-origin', headers: { accept: 'application/json' } })
+  } catch {
+    throw new ProblemError(unreachable(attempted))
+  }
+  if (!answer.ok) throw new ProblemError(await problemOf(answer, attempted))
+  const { location } = (await answer.json()) as { location: string }
+  return location
+}
+
 async function json<T>(method: string, target: string, body?: unknown): Promise<T> {
   const answer = await request(method, target, { body })
   const text = await answer.text()

@@ -734,6 +734,7 @@ export interface components {
             dependents: string[];
             /** @description The version whose release was deployed last. */
             deployedVersion?: string | null;
+            lastChange?: components["schemas"]["Revision"] | null;
             /** @description The namespace of its workloads. */
             namespace: string;
             /** @description Its objects in the vcluster, by kind and name. */
@@ -2952,12 +2953,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The user is gone. */
-            204: {
+            /** @description In Git; the user is gone. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
             };
             /** @description Refused or failed. */
             default: {

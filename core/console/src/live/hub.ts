@@ -90,6 +90,8 @@ export class Hub {
           this.#options.send({ type: 'unauthenticated' })
           return
         }
+        // A position that the server does not know, after its data was reset, say.
+        if (answer.status === 400 || answer.status === 410) this.#lastEventId = undefined
         if (!answer.ok || !answer.body) throw new Error(`the stream answered ${answer.status}`)
         hasOpened = true
         this.#tell('live', signal)

@@ -105,6 +105,15 @@ describe('Hub', () => {
     one.stop()
   })
 
+  it('drops a position that the server refuses', async () => {
+    const { hub: one, asked, heard, finished } = hub([answer(change(4)), async () => new Response('', { status: 400 }), answer(': open\n\n')])
+    one.start('admin')
+    await finished
+    expect(asked).toEqual([undefined, '4', undefined, undefined])
+    expect(heard.filter((message) => message.type === 'reset').length).toBe(2)
+    one.stop()
+  })
+
   it('starts afresh for another user, and keeps one stream for the same', async () => {
     const never = (_: string | undefined, signal: AbortSignal) =>
       new Promise<Response>((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))

@@ -4,7 +4,7 @@
  * the stream brings shows everywhere at once.
  */
 import { SvelteMap } from 'svelte/reactivity'
-import { api, asProblem, onAnswer, ProblemError } from '../api/client'
+import { api, asProblem, onAnswer, ProblemError, signOut } from '../api/client'
 import type * as Api from '../api/types'
 import { ServerClock } from '../lib/time'
 import { words } from '../lib/phase'
@@ -85,6 +85,13 @@ export function signedOut(): void {
   }
 }
 
+/** Ends the session here, then, by way of the browser, at the issuer. */
+export async function signOutEverywhere(): Promise<void> {
+  const location = await signOut()
+  signedOut()
+  window.location.assign(location)
+}
+
 /** Reads again what the user may do: their roles may have changed. */
 async function refreshMe(): Promise<void> {
   try {
@@ -101,6 +108,8 @@ function hear(message: HubMessage): void {
       break
     case 'reset':
       live.generation++
+      // What one may see may have changed, too.
+      void refreshMe()
       break
     case 'unauthenticated':
       signedOut()
