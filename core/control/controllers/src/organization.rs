@@ -171,7 +171,7 @@ async fn registry(
         .await
         .map_err(failed("make", project))?;
     ctx.registry_admin
-        .project_members_set(project, &registry_members(organization, members))
+        .project_members_set(project, &registry_members(members))
         .await
         .map_err(failed("set the members of", project))?;
     shared_registry(ctx).await
@@ -182,16 +182,13 @@ async fn registry(
 async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
     let mut readers = BTreeMap::new();
     for object in ctx.management().list(ORGANIZATION, "", "").await? {
-        let (Ok(organization), Ok(wanted)) = (
-            OrganizationName::new(name(&object)),
-            spec::<OrganizationSpec>(&object),
-        ) else {
+        let Ok(wanted) = spec::<OrganizationSpec>(&object) else {
             continue;
         };
         if is_deleting(&object) {
             continue;
         }
-        for (user, _) in registry_members(&organization, &wanted.members) {
+        for (user, _) in registry_members(&wanted.members) {
             readers.insert(user, RegistryRole::Guest);
         }
     }
@@ -229,13 +226,10 @@ fn users(members: &[Member], roles: &[Role]) -> Vec<String> {
     users
 }
 
-/// Who may do what in an Organization's registry project: its Flux pulls, those
-/// who change Applications push. The highest of several roles counts.
-fn registry_members(
-    organization: &OrganizationName,
-    members: &[Member],
-) -> Vec<(String, RegistryRole)> {
-    let mut found = BTreeMap::from([(flux_user(organization), RegistryRole::Guest)]);
+/// Who may do what in an Organization's registry project: those who change
+/// Applications push. The highest of several roles counts.
+fn registry_members(members: &[Member]) -> Vec<(String, RegistryRole)> {
+    let mut found = BTreeMap::new();
     for member in members {
         let role = match member.role {
             Role::OrgAdmin => RegistryRole::Maintainer,
@@ -312,6 +306,15 @@ async fn delete(
         deleted.map_err(ReconcileError::port(
             "delete",
             format!("the forge user {user}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    saga.step(&format!("the registry robot {user}"), step, || async {
+        let deleted = ctx.registry_admin.robot_delete(&user).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the registry robot {user}"),
         ))?;
         Ok(true)
     })
@@ -423,7 +426,6 @@ mod tests {
 
     #[test]
     fn the_registry_gives_the_highest_of_several_roles_and_nothing_to_accountants() {
-        let acme = OrganizationName::new("acme").unwrap();
         let members = [
             member("ada", Role::OrgViewer),
             member("ada", Role::OrgAdmin),
@@ -431,11 +433,10 @@ mod tests {
             member("bill", Role::BillingAdmin),
         ];
         assert_eq!(
-            registry_members(&acme, &members),
+            registry_members(&members),
             [
                 ("ada".to_owned(), RegistryRole::Maintainer),
                 ("dev".to_owned(), RegistryRole::Developer),
-                ("flux-acme".to_owned(), RegistryRole::Guest),
             ]
         );
     }

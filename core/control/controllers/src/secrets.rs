@@ -9,13 +9,24 @@ use zeroize::Zeroizing;
 
 use crate::error::ReconcileError;
 
-/// 32 characters that need no quoting in URLs: 24 random bytes, base64url.
+/// 32 characters that need no quoting in URLs: 24 random bytes, base64url. Drawn
+/// again until there is a capital, a small letter and a digit among them, which
+/// parts with rules for passwords (Harbor, Gitea) ask for.
 pub fn random_password() -> Result<Zeroizing<String>, ReconcileError> {
     let mut bytes = Zeroizing::new([0_u8; 24]);
-    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| {
-        ReconcileError::missing("draw", "a password", "the system gave no random bytes")
-    })?;
-    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    loop {
+        aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| {
+            ReconcileError::missing("draw", "a password", "the system gave no random bytes")
+        })?;
+        let password = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+        let has = |test: fn(char) -> bool| password.chars().any(test);
+        if has(|c| c.is_ascii_uppercase())
+            && has(|c| c.is_ascii_lowercase())
+            && has(|c| c.is_ascii_digit())
+        {
+            return Ok(password);
+        }
+    }
 }
 
 /// Reads a secret, or writes what `make` gives, once: whoever comes first wins,

@@ -152,9 +152,11 @@ pub fn host_objects(place: &Place) -> [Value; 2] {
 pub struct Access<'a> {
     /// The Environment's repository.
     pub clone_url: &'a str,
-    /// The forge user that reads it, also at the registry.
+    /// The forge user that reads it.
     pub username: &'a str,
-    /// Its password.
+    /// The registry's robot that pulls Blueprints.
+    pub robot: &'a str,
+    /// The password of both.
     pub password: &'a str,
     /// `host[:port]` of the registry.
     pub registry_host: &'a str,
@@ -220,11 +222,11 @@ pub fn contents(place: &Place, access: &Access<'_>) -> Vec<Value> {
 }
 
 fn registry_credentials(space: &str, access: &Access<'_>) -> Value {
-    let pair = BASE64.encode(format!("{}:{}", access.username, access.password));
+    let pair = BASE64.encode(format!("{}:{}", access.robot, access.password));
     let mut registries = Map::new();
     registries.insert(
         access.registry_host.to_owned(),
-        json!({"username": access.username, "password": access.password, "auth": pair}),
+        json!({"username": access.robot, "password": access.password, "auth": pair}),
     );
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
@@ -352,6 +354,7 @@ mod tests {
         Access {
             clone_url: "http://127.0.0.1:8080/git/acme/acme-dev.git",
             username: "flux-acme",
+            robot: "robot$flux-acme",
             password: "p",
             registry_host: "127.0.0.1:8080",
             vault: "http://127.0.0.1:8080/vault",

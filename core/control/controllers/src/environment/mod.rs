@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::runtime::watcher::watch_object;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use crate::bootstrap::{MANAGER, first_commit};
 use crate::conditions::{self, Observation};
@@ -25,7 +26,7 @@ use crate::controllers::{Shared, VclusterKey};
 use crate::desired::environment::{
     self as desired, Access, Place, VAULT_TOKEN, choose_host_clusters,
 };
-use crate::desired::management::{flux_user, vault_policy, vault_policy_name};
+use crate::desired::management::{SHARED_SOURCES, flux_user, vault_policy, vault_policy_name};
 use crate::desired::{SYSTEM_NAMESPACE, key};
 use crate::error::ReconcileError;
 use crate::kubernetes::{
@@ -274,13 +275,12 @@ async fn in_cluster(
     wanted: &EnvironmentSpec,
 ) -> Result<Sync, ReconcileError> {
     let ctx = &shared.ctx;
-    let (vcluster, password, token) = try_join3(
+    let (vcluster, (password, robot), ()) = try_join3(
         vcluster(ctx, place),
         credentials(ctx, place),
         policy(ctx, place),
     )
     .await?;
-    let () = token;
     let definitions: Vec<Value> = custom_resource_definitions()
         .into_iter()
         .filter(|(kind, _)| kind.in_environment)
@@ -299,6 +299,7 @@ async fn in_cluster(
         &Access {
             clone_url: &clone_url,
             username: &username,
+            robot: &robot,
             password: &password,
             registry_host: &ctx.addresses.registry_host,
             vault: &ctx.addresses.vault,
@@ -370,11 +371,33 @@ async fn vcluster(ctx: &Context, place: &Place) -> Result<Cluster, ReconcileErro
     })
 }
 
+/// The password of the Organization's Flux, and the name of the robot by which it
+/// pulls Blueprints: its Organization's own and the shared ones, nobody else's.
 async fn credentials(
     ctx: &Context,
     place: &Place,
-) -> Result<zeroize::Zeroizing<String>, ReconcileError> {
-    secrets::forge_password(&ctx.vault, &flux_user(&place.organization)).await
+) -> Result<(Zeroizing<String>, String), ReconcileError> {
+    let user = flux_user(&place.organization);
+    let password = secrets::forge_password(&ctx.vault, &user).await?;
+    let organization = place.organization.as_str();
+    let [catalog, curated] = SHARED_SOURCES;
+    let projects = [catalog, curated, organization];
+    ctx.registry_admin
+        .project_ensure(organization, false)
+        .await
+        .map_err(ReconcileError::port(
+            "make",
+            format!("the registry project {organization}"),
+        ))?;
+    let robot = ctx
+        .registry_admin
+        .robot_ensure(&user, &password, &projects)
+        .await
+        .map_err(ReconcileError::port(
+            "make",
+            format!("the registry robot {user}"),
+        ))?;
+    Ok((password, robot))
 }
 
 /// The vault policy comes before the token that names it.
