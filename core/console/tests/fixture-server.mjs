@@ -16,6 +16,7 @@ export function startFixture(port = 0) {
   let data = seed('full')
   let sequence = 0
   let log = []
+  let isAway = false
   const streams = new Map()
   const timers = new Set()
 
@@ -97,6 +98,11 @@ export function startFixture(port = 0) {
       tell.pull(`${destination}/${number}`)
       return [202, { ...accepted, pullRequest: number }]
     }
+    // Accepted is committed, not there yet: an install shows a little later.
+    if (command.command === 'install') {
+      later(200, () => apply(username, environment, command))
+      return [202, { ...accepted, commit: commitId(planned.plan.digest) }]
+    }
     return [202, { ...accepted, commit: apply(username, environment, command) }]
   }
 
@@ -143,9 +149,11 @@ export function startFixture(port = 0) {
     ['GET', '/organizations', ({ username }) => page([...data.organizations.values()].filter((one) => sees(username, one.name)))],
     ['POST', '/organizations', ({ body, username }) => {
       if (!/^[a-z][a-z0-9-]{2,31}$/.test(body.name)) return [422, { ...refuse(422, 'invalid', `Create Organization ${body.name}`, 'The name does not fit.', 'Choose another name.'), faults: [{ pointer: '/name', message: '3 to 32 of a–z, 0–9 and hyphens, beginning with a letter.' }] }]
+      later(200, () => {
       data.organizations.set(body.name, { name: body.name, displayName: body.displayName ?? body.name, contact: body.contact, environments: [], members: [{ user: username, role: 'org-admin' }], health: health('Installing', 'The forge organization is being made.') })
       tell.organization(body.name)
       later(data.speed, () => { const one = data.organizations.get(body.name); data.organizations.set(body.name, { ...one, health: health('Running', '', 'Reconciled') }); tell.organization(body.name) })
+      })
       return [202, { repository: 'system/catalyst-config', commit: commitId(body.name) }]
     }],
     ['GET', '/organizations/:organization', ({ parameters }) => one(data.organizations.get(parameters.organization), `Organization ${parameters.organization}`)],
@@ -239,6 +247,8 @@ export function startFixture(port = 0) {
       response.end(body === undefined ? '' : JSON.stringify(body))
     }
     if (url.pathname.startsWith('/fixture/')) return control(url, text ? JSON.parse(text) : {}, json)
+    // As when the Sovereign is down: no answer at all.
+    if (isAway) return request.socket.destroy()
     if (url.pathname === '/auth/sign-in') {
       response.writeHead(303, { location: url.searchParams.get('return') ?? '/', 'set-cookie': `catalyst_session=${data.signInAs}; Path=/; HttpOnly; SameSite=Lax` })
       return response.end()
@@ -321,7 +331,10 @@ export function startFixture(port = 0) {
     } else if (what === 'sign-in-as') data.signInAs = body.username
     else if (what === 'streams') return json(200, { open: streams.size })
     else if (what === 'cut-streams') for (const response of streams.keys()) response.destroy()
-    else if (what === 'forget') log = []
+    else if (what === 'away') {
+      isAway = body.isAway
+      if (isAway) for (const response of streams.keys()) response.destroy()
+    } else if (what === 'forget') log = []
     else if (what === 'phase') {
       const application = data.applications.get(body.application)
       data.applications.set(body.application, { ...application, health: health(body.phase, body.message ?? '') })

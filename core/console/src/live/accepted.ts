@@ -2,7 +2,7 @@
 import type { Accepted } from '../api/types'
 import { paths } from '../router'
 import { go } from './navigation.svelte'
-import { announce } from './state.svelte'
+import { announce, expected } from './state.svelte'
 
 export function arriveAt(accepted: Accepted, environment: string, application: string): void {
   if (accepted.pullRequest) {
@@ -11,6 +11,7 @@ export function arriveAt(accepted: Accepted, environment: string, application: s
     go(paths.pullRequest(destination, accepted.pullRequest))
     announce(`Pull request ${accepted.pullRequest} is open.`)
   } else {
+    expected.add(`application/${environment}/${application}`)
     go(paths.application(environment, application))
     announce(accepted.commit ? 'The change is committed.' : 'Nothing had to change.')
   }

@@ -2,6 +2,7 @@
  * Loads for pages: asks again when what it was asked with changes, when the
  * stream says `reset`, and on request.
  */
+import { untrack } from 'svelte'
 import { asProblem } from '../api/client'
 import type { Problem } from '../api/types'
 import * as state from './state.svelte'
@@ -32,6 +33,10 @@ export function load(run: () => Promise<void>): Load {
     return () => {
       isCurrent = false
     }
+  })
+  // What found no Sovereign is asked again once it is back.
+  $effect(() => {
+    if (state.live.connection === 'live' && untrack(() => problem?.status === 0)) untrack(() => asked++)
   })
   return {
     get problem() {

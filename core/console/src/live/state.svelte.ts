@@ -3,7 +3,7 @@
  * asked for it, and the state of the stream. Pages read from here, so that what
  * the stream brings shows everywhere at once.
  */
-import { SvelteMap } from 'svelte/reactivity'
+import { SvelteMap, SvelteSet } from 'svelte/reactivity'
 import { api, asProblem, onAnswer, ProblemError, signOut } from '../api/client'
 import type * as Api from '../api/types'
 import { ServerClock } from '../lib/time'
@@ -23,6 +23,9 @@ export const policies = new Collection<Api.PolicyView>(new SvelteMap())
 export const pullRequests = new Collection<Api.PullRequestView>(new SvelteMap())
 /** By `{kind}/{name}`. */
 export const deletions = new Collection<Api.DeletionView>(new SvelteMap())
+
+/** What was accepted and has yet to show: `organization/acme`, `application/acme-dev/blog`. */
+export const expected = new SvelteSet<string>()
 
 export const session = $state({
   state: 'starting' as 'starting' | 'signed-in' | 'signed-out' | 'failed',
