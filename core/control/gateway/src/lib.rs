@@ -23,7 +23,6 @@ mod logs;
 mod membership;
 mod oidc;
 mod openapi;
-mod parts;
 mod problem;
 mod routes;
 mod secret;
@@ -40,6 +39,7 @@ use axum::middleware;
 use catalyst_api::{Addresses, UserView};
 use catalyst_commands::{Commands, PushCheck, PushVerdict};
 use catalyst_ports::{Clusters, Identity, RepositoryId};
+use catalyst_projector::Projector;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::Value;
@@ -49,7 +49,7 @@ use zeroize::Zeroizing;
 pub use kubeconfig::VclusterAccess;
 pub use oidc::IssuerConfig;
 pub use openapi::openapi;
-pub use parts::Projector;
+
 pub use session::{SessionStore, SpineSessions};
 
 use membership::{OrganizationReader, Organizations};

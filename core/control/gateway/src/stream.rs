@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalyst_api::StreamItem;
+use catalyst_projector::Update;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use http::header::CACHE_CONTROL;
@@ -21,7 +22,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::parts::{Changed, Update};
 use crate::problem::Refusal;
 
 /// How often a caller is looked at while nothing happens.
@@ -165,18 +165,15 @@ impl Follower {
     }
 
     fn event(&self, update: Update) -> Option<Event> {
-        let Changed {
-            id,
-            item,
-            organization,
-        } = match update {
+        let changed = match update {
             Update::Change(changed) => changed,
             Update::Reset { id } => return Some(reset().id(id.to_string())),
         };
-        if organization.is_some_and(|name| !self.caller.can_see(&name)) {
+        let organization = changed.organization.as_deref();
+        if organization.is_some_and(|name| !self.caller.can_see(name)) {
             return None;
         }
-        let event = match seen(&self.caller, item) {
+        let event = match seen(&self.caller, &changed.item) {
             Seen::Whole(item) => Event::default()
                 .event("change")
                 .json_data(&item)
@@ -185,7 +182,7 @@ impl Follower {
             Seen::Unnamed => reset(),
             Seen::Nothing => return None,
         };
-        Some(event.id(id.to_string()))
+        Some(event.id(changed.id.to_string()))
     }
 }
 
@@ -226,8 +223,8 @@ pub enum Seen {
 }
 
 /// What of a change a caller may see.
-pub fn seen(caller: &Caller, item: StreamItem) -> Seen {
-    let is_seen = match &item {
+pub fn seen(caller: &Caller, item: &StreamItem) -> Seen {
+    let is_seen = match item {
         StreamItem::Organization(organization) => caller.can_see(&organization.name),
         StreamItem::Environment(environment) => caller.can_read(&environment.organization),
         StreamItem::Application(application) => {
@@ -251,7 +248,7 @@ pub fn seen(caller: &Caller, item: StreamItem) -> Seen {
         },
     };
     if is_seen {
-        Seen::Whole(Box::new(item))
+        Seen::Whole(Box::new(item.clone()))
     } else {
         Seen::Nothing
     }
@@ -361,7 +358,7 @@ mod tests {
             (policy(&["globex-prod"]), [false, false, true, true]),
         ] {
             for (name, expected) in ["vic", "bill", "olga", "sol"].into_iter().zip(expected) {
-                let seen = seen(&caller(name, &acme), item.clone());
+                let seen = seen(&caller(name, &acme), &item);
                 let is_whole = matches!(seen, Seen::Whole(_));
                 assert_eq!(is_whole, expected, "{name} of {item:?}");
             }
@@ -371,7 +368,7 @@ mod tests {
     #[test]
     fn a_policy_names_only_environments_that_may_be_seen() {
         let vic = caller("vic", &[("vic", "org-viewer")]);
-        let Seen::Whole(item) = seen(&vic, policy(&["acme-prod", "globex-prod"])) else {
+        let Seen::Whole(item) = seen(&vic, &policy(&["acme-prod", "globex-prod"])) else {
             panic!("nothing seen");
         };
         assert_eq!(*item, policy(&["acme-prod"]));

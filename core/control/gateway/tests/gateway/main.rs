@@ -7,6 +7,9 @@
     clippy::indexing_slicing
 )]
 
+mod access;
 mod edges;
+mod live;
 mod sign_in;
+mod spine;
 mod world;

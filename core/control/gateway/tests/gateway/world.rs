@@ -17,16 +17,20 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use catalyst_api::Addresses;
 use catalyst_commands::{Commands, CommandsConfig};
-use catalyst_gateway::{Config, Gateway, IssuerConfig, SessionStore, VclusterAccess};
-use catalyst_ports::{Clusters, Forge, Identity, PortError, RepositoryId, Tokens, Vault};
-use futures::future::BoxFuture;
+use catalyst_gateway::{Config, Gateway, IssuerConfig, SpineSessions, VclusterAccess};
+use catalyst_ports::{Clusters, Forge, Identity, RepositoryId, Spine, Tokens, Vault};
+use catalyst_projector::Projector;
+use futures::{StreamExt as _, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
 use zeroize::Zeroizing;
+
+use crate::spine::MemorySpine;
 
 pub const ORIGIN: &str = "http://127.0.0.1:8080";
 pub const CHECK_TOKEN: &str = "the token of the push check";
@@ -61,6 +65,9 @@ pub struct Parts {
     pub lists: u32,
     /// Repositories that were woken.
     pub woken: Vec<RepositoryId>,
+    /// Objects that clusters hold, by plural; Organizations are made from
+    /// `organizations`.
+    pub objects: BTreeMap<String, Vec<Value>>,
     issuer: String,
     made: u32,
 }
@@ -71,7 +78,8 @@ pub type Shared = Arc<Mutex<Parts>>;
 pub struct World {
     pub gateway: Gateway,
     pub parts: Shared,
-    pub sessions: Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>,
+    pub spine: Arc<MemorySpine>,
+    pub projector: Projector,
     pub issuer: String,
 }
 
@@ -125,19 +133,39 @@ impl World {
             introspections: 0,
             lists: 0,
             woken: Vec::new(),
+            objects: objects(),
             issuer: issuer.clone(),
             made: 0,
         }));
         let server = serve(Arc::clone(&parts), Arc::new(keys()), base.clone());
         tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
-        let sessions = Arc::default();
-        let gateway = gateway(&base, &issuer, &parts, Arc::clone(&sessions)).await;
+        let spine = Arc::new(MemorySpine::default());
+        let (gateway, projector) = gateway(&base, &issuer, &parts, Arc::clone(&spine)).await;
         Self {
             gateway,
             parts,
-            sessions,
+            spine,
+            projector,
             issuer,
         }
+    }
+
+    /// A world whose projector watches the clusters, once it knows them.
+    pub async fn watched() -> Self {
+        let world = Self::new().await;
+        let projector = world.projector.clone();
+        tokio::spawn(async move { projector.run(CancellationToken::new()).await });
+        wait("the projector knows the Application", || {
+            world.projector.application("acme-dev", "blog").is_some()
+                && world.projector.environment("globex-dev").is_some()
+        })
+        .await;
+        world
+    }
+
+    /// What the gateway keeps of sessions.
+    pub fn sessions(&self) -> Vec<(String, Bytes)> {
+        self.spine.bucket("console-sessions")
     }
 
     pub fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -185,8 +213,8 @@ async fn gateway(
     base: &str,
     issuer: &str,
     parts: &Shared,
-    sessions: Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>,
-) -> Gateway {
+    spine: Arc<MemorySpine>,
+) -> (Gateway, Projector) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| Url::parse(&format!("{base}{path}")).unwrap();
     let tokens = Tokens::fixed("control");
@@ -215,6 +243,15 @@ async fn gateway(
         console: ORIGIN.to_owned(),
         service_user: "catalyst".to_owned(),
     });
+    let projector = Projector::open(catalyst_projector::Config {
+        spine: Arc::clone(&spine) as Arc<dyn Spine>,
+        clusters: clusters.clone(),
+        applications: Url::parse(ORIGIN).unwrap(),
+        git: format!("{ORIGIN}/git"),
+        clock: catalyst_projector::Config::system_clock(),
+    })
+    .await
+    .unwrap();
     let woken = Arc::clone(parts);
     let config = Config {
         http,
@@ -226,10 +263,10 @@ async fn gateway(
             audience: None,
         },
         commands,
-        projector: catalyst_gateway::Projector,
+        projector: projector.clone(),
         identity,
         clusters,
-        sessions: Box::new(MemorySessions(sessions)),
+        sessions: Box::new(SpineSessions(spine)),
         session_key: Zeroizing::new([7; 32]),
         addresses: Addresses {
             console: ORIGIN.to_owned(),
@@ -250,44 +287,7 @@ async fn gateway(
         webhook_secret: Zeroizing::new(WEBHOOK_SECRET.to_owned()),
         check_token: Zeroizing::new(CHECK_TOKEN.to_owned()),
     };
-    Gateway::new(config).unwrap()
-}
-
-/// Sessions in memory, with the revisions of a bucket.
-struct MemorySessions(Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>);
-
-impl SessionStore for MemorySessions {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(Bytes, u64)>, PortError>> {
-        Box::pin(async move { Ok(self.0.lock().unwrap().get(key).cloned()) })
-    }
-
-    fn put<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        expected: u64,
-    ) -> BoxFuture<'a, Result<u64, PortError>> {
-        Box::pin(async move {
-            let mut held = self.0.lock().unwrap();
-            let found = held.get(key).map_or(0, |(_, revision)| *revision);
-            if found != expected {
-                return Err(PortError::Change {
-                    part: "spine",
-                    action: format!("write {key}"),
-                    reason: format!("it is at revision {found}"),
-                });
-            }
-            held.insert(key.to_owned(), (value, found + 1));
-            Ok(found + 1)
-        })
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
-        Box::pin(async move {
-            self.0.lock().unwrap().remove(key);
-            Ok(())
-        })
-    }
+    (Gateway::new(config).unwrap(), projector)
 }
 
 fn keys() -> Keys {
@@ -329,14 +329,10 @@ fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
         .route("/oidc/introspect", post(introspect))
         .route("/oidc/revoke", post(revoke))
         .route("/oidc/admin/realms/catalyst/users", get(users))
-        .route(
-            "/apis/catalyst.openova.io/v1alpha1/organizations",
-            get(organizations),
-        )
-        .route(
-            "/apis/catalyst.openova.io/v1alpha1/sovereigns",
-            get(sovereigns),
-        )
+        .route("/version", get(version))
+        .route("/apis/catalyst.openova.io/v1alpha1/{plural}", get(own_kind))
+        .route("/api/v1/namespaces/{namespace}/pods", get(pods))
+        .route("/api/v1/namespaces/{namespace}/pods/{pod}/log", get(log))
         .route("/api/v1/namespaces/{namespace}/secrets/{name}", get(secret))
         .with_state(server)
 }
@@ -475,39 +471,134 @@ async fn users(
     Json(users.collect())
 }
 
-fn list(kind: &str, items: Vec<Value>) -> Json<Value> {
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": kind,
+        "metadata": {"name": name, "uid": format!("{kind}-{name}"), "resourceVersion": "1", "generation": 1},
+        "spec": spec,
+    })
+}
+
+/// An Environment that runs on its stage's host cluster.
+fn environment(organization: &str, stage: &str) -> Value {
+    let mut environment = object(
+        "Environment",
+        &format!("{organization}-{stage}"),
+        json!({"organization": organization, "envType": stage}),
+    );
+    environment["status"] = json!({"vclusters": [format!("lo-loc-rtz-{stage}-{organization}")]});
+    environment
+}
+
+fn objects() -> BTreeMap<String, Vec<Value>> {
+    let host = |name: &str, block: &str, stage: &str| json!({"name": name, "region": "loc", "buildingBlock": block, "envType": stage});
+    let sovereign = json!({
+        "domain": "localhost", "provider": "local",
+        "hostClusters": [
+            host("lo-loc-mgt-prod", "mgt", "prod"), host("lo-loc-rtz-prod", "rtz", "prod"),
+            host("lo-loc-rtz-dev", "rtz", "dev"),
+        ],
+    });
+    let mut blog = object(
+        "Application",
+        "blog",
+        json!({"blueprint": {"source": "catalog", "name": "bp-blog", "version": "1.0.0"}}),
+    );
+    blog["metadata"]["namespace"] = json!("acme-dev");
+    let policy = json!({"appliesTo": {"environments": ["acme-dev", "globex-dev"]}, "rules": []});
+    BTreeMap::from([
+        (
+            "sovereigns".to_owned(),
+            vec![object("Sovereign", "localhost", sovereign)],
+        ),
+        (
+            "environments".to_owned(),
+            vec![environment("acme", "dev"), environment("globex", "dev")],
+        ),
+        ("applications".to_owned(), vec![blog]),
+        (
+            "environmentpolicies".to_owned(),
+            vec![object("EnvironmentPolicy", "both", policy)],
+        ),
+    ])
+}
+
+async fn version() -> Json<Value> {
     Json(json!({
-        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": format!("{kind}List"),
-        "metadata": {"resourceVersion": "1"}, "items": items,
+        "major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "", "gitTreeState": "",
+        "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
     }))
 }
 
-async fn organizations(State(server): State<Server>) -> Json<Value> {
+/// A list, or a watch in which nothing happens.
+async fn own_kind(
+    State(server): State<Server>,
+    Path(plural): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
     let mut parts = server.parts.lock().unwrap();
-    parts.lists += 1;
-    let items = parts.organizations.iter().map(|(name, members)| {
-        json!({
-            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Organization",
-            "metadata": {"name": name}, "spec": {"displayName": name, "members": members},
-        })
-    });
-    list("Organization", items.collect())
+    if query.get("watch").is_some_and(|watch| watch == "true") {
+        let nothing = stream::pending::<Result<Bytes, std::io::Error>>();
+        return Body::from_stream(nothing).into_response();
+    }
+    let items: Vec<Value> = if plural == "organizations" {
+        parts.lists += 1;
+        let organizations = parts.organizations.iter();
+        organizations
+            .map(|(name, members)| {
+                object(
+                    "Organization",
+                    name,
+                    json!({"displayName": name, "members": members}),
+                )
+            })
+            .collect()
+    } else {
+        match parts.objects.get(&plural) {
+            Some(objects) => objects.clone(),
+            None => return StatusCode::NOT_FOUND.into_response(),
+        }
+    };
+    Json(json!({
+        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "List",
+        "metadata": {"resourceVersion": "100"}, "items": items,
+    }))
+    .into_response()
 }
 
-async fn sovereigns() -> Json<Value> {
-    let host = |name: &str, block: &str, stage: &str| json!({"name": name, "region": "loc", "buildingBlock": block, "envType": stage});
-    let sovereign = json!({
-        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Sovereign",
-        "metadata": {"name": "localhost"},
-        "spec": {
-            "domain": "localhost", "provider": "local",
-            "hostClusters": [
-                host("lo-loc-mgt-prod", "mgt", "prod"), host("lo-loc-rtz-prod", "rtz", "prod"),
-                host("lo-loc-rtz-dev", "rtz", "dev"),
-            ],
-        },
-    });
-    list("Sovereign", vec![sovereign])
+/// Two pods of one container each.
+async fn pods(
+    Path(namespace): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Json<Value> {
+    assert_eq!(query["labelSelector"], "openova.io/application=blog");
+    let pod = |name: &str| {
+        json!({
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"containers": [{"name": "web"}]},
+            "status": {"containerStatuses": [{
+                "name": "web", "ready": true, "restartCount": 0, "image": "", "imageID": "",
+                "state": {"running": {}},
+            }]},
+        })
+    };
+    Json(json!({
+        "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [pod("blog-0"), pod("blog-1")],
+    }))
+}
+
+/// Two lines; followed, it does not end.
+async fn log(
+    Path((_, pod)): Path<(String, String)>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Body {
+    assert_eq!(query["container"], "web");
+    let lines = stream::iter([Ok::<_, std::io::Error>(format!("hello from {pod}\nno end"))]);
+    if query.get("follow").is_some_and(|follow| follow == "true") {
+        Body::from_stream(lines.chain(stream::pending()))
+    } else {
+        Body::from_stream(lines)
+    }
 }
 
 /// Every cluster's kubeconfig leads back here.
@@ -527,4 +618,16 @@ async fn secret(
         "metadata": {"name": name, "namespace": namespace, "resourceVersion": "1"},
         "data": {"kubeconfig": content, "config": content},
     }))
+}
+
+/// Waits for a condition, at most ten seconds.
+pub async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(
+            begun.elapsed().as_secs() < 10,
+            "waited in vain until {what}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

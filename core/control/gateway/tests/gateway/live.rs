@@ -1,0 +1,208 @@
+//! The live stream and logs: what goes on, and how it ends.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use catalyst_api::DeletionView;
+use catalyst_ports::{SYSTEM_STREAM, Spine as _, deletion_subject};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+
+use crate::world::World;
+
+/// A client of an answer that goes on.
+struct Reader {
+    body: Body,
+    text: String,
+}
+
+impl Reader {
+    async fn open(world: &World, user: &str, path: &str, after: Option<&str>) -> Self {
+        let mut request = Request::builder()
+            .uri(path)
+            .header("authorization", format!("Bearer {user}-token"));
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let response = world.open(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Self {
+            body: response.into_body(),
+            text: String::new(),
+        }
+    }
+
+    /// Reads until the text holds something.
+    async fn until(&mut self, wanted: &str) {
+        let deadline = Instant::now() + Duration::from_secs(8);
+        while !self.text.contains(wanted) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let frame = tokio::time::timeout(left, self.body.frame()).await;
+            let frame = frame.unwrap_or_else(|_| panic!("no {wanted:?} in {:?}", self.text));
+            let frame =
+                frame.unwrap_or_else(|| panic!("ended without {wanted:?}: {:?}", self.text));
+            let data = frame.unwrap().into_data().unwrap();
+            self.text.push_str(&String::from_utf8_lossy(&data));
+        }
+    }
+
+    /// Reads to the end.
+    async fn end(mut self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(8);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left, self.body.frame()).await {
+                Err(_) => panic!("goes on after {:?}", self.text),
+                Ok(None) => return self.text,
+                Ok(Some(frame)) => {
+                    let data = frame.unwrap().into_data().unwrap();
+                    self.text.push_str(&String::from_utf8_lossy(&data));
+                }
+            }
+        }
+    }
+
+    /// The last position that was told.
+    fn position(&self) -> String {
+        let lines = self.text.lines();
+        let positions = lines.filter_map(|line| line.strip_prefix("id: "));
+        positions.last().unwrap().to_owned()
+    }
+}
+
+/// Something happens to an Application's deletion.
+async fn happen(world: &World, application: &str, note: &str) {
+    let deletion = DeletionView {
+        kind: "Application".to_owned(),
+        name: application.to_owned(),
+        started_at: "2026-01-01T00:00:00.000Z".to_owned(),
+        ended_at: None,
+        waiting_for: Some(note.to_owned()),
+        left_behind: Vec::new(),
+    };
+    let subject = deletion_subject(&deletion.kind, &deletion.name);
+    let payload = serde_json::to_vec(&deletion).unwrap().into();
+    let id = format!("{application} {note}");
+    world
+        .spine
+        .publish(SYSTEM_STREAM, &subject, &id, payload)
+        .await
+        .unwrap();
+}
+
+const STREAM: &str = "/api/v1/stream";
+
+#[tokio::test]
+async fn each_client_hears_of_its_own_organizations_and_comes_back_to_where_it_was() {
+    let world = World::watched().await;
+    let mut vic = Reader::open(&world, "vic", STREAM, None).await;
+    let mut olga = Reader::open(&world, "olga", STREAM, None).await;
+    let mut sol = Reader::open(&world, "sol", STREAM, None).await;
+    for reader in [&mut vic, &mut olga, &mut sol] {
+        reader.until("event: reset").await;
+    }
+    happen(&world, "acme-dev/blog", "first of acme").await;
+    happen(&world, "globex-dev/shop", "first of globex").await;
+    vic.until("first of acme").await;
+    olga.until("first of globex").await;
+    sol.until("first of globex").await;
+    assert!(sol.text.contains("first of acme") && !olga.text.contains("acme"));
+    let position = vic.position();
+    assert!(!vic.text.contains("first of globex"));
+    drop(vic);
+    happen(&world, "acme-dev/blog", "second of acme").await;
+    sol.until("second of acme").await;
+    let mut vic = Reader::open(&world, "vic", STREAM, Some(&position)).await;
+    vic.until("second of acme").await;
+    assert!(
+        !vic.text.contains("reset") && !vic.text.contains("globex"),
+        "{}",
+        vic.text
+    );
+    assert!(vic.text.contains("event: change"), "{}", vic.text);
+}
+
+#[tokio::test]
+async fn a_removed_members_stream_and_log_end_within_seconds() {
+    let world = World::watched().await;
+    let mut stream = Reader::open(&world, "vic", STREAM, None).await;
+    let path = "/api/v1/environments/acme-dev/applications/blog/logs?follow=true";
+    let mut log = Reader::open(&world, "vic", path, None).await;
+    stream.until("event: reset").await;
+    log.until("blog-1/web hello from blog-1").await;
+    world
+        .parts()
+        .organizations
+        .insert("acme".to_owned(), Vec::new());
+    let begun = Instant::now();
+    let text = stream.end().await;
+    log.end().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "took {:?}",
+        begun.elapsed()
+    );
+    assert!(
+        text.trim_end().ends_with("data: {}"),
+        "{text:?} does not end with a reset"
+    );
+}
+
+#[tokio::test]
+async fn a_removed_users_stream_ends() {
+    let world = World::watched().await;
+    let mut stream = Reader::open(&world, "vic", STREAM, None).await;
+    stream.until("event: reset").await;
+    world.parts().users.remove("vic");
+    stream.end().await;
+}
+
+#[tokio::test]
+async fn a_new_member_is_told_to_read_anew() {
+    let world = World::watched().await;
+    let mut stream = Reader::open(&world, "olga", STREAM, None).await;
+    stream.until("event: reset").await;
+    stream.text.clear();
+    let olga = serde_json::json!({"user": "olga", "role": "org-viewer"});
+    world
+        .parts()
+        .organizations
+        .get_mut("acme")
+        .unwrap()
+        .push(olga);
+    stream.until("event: reset").await;
+    happen(&world, "acme-dev/blog", "for olga too").await;
+    stream.until("for olga too").await;
+}
+
+#[tokio::test]
+async fn a_position_that_is_none_is_refused() {
+    let world = World::new().await;
+    let request = Request::builder()
+        .uri(STREAM)
+        .header("authorization", "Bearer vic-token")
+        .header("last-event-id", "here");
+    let (status, ..) = world.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_log_names_pods_and_containers_when_there_are_several() {
+    let world = World::watched().await;
+    let path = "/api/v1/environments/acme-dev/applications/blog/logs";
+    let log = Reader::open(&world, "dan", path, None).await.end().await;
+    assert_eq!(
+        log,
+        "blog-0/web hello from blog-0\nblog-0/web no end\n\
+         blog-1/web hello from blog-1\nblog-1/web no end\n"
+    );
+    let (status, problem) = world
+        .ask(Some("dan"), "GET", &format!("{path}?container=none"), None)
+        .await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(problem["next"], "Choose one of: web.");
+    let (status, _) = world
+        .ask(Some("dan"), "GET", &format!("{path}?tail=many"), None)
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
