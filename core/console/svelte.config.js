@@ -1,3 +1,4 @@
 import { vitePreprocess } from '@sveltejs/vite-plugin-svelte'
 
-export default { preprocess: vitePreprocess() }
+// All components use runes; without the older mode its code stays out.
+export default { preprocess: vitePreprocess(), compilerOptions: { runes: true } }
