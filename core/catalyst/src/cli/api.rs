@@ -1,0 +1,336 @@
+//! The client of the REST API: addresses, tokens, answers and refusals.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use catalyst_api::{Page, Problem, SovereignView};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::failure::{Hinted, Refused, hinted};
+use super::output::Output;
+use super::{credentials, oauth};
+
+/// Where an embedded Sovereign listens unless told otherwise.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+/// Items asked for at once.
+const PAGE: &str = "200";
+
+/// Which Sovereign, for every command that talks to one.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Sovereign")]
+pub struct Connection {
+    /// The Sovereign's address; that of the last sign-in unless given.
+    #[arg(long, global = true, value_name = "URL", env = "CATALYST_SERVER")]
+    pub server: Option<String>,
+    /// The certificate authority that the Sovereign's certificate is of, in PEM.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CATALYST_CERTIFICATE_AUTHORITY"
+    )]
+    pub certificate_authority: Option<PathBuf>,
+}
+
+/// What every command that prints data takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Common {
+    /// How data is printed.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORM"
+    )]
+    pub output: Output,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// A Sovereign's API, signed in or not.
+pub struct Api {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<String>,
+}
+
+/// Where the server is and how its certificate is judged.
+pub struct Server {
+    /// Without a slash at its end.
+    pub url: String,
+    /// PEM.
+    pub certificate_authority: Option<String>,
+    /// The HTTP client for it and its issuer.
+    pub http: reqwest::Client,
+}
+
+impl Connection {
+    /// Finds the server; opens no connection.
+    pub fn server(&self) -> anyhow::Result<Server> {
+        // Scripts say everything themselves, and may have no home.
+        let is_script = self.server.is_some() && given_token().is_some();
+        let kept = match is_script {
+            true => credentials::Credentials::default(),
+            false => credentials::Locked::wait()?.read()?,
+        };
+        let url = match (&self.server, kept.current) {
+            (Some(url), _) => url.clone(),
+            (None, Some(url)) => url,
+            (None, None) => DEFAULT_SERVER.to_owned(),
+        };
+        let url = url.trim_end_matches('/').to_owned();
+        check_address(&url)?;
+        let certificate_authority = match &self.certificate_authority {
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?,
+            ),
+            None => kept
+                .servers
+                .get(&url)
+                .and_then(|session| session.certificate_authority.clone()),
+        };
+        Ok(Server {
+            http: http_client(certificate_authority.as_deref())?,
+            url,
+            certificate_authority,
+        })
+    }
+
+    /// The API with the caller's token: `CATALYST_TOKEN`, or that of the last
+    /// sign-in, renewed when it is due.
+    pub async fn api(&self) -> anyhow::Result<Api> {
+        let server = self.server()?;
+        let token = match given_token() {
+            Some(token) => token,
+            None => oauth::current_token(&server).await?,
+        };
+        Api::new(&server, Some(token))
+    }
+
+    /// The API without a token, for what anybody may read.
+    pub fn anonymous(&self) -> anyhow::Result<Api> {
+        Api::new(&self.server()?, None)
+    }
+}
+
+/// The token that a script passes.
+fn given_token() -> Option<String> {
+    std::env::var("CATALYST_TOKEN")
+        .ok()
+        .filter(|token| !token.is_empty())
+}
+
+/// Refuses addresses to which a token must not be sent.
+fn check_address(text: &str) -> anyhow::Result<()> {
+    let usage = "write it like https://catalyst.example or http://127.0.0.1:8080";
+    let url = Url::parse(text)
+        .map_err(|error| hinted(format!("`{text}` is not an address: {error}"), usage))?;
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback => Ok(()),
+        "http" => Err(hinted(
+            format!("cannot use {text}: without TLS, tokens would be readable on the way"),
+            "use https",
+        )),
+        _ => Err(hinted(format!("cannot use {text} as a server"), usage)),
+    }
+}
+
+fn http_client(authority: Option<&str>) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("catalyst/", env!("CARGO_PKG_VERSION")))
+        // A token belongs to the server that was named, not to where it points.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(std::time::Duration::from_secs(10));
+    if let Some(pem) = authority {
+        let certificate = reqwest::Certificate::from_pem(pem.as_bytes())
+            .context("cannot read the certificate authority")?;
+        builder = builder.tls_certs_merge([certificate]);
+    }
+    builder.build().context("cannot build the HTTP client")
+}
+
+impl Api {
+    fn new(server: &Server, token: Option<String>) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: server.http.clone(),
+            base: Url::parse(&format!("{}/api/v1", server.url))?,
+            token,
+        })
+    }
+
+    /// The API with a token that is not kept yet.
+    pub fn with_token(server: &Server, token: String) -> anyhow::Result<Self> {
+        Self::new(server, Some(token))
+    }
+
+    /// The token in use, for the Sovereign's other surfaces.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The client in use, for the Sovereign's other surfaces.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// The API's own address.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The Sovereign and where its surfaces are.
+    pub async fn sovereign(&self) -> anyhow::Result<SovereignView> {
+        self.get(&["sovereign"]).await
+    }
+
+    /// A request for a path, each segment as it is, to be sent with [`Api::send`].
+    pub fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request; a refusal is the API's own words.
+    pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let response = request.send().await.map_err(|error| {
+            let message = format!("the Sovereign at {} cannot be reached", self.address());
+            let hint = "check that it runs, and its address (--server or CATALYST_SERVER)";
+            anyhow::Error::new(error.without_url()).context(Hinted::new(message, hint))
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal(response).await)
+    }
+
+    async fn refusal(&self, response: Response) -> anyhow::Error {
+        let status = response.status();
+        let body = response.bytes().await.unwrap_or_default();
+        let mut problem = match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => problem,
+            Err(_) => Problem {
+                title: format!("the Sovereign at {} answered {status}", self.address()),
+                ..Problem::default()
+            },
+        };
+        problem.status = status.as_u16();
+        if status == StatusCode::UNAUTHORIZED && problem.next.is_none() {
+            problem.next = Some("sign in: `catalyst login`".to_owned());
+        }
+        Refused(problem).into()
+    }
+
+    fn address(&self) -> String {
+        let address = self.base.as_str();
+        address.trim_end_matches("/api/v1").to_owned()
+    }
+
+    /// Reads an object.
+    pub async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        decode(response).await
+    }
+
+    /// Reads an object that may not be there.
+    pub async fn find<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<Option<T>> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a list to its end.
+    pub async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut request = self.request(Method::GET, path).query(&[("limit", PAGE)]);
+            if let Some(after) = &after {
+                request = request.query(&[("after", after)]);
+            }
+            let page: Page<T> = decode(self.send(request).await?).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) if Some(&next) != after.as_ref() => after = Some(next),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// Sends a body and reads the answer.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let response = self.send(self.request(method, path).json(body)).await?;
+        decode(response).await
+    }
+
+    /// Asks for a deletion; the answer, where there is one.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<Option<T>> {
+        let response = self.send(self.request(Method::DELETE, path)).await?;
+        let body = response.bytes().await.context("the answer broke off")?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&body)
+            .map(Some)
+            .context("cannot read the Sovereign's answer; its version may differ from this one's")
+    }
+}
+
+/// Whether the API said that something is not there.
+pub fn is_not_found(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Refused>()
+        .is_some_and(|Refused(problem)| problem.status == 404)
+}
+
+async fn decode<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
+    let body = response.bytes().await.context("the answer broke off")?;
+    serde_json::from_slice(&body)
+        .context("cannot read the Sovereign's answer; its version may differ from this one's")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_go_over_tls_or_to_this_machine() {
+        let check = |address: &str, accepted: bool| {
+            assert_eq!(check_address(address).is_ok(), accepted, "{address}");
+        };
+        check("http://127.0.0.1:8080", true);
+        check("http://localhost:8080", true);
+        check("http://[::1]:8080", true);
+        check("http://console.localhost", true);
+        check("https://catalyst.example", true);
+        check("http://catalyst.example", false);
+        check("http://127.0.0.1.example", false);
+        check("ftp://127.0.0.1", false);
+        check("catalyst.example", false);
+    }
+}

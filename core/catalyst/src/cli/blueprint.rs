@@ -1,0 +1,420 @@
+//! `catalyst blueprint`: from an empty folder to a signed artifact in a registry.
+//! `new`, `lint`, `render` and `package` need neither a Sovereign nor a network.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use catalyst_api::{BlueprintCard, RegisterBlueprint, SovereignView, TrustSigner};
+use catalyst_blueprint::{Blueprint as Described, ManifestKind, Problem, ValuesInput};
+use catalyst_helm::{Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions};
+use catalyst_signature::TrustPolicy;
+use catalyst_supply::{Origin, PackOptions, Reference, pack, read_folder};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::Connection;
+use super::failure::hinted;
+use super::output::{Output, plain, print, say};
+use super::scaffold;
+use super::set::Values;
+use super::supply;
+
+/// Write, check, sign and publish Blueprints.
+#[derive(Debug, clap::Args)]
+pub struct Blueprint {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    New(New),
+    Lint(Lint),
+    Render(Render),
+    Package(Package),
+    Publish(Publish),
+    Verify(Verify),
+    Trust(Trust),
+}
+
+/// Begin a Blueprint: a folder that passes `lint`.
+#[derive(Debug, clap::Args)]
+struct New {
+    /// Its name, bp-….
+    name: String,
+    /// What it is made of.
+    #[arg(long, value_enum, default_value_t)]
+    kind: scaffold::Kind,
+    /// The folder to make; the name without bp- unless given.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Find everything that is wrong with a Blueprint, at once.
+#[derive(Debug, clap::Args)]
+struct Lint {
+    /// The Blueprint's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// How the findings are printed.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
+    output: Output,
+}
+
+/// Print the objects that an Application of a Blueprint would have.
+#[derive(Debug, clap::Args)]
+struct Render {
+    /// The Blueprint's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// One of its sizes.
+    #[arg(long)]
+    size: Option<String>,
+    /// The Application's name.
+    #[arg(long, default_value = "example")]
+    application: String,
+    #[command(flatten)]
+    config: Values,
+}
+
+/// Pack a Blueprint into one file (a tar in the OCI image layout).
+#[derive(Debug, clap::Args)]
+struct Package {
+    /// The Blueprint's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// The file to write; NAME-VERSION.oci.tar unless given.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Pack, sign and push a Blueprint, and have the Sovereign admit it.
+#[derive(Debug, clap::Args)]
+struct Publish {
+    /// The Blueprint's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Where it belongs: an Organization, or catalog-sovereign.
+    #[arg(long)]
+    source: String,
+    /// The private key that signs it (PEM, P-256); the source's own unless given.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Push to another registry, such as ghcr.io/acme; no Sovereign is told.
+    #[arg(long, value_name = "HOST/PATH")]
+    registry: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Verify who signed an artifact.
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// The artifact, such as 127.0.0.1:8080/acme/bp-name:1.0.0.
+    reference: String,
+    /// The public key that must have signed it (PEM); those that the Sovereign
+    /// trusts for its source unless given.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Have the Sovereign trust a key for a source.
+#[derive(Debug, clap::Args)]
+struct Trust {
+    /// Where its signatures shall count: an Organization, or catalog-sovereign.
+    source: String,
+    /// The public key (PEM, P-256); that of the source's own key unless given.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Blueprint {
+    /// Carries it out.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.what {
+            What::New(it) => scaffold::write(&it.name, it.kind, it.folder.as_deref()),
+            What::Lint(it) => it.run(),
+            What::Render(it) => it.run(),
+            What::Package(it) => it.run(),
+            What::Publish(it) => super::client(it.run()),
+            What::Verify(it) => super::client(it.run()),
+            What::Trust(it) => super::client(it.run()),
+        }
+    }
+}
+
+impl Lint {
+    fn run(&self) -> anyhow::Result<()> {
+        let problems = catalyst_blueprint::lint(&read_folder(&self.folder)?);
+        match self.output {
+            Output::Table => {
+                for problem in &problems {
+                    print(&format!("{}\n", plain(&problem.to_string())))?;
+                }
+            }
+            output => output.value(&problems)?,
+        }
+        match problems.len() {
+            0 => {
+                say(&format!(
+                    "{}: nothing to complain about",
+                    self.folder.display()
+                ));
+                Ok(())
+            }
+            1 => anyhow::bail!("{} has 1 problem", self.folder.display()),
+            many => anyhow::bail!("{} has {many} problems", self.folder.display()),
+        }
+    }
+}
+
+/// The findings of lint as one failure.
+fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
+    let lines: Vec<String> = problems.iter().map(|it| format!("  {it}")).collect();
+    hinted(
+        format!(
+            "{} cannot be used as it is:\n{}",
+            folder.display(),
+            lines.join("\n")
+        ),
+        format!(
+            "mend it, and see `catalyst blueprint lint {}`",
+            folder.display()
+        ),
+    )
+}
+
+impl Render {
+    fn run(&self) -> anyhow::Result<()> {
+        let files = read_folder(&self.folder)?;
+        let text = files.get(Described::FILE).map(Vec::as_slice);
+        let text = String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
+        let blueprint =
+            Described::parse(&text).map_err(|problems| refused(&self.folder, &problems))?;
+        let overlay = match &self.size {
+            None => serde_json::Map::new(),
+            Some(size) => match blueprint.spec.manifests.overlays.get(size) {
+                Some(overlay) => serde_json::to_value(overlay)?
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default(),
+                None => {
+                    let known: Vec<&str> = blueprint
+                        .spec
+                        .manifests
+                        .overlays
+                        .keys()
+                        .map(String::as_str)
+                        .collect();
+                    return Err(hinted(
+                        format!("{} has no size {size}", blueprint.name()),
+                        format!("its sizes are: {}", known.join(", ")),
+                    ));
+                }
+            },
+        };
+        if blueprint.spec.manifests.source.kind == ManifestKind::Kustomize {
+            let size = self.size.as_deref().unwrap_or("small");
+            let mut folder = format!("manifests/overlays/{size}");
+            if !files
+                .keys()
+                .any(|path| path.starts_with(&format!("{folder}/")))
+            {
+                folder = "manifests/base".to_owned();
+            }
+            let options = catalyst_kustomize::Options::default();
+            return print(&catalyst_kustomize::build_text(&files, &folder, &options)?);
+        }
+        let values = catalyst_blueprint::merge_values(&ValuesInput {
+            overlay,
+            config: Value::Object(self.config.merged()?),
+            dependencies: blueprint
+                .spec
+                .depends
+                .iter()
+                .map(|it| {
+                    let application = format!("{}-{}", self.application, it.alias());
+                    let secret = format!("{application}-connection");
+                    (
+                        it.alias().to_owned(),
+                        json!({"application": application, "connectionSecret": secret}),
+                    )
+                })
+                .collect(),
+            catalyst: json!({
+                "organization": "example", "environment": "example-dev", "envType": "dev",
+                "application": self.application, "domain": "localhost",
+            }),
+        });
+        let chart = files
+            .iter()
+            .filter_map(|(path, bytes)| {
+                Some((path.strip_prefix("chart/")?.to_owned(), bytes.clone()))
+            })
+            .collect();
+        let release = ReleaseOptions {
+            name: self.application.clone(),
+            namespace: self.application.clone(),
+            revision: 1,
+            is_upgrade: false,
+            service: "Helm".to_owned(),
+        };
+        let rendered = catalyst_helm::render(
+            &Chart::from_files(chart)?,
+            &values,
+            &Environment {
+                release: &release,
+                capabilities: &Capabilities::default(),
+                lookup: &NoLookup,
+                host: &NoHost,
+                limits: Limits::default(),
+            },
+        )?;
+        print(&rendered.to_string())
+    }
+}
+
+/// Packs a folder that lint finds nothing wrong with.
+fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> {
+    let files = read_folder(folder)?;
+    let problems = catalyst_blueprint::lint(&files);
+    if !problems.is_empty() {
+        return Err(refused(folder, &problems));
+    }
+    Ok(pack(&files, &PackOptions::default())?)
+}
+
+impl Package {
+    fn run(&self) -> anyhow::Result<()> {
+        let package = packed(&self.folder)?;
+        let (name, version) = (package.blueprint.name(), package.blueprint.version());
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => PathBuf::from(format!("{name}-{version}.oci.tar")),
+        };
+        let layout = catalyst_supply::image::Image {
+            manifest: package.manifest.clone(),
+            blobs: package.blobs.clone(),
+        };
+        std::fs::write(&file, layout.to_tar()?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        say(&format!("Packed {name} {version} into {}", file.display()));
+        print(&format!("{}\n", package.digest()))
+    }
+}
+
+impl Publish {
+    async fn run(&self) -> anyhow::Result<()> {
+        let package = packed(&self.folder)?;
+        let (name, version) = (
+            package.blueprint.name().to_owned(),
+            package.blueprint.version().to_string(),
+        );
+        let (key, public) = supply::signing_key(&self.source, self.key.as_deref())?;
+        let (api, base) = match &self.registry {
+            Some(base) => (None, base.clone()),
+            None => {
+                let api = self.connection.api().await?;
+                let host = api.sovereign().await?.addresses.registry;
+                (Some(api), format!("{host}/{}", self.source))
+            }
+        };
+        let at = Reference::parse(&format!("{base}/{name}:{version}"))?;
+        let registry = supply::registry(api.as_ref(), &at.host).await?;
+        let origin = Origin {
+            builder: "https://github.com/openova-io/catalyst".to_owned(),
+            ..Origin::default()
+        };
+        let published = registry.publish(&base, &package, &key, &origin).await?;
+        say(&format!("Pushed and signed {}", published.reference));
+        print(&format!("{}\n", published.digest))?;
+        say("Anyone can verify it:");
+        say(&format!(
+            "  {}",
+            supply::cosign_command(&at, &published.digest, &public)
+        ));
+        if let Some(api) = api {
+            let body = RegisterBlueprint {
+                source: self.source.clone(),
+                name,
+                version,
+            };
+            let card: BlueprintCard = api
+                .put(Method::POST, &["blueprints"], &body)
+                .await
+                .context("the artifact is in the registry, but the Sovereign did not admit it")?;
+            say(&format!(
+                "{}/{} {} can be installed",
+                card.source, card.name, card.version
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Verify {
+    async fn run(&self) -> anyhow::Result<()> {
+        let at = Reference::parse(&self.reference)?;
+        let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
+        let source = source.to_owned();
+        // Without a sign-in, what everyone may read can still be verified.
+        let api = match self.connection.api().await {
+            Ok(api) => Some(api),
+            Err(_) if self.key.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        let mut policy = TrustPolicy::new();
+        match (&self.key, &api) {
+            (Some(path), _) => {
+                policy.trust(source.clone(), supply::public_key(path)?);
+            }
+            (None, Some(api)) => {
+                let sovereign: SovereignView = api.sovereign().await?;
+                for signer in &sovereign.trusted_signers {
+                    let key = catalyst_signature::PublicKey::from_pem(&signer.public_key)?;
+                    policy.trust(signer.source.clone(), key);
+                }
+            }
+            (None, None) => {}
+        }
+        // With a key of one's own and a Sovereign that is not there, the artifact
+        // may lie in any registry.
+        let registry = match supply::registry(api.as_ref(), &at.host).await {
+            Err(_) if self.key.is_some() => supply::registry(None, &at.host).await?,
+            other => other?,
+        };
+        let verified = registry.verify(&at, &source, &policy).await?;
+        say(&format!(
+            "{} is signed by {}",
+            at.name(),
+            verified.signer.fingerprint()
+        ));
+        print(&format!("{}\n", verified.digest))
+    }
+}
+
+impl Trust {
+    async fn run(&self) -> anyhow::Result<()> {
+        let key = match &self.key {
+            Some(path) => supply::public_key(path)?,
+            None => supply::signing_key(&self.source, None)?.0.public().clone(),
+        };
+        let api = self.connection.api().await?;
+        let body = TrustSigner {
+            source: self.source.clone(),
+            public_key: key.to_pem(),
+        };
+        let request = api.request(Method::POST, &["trusted-signers"]).json(&body);
+        api.send(request).await?;
+        say(&format!(
+            "Signatures by {} now count for {}",
+            key.fingerprint(),
+            self.source
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Failures as people read them: what was attempted, why it failed, every fault with
+//! its place, and what to do next.
+
+use std::fmt::Write as _;
+
+use catalyst_api::{Fault, Problem};
+
+use super::output::plain;
+
+/// A refusal of the API.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", sentence(.0))]
+pub struct Refused(pub Problem);
+
+/// A failure of this program's own, with what to do next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Hinted {
+    message: String,
+    hint: String,
+}
+
+/// A failure with what to do next.
+pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Hinted::new(message, hint).into()
+}
+
+impl Hinted {
+    /// For `context`, which keeps the type.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+fn sentence(problem: &Problem) -> String {
+    match (problem.title.as_str(), problem.detail.as_str()) {
+        (title, "") => title.to_owned(),
+        ("", detail) => detail.to_owned(),
+        (title, detail) => format!("{title}: {detail}"),
+    }
+}
+
+/// The lines that standard error gets: the error and what caused it, outermost
+/// first, then faults, then hints.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut hints = Vec::new();
+    // A context is no link of the chain that can be asked for its type.
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        hints.push(hinted.hint.clone());
+    }
+    for (depth, cause) in error.chain().enumerate() {
+        let (lead, message) = match depth {
+            0 => ("error: ", cause.to_string()),
+            _ => ("  because: ", cause.to_string()),
+        };
+        text.push_str(lead);
+        text.push_str(&plain(&message));
+        text.push('\n');
+        if let Some(Refused(problem)) = cause.downcast_ref() {
+            for fault in &problem.faults {
+                _ = writeln!(text, "  {}", plain(&place(fault)));
+            }
+            hints.extend(problem.next.clone());
+        }
+        if let Some(hinted) = cause.downcast_ref::<Hinted>() {
+            hints.push(hinted.hint.clone());
+        }
+    }
+    hints.dedup();
+    for hint in hints {
+        _ = writeln!(text, "hint: {}", plain(&hint));
+    }
+    text
+}
+
+fn place(fault: &Fault) -> String {
+    let mut place = String::new();
+    if let Some(file) = &fault.file {
+        place.push_str(file);
+        if let Some(line) = fault.line {
+            _ = write!(place, ":{line}");
+        }
+        place.push_str(": ");
+    }
+    if let Some(pointer) = fault.pointer.as_deref().filter(|it| !it.is_empty()) {
+        place.push_str(pointer);
+        place.push_str(": ");
+    }
+    place + &fault.message
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn refusals_show_every_fault_and_what_to_do() {
+        let problem = Problem {
+            kind: "config-invalid".into(),
+            title: "Install guests into acme-dev".into(),
+            status: 422,
+            detail: "The config does not fit bp-guestbook 1.0.0.".into(),
+            next: Some("Correct the config and plan again.".into()),
+            faults: vec![
+                Fault {
+                    pointer: Some("/config/title".into()),
+                    message: "is longer than 80 characters".into(),
+                    ..Fault::default()
+                },
+                Fault {
+                    file: Some("applications/guests/application.yaml".into()),
+                    line: Some(7),
+                    message: "names a version that does not exist\u{1b}[2J".into(),
+                    ..Fault::default()
+                },
+            ],
+        };
+        insta::assert_snapshot!(describe(&anyhow::Error::new(Refused(problem))), @r"
+        error: Install guests into acme-dev: The config does not fit bp-guestbook 1.0.0.
+          /config/title: is longer than 80 characters
+          applications/guests/application.yaml:7: names a version that does not exist?[2J
+        hint: Correct the config and plan again.
+        ");
+    }
+
+    #[test]
+    fn a_hint_may_stand_above_a_cause() {
+        let error = anyhow::anyhow!("refused").context(Hinted::new("cannot reach it", "start it"));
+        insta::assert_snapshot!(describe(&error), @r"
+        error: cannot reach it
+          because: refused
+        hint: start it
+        ");
+    }
+
+    #[test]
+    fn causes_stand_below_the_error_and_hints_last() {
+        let error = Err::<(), _>(hinted("not signed in", "run `catalyst login`"))
+            .context("cannot read the Organizations")
+            .unwrap_err();
+        insta::assert_snapshot!(describe(&error), @r"
+        error: cannot read the Organizations
+          because: not signed in
+        hint: run `catalyst login`
+        ");
+    }
+}

@@ -1,0 +1,158 @@
+//! A plan as people read it.
+
+use std::fmt::Write as _;
+
+use catalyst_api::{PlanView, PlannedAction};
+
+use super::output::{Output, plain, print, table};
+
+/// Prints a plan on standard output.
+pub fn show(plan: &PlanView, output: Output, diff: bool) -> anyhow::Result<()> {
+    match output {
+        Output::Table => print(&describe(plan, diff)),
+        _ => output.value(plan),
+    }
+}
+
+/// The plan in words: what comes, changes and goes; with `diff` line by line.
+pub fn describe(plan: &PlanView, diff: bool) -> String {
+    let mut text = format!("{}\n", plan.subject);
+    let mut section = |title: &str, rows: Vec<Vec<String>>| {
+        if !rows.is_empty() {
+            _ = write!(text, "\n{title}\n");
+            for line in table(&[], rows).lines() {
+                _ = writeln!(text, "  {line}");
+            }
+        }
+    };
+    let applications = plan.applications.iter().map(|it| {
+        let version = match &it.from_version {
+            Some(from) => format!("{from} → {}", it.version),
+            None => it.version.clone(),
+        };
+        let blueprint = format!("{}/{}", it.source, it.blueprint);
+        let name = it.name.clone();
+        vec![
+            sign(it.action),
+            name,
+            blueprint,
+            version,
+            it.because.clone(),
+        ]
+    });
+    section("Applications", applications.collect());
+    let files = plan
+        .files
+        .iter()
+        .map(|it| vec![sign(it.action), it.path.clone()]);
+    section("Files", files.collect());
+    let objects = plan
+        .objects
+        .iter()
+        .filter(|it| it.action != PlannedAction::None)
+        .map(|it| {
+            let namespace = it.namespace.clone().unwrap_or_default();
+            vec![sign(it.action), it.kind.clone(), namespace, it.name.clone()]
+        });
+    section("Objects", objects.collect());
+    if diff {
+        for file in &plan.files {
+            _ = write!(text, "\n{}", plain(&file.diff));
+        }
+        for object in plan.objects.iter().filter(|it| !it.diff.is_empty()) {
+            _ = write!(text, "\n{} {}\n", object.kind, plain(&object.name));
+            text.push_str(&plain(&object.diff));
+        }
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    for application in plan
+        .applications
+        .iter()
+        .filter(|it| !it.alternatives.is_empty())
+    {
+        let alias = application.alias.as_deref().unwrap_or(&application.name);
+        _ = write!(
+            text,
+            "\nInstead of a new {}, `{alias}` could be served by: {}\n",
+            plain(&application.name),
+            plain(&application.alternatives.join(", "))
+        );
+    }
+    if !plan.policies.is_empty() {
+        let policies = plain(&plan.policies.join(", "));
+        _ = write!(text, "\nGoes by pull request: {policies}\n");
+    }
+    for warning in &plan.warnings {
+        _ = write!(text, "\nWarning: {}\n", plain(warning));
+    }
+    text
+}
+
+/// Whether carrying it out would change nothing.
+pub fn is_empty(plan: &PlanView) -> bool {
+    plan.files.is_empty()
+}
+
+fn sign(action: PlannedAction) -> String {
+    match action {
+        PlannedAction::Create => "+",
+        PlannedAction::Update => "~",
+        PlannedAction::Delete => "-",
+        PlannedAction::None => "=",
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_api::{PlannedApplication, PlannedFile, PlannedObject};
+
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_as_what_comes_changes_and_goes() {
+        let application = |name: &str, blueprint: &str, because: &str| PlannedApplication {
+            action: PlannedAction::Create,
+            name: name.into(),
+            source: "catalog".into(),
+            blueprint: blueprint.into(),
+            version: "1.0.0".into(),
+            from_version: None,
+            because: because.into(),
+            alternatives: Vec::new(),
+            alias: None,
+        };
+        let object = |action, kind: &str, name: &str| PlannedObject {
+            action,
+            application: "guests".into(),
+            api_version: "v1".into(),
+            kind: kind.into(),
+            namespace: Some("guests".into()),
+            name: name.into(),
+            diff: String::new(),
+        };
+        let mut database = application("guests-db", "bp-postgres", "dependency db of guests");
+        database.alternatives = vec!["shared-db".into()];
+        database.alias = Some("db".into());
+        let plan = PlanView {
+            digest: "sha256:1".into(),
+            environment: "acme-dev".into(),
+            subject: "Install guests".into(),
+            applications: vec![application("guests", "bp-guestbook", "asked for"), database],
+            files: vec![PlannedFile {
+                action: PlannedAction::Create,
+                path: "applications/guests/application.yaml".into(),
+                diff: "+kind: Application\n".into(),
+            }],
+            objects: vec![
+                object(PlannedAction::Create, "Deployment", "guests"),
+                object(PlannedAction::None, "Service", "guests"),
+            ],
+            policies: vec!["two-eyes".into()],
+            warnings: vec!["The quota is nearly used up.".into()],
+        };
+        insta::assert_snapshot!(describe(&plan, true));
+    }
+}

@@ -1,0 +1,324 @@
+//! `catalyst plan` and `apply`, and the words that are short for them: what a change
+//! would do, and doing exactly that.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use catalyst_api::{Accepted, ApplicationCommand, ApplicationView, Execute, PlanView};
+use reqwest::Method;
+
+use super::api::{Api, Common};
+use super::apply::{self, Application};
+use super::change::{self, Asked, InstallWhat, PromoteWhat, RollbackWhat, What};
+use super::failure::hinted;
+use super::output::{Output, print, say};
+use super::stream::Stream;
+use super::wait::{self, Patience, Wanted};
+use super::{output, plan};
+
+/// Show what a change would do, and change nothing.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Plan {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    from: FromFile,
+    /// Show every line that would change.
+    #[arg(long, global = true)]
+    diff: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Carry out a change: a commit, or a pull request where a policy wants one.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Apply {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    from: FromFile,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Install a Blueprint as an Application; short for `apply install`.
+#[derive(Debug, clap::Args)]
+pub struct Install {
+    #[command(flatten)]
+    what: InstallWhat,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Go back to an earlier commit of an Application; short for `apply rollback`.
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    what: RollbackWhat,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Carry an Application into another Environment; short for `apply promote`.
+#[derive(Debug, clap::Args)]
+pub struct Promote {
+    #[command(flatten)]
+    what: PromoteWhat,
+    #[command(flatten)]
+    how: How,
+}
+
+/// A manifest instead of words.
+#[derive(Debug, clap::Args)]
+struct FromFile {
+    /// Applications as they shall be (YAML); `-` is standard input.
+    #[arg(long = "filename", short = 'f', value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The Environment; the manifest's namespace unless given.
+    #[arg(long, short, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+/// How a change is carried out.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// Carry the plan out without asking.
+    #[arg(long, short, global = true)]
+    yes: bool,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What a command leads to: known at once, or after a look at what there is.
+enum Goal {
+    Asked(Asked),
+    Manifests(Vec<(String, Application)>),
+}
+
+impl FromFile {
+    fn goal(&self, what: Option<&What>) -> anyhow::Result<Goal> {
+        if let Some(what) = what {
+            return what.asked().map(Goal::Asked);
+        }
+        let Some(file) = &self.file else {
+            return Err(hinted(
+                "there is nothing to do",
+                "name a file with -f, or a change such as `install`; see --help",
+            ));
+        };
+        let mut manifests = Vec::new();
+        for application in apply::read(file)? {
+            let name = application.metadata.name.clone();
+            let environment = match (&self.environment, &application.metadata.namespace) {
+                (Some(given), Some(own)) if given != own => {
+                    return Err(hinted(
+                        format!("{name} is for {own}, not for {given}"),
+                        "leave --environment or the manifest's namespace away",
+                    ));
+                }
+                (Some(given), _) => given.clone(),
+                (None, Some(own)) => own.clone(),
+                (None, None) => {
+                    return Err(hinted(
+                        format!("nothing says which Environment {name} is for"),
+                        "name it with --environment, such as -e acme-dev",
+                    ));
+                }
+            };
+            manifests.push((environment, application));
+        }
+        Ok(Goal::Manifests(manifests))
+    }
+}
+
+impl Goal {
+    /// The changes; a manifest's is found by a look at what there is.
+    async fn changes(self, api: &Api) -> anyhow::Result<Vec<Asked>> {
+        let manifests = match self {
+            Self::Asked(asked) => return Ok(vec![asked]),
+            Self::Manifests(manifests) => manifests,
+        };
+        let mut changes = Vec::new();
+        for (environment, application) in manifests {
+            let name = &application.metadata.name;
+            let path = ["environments", &environment, "applications", name];
+            let current: Option<ApplicationView> = api.find(&path).await?;
+            let command = apply::command(&application, current.as_ref())?;
+            changes.push(Asked {
+                environment,
+                command,
+            });
+        }
+        Ok(changes)
+    }
+}
+
+async fn plan_of(api: &Api, asked: &Asked) -> anyhow::Result<PlanView> {
+    let path = ["environments", &asked.environment, "plans"];
+    api.put(Method::POST, &path, &asked.command).await
+}
+
+impl Plan {
+    /// Prints the plans.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let goal = self.from.goal(self.what.as_ref())?;
+        let api = self.common.connection.api().await?;
+        for asked in goal.changes(&api).await? {
+            let found = plan_of(&api, &asked).await?;
+            plan::show(&found, self.common.output, self.diff)?;
+        }
+        Ok(())
+    }
+}
+
+impl Apply {
+    /// Plans, asks and carries out.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        self.how
+            .carry_out(self.from.goal(self.what.as_ref())?)
+            .await
+    }
+}
+
+impl Install {
+    /// Plans, asks and carries out.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let environment = self.what.place.environment.clone();
+        let command = self.what.command()?;
+        self.how.asked(environment, command).await
+    }
+}
+
+impl Rollback {
+    /// Plans, asks and carries out.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let environment = self.what.place.environment.clone();
+        self.how.asked(environment, self.what.command()).await
+    }
+}
+
+impl Promote {
+    /// Plans, asks and carries out.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let environment = self.what.place.environment.clone();
+        self.how.asked(environment, self.what.command()).await
+    }
+}
+
+impl How {
+    /// Plans, asks and carries out one change.
+    pub async fn asked(
+        &self,
+        environment: String,
+        command: ApplicationCommand,
+    ) -> anyhow::Result<()> {
+        self.carry_out(Goal::Asked(Asked {
+            environment,
+            command,
+        }))
+        .await
+    }
+
+    async fn carry_out(&self, goal: Goal) -> anyhow::Result<()> {
+        let api = self.common.connection.api().await?;
+        for asked in goal.changes(&api).await? {
+            self.change(&api, asked).await?;
+        }
+        Ok(())
+    }
+
+    async fn change(&self, api: &Api, asked: Asked) -> anyhow::Result<()> {
+        let output = self.common.output;
+        let found = plan_of(api, &asked).await?;
+        if plan::is_empty(&found) {
+            say(&format!("{}: nothing changes", found.subject));
+            return Ok(());
+        }
+        if !self.yes {
+            say(&plan::describe(&found, false));
+            confirm(&asked.environment)?;
+        }
+        let name = change::application(&asked.command).to_owned();
+        let path = ["environments", &asked.environment, "applications", &name];
+        // Open before the change is made, so that no step is missed.
+        let (mut stream, before) = match self.patience.wait {
+            true => {
+                let before: Option<ApplicationView> = api.find(&path).await?;
+                (Some(Stream::open(api).await?), before)
+            }
+            false => (None, None),
+        };
+        let is_delete = matches!(asked.command, ApplicationCommand::Delete { .. });
+        let execute = Execute {
+            command: asked.command,
+            plan: Some(found.digest),
+        };
+        let changes = ["environments", &asked.environment, "changes"];
+        let accepted: Accepted = api.put(Method::POST, &changes, &execute).await?;
+        said(&accepted, &found.subject, output)?;
+        let (Some(stream), None) = (&mut stream, accepted.pull_request) else {
+            return Ok(());
+        };
+        if is_delete {
+            let full = format!("{}/{name}", asked.environment);
+            let ended = wait::deletion(api, stream, "application", &full, &path);
+            let left = self
+                .patience
+                .bounded(&format!("deleting {name}"), ended)
+                .await?;
+            return super::destroy::gone(&name, &left);
+        }
+        let before = before.and_then(|view| view.applied_revision);
+        let wanted = Wanted {
+            environment: &asked.environment,
+            application: &name,
+            commit: accepted.commit.as_deref(),
+            before: before.as_deref(),
+        };
+        let running = wait::application(api, stream, &wanted);
+        let view = self.patience.bounded(&name, running).await?;
+        match (&view.summary.url, output) {
+            (Some(url), Output::Table) => print(&format!("{}\n", output::plain(url))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Says what became of a change: where it is, and what it still waits for.
+pub fn said(accepted: &Accepted, subject: &str, output: Output) -> anyhow::Result<()> {
+    if !output.is_table() {
+        return output.value(accepted);
+    }
+    let repository = &accepted.repository;
+    say(&match (accepted.pull_request, &accepted.commit) {
+        (Some(number), _) => format!("{subject}: pull request {number} in {repository}"),
+        (None, Some(commit)) => format!(
+            "{subject}: commit {} in {repository}",
+            super::rows::short(commit)
+        ),
+        (None, None) => format!("{subject}: nothing had to change"),
+    });
+    Ok(())
+}
+
+/// Asks whether the plan shall be carried out.
+fn confirm(environment: &str) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(hinted(
+            "nobody can be asked whether to carry the plan out",
+            "look at it with `catalyst plan`, then pass --yes",
+        ));
+    }
+    eprint!("Carry this out in {environment}? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(anyhow::anyhow!("nothing was changed")),
+    }
+}

@@ -1,0 +1,292 @@
+//! The columns of everything that `catalyst get` and its relatives print.
+
+use catalyst_api::{
+    Accepted, ApplicationSummary, ApplicationView, BlueprintCard, DeletionView, EnvironmentView,
+    Health, Invitation, MemberView, Membership, ObjectView, OrganizationRole, OrganizationView,
+    PolicyView, PullRequestView, Removed, Revision, TrustedSignerView, UserView,
+};
+
+use super::output::Row;
+
+/// Yes or no.
+pub fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
+}
+
+/// Roles by Organization.
+pub fn memberships(memberships: &[Membership]) -> String {
+    let one = |it: &Membership| format!("{}: {}", it.organization, role(it.role));
+    memberships.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The role's word, as the API has it.
+pub fn role(role: OrganizationRole) -> String {
+    serde_json::to_value(role)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn phase(health: &Health) -> String {
+    health.phase.clone()
+}
+
+/// The first characters of a commit's id.
+pub fn short(commit: &str) -> String {
+    commit.chars().take(10).collect()
+}
+
+/// The first line of a longer text.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+impl Row for OrganizationView {
+    const HEADER: &'static [&'static str] = &["name", "title", "environments", "members", "phase"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.display_name.clone(),
+            self.environments.join(", "),
+            self.members.len().to_string(),
+            phase(&self.health),
+        ]
+    }
+}
+
+impl Row for EnvironmentView {
+    const HEADER: &'static [&'static str] = &[
+        "name",
+        "organization",
+        "applications",
+        "policies",
+        "revision",
+        "phase",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.organization.clone(),
+            self.applications.to_string(),
+            self.policies.join(", "),
+            short(self.applied_revision.as_deref().unwrap_or_default()),
+            phase(&self.health),
+        ]
+    }
+}
+
+impl Row for ApplicationSummary {
+    const HEADER: &'static [&'static str] = &[
+        "environment",
+        "name",
+        "blueprint",
+        "version",
+        "phase",
+        "address",
+        "message",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.environment.clone(),
+            self.name.clone(),
+            format!("{}/{}", self.source, self.blueprint),
+            self.version.clone(),
+            phase(&self.health),
+            self.url.clone().unwrap_or_default(),
+            first_line(&self.health.message),
+        ]
+    }
+}
+
+impl Row for ApplicationView {
+    const HEADER: &'static [&'static str] = ApplicationSummary::HEADER;
+
+    fn cells(&self) -> Vec<String> {
+        self.summary.cells()
+    }
+}
+
+impl Row for ObjectView {
+    const HEADER: &'static [&'static str] = &["kind", "namespace", "name", "ready", "message"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.kind.clone(),
+            self.namespace.clone().unwrap_or_default(),
+            self.name.clone(),
+            self.ready.map(yes).unwrap_or_default(),
+            first_line(&self.message),
+        ]
+    }
+}
+
+impl Row for BlueprintCard {
+    const HEADER: &'static [&'static str] = &["source", "name", "version", "category", "title"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.source.clone(),
+            self.name.clone(),
+            self.version.clone(),
+            self.category.clone().unwrap_or_default(),
+            self.title.clone(),
+        ]
+    }
+}
+
+impl Row for PolicyView {
+    const HEADER: &'static [&'static str] = &["name", "environments", "rules"];
+
+    fn cells(&self) -> Vec<String> {
+        let rules = self.rules.iter().map(ToString::to_string);
+        vec![
+            self.name.clone(),
+            self.environments.join(", "),
+            rules.collect::<Vec<_>>().join(" "),
+        ]
+    }
+}
+
+impl Row for PullRequestView {
+    const HEADER: &'static [&'static str] = &[
+        "environment",
+        "number",
+        "state",
+        "author",
+        "approved by",
+        "title",
+        "blocked by",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.environment.clone(),
+            self.number.to_string(),
+            self.state.clone(),
+            self.author.clone(),
+            self.approvals.join(", "),
+            self.title.clone(),
+            self.blocked_by.join(" "),
+        ]
+    }
+}
+
+impl Row for DeletionView {
+    const HEADER: &'static [&'static str] = &[
+        "kind",
+        "name",
+        "started",
+        "ended",
+        "waiting for",
+        "left behind",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.kind.clone(),
+            self.name.clone(),
+            self.started_at.clone(),
+            self.ended_at.clone().unwrap_or_default(),
+            self.waiting_for.clone().unwrap_or_default(),
+            self.left_behind.join(", "),
+        ]
+    }
+}
+
+impl Row for UserView {
+    const HEADER: &'static [&'static str] = &[
+        "user",
+        "email",
+        "active",
+        "sovereign admin",
+        "organizations",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.username.clone(),
+            self.email.clone().unwrap_or_default(),
+            yes(self.active),
+            yes(self.sovereign_admin),
+            memberships(&self.organizations),
+        ]
+    }
+}
+
+impl Row for MemberView {
+    const HEADER: &'static [&'static str] = &["member", "role", "environments"];
+
+    fn cells(&self) -> Vec<String> {
+        let name = match (&self.user, &self.group) {
+            (Some(user), _) => user.clone(),
+            (None, Some(group)) => format!("group {group}"),
+            (None, None) => String::new(),
+        };
+        let environments = match self.environments.is_empty() {
+            true => "all".to_owned(),
+            false => self.environments.join(", "),
+        };
+        vec![name, role(self.role), environments]
+    }
+}
+
+impl Row for Invitation {
+    const HEADER: &'static [&'static str] = &["user", "link", "ends"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.username.clone(),
+            self.url.clone().unwrap_or_default(),
+            self.expires_at.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+impl Row for Accepted {
+    const HEADER: &'static [&'static str] = &["repository", "commit", "pull request"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.repository.clone(),
+            short(self.commit.as_deref().unwrap_or_default()),
+            self.pull_request
+                .map(|it| it.to_string())
+                .unwrap_or_default(),
+        ]
+    }
+}
+
+impl Row for Revision {
+    const HEADER: &'static [&'static str] =
+        &["commit", "at", "author", "command", "runs", "subject"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            short(&self.commit),
+            self.at.clone(),
+            self.author.clone(),
+            self.command.clone().unwrap_or_default(),
+            yes(self.applied),
+            self.subject.clone(),
+        ]
+    }
+}
+
+impl Row for Removed {
+    const HEADER: &'static [&'static str] = &["kind", "name", ""];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.kind.clone(), self.name.clone(), "is gone".to_owned()]
+    }
+}
+
+impl Row for TrustedSignerView {
+    const HEADER: &'static [&'static str] = &["source", "fingerprint"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.source.clone(), self.fingerprint.clone()]
+    }
+}

@@ -1,0 +1,146 @@
+//! Registries, keys and signatures for `catalyst blueprint` and `chart`.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use catalyst_signature::{PublicKey, SigningKey};
+use catalyst_supply::{Credentials, Manifest, Reference, Registry, media};
+use serde_json::Value;
+
+use super::api::Api;
+use super::credentials::{folder, write_private};
+use super::failure::hinted;
+use super::output::say;
+
+/// A client for the registry that a reference names. The caller's token goes to the
+/// Sovereign's own registry and to no other; others get what Docker's config has.
+pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry> {
+    if let Some(api) = api {
+        let own = api.sovereign().await?.addresses.registry;
+        if own == host {
+            let credentials = match api.token() {
+                Some(token) => Credentials::Bearer(token.to_owned()),
+                None => Credentials::Anonymous,
+            };
+            return Ok(Registry::new(api.http().clone(), credentials));
+        }
+    }
+    let http = reqwest::Client::builder()
+        .user_agent(concat!("catalyst/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("cannot build the HTTP client")?;
+    Ok(Registry::new(http, docker_credentials(host)))
+}
+
+/// What `docker login` kept for a host, where it keeps it in its file.
+fn docker_credentials(host: &str) -> Credentials {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".docker")));
+    let found = folder
+        .and_then(|folder| std::fs::read(folder.join("config.json")).ok())
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+        .and_then(|config| {
+            let auth = config.get("auths")?.get(host)?.get("auth")?.as_str()?;
+            let text = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
+            let (username, password) = text.split_once(':')?;
+            Some(Credentials::Basic {
+                username: username.to_owned(),
+                password: password.to_owned(),
+            })
+        });
+    found.unwrap_or_default()
+}
+
+/// The chart's archive from a registry.
+pub async fn pull_chart(reference: &str) -> anyhow::Result<Vec<u8>> {
+    let at = Reference::parse(reference)?;
+    let registry = registry(None, &at.host).await?;
+    let target = at.digest.as_deref().or(at.tag.as_deref());
+    let target = target.ok_or_else(|| {
+        hinted(
+            format!("{reference} names no version"),
+            "add it, such as oci://registry.example/charts/name:1.0.0",
+        )
+    })?;
+    let manifest: Manifest = serde_json::from_slice(&registry.manifest(&at, target).await?)
+        .with_context(|| format!("cannot read the manifest of {reference}"))?;
+    let layer = manifest
+        .layers
+        .iter()
+        .find(|layer| layer.media_type == media::HELM_CHART);
+    let Some(layer) = layer else {
+        bail!("{reference} holds no Helm chart");
+    };
+    Ok(registry.blob(&at, layer).await?.to_vec())
+}
+
+/// The key that signs what is published to a source: the file given, or one of the
+/// source's own, made on first use and readable by its owner only.
+pub fn signing_key(source: &str, file: Option<&Path>) -> anyhow::Result<(SigningKey, PathBuf)> {
+    if let Some(path) = file {
+        let pem = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the key {}", path.display()))?;
+        let key = SigningKey::from_pem(&pem)
+            .with_context(|| format!("cannot use the key {}", path.display()))?;
+        let public = path.with_extension("pub");
+        return Ok((key, public));
+    }
+    let is_name = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    if !is_name(source) {
+        bail!("`{source}` is not a source of Blueprints");
+    }
+    let keys = folder()?.join("keys");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&keys)
+        .with_context(|| format!("cannot create {}", keys.display()))?;
+    let (private, public) = (
+        keys.join(format!("{source}.key")),
+        keys.join(format!("{source}.pub")),
+    );
+    if private.exists() {
+        let pem = std::fs::read_to_string(&private)
+            .with_context(|| format!("cannot read the key {}", private.display()))?;
+        let key = SigningKey::from_pem(&pem)
+            .with_context(|| format!("cannot use the key {}", private.display()))?;
+        return Ok((key, public));
+    }
+    let key = SigningKey::generate()?;
+    write_private(&private, key.to_pem()?.as_bytes())?;
+    std::fs::write(&public, key.public().to_pem())
+        .with_context(|| format!("cannot write {}", public.display()))?;
+    say(&format!(
+        "Made a key for {source}: {} (keep it safe), {}",
+        private.display(),
+        public.display()
+    ));
+    Ok((key, public))
+}
+
+/// A public key from a file.
+pub fn public_key(path: &Path) -> anyhow::Result<PublicKey> {
+    let pem = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the key {}", path.display()))?;
+    PublicKey::from_pem(&pem).with_context(|| format!("cannot use the key {}", path.display()))
+}
+
+/// How stock cosign verifies an artifact.
+pub fn cosign_command(reference: &Reference, digest: &str, key: &Path) -> String {
+    let plain = match reference.plain_http {
+        true => " --allow-http-registry",
+        false => "",
+    };
+    format!(
+        "cosign verify --key {} --insecure-ignore-tlog=true{plain} {}@{digest}",
+        key.display(),
+        reference.name()
+    )
+}

@@ -1,0 +1,205 @@
+//! Waiting for what was asked for, told by the live stream: no polling, every step
+//! shown on standard error, an end that is bounded.
+
+use std::time::Duration;
+
+use catalyst_api::{ApplicationView, DeletionView, EnvironmentView, Health, StreamItem};
+
+use super::api::Api;
+use super::failure::hinted;
+use super::output::say;
+use super::stream::{Event, Stream};
+
+/// How long a command waits.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Patience {
+    /// Wait until it is done, and show every step.
+    #[arg(long, global = true)]
+    pub wait: bool,
+    /// Give up waiting after so many seconds.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+}
+
+/// What shows whether an Application runs what a commit asked for.
+pub struct Wanted<'a> {
+    pub environment: &'a str,
+    pub application: &'a str,
+    /// The commit that was made.
+    pub commit: Option<&'a str>,
+    /// The commit that ran before.
+    pub before: Option<&'a str>,
+}
+
+impl Patience {
+    /// Runs something until the time is up.
+    pub async fn bounded<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        match tokio::time::timeout(Duration::from_secs(self.timeout), work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(hinted(
+                format!("{what} is not done after {} seconds", self.timeout),
+                "it goes on without this command; `catalyst get` shows how it is",
+            )),
+        }
+    }
+}
+
+/// Says each new phase and cause once.
+#[derive(Default)]
+struct Steps {
+    last: String,
+}
+
+impl Steps {
+    fn show(&mut self, name: &str, health: &Health) {
+        let message = health.message.lines().next().unwrap_or_default();
+        let line = match message {
+            "" => format!("{name}: {}", health.phase),
+            message => format!("{name}: {} ({message})", health.phase),
+        };
+        if line != self.last {
+            say(&line);
+            self.last = line;
+        }
+    }
+}
+
+/// Waits until an Application runs. Open the stream before the change is made.
+pub async fn application(
+    api: &Api,
+    stream: &mut Stream<'_>,
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<ApplicationView> {
+    let path = [
+        "environments",
+        wanted.environment,
+        "applications",
+        wanted.application,
+    ];
+    let mut steps = Steps::default();
+    let mut seen: Option<ApplicationView> = api.find(&path).await?;
+    loop {
+        if let Some(view) = seen.take() {
+            steps.show(wanted.application, &view.summary.health);
+            if is_of(wanted, &view) {
+                match view.summary.health.phase.as_str() {
+                    "Running" => return Ok(view),
+                    "Failed" => {
+                        return Err(hinted(
+                            format!(
+                                "{} in {} failed: {}",
+                                wanted.application, wanted.environment, view.summary.health.message
+                            ),
+                            format!(
+                                "see `catalyst get objects -e {0} {1}` and `catalyst logs -e {0} {1}`",
+                                wanted.environment, wanted.application
+                            ),
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        seen = match stream.next().await? {
+            Event::Reset => api.find(&path).await?,
+            Event::Change(item) => match *item {
+                StreamItem::Application(view)
+                    if view.summary.environment == wanted.environment
+                        && view.summary.name == wanted.application =>
+                {
+                    Some(*view)
+                }
+                _ => None,
+            },
+        };
+    }
+}
+
+/// Whether what the view shows is about the commit that is waited for, and not about
+/// what ran before it. Another commit may have come on top of it.
+fn is_of(wanted: &Wanted<'_>, view: &ApplicationView) -> bool {
+    let applied = view.applied_revision.as_deref();
+    match (wanted.commit, applied) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(commit), Some(applied)) => applied == commit || wanted.before != Some(applied),
+    }
+}
+
+/// Waits until an Environment answers.
+pub async fn environment(
+    api: &Api,
+    stream: &mut Stream<'_>,
+    name: &str,
+) -> anyhow::Result<EnvironmentView> {
+    let mut steps = Steps::default();
+    let mut seen: Option<EnvironmentView> = api.find(&["environments", name]).await?;
+    loop {
+        if let Some(view) = seen.take() {
+            steps.show(name, &view.health);
+            if view.health.phase == "Running" {
+                return Ok(view);
+            }
+        }
+        seen = match stream.next().await? {
+            Event::Reset => api.find(&["environments", name]).await?,
+            Event::Change(item) => match *item {
+                StreamItem::Environment(view) if view.name == name => Some(view),
+                _ => None,
+            },
+        };
+    }
+}
+
+/// Waits until a deletion has ended; what it left behind. `kind` is Organization,
+/// Environment or Application; an Application's `name` is `environment/application`.
+pub async fn deletion(
+    api: &Api,
+    stream: &mut Stream<'_>,
+    kind: &str,
+    name: &str,
+    path: &[&str],
+) -> anyhow::Result<Vec<String>> {
+    let mut last = String::new();
+    loop {
+        match stream.next().await? {
+            Event::Reset => {
+                if api.find::<serde_json::Value>(path).await?.is_none() {
+                    return Ok(Vec::new());
+                }
+            }
+            Event::Change(item) => match *item {
+                StreamItem::Deletion(view) if is_deletion(&view, kind, name) => {
+                    if view.ended_at.is_some() {
+                        return Ok(view.left_behind);
+                    }
+                    let waits = view.waiting_for.unwrap_or_default();
+                    if !waits.is_empty() && waits != last {
+                        say(&format!("{name}: waiting for {waits}"));
+                        last = waits;
+                    }
+                }
+                // What was left behind is said by the deletion, which comes first.
+                StreamItem::Removed(gone)
+                    if gone.kind.eq_ignore_ascii_case(kind) && gone.name == name =>
+                {
+                    let deletions: Vec<DeletionView> = api.list(&["deletions"]).await?;
+                    let ended = deletions
+                        .into_iter()
+                        .filter(|view| is_deletion(view, kind, name))
+                        .max_by(|left, right| left.started_at.cmp(&right.started_at));
+                    return Ok(ended.map(|view| view.left_behind).unwrap_or_default());
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+fn is_deletion(view: &DeletionView, kind: &str, name: &str) -> bool {
+    view.kind.eq_ignore_ascii_case(kind) && view.name == name
+}

@@ -1,0 +1,367 @@
+//! Commands and their answers, over the wire.
+
+use std::io::{BufRead, BufReader, Read, Write};
+
+use serde_json::json;
+
+use crate::server::Server;
+use crate::support::Home;
+
+const MANIFEST: &str = "\
+apiVersion: catalyst.openova.io/v1alpha1
+kind: Application
+metadata: {name: guests, namespace: acme-dev}
+spec:
+  blueprint: {source: catalog, name: bp-guestbook, version: 1.0.0}
+  config: {title: Hi}
+";
+
+fn start() -> (Server, Home) {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    (server, home)
+}
+
+#[test]
+fn a_plan_is_shown_and_nothing_changes() {
+    let (server, home) = start();
+    let outcome = home.run(&[
+        "plan",
+        "install",
+        "guests",
+        "--blueprint",
+        "bp-guestbook@1.0.0",
+        "-e",
+        "acme-dev",
+        "--set",
+        "title=Hi,replicas=2",
+    ]);
+    insta::assert_snapshot!(outcome.worked());
+    assert_eq!(
+        server.writes(),
+        [(
+            "POST environments/acme-dev/plans".to_owned(),
+            json!({
+                "command": "install", "name": "guests", "blueprint": "bp-guestbook",
+                "version": "1.0.0", "config": {"title": "Hi", "replicas": 2},
+            })
+        )]
+    );
+    let outcome = home.run(&[
+        "plan",
+        "install",
+        "guests",
+        "-b",
+        "bp-guestbook",
+        "-e",
+        "acme-dev",
+        "-o",
+        "json",
+    ]);
+    let plan: serde_json::Value = serde_json::from_str(outcome.worked()).unwrap();
+    assert_eq!(plan["digest"], "sha256:plan");
+}
+
+#[test]
+fn a_manifest_installs_what_is_not_there_and_changes_what_is() {
+    let (server, home) = start();
+    let file = home.write("application.yaml", MANIFEST);
+    let outcome = home.run(&["apply", "-f", &file, "--yes", "--wait"]);
+    assert_eq!(outcome.worked(), "http://guests.acme-dev.localhost:8080/\n");
+    insta::assert_snapshot!(outcome.err, @r"
+    Install guests: commit c0ffee0000 in acme/acme-dev
+    guests: Installing
+    guests: Running
+    ");
+    let (call, body) = server.writes().pop().unwrap();
+    assert_eq!(call, "POST environments/acme-dev/changes");
+    assert_eq!(
+        body,
+        json!({
+            "command": "install", "name": "guests", "source": "catalog",
+            "blueprint": "bp-guestbook", "version": "1.0.0", "config": {"title": "Hi"},
+            "plan": "sha256:plan",
+        })
+    );
+    // Now it is there: what the manifest leaves out is taken away.
+    let changed = MANIFEST.replace(
+        "name: bp-guestbook, version: 1.0.0",
+        "name: bp-guestbook, version: 1.1.0",
+    );
+    home.run_with(&["apply", "-e", "acme-dev", "-f", "-", "--yes"], &changed)
+        .worked();
+    let (_, body) = server.writes().pop().unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "command": "change", "application": "guests", "version": "1.1.0",
+            "config": {"title": "Hi", "old": null}, "paused": false, "plan": "sha256:plan",
+        })
+    );
+    let other = MANIFEST.replace("bp-guestbook", "bp-wiki");
+    let outcome = home.run_with(&["apply", "-f", "-", "--yes"], &other);
+    insta::assert_snapshot!(outcome.failed(), @r"
+    error: cannot make guests an Application of catalog/bp-wiki: it is one of catalog/bp-guestbook
+    hint: give the new one another name, or delete this one first
+    ");
+    let outcome = home.run_with(&["plan", "-f", "-"], "kind: Organization\n");
+    insta::assert_snapshot!(outcome.failed(), @r"
+    error: cannot apply a Organization from -
+    hint: only Applications are applied this way; `catalyst create` makes the rest
+    ");
+}
+
+#[test]
+fn waiting_ends_with_the_reason_when_it_fails() {
+    let (_, home) = start();
+    let outcome = home.run(&[
+        "install",
+        "guests",
+        "--blueprint",
+        "bp-guestbook",
+        "-e",
+        "acme-dev",
+        "--set",
+        "title=Broken",
+        "--yes",
+        "--wait",
+    ]);
+    insta::assert_snapshot!(outcome.failed(), @r"
+    Install guests: commit c0ffee0000 in acme/acme-dev
+    guests: Installing
+    guests: Failed (pod guests-1: exit code 1)
+    error: guests in acme-dev failed: pod guests-1: exit code 1
+    hint: see `catalyst get objects -e acme-dev guests` and `catalyst logs -e acme-dev guests`
+    ");
+}
+
+#[test]
+fn a_deletion_is_waited_for_and_says_what_stays() {
+    let (server, home) = start();
+    let words = [
+        "delete",
+        "application",
+        "guests",
+        "-e",
+        "acme-dev",
+        "--data",
+        "keep",
+        "--yes",
+        "--wait",
+    ];
+    let outcome = home.run(&words);
+    outcome.worked();
+    insta::assert_snapshot!(outcome.err, @r"
+    Install guests: commit c0ffee0000 in acme/acme-dev
+    acme-dev/guests: waiting for the pods of guests
+    guests is gone
+    Left behind:
+      volume data-guests-db-0
+    ");
+    let (_, body) = server.writes().pop().unwrap();
+    assert_eq!(
+        body,
+        json!({"command": "delete", "application": "guests", "data": "keep", "plan": "sha256:plan"})
+    );
+}
+
+#[test]
+fn nobody_to_ask_means_that_yes_must_be_said() {
+    let (server, home) = start();
+    let outcome = home.run(&["install", "guests", "-b", "bp-guestbook", "-e", "acme-dev"]);
+    let err = outcome.failed();
+    assert!(err.starts_with("Install guests\n"), "{err}");
+    assert!(err.ends_with("then pass --yes\n"), "{err}");
+    assert_eq!(server.writes().len(), 1, "only the plan");
+}
+
+#[test]
+fn refusals_are_shown_with_faults_and_hints() {
+    let (server, home) = start();
+    server.seen.lock().unwrap().refuse = Some(json!({
+        "type": "about:catalyst/plan-outdated", "title": "Install guests into acme-dev",
+        "detail": "The plan would differ by now.",
+        "next": "Plan again and look at the difference.",
+        "faults": [{"file": "applications/guests/application.yaml", "line": 3, "message": "changed by bob"}],
+    }));
+    let outcome = home.run(&[
+        "install",
+        "guests",
+        "-b",
+        "bp-guestbook",
+        "-e",
+        "acme-dev",
+        "--yes",
+    ]);
+    insta::assert_snapshot!(outcome.failed(), @r"
+    error: Install guests into acme-dev: The plan would differ by now.
+      applications/guests/application.yaml:3: changed by bob
+    hint: Plan again and look at the difference.
+    ");
+    let mut command = home.command(&["get", "applications"]);
+    command.env("CATALYST_TOKEN", "unknown");
+    let outcome = crate::support::finish(command.spawn().unwrap());
+    insta::assert_snapshot!(outcome.failed(), @r"
+    error: Read the API: The token is not known or has ended.
+    hint: sign in: `catalyst login`
+    ");
+    let nowhere = Home::new("http://127.0.0.1:9");
+    let outcome = nowhere.run(&["get", "applications"]);
+    let err = outcome.failed();
+    assert!(
+        err.starts_with("error: the Sovereign at http://127.0.0.1:9 cannot be reached"),
+        "{err}"
+    );
+    assert!(err.contains("hint: check that it runs"), "{err}");
+}
+
+#[test]
+fn lists_come_as_table_json_and_yaml() {
+    let (server, home) = start();
+    server.seen.lock().unwrap().installed = true;
+    insta::assert_snapshot!(home.run(&["get", "applications"]).worked(), @r"
+    ENVIRONMENT   NAME     BLUEPRINT              VERSION   PHASE     ADDRESS                                  MESSAGE
+    acme-dev      guests   catalog/bp-guestbook   1.0.0     Running   http://guests.acme-dev.localhost:8080/   -
+    ");
+    let json = home.run(&["get", "apps", "-e", "acme-dev", "--output", "json"]);
+    let items: serde_json::Value = serde_json::from_str(json.worked()).unwrap();
+    assert_eq!(items[0]["name"], "guests");
+    let yaml = home.run(&["get", "app", "-e", "acme-dev", "guests", "-o", "yaml"]);
+    let item = catalyst_yaml::from_str(yaml.worked()).unwrap();
+    assert_eq!(item["dependencies"]["db"], "guests-db");
+    insta::assert_snapshot!(home.run(&["get", "objects", "-e", "acme-dev", "guests"]).worked(), @r"
+    KIND         NAMESPACE   NAME     READY   MESSAGE
+    Deployment   guests      guests   yes     -
+    ");
+}
+
+#[test]
+fn watching_prints_every_change_as_it_comes() {
+    let (server, home) = start();
+    let mut command = home.command(&[
+        "get",
+        "applications",
+        "-e",
+        "acme-dev",
+        "--watch",
+        "-o",
+        "json",
+    ]);
+    command.env("CATALYST_TOKEN", crate::server::TOKEN);
+    let mut child = command.spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut list = String::new();
+    while !list.trim_end().ends_with(']')
+        || list.len() < 5
+        || !list.ends_with("]\n")
+        || list.trim_end().lines().last() != Some("]")
+    {
+        assert_ne!(reader.read_line(&mut list).unwrap(), 0, "{list}");
+    }
+    server.seen.lock().unwrap().phase = "Degraded".into();
+    server.say(&json!({"kind": "application", "item": server.application()}));
+    server.say(
+        &json!({"kind": "removed", "item": {"kind": "application", "name": "acme-dev/guests"}}),
+    );
+    let mut change = String::new();
+    reader.read_line(&mut change).unwrap();
+    let change: serde_json::Value = serde_json::from_str(&change).unwrap();
+    assert_eq!(change["health"]["phase"], "Degraded");
+    let mut gone = String::new();
+    reader.read_line(&mut gone).unwrap();
+    assert!(gone.contains("acme-dev/guests"), "{gone}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn promotion_approval_and_merge() {
+    let (server, home) = start();
+    let outcome = home.run(&[
+        "promote",
+        "guests",
+        "-e",
+        "acme-dev",
+        "--to",
+        "acme-prod",
+        "--yes",
+    ]);
+    outcome.worked();
+    assert_eq!(
+        outcome.err,
+        "Install guests: pull request 3 in acme/acme-prod\n"
+    );
+    home.run(&["approve", "-e", "acme-prod", "3"]).worked();
+    home.run(&["merge", "-e", "acme-prod", "3"]).worked();
+    let calls: Vec<String> = server.writes().into_iter().map(|(call, _)| call).collect();
+    assert_eq!(
+        calls[1..],
+        [
+            "POST environments/acme-dev/changes",
+            "POST environments/acme-prod/pull-requests/3/approval",
+            "POST environments/acme-prod/pull-requests/3/merge"
+        ]
+    );
+}
+
+#[test]
+fn people_are_invited_and_given_roles() {
+    let (server, home) = start();
+    let outcome = home.run(&["user", "invite", "bob", "--email", "bob@example.org"]);
+    insta::assert_snapshot!(outcome.worked(), @r"
+    USER   LINK                            ENDS
+    bob    http://x/set-password?token=t   2026-01-02T00:00:00.000Z
+    ");
+    home.run(&[
+        "member",
+        "set",
+        "acme",
+        "bob",
+        "org-developer",
+        "-e",
+        "acme-dev",
+    ])
+    .worked();
+    assert_eq!(
+        server.writes()[1],
+        (
+            "PUT organizations/acme/members/bob".to_owned(),
+            json!({"role": "org-developer", "environments": ["acme-dev"]})
+        )
+    );
+    assert_eq!(home.run(&["member", "set", "acme", "bob", "king"]).code, 2);
+}
+
+#[test]
+fn logs_are_copied_as_they_are() {
+    let (_, home) = start();
+    let outcome = home.run(&["logs", "guests", "-e", "acme-dev", "--tail", "2"]);
+    assert_eq!(outcome.worked(), "one\ntwo\n");
+}
+
+#[test]
+fn an_application_is_opened_through_a_forwarded_port_where_its_name_does_not_resolve() {
+    let (server, home) = start();
+    server.seen.lock().unwrap().installed = true;
+    let outcome = home.run(&["open", "guests", "-e", "acme-dev", "--print"]);
+    assert_eq!(outcome.worked(), "http://guests.acme-dev.localhost:8080/\n");
+    let mut command = home.command(&["open", "guests", "-e", "acme-dev", "--forward"]);
+    command.env("CATALYST_TOKEN", crate::server::TOKEN);
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line.trim().strip_prefix("http://").unwrap();
+    let host = address.trim_end_matches('/');
+    // The Sovereign itself answers here: whatever comes back came through.
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    stream
+        .write_all(b"GET /api/v1/sovereign HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

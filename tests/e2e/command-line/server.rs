@@ -1,0 +1,425 @@
+//! A server that speaks the contract: the REST API for one Environment, and the
+//! issuer's endpoints for the public client `catalyst-cli`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+/// The token that scripts pass.
+pub const TOKEN: &str = "script-token";
+
+/// What the server was asked and what it will say.
+#[derive(Default)]
+pub struct Seen {
+    /// Method, path and body of every call of the API, in order.
+    pub calls: Vec<(String, Value)>,
+    /// The challenge of the last authorization request, and its redirect URI.
+    pub challenge: Option<(String, String)>,
+    /// The refresh token that counts now.
+    pub refresh: u32,
+    /// Access tokens that were given; those below `expired` no longer count.
+    pub access: u32,
+    pub expired: u32,
+    /// How often the device asked.
+    pub polls: u32,
+    /// Where the application stands.
+    pub phase: String,
+    pub revision: Option<String>,
+    pub installed: bool,
+    /// Answers the next change with this problem.
+    pub refuse: Option<Value>,
+    /// How long new access tokens last.
+    pub lifetime: i64,
+    pub revoked: Vec<String>,
+    /// A change whose effects show once somebody looks.
+    pending: Option<Value>,
+    streams: Vec<mpsc::UnboundedSender<String>>,
+}
+
+/// The running server.
+#[derive(Clone)]
+pub struct Server {
+    pub url: String,
+    pub seen: Arc<Mutex<Seen>>,
+}
+
+impl Server {
+    /// Starts one on a runtime of its own.
+    pub fn start() -> Self {
+        let seen = Arc::new(Mutex::new(Seen {
+            lifetime: 300,
+            phase: "Running".into(),
+            ..Seen::default()
+        }));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let url = format!("http://{}", listener.local_addr().unwrap());
+                let server = Server {
+                    url: url.clone(),
+                    seen: shared,
+                };
+                let router = server.router();
+                sender.send(url).unwrap();
+                axum::serve(listener, router).await.unwrap();
+            });
+        });
+        Server {
+            url: receiver.recv().unwrap(),
+            seen,
+        }
+    }
+
+    /// Says a change to everybody who listens.
+    pub fn say(&self, item: &Value) {
+        let text = format!("id: 1\nevent: change\ndata: {item}\n\n");
+        let mut seen = self.seen.lock().unwrap();
+        seen.streams
+            .retain(|stream| stream.send(text.clone()).is_ok());
+    }
+
+    /// The calls so far, without those that only read.
+    pub fn writes(&self) -> Vec<(String, Value)> {
+        let seen = self.seen.lock().unwrap();
+        let is_write = |call: &&(String, Value)| !call.0.starts_with("GET ");
+        seen.calls.iter().filter(is_write).cloned().collect()
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+            .route("/api/v1/stream", get(stream))
+            .route("/api/v1/{*path}", axum::routing::any(api))
+            .route("/oidc/.well-known/openid-configuration", get(discovery))
+            .route("/oidc/authorize", get(authorize))
+            .route("/oidc/token", post(token))
+            .route("/oidc/device_authorization", post(device))
+            .route("/oidc/revoke", post(revoke))
+            .with_state(self.clone())
+    }
+
+    /// The application as the API shows it.
+    pub fn application(&self) -> Value {
+        let seen = self.seen.lock().unwrap();
+        application(&seen)
+    }
+}
+
+pub fn application(seen: &Seen) -> Value {
+    json!({
+        "environment": "acme-dev", "name": "guests", "source": "catalog",
+        "blueprint": "bp-guestbook", "version": "1.0.0",
+        "health": {
+            "phase": seen.phase, "reason": "X",
+            "message": if seen.phase == "Failed" { "pod guests-1: exit code 1" } else { "" },
+            "observedAt": "2026-01-01T00:00:00.000Z", "since": "2026-01-01T00:00:00.000Z",
+        },
+        "url": "http://guests.acme-dev.localhost:8080/",
+        "config": {"title": "Hello", "old": 1}, "dependencies": {"db": "guests-db"},
+        "dependents": [], "namespace": "guests", "appliedRevision": seen.revision,
+        "objects": [{
+            "apiVersion": "apps/v1", "kind": "Deployment", "namespace": "guests",
+            "name": "guests", "ready": true, "message": "", "observedAt": "2026-01-01T00:00:00.000Z",
+        }],
+    })
+}
+
+async fn discovery(State(server): State<Server>) -> Json<Value> {
+    let issuer = format!("{}/oidc", server.url);
+    Json(json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
+    }))
+}
+
+/// Somebody who is signed in already and agrees at once.
+async fn authorize(
+    State(server): State<Server>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    assert_eq!(query["client_id"], "catalyst-cli");
+    assert_eq!(query["code_challenge_method"], "S256");
+    assert!(query["redirect_uri"].starts_with("http://127.0.0.1:"));
+    let mut seen = server.seen.lock().unwrap();
+    seen.challenge = Some((
+        query["code_challenge"].clone(),
+        query["redirect_uri"].clone(),
+    ));
+    Redirect::to(&format!(
+        "{}?code=the-code&state={}&iss={}",
+        query["redirect_uri"],
+        query["state"],
+        format!("{}/oidc", server.url)
+            .replace(':', "%3A")
+            .replace('/', "%2F")
+    ))
+    .into_response()
+}
+
+async fn token(
+    State(server): State<Server>,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Response {
+    let mut seen = server.seen.lock().unwrap();
+    assert_eq!(form["client_id"], "catalyst-cli");
+    let refused = |error: &str| {
+        let body = json!({"error": error, "error_description": format!("{error}, in words")});
+        (StatusCode::BAD_REQUEST, Json(body)).into_response()
+    };
+    match form["grant_type"].as_str() {
+        "authorization_code" => {
+            let digest = aws_lc_rs::digest::digest(
+                &aws_lc_rs::digest::SHA256,
+                form["code_verifier"].as_bytes(),
+            );
+            let challenge = URL_SAFE_NO_PAD.encode(digest);
+            let expected = (challenge, form["redirect_uri"].clone());
+            if form["code"] != "the-code" || seen.challenge != Some(expected) {
+                return refused("invalid_grant");
+            }
+        }
+        "refresh_token" => {
+            if form["refresh_token"] != format!("refresh-{}", seen.refresh) {
+                return refused("invalid_grant");
+            }
+        }
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            assert_eq!(form["device_code"], "the-device");
+            seen.polls += 1;
+            if seen.polls == 1 {
+                return refused("authorization_pending");
+            }
+        }
+        other => panic!("{other}"),
+    }
+    seen.refresh += 1;
+    seen.access += 1;
+    Json(json!({
+        "access_token": format!("access-{}", seen.access), "token_type": "Bearer",
+        "expires_in": seen.lifetime, "refresh_token": format!("refresh-{}", seen.refresh),
+    }))
+    .into_response()
+}
+
+async fn device(State(server): State<Server>) -> Json<Value> {
+    Json(json!({
+        "device_code": "the-device", "user_code": "BCDF-GHJK",
+        "verification_uri": format!("{}/oidc/device", server.url),
+        "expires_in": 60, "interval": 0,
+    }))
+}
+
+async fn revoke(State(server): State<Server>, Form(form): Form<BTreeMap<String, String>>) {
+    let mut seen = server.seen.lock().unwrap();
+    seen.revoked.push(form["token"].clone());
+}
+
+fn is_known(seen: &Seen, headers: &HeaderMap) -> bool {
+    let header = headers.get("authorization").and_then(|it| it.to_str().ok());
+    let Some(token) = header.and_then(|it| it.strip_prefix("Bearer ")) else {
+        return false;
+    };
+    token == TOKEN
+        || token
+            .strip_prefix("access-")
+            .and_then(|number| number.parse::<u32>().ok())
+            .is_some_and(|number| number > seen.expired && number <= seen.access)
+}
+
+fn problem(status: u16, body: Value) -> Response {
+    let mut body = body;
+    body["status"] = json!(status);
+    (
+        StatusCode::from_u16(status).unwrap(),
+        [("content-type", "application/problem+json")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+async fn stream(State(server): State<Server>, headers: HeaderMap) -> Response {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let mut seen = server.seen.lock().unwrap();
+    if !is_known(&seen, &headers) {
+        return problem(
+            401,
+            json!({"type": "about:catalyst/unauthenticated", "title": "Listen", "detail": "No."}),
+        );
+    }
+    seen.streams.push(sender);
+    let body = futures::stream::unfold(receiver, |mut receiver| async move {
+        let text = receiver.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(text), receiver))
+    });
+    // Something at once, so that clients see the head.
+    let hello = futures::stream::once(async { Ok(": hello\n\n".to_owned()) });
+    let body = futures::StreamExt::chain(hello, body);
+    (
+        [("content-type", "text/event-stream")],
+        Body::from_stream(body),
+    )
+        .into_response()
+}
+
+async fn api(
+    State(server): State<Server>,
+    Path(path): Path<String>,
+    method: http::Method,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    if path == "sovereign" {
+        let url = &server.url;
+        return Json(json!({
+            "name": "localhost", "domain": "localhost", "version": "0.1.0",
+            "addresses": {
+                "console": url, "api": format!("{url}/api/v1"), "git": format!("{url}/git"),
+                "registry": url.trim_start_matches("http://"), "issuer": format!("{url}/oidc"),
+                "vault": format!("{url}/vault"),
+            },
+            "envTypes": ["dev", "prod"], "hostClusters": [], "trustedSigners": [],
+        }))
+        .into_response();
+    }
+    let call = format!("{method} {path}");
+    let (answer, pending) = {
+        let mut seen = server.seen.lock().unwrap();
+        if !is_known(&seen, &headers) {
+            return problem(
+                401,
+                json!({"type": "about:catalyst/unauthenticated", "title": "Read the API", "detail": "The token is not known or has ended."}),
+            );
+        }
+        seen.calls.push((call.clone(), body.clone()));
+        let answer = respond(&mut seen, &call, &body);
+        let pending = match call.as_str() {
+            "POST environments/acme-dev/changes" if answer.status().is_success() => {
+                if body["command"] == "delete" {
+                    Some(body)
+                } else {
+                    seen.pending = Some(body);
+                    None
+                }
+            }
+            "GET environments/acme-dev/applications/guests" => seen.pending.take(),
+            _ => None,
+        };
+        (answer, pending)
+    };
+    if let Some(change) = pending {
+        go_on(server.clone(), change);
+    }
+    answer
+}
+
+/// After a change: the steps that the projector would tell of.
+fn go_on(server: Server, body: Value) {
+    tokio::spawn(async move {
+        if body["command"] == "delete" {
+            server.say(&json!({"kind": "deletion", "item": {
+                "kind": "Application", "name": "acme-dev/guests",
+                "startedAt": "2026-01-01T00:00:00.000Z", "waitingFor": "the pods of guests",
+            }}));
+            server.say(&json!({"kind": "deletion", "item": {
+                "kind": "Application", "name": "acme-dev/guests",
+                "startedAt": "2026-01-01T00:00:00.000Z", "endedAt": "2026-01-01T00:00:09.000Z",
+                "leftBehind": ["volume data-guests-db-0"],
+            }}));
+            return;
+        }
+        let steps = match body["config"]["title"] == "Broken" {
+            true => ["Installing", "Failed"],
+            false => ["Installing", "Running"],
+        };
+        for phase in steps {
+            let item = {
+                let mut seen = server.seen.lock().unwrap();
+                seen.phase = phase.into();
+                seen.revision = Some("c0ffee0000000000".into());
+                seen.installed = true;
+                application(&seen)
+            };
+            server.say(&json!({"kind": "application", "item": item}));
+        }
+    });
+}
+
+fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
+    let accepted =
+        json!({"repository": "acme/acme-dev", "commit": "c0ffee0000000000", "plan": "sha256:plan"});
+    match call {
+        "GET me" => Json(json!({
+            "username": "ada", "email": "ada@example.org", "sovereignAdmin": false,
+            "organizations": [{"organization": "acme", "role": "org-developer"}],
+        }))
+        .into_response(),
+        "GET environments/acme-dev/applications/guests" => match seen.installed {
+            true => Json(application(seen)).into_response(),
+            false => problem(
+                404,
+                json!({"type": "about:catalyst/not-found", "title": "Read guests in acme-dev", "detail": "There is no such Application."}),
+            ),
+        },
+        "GET environments/acme-dev/applications" => {
+            Json(json!({"items": [application(seen)]})).into_response()
+        }
+        "GET environments" => Json(json!({"items": [{
+            "name": "acme-dev", "organization": "acme", "envType": "dev", "vclusters": [],
+            "repository": "r", "applications": 1, "policies": [],
+            "health": {"phase": "Running", "reason": "", "message": "", "observedAt": "", "since": ""},
+        }]}))
+        .into_response(),
+        "POST environments/acme-dev/plans" => Json(json!({
+            "digest": "sha256:plan", "environment": "acme-dev", "subject": "Install guests",
+            "applications": [{
+                "action": "create", "name": "guests", "source": "catalog",
+                "blueprint": "bp-guestbook", "version": "1.0.0", "because": "asked for",
+            }],
+            "files": [{"action": "create", "path": "applications/guests/application.yaml", "diff": "+a\n"}],
+            "objects": [],
+        }))
+        .into_response(),
+        "POST environments/acme-dev/changes" => match seen.refuse.take() {
+            Some(refusal) => problem(409, refusal),
+            None if body["command"] == "promote" => Json(json!({
+                "repository": "acme/acme-prod", "pullRequest": 3,
+            }))
+            .into_response(),
+            None => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
+        },
+        "GET environments/acme-dev/applications/guests/logs" => "one\ntwo\n".into_response(),
+        "POST environments/acme-prod/pull-requests/3/approval" => {
+            StatusCode::NO_CONTENT.into_response()
+        }
+        "POST environments/acme-prod/pull-requests/3/merge"
+        | "PUT organizations/acme/members/bob"
+        | "POST organizations" => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
+        "POST users/invitations" => Json(json!({
+            "username": "bob", "url": "http://x/set-password?token=t", "expiresAt": "2026-01-02T00:00:00.000Z",
+        }))
+        .into_response(),
+        _ => problem(
+            404,
+            json!({"type": "about:catalyst/not-found", "title": call, "detail": "There is nothing."}),
+        ),
+    }
+}
