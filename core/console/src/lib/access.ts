@@ -26,9 +26,9 @@ export function mayChange(me: Me, environment: string): boolean {
   )
 }
 
-/** Whether any Environment at all may be changed. */
+/** Whether policies of any Organization may be set. */
 export function maySetPolicies(me: Me): boolean {
-  return me.sovereignAdmin || me.organizations.some((one) => one.role === 'security-officer')
+  return me.sovereignAdmin || me.organizations.some((one) => one.role === 'security-officer' || one.role === 'org-admin')
 }
 
 export const ROLES = [
