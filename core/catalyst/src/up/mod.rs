@@ -6,21 +6,21 @@
 
 mod api;
 mod client;
+mod control;
 mod data;
 mod gateway;
 mod host_clusters;
 mod identity;
 mod kubeconfig;
 mod kubelet;
-mod landing;
 mod network_policy;
 mod parts;
-#[allow(dead_code, reason = "called once the control plane is started here")]
 mod payload;
 mod pod_backend;
 mod reflector;
 mod report;
 mod server;
+mod spine;
 mod tls;
 mod vclusters;
 mod workloads;
@@ -32,6 +32,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use data::DataDirectory;
@@ -39,6 +40,9 @@ use parts::{Parts, Site};
 use report::{Addresses, Output, Progress};
 use server::Surfaces;
 use tls::Authority;
+
+/// How long the control plane may take to stop.
+const STOP_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Start an embedded Sovereign in the foreground.
 #[derive(Debug, clap::Args)]
@@ -113,7 +117,12 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         authority: authority.certificate().to_owned(),
     };
 
-    let parts = Parts::open(&data, &site, &mut progress).await?;
+    let http = reqwest::Client::builder()
+        .add_root_certificate(reqwest::Certificate::from_pem(site.authority.as_bytes())?)
+        .no_proxy()
+        .build()
+        .context("cannot build the HTTP client")?;
+    let parts = Parts::open(&data, &site, &authority, http, &mut progress).await?;
     let surfaces = Surfaces {
         router: parts.router(),
         gateway: parts.gateway(),
@@ -137,10 +146,23 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         &administrator,
     )?;
     progress.ready("server");
+    let mut tasks = JoinSet::new();
+    parts.control().start(&stop, &mut tasks).await?;
+    let mut maintenance = Box::pin(parts.maintain(stop.clone()));
+    tokio::select! {
+        published = parts.control().publish() => published?,
+        () = maintenance.as_mut() => bail!("the maintenance of the parts ended by itself"),
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    }
+    progress.ready("blueprints");
 
     let sign_in = parts.first_sign_in().await?;
     progress.finish(&Addresses {
+        console: format!("{base}/"),
         sign_in,
+        api: format!("{base}/api/v1"),
+        openapi: format!("{base}/api/v1/openapi.json"),
         kubernetes,
         git: format!("{base}/git"),
         registry: host,
@@ -151,14 +173,18 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     parts.set_ready();
 
-    let maintenance = parts.maintain(stop.clone());
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-        () = maintenance => bail!("the maintenance of the parts ended by itself"),
+        () = maintenance.as_mut() => bail!("the maintenance of the parts ended by itself"),
     }
     tracing::info!("stopping");
     stop.cancel();
+    drop(maintenance);
+    // What the control plane is in the middle of is taken up at the next start.
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(STOP_WITHIN, ended).await);
+    tasks.abort_all();
     server.await.context("the server ended badly")?;
     parts.close().await;
     Ok(())

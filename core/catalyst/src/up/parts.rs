@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{any, get};
 use catalyst_flux::Flux;
-use catalyst_forge::Forge;
+use catalyst_forge::{CheckConfig, Forge};
 use catalyst_issuer::{Client, EncryptionKey, Issuer, NewUser, SecretHash};
 use catalyst_kubernetes::{Authenticators, Identity, Kubernetes, OidcConfig, Tasks};
 use catalyst_node::Node;
@@ -18,22 +18,28 @@ use catalyst_vault::Vault;
 use http::StatusCode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use zeroize::Zeroizing;
 
 use super::api::ApiClient;
 use super::client::in_process;
+use super::control::{ControlPlane, Credential};
 use super::data::DataDirectory;
 use super::gateway::Gateway;
 use super::host_clusters::{self, OIDC_GROUPS};
 use super::identity::{Introspection, RegistryAccess, SOVEREIGN_ADMIN};
 use super::kubelet::Kubelet;
-use super::landing;
+use super::payload;
 use super::pod_backend::NodePods;
 use super::report::Progress;
+use super::spine::EmbeddedSpine;
+use super::tls::Authority;
 use super::vclusters::{self, VClusters};
 
 /// The client that stands for the control plane at the issuer.
-const CONTROL_PLANE: &str = "catalyst";
+pub const CONTROL_PLANE: &str = "catalyst";
+/// The public client of the console.
+pub const CONSOLE: &str = "catalyst-console";
 /// The public client of the command line.
 const COMMAND_LINE: &str = "catalyst-cli";
 const MAINTENANCE: Duration = Duration::from_secs(300);
@@ -62,6 +68,7 @@ pub struct Parts {
     kubernetes: Kubernetes,
     gateway: Gateway,
     flux: Flux,
+    control: ControlPlane,
     introspection: Introspection,
     base: String,
     clusters: Vec<String>,
@@ -75,25 +82,22 @@ impl Parts {
     pub async fn open(
         data: &DataDirectory,
         site: &Site,
+        authority: &Authority,
+        http: reqwest::Client,
         progress: &mut Progress,
     ) -> anyhow::Result<Self> {
+        let credential = Credential::derive(data)?;
         let base = site.base.as_str();
         let store = Store::open(data.join("store.redb"), catalyst_store::Options::default())?;
         progress.ready("store");
-
-        let http = reqwest::Client::builder()
-            .add_root_certificate(reqwest::Certificate::from_pem(site.authority.as_bytes())?)
-            .no_proxy()
-            .build()
-            .context("cannot build the HTTP client")?;
-        let secret = data.derive_token("issuer client catalyst")?;
-        let introspection = Introspection::new(http.clone(), CONTROL_PLANE, secret.clone());
+        let introspection =
+            Introspection::new(http.clone(), CONTROL_PLANE, credential.issuer.to_string());
 
         let mut config = catalyst_node::Config::new(data.join("node"), http.clone());
-        config.registry_of = registries(base, data.derive_token("registry administrator")?);
+        config.registry_of = payload::registries(base, credential.registry.clone());
         let node = Node::open(config).await?;
         progress.ready("node");
-        let issuer = open_issuer(&store, data, base, &secret).await?;
+        let issuer = open_issuer(&store, data, base, &credential.issuer).await?;
         progress.ready("issuer");
         let kubernetes = Kubernetes::new(catalyst_kubernetes::Config {
             store: store.clone(),
@@ -119,14 +123,20 @@ impl Parts {
         .await?;
         progress.ready("kubelet");
         let gateway = Gateway::start(api, &site.domain, workloads, node, &mut node_tasks).await?;
-        let flux = stand_ins(&kubernetes, data, site, http, &mut node_tasks)?;
+        let flux = stand_ins(&kubernetes, data, site, http.clone(), &mut node_tasks)?;
         progress.ready("gateway");
-        let forge = open_forge(&store, data, base, &introspection).await?;
+        let forge = open_forge(&store, data, base, &credential, &introspection).await?;
         progress.ready("forge");
-        let registry = open_registry(&store, data, &introspection).await?;
+        let registry = open_registry(&store, data, &credential, &introspection).await?;
         progress.ready("registry");
-        let vault = open_vault(&store, data).await?;
+        let vault = open_vault(&store, data, &credential).await?;
         progress.ready("vault");
+        let spine = Arc::new(EmbeddedSpine::new(catalyst_spine::Spine::new(store)));
+        let control = ControlPlane::new(
+            site, data, authority, &clusters, &credential, spine, http,
+        )
+        .await?;
+        progress.ready("control plane");
         Ok(Self {
             issuer,
             forge,
@@ -135,6 +145,7 @@ impl Parts {
             kubernetes,
             gateway,
             flux,
+            control,
             introspection,
             base: base.to_owned(),
             clusters,
@@ -154,9 +165,9 @@ impl Parts {
                 (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
             }
         };
-        let base = self.base.clone();
+        let kubernetes = self.kubernetes.router();
+        let clusters = move |request: axum::extract::Request| kubernetes.clone().oneshot(request);
         Router::new()
-            .route("/", get(move || async move { landing::page(&base) }))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readiness))
             .nest("/oidc", self.issuer.router())
@@ -165,9 +176,9 @@ impl Parts {
             .nest("/flux", self.flux.router())
             .merge(self.registry.router())
             .merge(self.registry.projects_router())
-            // Everything else is the Kubernetes API's, which answers below
-            // /clusters and nowhere else.
-            .fallback_service(self.kubernetes.router())
+            .route("/clusters/{*path}", any(clusters))
+            // REST, sign-in and the console answer for every other path.
+            .fallback_service(self.control.router())
     }
 
     /// What answers for the host names of Applications.
@@ -183,6 +194,11 @@ impl Parts {
     /// Host clusters, the management cluster first.
     pub fn clusters(&self) -> Vec<String> {
         self.clusters.clone()
+    }
+
+    /// The control plane.
+    pub fn control(&self) -> &ControlPlane {
+        &self.control
     }
 
     /// From now on `/readyz` says so.
@@ -325,7 +341,9 @@ async fn open_issuer(
         &["http://127.0.0.1/callback", "http://[::1]/callback"],
     );
     command_line.grants.push(catalyst_issuer::Grant::DeviceCode);
-    config.clients = vec![control_plane, command_line];
+    let mut console = Client::public(CONSOLE, "Catalyst", &[&format!("{base}/auth/callback")]);
+    console.post_logout_redirect_uris = vec![format!("{base}/")];
+    config.clients = vec![control_plane, command_line, console];
     Ok(Issuer::open(config).await?)
 }
 
@@ -349,11 +367,15 @@ async fn open_forge(
     store: &Store,
     data: &DataDirectory,
     base: &str,
+    credential: &Credential,
     introspection: &Introspection,
 ) -> anyhow::Result<Forge> {
     let mut config =
         catalyst_forge::Config::new(data.join("forge"), store.clone(), format!("{base}/git"));
-    config.admin_token = Some(data.derive_token("forge administrator")?);
+    config.admin_token = Some(credential.forge.clone());
+    let mut check = CheckConfig::at(format!("{base}/api/v1/checks/push"));
+    check.token = Some(credential.check.clone());
+    config.check = Some(check);
     config.verifier = Some(Arc::new(introspection.clone()));
     Ok(Forge::open(config).await?)
 }
@@ -361,50 +383,30 @@ async fn open_forge(
 async fn open_registry(
     store: &Store,
     data: &DataDirectory,
+    credential: &Credential,
     introspection: &Introspection,
 ) -> anyhow::Result<Registry> {
     let permissions = Permissions::new(store.clone());
     let access = RegistryAccess::new(
         introspection.clone(),
         permissions,
-        data.derive_token("registry administrator")?,
+        credential.registry.clone(),
     );
     let config =
         catalyst_registry::Config::new(data.join("registry"), store.clone(), Arc::new(access));
     Ok(Registry::open(config).await?)
 }
 
-async fn open_vault(store: &Store, data: &DataDirectory) -> anyhow::Result<Vault> {
+async fn open_vault(
+    store: &Store,
+    data: &DataDirectory,
+    credential: &Credential,
+) -> anyhow::Result<Vault> {
     let root_key = Zeroizing::new(data.derive_key("vault at rest")?);
-    let root_token = Zeroizing::new(data.derive_token("vault root token")?);
     Ok(Vault::open(catalyst_vault::Config::new(
         store.clone(),
         root_key,
-        root_token,
+        credential.vault.clone(),
     ))
     .await?)
-}
-
-/// Images named by the Sovereign's own registry come from there with the
-/// control plane's token; all others from where their name says.
-fn registries(
-    base: &str,
-    token: String,
-) -> Arc<dyn Fn(&str) -> catalyst_node::image::Registry + Send + Sync> {
-    let base = base.to_owned();
-    let own = base
-        .split_once("://")
-        .map_or(base.as_str(), |(_, host)| host)
-        .to_owned();
-    Arc::new(move |host| {
-        if host == own {
-            let credentials = Some(("catalyst".to_owned(), token.clone()));
-            catalyst_node::image::Registry {
-                mirror: Some(base.clone()),
-                credentials,
-            }
-        } else {
-            catalyst_node::image::Registry::default()
-        }
-    })
 }

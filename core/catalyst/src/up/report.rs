@@ -21,10 +21,16 @@ pub enum Output {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Addresses {
+    /// The console.
+    pub console: String,
     /// One-time link with which the first sovereign-admin sets a password;
     /// absent once that has happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,
+    /// Base of Catalyst's own API.
+    pub api: String,
+    /// Its description.
+    pub openapi: String,
     /// The Kubernetes API's base, `…/clusters`.
     pub kubernetes: String,
     /// Base of the Git forge.
@@ -64,7 +70,7 @@ impl Progress {
         let took = self.last.elapsed();
         self.last = Instant::now();
         if self.output == Output::Text {
-            eprintln!("  {part:<12} ready  {:>7.1} ms", milliseconds(took));
+            eprintln!("  {part:<14} ready  {:>7.1} ms", milliseconds(took));
         }
     }
 
@@ -83,6 +89,7 @@ impl Progress {
             }
             Output::Text => {
                 writeln!(out, "Sovereign ready in {} ms", addresses.ready_millis)?;
+                writeln!(out, "  console     {}", addresses.console)?;
                 if let Some(link) = &addresses.sign_in {
                     writeln!(out, "  sign in     {link}")?;
                 }

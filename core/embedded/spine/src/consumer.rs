@@ -23,6 +23,13 @@ pub struct Consumer {
 }
 
 impl Spine {
+    /// Reads on after `sequence`, for somebody who keeps their own cursor.
+    pub fn tail(&self, stream: &str, sequence: Sequence) -> Result<Consumer, SpineError> {
+        let mut consumer = self.consumer(stream, "tail", Filter::all())?;
+        consumer.read = sequence;
+        Ok(consumer)
+    }
+
     /// Opens the consumer of that name, at its cursor; a new one starts at the
     /// stream's first message.
     pub fn consumer(
