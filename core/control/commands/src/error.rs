@@ -9,12 +9,6 @@ use catalyst_ports::PortError;
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// Not built yet; gone before this crate is done.
-    #[error("cannot {action}: this is not built yet")]
-    NotYet {
-        /// What was attempted.
-        action: String,
-    },
     /// The caller may not do this.
     #[error("cannot {action}: {reason}")]
     Authorize {
@@ -115,8 +109,7 @@ impl CommandError {
             | Self::Solve { .. }
             | Self::Allow { .. }
             | Self::Match { .. }
-            | Self::Read { .. }
-            | Self::NotYet { .. } => false,
+            | Self::Read { .. } => false,
         }
     }
 
@@ -137,15 +130,13 @@ impl CommandError {
             | Self::Match { action, .. }
             | Self::Admit { action, .. }
             | Self::Reach { action, .. }
-            | Self::Read { action, .. }
-            | Self::NotYet { action } => action,
+            | Self::Read { action, .. } => action,
         }
     }
 
     /// The answer for an API client.
     pub fn problem(&self) -> Problem {
         let (kind, status, detail, next, faults) = match self {
-            Self::NotYet { .. } => ("not-yet", 501, self.to_string(), None, Vec::new()),
             Self::Authorize { reason, .. } => (
                 "forbidden",
                 403,

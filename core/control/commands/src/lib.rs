@@ -13,20 +13,36 @@
 //!   never in a commit, plan, log or error.
 
 pub mod access;
+mod applications;
+mod change;
+mod check;
+mod configuration;
+mod documents;
 mod error;
+mod history;
+mod policy;
+mod pulls;
+mod push;
+mod state;
+mod store;
+mod users;
+mod validate;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalyst_api::{
-    Accepted, ApplicationCommand, BlueprintCard, CreateEnvironment, CreateOrganization, Execute,
-    Invitation, Invite, PlanView, PolicyView, PullRequestView, RegisterBlueprint, Revision,
-    RevisionDetail, SetRole, TrustSigner,
+use catalyst_ports::{
+    ChangeFiles, Clusters, FileChange, Forge, Identity, Person, RepositoryId, Vault,
 };
-use catalyst_ports::{Clusters, Forge, Identity, Vault};
 use catalyst_supply::Registry;
 
 pub use access::{Access, Actor};
 pub use error::CommandError;
+pub use push::{PushCheck, PushFile, PushRef, PushVerdict};
+pub use users::{admitted_blueprint, card, trust_policy};
+
+/// How often a command is decided anew when somebody else was faster.
+const MOST_ATTEMPTS: usize = 6;
 
 /// What commands reach the parts by.
 #[derive(Clone)]
@@ -54,251 +70,111 @@ pub struct CommandsConfig {
     pub service_user: String,
 }
 
+impl CommandsConfig {
+    /// The registry's address, with its scheme where that is not TLS.
+    pub(crate) fn registry_address(&self) -> String {
+        if self.registry_insecure {
+            format!("http://{}", self.registry_host)
+        } else {
+            self.registry_host.clone()
+        }
+    }
+}
+
 /// The commands; clones share caches.
 #[derive(Clone)]
 pub struct Commands {
-    inner: Arc<CommandsConfig>,
+    inner: Arc<Inner>,
 }
 
-fn not_yet<T>(action: &str) -> Result<T, CommandError> {
-    Err(CommandError::NotYet {
-        action: action.to_owned(),
-    })
+struct Inner {
+    config: CommandsConfig,
+    store: store::Store,
 }
 
 impl Commands {
     /// Commands on these parts.
     pub fn new(config: CommandsConfig) -> Self {
         Self {
-            inner: Arc::new(config),
+            inner: Arc::new(Inner {
+                config,
+                store: store::Store::default(),
+            }),
         }
     }
 
-    /// Creates an Organization: one commit in `system/catalyst-config`.
-    pub async fn organization_create(
-        &self,
-        _actor: &Actor,
-        _request: CreateOrganization,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("create the Organization")
+    pub(crate) fn config(&self) -> &CommandsConfig {
+        &self.inner.config
     }
 
-    /// Deletes an Organization with its Environments.
-    pub async fn organization_delete(
-        &self,
-        _actor: &Actor,
-        _organization: &str,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("delete the Organization")
+    pub(crate) fn store(&self) -> &store::Store {
+        &self.inner.store
     }
 
-    /// Gives a user a role in an Organization, in place of the one they had.
-    pub async fn member_set(
-        &self,
-        _actor: &Actor,
-        _organization: &str,
-        _username: &str,
-        _role: SetRole,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("set the role")
-    }
-
-    /// Takes a user out of an Organization.
-    pub async fn member_remove(
-        &self,
-        _actor: &Actor,
-        _organization: &str,
-        _username: &str,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("remove the member")
-    }
-
-    /// Invites a user into an Organization: makes the user where there is none,
-    /// gives the role by a commit, and returns the one-time link.
-    pub async fn member_invite(
-        &self,
-        _actor: &Actor,
-        _organization: &str,
-        _invite: Invite,
-    ) -> Result<Invitation, CommandError> {
-        not_yet("invite the user")
-    }
-
-    /// Invites a user to the Sovereign.
-    pub async fn user_invite(
-        &self,
-        _actor: &Actor,
-        _invite: Invite,
-    ) -> Result<Invitation, CommandError> {
-        not_yet("invite the user")
-    }
-
-    /// Removes a user from every Organization, by one commit, and then from the
-    /// identity provider.
-    pub async fn user_remove(
-        &self,
-        _actor: &Actor,
-        _username: &str,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("remove the user")
-    }
-
-    /// Creates an Environment of an Organization.
-    pub async fn environment_create(
-        &self,
-        _actor: &Actor,
-        _organization: &str,
-        _request: CreateEnvironment,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("create the Environment")
-    }
-
-    /// Deletes an Environment with its Applications.
-    pub async fn environment_delete(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("delete the Environment")
-    }
-
-    /// Writes a policy, whole.
-    pub async fn policy_put(
-        &self,
-        _actor: &Actor,
-        _policy: PolicyView,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("set the policy")
-    }
-
-    /// Removes a policy.
-    pub async fn policy_delete(
-        &self,
-        _actor: &Actor,
-        _name: &str,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("delete the policy")
-    }
-
-    /// Trusts a key for a source of Blueprints.
-    pub async fn signer_trust(
-        &self,
-        _actor: &Actor,
-        _request: TrustSigner,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("trust the signer")
-    }
-
-    /// Verifies an artifact in the registry and writes its Blueprint object.
-    pub async fn blueprint_register(
-        &self,
-        _actor: &Actor,
-        _request: RegisterBlueprint,
-    ) -> Result<BlueprintCard, CommandError> {
-        not_yet("register the Blueprint")
-    }
-
-    /// What a change would do; writes nothing.
-    pub async fn plan(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _command: ApplicationCommand,
-    ) -> Result<PlanView, CommandError> {
-        not_yet("plan the change")
-    }
-
-    /// Makes a change: one commit, or one pull request where a policy or the
-    /// change asks for it.
-    pub async fn execute(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _execute: Execute,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("make the change")
-    }
-
-    /// The open and past pull requests of an Environment, newest first, without
-    /// diffs.
-    pub async fn pulls(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-    ) -> Result<Vec<PullRequestView>, CommandError> {
-        not_yet("list the pull requests")
-    }
-
-    /// One pull request, with its diff.
-    pub async fn pull(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _number: u64,
-    ) -> Result<PullRequestView, CommandError> {
-        not_yet("read the pull request")
-    }
-
-    /// Approves a pull request, which its author may not.
-    pub async fn pull_approve(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _number: u64,
-    ) -> Result<PullRequestView, CommandError> {
-        not_yet("approve the pull request")
-    }
-
-    /// Merges a pull request once every policy is satisfied.
-    pub async fn pull_merge(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _number: u64,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("merge the pull request")
-    }
-
-    /// The commits that concern an Application, newest first, at most 50.
-    pub async fn history(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _application: &str,
-    ) -> Result<Vec<Revision>, CommandError> {
-        not_yet("read the history")
-    }
-
-    /// One commit with what it changed in the Application's folder.
-    pub async fn revision(
-        &self,
-        _actor: &Actor,
-        _environment: &str,
-        _application: &str,
-        _commit: &str,
-    ) -> Result<RevisionDetail, CommandError> {
-        not_yet("read the revision")
-    }
-
-    /// The verdict on a push, before refs move. Never an error: what cannot be
-    /// judged is refused.
-    pub async fn check_push(&self, _push: PushCheck) -> PushVerdict {
-        PushVerdict {
-            allowed: false,
-            messages: vec!["the change was refused: the check is not built yet".to_owned()],
+    fn catalyst(&self) -> Person {
+        Person {
+            name: "Catalyst".to_owned(),
+            email: format!("catalyst@{}", self.config().domain),
         }
     }
 
-    /// The second commit of a deletion: removes the Application's folder, as
-    /// Catalyst. Nothing happens when it is gone already.
-    pub async fn finish_deletion(
+    /// The control plane itself, as the author of what nobody asked for.
+    pub(crate) fn service(&self) -> Actor {
+        let person = self.catalyst();
+        Actor {
+            username: person.name,
+            email: Some(person.email),
+            ..Actor::default()
+        }
+    }
+
+    /// A commit's message with its trailers; every request has its own id.
+    pub(crate) fn message(&self, subject: &str, command: &str, plan: Option<&str>) -> String {
+        let request = uuid::Uuid::new_v4();
+        let plan = plan
+            .map(|digest| format!("Catalyst-Plan: {digest}\n"))
+            .unwrap_or_default();
+        format!("{subject}\n\nCatalyst-Command: {command}\n{plan}Catalyst-Request: {request}\n")
+    }
+
+    /// Writes files in one commit, if the branch still stands at `head`.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) async fn commit(
         &self,
-        _environment: &str,
-        _application: &str,
-    ) -> Result<Accepted, CommandError> {
-        not_yet("finish the deletion")
+        actor: &Actor,
+        repository: &RepositoryId,
+        head: &str,
+        new_branch: Option<String>,
+        message: String,
+        files: BTreeMap<String, Option<String>>,
+        action: &str,
+    ) -> Result<String, CommandError> {
+        let author = Person {
+            name: actor.username.clone(),
+            email: actor
+                .email
+                .clone()
+                .unwrap_or_else(|| format!("{}@noreply.{}", actor.username, self.config().domain)),
+        };
+        let change = ChangeFiles {
+            branch: state::BRANCH.to_owned(),
+            new_branch,
+            expected_head: Some(head.to_owned()),
+            message,
+            author,
+            committer: self.catalyst(),
+            files: files
+                .into_iter()
+                .map(|(path, text)| FileChange {
+                    path,
+                    content: text.map(String::into_bytes),
+                })
+                .collect(),
+        };
+        self.config()
+            .forge
+            .change_files(repository, change)
+            .await
+            .map_err(CommandError::reach(action))
     }
 }
-
-mod push;
-pub use push::{PushCheck, PushFile, PushRef, PushVerdict};

@@ -27,5 +27,5 @@ pub use context::{
 };
 pub use expand::{ExpandError, Expansion, expand};
 pub use plan::{OwnedObject, Plan, PlanInput, plan};
-pub use render::{BlueprintContent, http_backend, render_objects};
+pub use render::{BlueprintContent, expand_rendered, http_backend, render_objects};
 pub use secrets::CONNECTION;

@@ -11,10 +11,11 @@ use catalyst_blueprint::ManifestKind;
 use catalyst_helm::{
     Capabilities, Chart, Environment, Host, Limits, NoLookup, ReleaseOptions, render,
 };
+use catalyst_resources::Application;
 use serde_json::{Map, Value, json};
 
-use crate::expand::{ExpandError, Expansion};
-use crate::{HttpBackend, delivery};
+use crate::expand::{ExpandError, Expansion, expand};
+use crate::{AdmittedBlueprint, ApplicationContext, HttpBackend, ResolvedDependency, delivery};
 
 /// What a secret's value is shown as.
 pub(crate) const HIDDEN: &str = "(secret)";
@@ -195,6 +196,28 @@ fn finish(object: &mut Value, expansion: &Expansion) {
             labels.insert(key.clone(), json!(value));
         }
     }
+}
+
+/// The whole of an Application: its expansion, with the page's route where the
+/// Blueprint has one, and what its manifests will create.
+pub fn expand_rendered(
+    application: &Application,
+    blueprint: &AdmittedBlueprint,
+    dependencies: &[ResolvedDependency],
+    ctx: &ApplicationContext,
+    content: &BlueprintContent,
+) -> Result<(Expansion, Vec<Value>), ExpandError> {
+    let expansion = expand(application, blueprint, dependencies, ctx)?;
+    let rendered = render_objects(&expansion, content)?;
+    let http = blueprint.blueprint.spec.provides.http.as_ref();
+    let Some(backend) = http.and_then(|http| http_backend(&rendered, &http.port)) else {
+        return Ok((expansion, rendered));
+    };
+    // The backend changes nothing that the manifests are rendered from.
+    let mut ctx = ctx.clone();
+    ctx.http_backend = Some(backend);
+    let expansion = expand(application, blueprint, dependencies, &ctx)?;
+    Ok((expansion, rendered))
 }
 
 /// The Service that has the port a Blueprint provides, by name or number: the

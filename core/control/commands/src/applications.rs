@@ -1,0 +1,1003 @@
+//! Plan and execute: from a command on an Application to one commit or one
+//! pull request.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalyst_api::{Accepted, ApplicationCommand, Execute, PlanView};
+use catalyst_names::{ApplicationName, EnvironmentName, HostClusterName};
+use catalyst_plan::{
+    ApplicationContext, OwnedObject, Plan, PlanInput, ResolvedDependency, expand_rendered, plan,
+    secret_path,
+};
+use catalyst_ports::NewPull;
+use catalyst_resources::Application;
+use kube::api::{Api, DynamicObject};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::change::{self, Draft, Ground};
+use crate::policy::{self, Brought};
+use crate::state::{Applications, BRANCH, Configuration, application_path};
+use crate::store::{AtCommit, environment_repository, place_of};
+use crate::validate::{Catalogue, Place, application_faults, tree_faults};
+use crate::{Access, Actor, CommandError, Commands, documents};
+
+/// A command that was decided, with all that carrying it out needs.
+struct Decision {
+    plan: Plan,
+    draft: Draft,
+    /// The Environment that is written to.
+    place: Place,
+    head: String,
+    /// Whether the change goes by pull request.
+    by_pull: bool,
+    /// For promotions: where secrets are copied from.
+    source: Option<EnvironmentName>,
+}
+
+/// What a command is called in trailers and branches.
+pub(crate) fn command_word(command: &ApplicationCommand) -> &'static str {
+    match command {
+        ApplicationCommand::Install { .. } => "install",
+        ApplicationCommand::Change { .. } => "change",
+        ApplicationCommand::Rollback { .. } => "rollback",
+        ApplicationCommand::Promote { .. } => "promote",
+        ApplicationCommand::Delete { .. } => "delete",
+    }
+}
+
+fn application_of(command: &ApplicationCommand) -> &str {
+    match command {
+        ApplicationCommand::Install { install } => &install.name,
+        ApplicationCommand::Change { application, .. }
+        | ApplicationCommand::Rollback { application, .. }
+        | ApplicationCommand::Promote { application, .. }
+        | ApplicationCommand::Delete { application, .. } => application,
+    }
+}
+
+fn action_of(command: &ApplicationCommand, environment: &str) -> String {
+    let name = application_of(command);
+    match command {
+        ApplicationCommand::Install { .. } => format!("install {name} into {environment}"),
+        ApplicationCommand::Change { .. } => format!("change {name} in {environment}"),
+        ApplicationCommand::Rollback { .. } => format!("roll back {name} in {environment}"),
+        ApplicationCommand::Promote { to, .. } => {
+            format!("promote {name} from {environment} to {to}")
+        }
+        ApplicationCommand::Delete { .. } => format!("delete {name} from {environment}"),
+    }
+}
+
+/// An Environment's name, or that there is none such.
+pub(crate) fn environment_name(text: &str, action: &str) -> Result<EnvironmentName, CommandError> {
+    EnvironmentName::new(text).map_err(|_| CommandError::Find {
+        action: action.to_owned(),
+        what: format!("Environment {text}"),
+        next: "look at the list of Environments".to_owned(),
+    })
+}
+
+impl Commands {
+    /// What a change would do; writes nothing.
+    pub async fn plan(
+        &self,
+        actor: &Actor,
+        environment: &str,
+        command: ApplicationCommand,
+    ) -> Result<PlanView, CommandError> {
+        let decision = self.decide(actor, environment, &command).await?;
+        Ok(decision.plan.view().clone())
+    }
+
+    /// Makes a change: one commit, or one pull request where a policy or the
+    /// change asks for it.
+    pub async fn execute(
+        &self,
+        actor: &Actor,
+        environment: &str,
+        execute: Execute,
+    ) -> Result<Accepted, CommandError> {
+        let action = action_of(&execute.command, environment);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let decision = self.decide(actor, environment, &execute.command).await?;
+            let digest = decision.plan.digest().to_owned();
+            if let Some(seen) = &execute.plan
+                && *seen != digest
+            {
+                return Err(CommandError::Match {
+                    action,
+                    reason: "the plan would differ from the one you saw".to_owned(),
+                    next: "look at the new plan, then carry it out".to_owned(),
+                });
+            }
+            let word = command_word(&execute.command);
+            match self.carry_out(actor, word, &action, decision).await {
+                Err(error) if error.is_conflict() && attempts < crate::MOST_ATTEMPTS => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        actor: &Actor,
+        word: &'static str,
+        action: &str,
+        decision: Decision,
+    ) -> Result<Accepted, CommandError> {
+        let repository = environment_repository(&decision.place.environment);
+        let digest = decision.plan.digest().to_owned();
+        let mut accepted = Accepted {
+            repository: repository.to_string(),
+            commit: None,
+            pull_request: None,
+            plan: Some(digest.clone()),
+        };
+        if decision.plan.is_empty() {
+            return Ok(accepted);
+        }
+        self.store_secrets(action, &decision).await?;
+        let subject = &decision.draft.subject;
+        let message = self.message(subject, word, Some(&digest));
+        let files = decision.plan.files().clone();
+        if !decision.by_pull {
+            let commit = self
+                .commit(
+                    actor,
+                    &repository,
+                    &decision.head,
+                    None,
+                    message,
+                    files,
+                    action,
+                )
+                .await?;
+            accepted.commit = Some(commit);
+            return Ok(accepted);
+        }
+        let request = uuid::Uuid::new_v4().simple().to_string();
+        let name = decision
+            .draft
+            .planned
+            .first()
+            .map(|planned| planned.name.clone())
+            .unwrap_or_default();
+        let branch = format!(
+            "catalyst/{word}-{name}-{}",
+            request.get(..8).unwrap_or(&request)
+        );
+        self.commit(
+            actor,
+            &repository,
+            &decision.head,
+            Some(branch.clone()),
+            message,
+            files,
+            action,
+        )
+        .await?;
+        let pull = self
+            .config()
+            .forge
+            .pull_create(
+                &repository,
+                NewPull {
+                    title: subject.clone(),
+                    body: pull_body(&decision.plan),
+                    head: branch,
+                    base: BRANCH.to_owned(),
+                },
+                Some(&actor.username),
+            )
+            .await
+            .map_err(CommandError::reach(action))?;
+        accepted.pull_request = Some(pull.number);
+        Ok(accepted)
+    }
+
+    /// Puts the values of secrets into the vault, before anything refers to
+    /// them.
+    async fn store_secrets(&self, action: &str, decision: &Decision) -> Result<(), CommandError> {
+        let place = &decision.place;
+        let path = |application: &str, name: &str| -> Result<String, CommandError> {
+            let application = ApplicationName::new(application)
+                .map_err(|error| CommandError::validate(action, error.to_string()))?;
+            Ok(secret_path(
+                &place.organization,
+                place.env_type,
+                &application,
+                name,
+            ))
+        };
+        let vault = &self.config().vault;
+        for secret in &decision.draft.secrets {
+            let value = Zeroizing::new(secret.value.to_string());
+            let data = BTreeMap::from([("value".to_owned(), value)]);
+            vault
+                .secret_put(&path(&secret.application, &secret.name)?, &data, None)
+                .await
+                .map_err(CommandError::reach(action))?;
+        }
+        let Some(source) = &decision.source else {
+            return Ok(());
+        };
+        let (organization, env_type) = source
+            .parts()
+            .map_err(|error| CommandError::validate(action, error.to_string()))?;
+        for (application, name) in &decision.draft.copies {
+            let parsed = ApplicationName::new(application.clone())
+                .map_err(|error| CommandError::validate(action, error.to_string()))?;
+            let from = secret_path(&organization, env_type, &parsed, name);
+            let found = vault
+                .secret_get(&from)
+                .await
+                .map_err(CommandError::reach(action))?;
+            let Some(found) = found else {
+                return Err(CommandError::Read {
+                    action: action.to_owned(),
+                    reason: format!("the secret {name} of {application} in {source} has no value"),
+                });
+            };
+            vault
+                .secret_put(&path(application, name)?, &found.data, None)
+                .await
+                .map_err(CommandError::reach(action))?;
+        }
+        Ok(())
+    }
+
+    async fn decide(
+        &self,
+        actor: &Actor,
+        environment: &str,
+        command: &ApplicationCommand,
+    ) -> Result<Decision, CommandError> {
+        let action = action_of(command, environment);
+        let environment = environment_name(environment, &action)?;
+        let configuration = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(actor, configuration.content.organizations.values());
+        self.check_readable(&access, &environment, &action)?;
+        let destination = match command {
+            ApplicationCommand::Promote { to, .. } => {
+                let to = environment_name(to, &action)?;
+                check_promotion(&access, &environment, &to, &action)?;
+                to
+            }
+            _ => {
+                check_change(&access, &environment, &action)?;
+                environment.clone()
+            }
+        };
+        let place = place_of(
+            &configuration.content,
+            &destination,
+            &self.config().domain,
+            &action,
+        )?;
+        let tree = self.tree(&destination, &action).await?;
+        let source = match command {
+            ApplicationCommand::Promote { .. } => Some(self.tree(&environment, &action).await?),
+            _ => None,
+        };
+        let mut catalogue = self
+            .store()
+            .catalogue(self.config(), false, &action)
+            .await?;
+        let mut drafted = self
+            .draft(
+                command,
+                &environment,
+                &place,
+                &catalogue,
+                &tree,
+                source.as_ref(),
+                &action,
+            )
+            .await;
+        if matches!(
+            drafted,
+            Err(CommandError::Find { .. } | CommandError::Solve { .. })
+        ) {
+            // It may have been registered a moment ago.
+            catalogue = self.store().catalogue(self.config(), true, &action).await?;
+            drafted = self
+                .draft(
+                    command,
+                    &environment,
+                    &place,
+                    &catalogue,
+                    &tree,
+                    source.as_ref(),
+                    &action,
+                )
+                .await;
+        }
+        let mut draft = drafted?;
+        self.check_quota(
+            &configuration.content,
+            &place,
+            &tree.content,
+            &draft,
+            &action,
+        )
+        .await?;
+        let after = after_draft(&tree.content, &draft);
+        check_after(&after, &draft, &place, &catalogue, &action)?;
+
+        let policies = configuration.content.policies_of(&destination);
+        let mut names = policy::pull_policies(&policies);
+        let mut by_pull =
+            policy::needs_pull(&policies) || matches!(command, ApplicationCommand::Promote { .. });
+        let facts = self
+            .entry_facts(&policies, brought(&tree.content, &draft), &action)
+            .await?;
+        for block in policy::entry_blocks(&policies, &facts) {
+            by_pull = true;
+            draft.warnings.push(format!("it has to wait: {block}"));
+        }
+        if by_pull && names.is_empty() {
+            names = policies
+                .iter()
+                .map(|policy| policy.metadata.name.clone())
+                .collect();
+        }
+        let planned = self
+            .planned(
+                &configuration.content,
+                &place,
+                &catalogue,
+                &tree.content,
+                &after,
+                &draft,
+                names,
+                &action,
+            )
+            .await?;
+        Ok(Decision {
+            plan: planned,
+            draft,
+            place,
+            head: tree.head,
+            by_pull,
+            source: matches!(command, ApplicationCommand::Promote { .. }).then_some(environment),
+        })
+    }
+
+    /// An Environment's Applications; not there yet while its repository is
+    /// empty.
+    pub(crate) async fn tree(
+        &self,
+        environment: &EnvironmentName,
+        action: &str,
+    ) -> Result<AtCommit<Applications>, CommandError> {
+        self.store()
+            .applications(self.config(), environment, action)
+            .await?
+            .ok_or_else(|| CommandError::Allow {
+                action: action.to_owned(),
+                reason: format!("the Environment {environment} is not ready yet"),
+                next: Some("wait until it is Running, then try again".to_owned()),
+            })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn draft(
+        &self,
+        command: &ApplicationCommand,
+        environment: &EnvironmentName,
+        place: &Place,
+        catalogue: &Catalogue,
+        tree: &AtCommit<Applications>,
+        source: Option<&AtCommit<Applications>>,
+        action: &str,
+    ) -> Result<Draft, CommandError> {
+        let ground = Ground {
+            action: action.to_owned(),
+            place,
+            catalogue,
+            tree: &tree.content,
+        };
+        match command {
+            ApplicationCommand::Install { install } => change::install(&ground, install),
+            ApplicationCommand::Change {
+                application,
+                change,
+            } => change::change(&ground, application, change),
+            ApplicationCommand::Delete { application, data } => {
+                change::delete(&ground, application, *data)
+            }
+            ApplicationCommand::Promote { application, .. } => {
+                let empty = Applications::default();
+                let source = source.map_or(&empty, |source| source.content.as_ref());
+                change::promote(&ground, application, source, environment.as_str())
+            }
+            ApplicationCommand::Rollback { application, to } => {
+                let (commit, then) = self
+                    .application_then(environment, application, to.as_deref(), action)
+                    .await?;
+                change::rollback(&ground, application, &then, &commit)
+            }
+        }
+    }
+
+    async fn check_quota(
+        &self,
+        configuration: &Configuration,
+        place: &Place,
+        tree: &Applications,
+        draft: &Draft,
+        action: &str,
+    ) -> Result<(), CommandError> {
+        let new = draft
+            .changed
+            .keys()
+            .filter(|name| !tree.applications.contains_key(*name))
+            .count();
+        if new == 0 {
+            return Ok(());
+        }
+        let refuse = |of: String, most: i32, have: usize| CommandError::Allow {
+            action: action.to_owned(),
+            reason: format!(
+                "the quota of {of} is {most} Applications; it has {have}, and this would add {new}"
+            ),
+            next: Some("delete an Application, or ask for a larger quota".to_owned()),
+        };
+        let exceeds =
+            |most: i32, have: usize| usize::try_from(most).is_ok_and(|most| have + new > most);
+        let have = tree.applications.len();
+        if let Some(most) = place.quota.as_ref().and_then(|quota| quota.applications)
+            && exceeds(most, have)
+        {
+            return Err(refuse(place.environment.to_string(), most, have));
+        }
+        let organization = place.organization.as_str();
+        let most = configuration
+            .organizations
+            .get(organization)
+            .and_then(|found| found.spec.quota.as_ref())
+            .and_then(|quota| quota.applications);
+        let Some(most) = most else { return Ok(()) };
+        let mut have = have;
+        for (name, other) in &configuration.environments {
+            if other.spec.organization != organization || name == place.environment.as_str() {
+                continue;
+            }
+            let name = environment_name(name, action)?;
+            let found = self
+                .store()
+                .applications(self.config(), &name, action)
+                .await?;
+            have += found.map_or(0, |found| found.content.applications.len());
+        }
+        if exceeds(most, have) {
+            return Err(refuse(organization.to_owned(), most, have));
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn planned(
+        &self,
+        configuration: &Configuration,
+        place: &Place,
+        catalogue: &Catalogue,
+        before: &Applications,
+        after: &Applications,
+        draft: &Draft,
+        policies: Vec<String>,
+        action: &str,
+    ) -> Result<Plan, CommandError> {
+        let mut warnings = draft.warnings.clone();
+        let mut previous = Vec::new();
+        let mut desired = Vec::new();
+        let mut live = Some(Vec::new());
+        let touched = touched(before, after, draft);
+        for host in &place.host_clusters {
+            let context = context(self, configuration, place, host, action)?;
+            let mut then = Vec::new();
+            for name in &touched {
+                // What stands there now may be broken; that must not stop its
+                // repair.
+                if let Ok(objects) = self
+                    .objects_of(name, before, catalogue, &context, action)
+                    .await
+                {
+                    then.extend(objects);
+                }
+            }
+            let mut now = Vec::new();
+            for name in &touched {
+                now.extend(
+                    self.objects_of(name, after, catalogue, &context, action)
+                        .await?,
+                );
+            }
+            match self
+                .live_objects(host, place, then.iter().chain(&now))
+                .await
+            {
+                Ok(found) => {
+                    if let Some(live) = &mut live {
+                        live.extend(found);
+                    }
+                }
+                Err(reason) => {
+                    live = None;
+                    warnings.push(format!(
+                        "the vcluster on {host} was not asked ({reason}); objects are compared with what Git says"
+                    ));
+                }
+            }
+            previous.extend(then);
+            desired.extend(now);
+        }
+        let paths: BTreeSet<String> = draft
+            .changed
+            .keys()
+            .map(|name| application_path(name))
+            .collect();
+        let pick = |files: &BTreeMap<String, String>| {
+            paths
+                .iter()
+                .filter_map(|path| Some((path.clone(), files.get(path)?.clone())))
+                .collect()
+        };
+        Ok(plan(PlanInput {
+            environment: place.environment.to_string(),
+            subject: draft.subject.clone(),
+            before: pick(&before.files),
+            after: pick(&after.files),
+            applications: draft.planned.clone(),
+            previous,
+            desired,
+            live,
+            policies,
+            warnings,
+        }))
+    }
+
+    /// What one Application is in one vcluster; nothing when it is not there or
+    /// on its way out.
+    async fn objects_of(
+        &self,
+        name: &str,
+        tree: &Applications,
+        catalogue: &Catalogue,
+        context: &ApplicationContext,
+        action: &str,
+    ) -> Result<Vec<OwnedObject>, CommandError> {
+        let Some(application) = tree
+            .applications
+            .get(name)
+            .filter(|application| application.spec.deletion.is_none())
+        else {
+            return Ok(Vec::new());
+        };
+        let Some(blueprint) = catalogue.get(&application.spec.blueprint).cloned() else {
+            return Ok(Vec::new());
+        };
+        let unusable = |reason: String| CommandError::validate(action, reason);
+        let mut dependencies = Vec::new();
+        for (alias, reference) in &application.spec.dependencies {
+            let provider = tree
+                .applications
+                .get(&reference.application)
+                .and_then(|provider| catalogue.get(&provider.spec.blueprint));
+            let Some(provider) = provider else { continue };
+            let served_by = ApplicationName::new(reference.application.clone())
+                .map_err(|error| unusable(error.to_string()))?;
+            // Readiness is the controller's to know.
+            dependencies.push(ResolvedDependency::of(
+                alias.clone(),
+                served_by,
+                provider,
+                true,
+            ));
+        }
+        let mut context = context.clone();
+        context.dependents = living_dependents(tree, name);
+        let content = self
+            .store()
+            .content(self.config(), &blueprint, action)
+            .await?;
+        let application = application.clone();
+        // Rendering takes milliseconds of pure work.
+        let rendered = tokio::task::spawn_blocking(move || {
+            expand_rendered(&application, &blueprint, &dependencies, &context, &content)
+        })
+        .await
+        .map_err(|error| unusable(format!("rendering ended early: {error}")))?;
+        let (expansion, rendered) = rendered.map_err(|error| unusable(error.to_string()))?;
+        Ok(expansion
+            .objects
+            .into_iter()
+            .chain(rendered)
+            .map(|object| OwnedObject {
+                application: name.to_owned(),
+                object,
+            })
+            .collect())
+    }
+
+    /// Those of the objects that are in the vcluster; an error says in a few
+    /// words why it could not be asked.
+    async fn live_objects(
+        &self,
+        host: &HostClusterName,
+        place: &Place,
+        wanted: impl Iterator<Item = &OwnedObject>,
+    ) -> Result<Vec<Value>, String> {
+        let client = self
+            .config()
+            .clusters
+            .vcluster(&host.to_string(), place.organization.as_str())
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or("it is not there yet")?;
+        let mut asked = BTreeSet::new();
+        let mut answers = tokio::task::JoinSet::new();
+        for owned in wanted {
+            let object = &owned.object;
+            let text = |pointer: &str| {
+                object
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+            if !asked.insert((
+                api_version.clone(),
+                kind.clone(),
+                namespace.clone(),
+                name.clone(),
+            )) {
+                continue;
+            }
+            let (group, version) = match api_version.split_once('/') {
+                Some((group, version)) => (group, version),
+                None => ("", api_version.as_str()),
+            };
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
+            let api: Api<DynamicObject> = if namespace.is_empty() {
+                Api::all_with(client.clone(), &resource)
+            } else {
+                Api::namespaced_with(client.clone(), &namespace, &resource)
+            };
+            answers.spawn(async move { api.get_opt(&name).await });
+        }
+        let mut found = Vec::new();
+        while let Some(answer) = answers.join_next().await {
+            match answer {
+                Ok(Ok(Some(object))) => {
+                    found.push(serde_json::to_value(&object).unwrap_or_default());
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(_)) => {
+                    self.config()
+                        .clusters
+                        .forget(&host.to_string(), Some(place.organization.as_str()));
+                    return Err("it does not answer".to_owned());
+                }
+                Err(_) => return Err("asking it ended early".to_owned()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The second commit of a deletion: removes the Application's folder, as
+    /// Catalyst. Nothing happens when it is gone already.
+    pub async fn finish_deletion(
+        &self,
+        environment: &str,
+        application: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("finish the deletion of {application} in {environment}");
+        let name = environment_name(environment, &action)?;
+        let repository = environment_repository(&name);
+        let service = self.service();
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let mut accepted = Accepted {
+                repository: repository.to_string(),
+                commit: None,
+                pull_request: None,
+                plan: None,
+            };
+            let found = self
+                .store()
+                .applications(self.config(), &name, &action)
+                .await?;
+            let Some(tree) = found else {
+                return Ok(accepted);
+            };
+            // Installed anew meanwhile: not ours to remove.
+            let is_going = tree
+                .content
+                .applications
+                .get(application)
+                .is_some_and(|application| application.spec.deletion.is_some());
+            if !is_going {
+                return Ok(accepted);
+            }
+            let folder = format!("applications/{application}/");
+            let files = self
+                .config()
+                .forge
+                .tree(&repository, &tree.head)
+                .await
+                .map_err(CommandError::reach(action.clone()))?
+                .into_iter()
+                .filter(|entry| entry.path.starts_with(&folder))
+                .map(|entry| (entry.path, None))
+                .collect();
+            let subject = format!("Remove {application} from {environment}");
+            let message = self.message(&subject, "finish-deletion", None);
+            let made = self
+                .commit(
+                    &service,
+                    &repository,
+                    &tree.head,
+                    None,
+                    message,
+                    files,
+                    &action,
+                )
+                .await;
+            match made {
+                Ok(commit) => {
+                    accepted.commit = Some(commit);
+                    return Ok(accepted);
+                }
+                Err(error) if error.is_conflict() && attempts < crate::MOST_ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn check_readable(
+        &self,
+        access: &Access,
+        environment: &EnvironmentName,
+        action: &str,
+    ) -> Result<(), CommandError> {
+        if access.can_read_environment(environment) {
+            return Ok(());
+        }
+        // Whether it exists is nobody else's business.
+        Err(CommandError::Find {
+            action: action.to_owned(),
+            what: format!("Environment {environment} that you may read"),
+            next: "ask an org-admin of its Organization for a role".to_owned(),
+        })
+    }
+}
+
+pub(crate) fn check_change(
+    access: &Access,
+    environment: &EnvironmentName,
+    action: &str,
+) -> Result<(), CommandError> {
+    if access.can_change(environment) {
+        return Ok(());
+    }
+    Err(CommandError::Authorize {
+        action: action.to_owned(),
+        reason: format!("changing {environment} takes the role org-admin, or org-developer for it"),
+    })
+}
+
+fn check_promotion(
+    access: &Access,
+    from: &EnvironmentName,
+    to: &EnvironmentName,
+    action: &str,
+) -> Result<(), CommandError> {
+    let owner = |environment: &EnvironmentName| environment.parts().map(|(owner, _)| owner).ok();
+    if owner(from) != owner(to) {
+        return Err(CommandError::validate(
+            action,
+            format!("{from} and {to} belong to different Organizations"),
+        ));
+    }
+    if from == to {
+        return Err(CommandError::validate(
+            action,
+            "source and destination are the same",
+        ));
+    }
+    // The pull request is merged by somebody who may change the destination.
+    check_change(access, from, action).or_else(|_| check_change(access, to, action))
+}
+
+fn context(
+    commands: &Commands,
+    configuration: &Configuration,
+    place: &Place,
+    host: &HostClusterName,
+    action: &str,
+) -> Result<ApplicationContext, CommandError> {
+    let config = commands.config();
+    let mut context = ApplicationContext::new(
+        &place.domain,
+        &place.environment,
+        host,
+        &config.registry_host,
+        config.registry_insecure,
+    )
+    .map_err(|error| CommandError::validate(action, error.to_string()))?;
+    context.quota.clone_from(&place.quota);
+    if let Some(sovereign) = &configuration.sovereign {
+        context
+            .trusted_signers
+            .clone_from(&sovereign.spec.trusted_signers);
+    }
+    Ok(context)
+}
+
+/// Applications that depend on one and are not on their way out.
+fn living_dependents(tree: &Applications, name: &str) -> Vec<ApplicationName> {
+    tree.dependents(name)
+        .into_iter()
+        .filter(|dependent| {
+            tree.applications
+                .get(dependent)
+                .is_some_and(|application| application.spec.deletion.is_none())
+        })
+        .filter_map(|dependent| ApplicationName::new(dependent).ok())
+        .collect()
+}
+
+/// The changed Applications, after those that serve them: network policies of
+/// both sides change. In the order of applying.
+fn touched(before: &Applications, after: &Applications, draft: &Draft) -> Vec<String> {
+    let mut names: BTreeSet<String> = draft.changed.keys().cloned().collect();
+    for name in draft.changed.keys() {
+        for tree in [before, after] {
+            let dependencies = tree
+                .applications
+                .get(name)
+                .into_iter()
+                .flat_map(|application| application.spec.dependencies.values());
+            names.extend(dependencies.map(|dependency| dependency.application.clone()));
+        }
+    }
+    let mut ordered = Vec::new();
+    for name in &names {
+        order(name, after, &names, &mut ordered);
+    }
+    ordered
+}
+
+fn order(name: &str, tree: &Applications, names: &BTreeSet<String>, ordered: &mut Vec<String>) {
+    if ordered.iter().any(|known| known == name) || !names.contains(name) {
+        return;
+    }
+    if let Some(application) = tree.applications.get(name) {
+        for dependency in application.spec.dependencies.values() {
+            // A cycle was refused before.
+            order(&dependency.application, tree, names, ordered);
+        }
+    }
+    ordered.push(name.to_owned());
+}
+
+fn after_draft(tree: &Applications, draft: &Draft) -> Applications {
+    let mut after = tree.clone();
+    for (name, application) in &draft.changed {
+        let path = application_path(name);
+        match application {
+            Some(application) => {
+                let is_same = after.applications.get(name) == Some(application);
+                if !is_same {
+                    let before = after.files.get(&path).cloned();
+                    let text = documents::write(application, before.as_deref());
+                    after.files.insert(path, text);
+                    after.applications.insert(name.clone(), application.clone());
+                }
+            }
+            None => {
+                after.files.remove(&path);
+                after.applications.remove(name);
+            }
+        }
+    }
+    after
+}
+
+/// What a push would be refused for, a command is refused for, too.
+fn check_after(
+    after: &Applications,
+    draft: &Draft,
+    place: &Place,
+    catalogue: &Catalogue,
+    action: &str,
+) -> Result<(), CommandError> {
+    let touched: BTreeSet<String> = draft
+        .changed
+        .iter()
+        .filter_map(|(name, application)| {
+            application
+                .as_ref()
+                .filter(|application| application.spec.deletion.is_none())
+                .map(|_| name.clone())
+        })
+        .collect();
+    let mut faults = Vec::new();
+    for name in &touched {
+        if let Some(application) = after.applications.get(name) {
+            let text = after
+                .files
+                .get(&application_path(name))
+                .map(String::as_str)
+                .unwrap_or_default();
+            faults.extend(application_faults(
+                name,
+                text,
+                application,
+                place,
+                catalogue,
+            ));
+        }
+    }
+    // An upgrade of a provider concerns those that depend on it.
+    let with_dependents: BTreeSet<String> = touched
+        .iter()
+        .flat_map(|name| after.dependents(name))
+        .chain(touched.iter().cloned())
+        .collect();
+    faults.extend(tree_faults(after, &with_dependents, place, catalogue));
+    match faults.first() {
+        None => Ok(()),
+        Some(first) => Err(CommandError::Validate {
+            action: action.to_owned(),
+            reason: first.message.clone(),
+            next: Some("correct it and try again".to_owned()),
+            faults,
+        }),
+    }
+}
+
+/// Versions that a change brings: of Applications that are new or move.
+fn brought(tree: &Applications, draft: &Draft) -> Vec<Brought> {
+    draft
+        .changed
+        .iter()
+        .filter_map(|(name, application)| {
+            let after: &Application = application.as_ref()?;
+            let before = tree.applications.get(name);
+            let moves = before.is_none_or(|before| before.spec.blueprint != after.spec.blueprint);
+            moves.then(|| Brought {
+                application: name.clone(),
+                version: after.spec.blueprint.version.clone(),
+            })
+        })
+        .collect()
+}
+
+fn pull_body(plan: &Plan) -> String {
+    let view = plan.view();
+    let mut body = String::new();
+    for application in &view.applications {
+        let action = serde_json::to_value(application.action)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        body.push_str(&format!(
+            "- {action} `{}` ({} {}): {}\n",
+            application.name, application.blueprint, application.version, application.because
+        ));
+    }
+    for warning in &view.warnings {
+        body.push_str(&format!("\n> {warning}\n"));
+    }
+    body.push_str(&format!("\nPlan: `{}`\n", view.digest));
+    body
+}

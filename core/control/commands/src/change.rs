@@ -1,0 +1,873 @@
+//! What an Application command writes: pure, Applications in, Applications out.
+//!
+//! What must stay true: the value of a secret is only in [`Draft::secrets`],
+//! which goes to the vault and nowhere else.
+
+use std::collections::BTreeMap;
+
+use catalyst_api::{Change, DataChoice, Fault, Install, PlannedAction, PlannedApplication};
+use catalyst_blueprint::{
+    Choice, ConfigForm, ConfigSchema, Existing, Request, promote_config, solve,
+};
+use catalyst_names::ApplicationName;
+use catalyst_plan::{AdmittedBlueprint, CONNECTION};
+use catalyst_resources::{
+    Application, ApplicationSpec, BlueprintReference, DataDisposal, DeletionRequest,
+    DependencyReference, GROUP, Metadata, VERSION,
+};
+use semver::{Version, VersionReq};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::CommandError;
+use crate::state::Applications;
+use crate::validate::{Catalogue, Place, active_dependencies};
+
+/// A secret to be stored before the commit.
+pub(crate) struct NewSecret {
+    pub application: String,
+    pub name: String,
+    pub value: Zeroizing<String>,
+}
+
+/// What a command would write.
+pub(crate) struct Draft {
+    /// The subject line.
+    pub subject: String,
+    /// Applications after the change, by name; `None` where one is removed.
+    pub changed: BTreeMap<String, Option<Application>>,
+    /// For the plan, the asked-for one first.
+    pub planned: Vec<PlannedApplication>,
+    pub warnings: Vec<String>,
+    pub secrets: Vec<NewSecret>,
+    /// Secrets to be carried over from another Environment: Application, name.
+    pub copies: Vec<(String, String)>,
+}
+
+/// What commands stand on.
+pub(crate) struct Ground<'a> {
+    /// "install wiki into acme-dev", for refusals.
+    pub action: String,
+    pub place: &'a Place,
+    pub catalogue: &'a Catalogue,
+    pub tree: &'a Applications,
+}
+
+impl Ground<'_> {
+    fn refuse(&self, reason: impl Into<String>) -> CommandError {
+        CommandError::validate(self.action.clone(), reason)
+    }
+
+    fn faulty(&self, reason: &str, faults: Vec<Fault>) -> CommandError {
+        CommandError::Validate {
+            action: self.action.clone(),
+            reason: match faults.first() {
+                Some(first) => format!("{reason}: {}", first.message),
+                None => reason.to_owned(),
+            },
+            next: Some("correct the values and try again".to_owned()),
+            faults,
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<&Application, CommandError> {
+        self.tree.applications.get(name).ok_or_else(|| {
+            let environment = &self.place.environment;
+            if self
+                .tree
+                .faults
+                .iter()
+                .any(|fault| fault.file.as_deref() == Some(&crate::state::application_path(name)))
+            {
+                return CommandError::Read {
+                    action: self.action.clone(),
+                    reason: format!("the file of {name} in {environment} cannot be read"),
+                };
+            }
+            CommandError::Find {
+                action: self.action.clone(),
+                what: format!("Application {name} in {environment}"),
+                next: "look at the Environment's list of Applications".to_owned(),
+            }
+        })
+    }
+
+    fn blueprint(
+        &self,
+        reference: &BlueprintReference,
+    ) -> Result<&AdmittedBlueprint, CommandError> {
+        self.catalogue
+            .get(reference)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| CommandError::Find {
+                action: self.action.clone(),
+                what: format!(
+                    "Blueprint {} {} in {}",
+                    reference.name, reference.version, reference.source
+                ),
+                next: "look for it in the marketplace, or register it".to_owned(),
+            })
+    }
+
+    fn schema(&self, blueprint: &AdmittedBlueprint) -> Result<ConfigSchema, CommandError> {
+        ConfigSchema::compile(&blueprint.blueprint.spec.config_schema)
+            .map_err(|error| self.refuse(error.to_string()))
+    }
+
+    fn existing(&self) -> Vec<Existing> {
+        self.tree
+            .applications
+            .iter()
+            .filter(|(_, application)| application.spec.deletion.is_none())
+            .filter_map(|(name, application)| {
+                let blueprint = &application.spec.blueprint;
+                Some(Existing {
+                    application: name.clone(),
+                    source: blueprint.source.clone(),
+                    blueprint: blueprint.name.clone(),
+                    version: Version::parse(&blueprint.version).ok()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Existing Applications that could serve a dependency.
+    fn alternatives(&self, source: &str, blueprint: &str, range: &str) -> Vec<String> {
+        let Ok(range) = VersionReq::parse(range) else {
+            return Vec::new();
+        };
+        self.existing()
+            .into_iter()
+            .filter(|existing| {
+                existing.source == source
+                    && existing.blueprint == blueprint
+                    && range.matches(&existing.version)
+            })
+            .map(|existing| existing.application)
+            .collect()
+    }
+}
+
+/// Installs a Blueprint with what it depends on.
+pub(crate) fn install(ground: &Ground<'_>, request: &Install) -> Result<Draft, CommandError> {
+    let name = ApplicationName::new(request.name.clone())
+        .map_err(|error| ground.refuse(error.to_string()))?;
+    let environment = &ground.place.environment;
+    if ground.tree.applications.contains_key(name.as_str()) {
+        return Err(CommandError::Allow {
+            action: ground.action.clone(),
+            reason: format!("{environment} has an Application {name} already"),
+            next: Some("choose another name".to_owned()),
+        });
+    }
+    let source = request
+        .source
+        .clone()
+        .unwrap_or_else(|| "catalog".to_owned());
+    let organization = ground.place.organization.as_str();
+    if !crate::Access::can_use_source(&source, organization) {
+        return Err(ground.refuse(format!("Blueprints of {source} are not for {organization}")));
+    }
+    let version = match &request.version {
+        Some(version) => version.clone(),
+        None => ground
+            .catalogue
+            .newest(&source, &request.blueprint)
+            .map(|newest| newest.version())
+            .unwrap_or_else(|| "0.0.0".to_owned()),
+    };
+    let reference = BlueprintReference {
+        source,
+        name: request.blueprint.clone(),
+        version: version.clone(),
+    };
+    let blueprint = ground.blueprint(&reference)?;
+    let mut draft = Draft {
+        subject: format!(
+            "Install {name} ({} {version}) into {environment}",
+            request.blueprint
+        ),
+        changed: BTreeMap::new(),
+        planned: Vec::new(),
+        warnings: Vec::new(),
+        secrets: Vec::new(),
+        copies: Vec::new(),
+    };
+    let config = commit_config(
+        ground,
+        &mut draft,
+        name.as_str(),
+        blueprint,
+        Value::Object(request.config.clone()),
+        &Value::Null,
+    )?;
+    let application = application(
+        ground.place,
+        name.as_str(),
+        reference,
+        request.size.clone(),
+        config,
+    );
+    let choices = request
+        .dependencies
+        .iter()
+        .map(|(alias, other)| (alias.clone(), Choice::Existing(other.clone())))
+        .collect();
+    resolve(ground, &mut draft, application, None, choices)?;
+    Ok(draft)
+}
+
+/// Changes version, size, config or pause.
+pub(crate) fn change(
+    ground: &Ground<'_>,
+    name: &str,
+    request: &Change,
+) -> Result<Draft, CommandError> {
+    let before = ground.find(name)?;
+    refuse_deleted(ground, before)?;
+    let environment = &ground.place.environment;
+    let mut after = before.clone();
+    let mut words = Vec::new();
+    if let Some(version) = &request.version
+        && *version != before.spec.blueprint.version
+    {
+        after.spec.blueprint.version.clone_from(version);
+        check_upgrade(ground, before, ground.blueprint(&after.spec.blueprint)?)?;
+        words.push(format!("version {version}"));
+    }
+    if let Some(size) = &request.size {
+        if after.spec.size.as_ref() != Some(size) {
+            words.push(format!("size {size}"));
+        }
+        after.spec.size = Some(size.clone());
+    }
+    if let Some(paused) = request.paused {
+        if paused != before.spec.paused {
+            words.push(if paused { "pause" } else { "resume" }.to_owned());
+        }
+        after.spec.paused = paused;
+    }
+    let mut draft = Draft {
+        subject: String::new(),
+        changed: BTreeMap::new(),
+        planned: Vec::new(),
+        warnings: Vec::new(),
+        secrets: Vec::new(),
+        copies: Vec::new(),
+    };
+    let blueprint = ground.blueprint(&after.spec.blueprint)?;
+    let old = Value::Object(before.spec.config.clone());
+    let mut config = old.clone();
+    if let Some(patch) = &request.config {
+        merge(&mut config, &Value::Object(patch.clone()));
+    }
+    after.spec.config = commit_config(ground, &mut draft, name, blueprint, config, &old)?;
+    if after.spec.config != before.spec.config {
+        words.push("config".to_owned());
+    }
+    let choices = keep_dependencies(ground, &after)?;
+    draft.subject = format!(
+        "Change {name} in {environment}{}",
+        if words.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", words.join(", "))
+        }
+    );
+    resolve(ground, &mut draft, after, Some(before), choices)?;
+    Ok(draft)
+}
+
+/// Goes back to what the Application was at a commit.
+pub(crate) fn rollback(
+    ground: &Ground<'_>,
+    name: &str,
+    then: &Application,
+    commit: &str,
+) -> Result<Draft, CommandError> {
+    let before = ground.find(name)?;
+    let mut after = then.clone();
+    after.metadata = before.metadata.clone();
+    after.spec.deletion = None;
+    let short = commit.get(..7).unwrap_or(commit);
+    let blueprint = ground.blueprint(&after.spec.blueprint)?;
+    let mut warnings = Vec::new();
+    if after.spec.blueprint.version != before.spec.blueprint.version {
+        warnings.push(format!(
+            "{name} goes from {} to {}; its data is not rolled back",
+            before.spec.blueprint.version, after.spec.blueprint.version
+        ));
+    }
+    let schema = ground.schema(blueprint)?;
+    let config = Value::Object(after.spec.config.clone());
+    let problems = schema.validate_config(&config, ConfigForm::Committed);
+    if !problems.is_empty() {
+        return Err(ground.faulty(
+            "what stood there then is not valid",
+            config_faults(problems),
+        ));
+    }
+    let mut draft = Draft {
+        subject: format!(
+            "Roll back {name} in {} to {short}",
+            ground.place.environment
+        ),
+        changed: BTreeMap::new(),
+        planned: Vec::new(),
+        warnings,
+        secrets: Vec::new(),
+        copies: Vec::new(),
+    };
+    let choices = keep_dependencies(ground, &after)?;
+    resolve(ground, &mut draft, after, Some(before), choices)?;
+    Ok(draft)
+}
+
+/// Carries an Application, and those it needs that are missing, into another
+/// Environment. `ground` is the destination.
+pub(crate) fn promote(
+    ground: &Ground<'_>,
+    name: &str,
+    source: &Applications,
+    source_environment: &str,
+) -> Result<Draft, CommandError> {
+    let mut draft = Draft {
+        subject: String::new(),
+        changed: BTreeMap::new(),
+        planned: Vec::new(),
+        warnings: Vec::new(),
+        secrets: Vec::new(),
+        copies: Vec::new(),
+    };
+    let mut waiting = vec![(
+        name.to_owned(),
+        format!("promoted from {source_environment}"),
+    )];
+    while let Some((next, because)) = waiting.pop() {
+        if draft.changed.contains_key(&next) {
+            continue;
+        }
+        let Some(from) = source.applications.get(&next) else {
+            return Err(CommandError::Find {
+                action: ground.action.clone(),
+                what: format!("Application {next} in {source_environment}"),
+                next: format!("look at the list of Applications of {source_environment}"),
+            });
+        };
+        if from.spec.deletion.is_some() {
+            return Err(ground.refuse(format!("{next} is being deleted in {source_environment}")));
+        }
+        let to = ground.tree.applications.get(&next);
+        if next != name && to.is_some() {
+            // It serves there already, at the destination's own version.
+            continue;
+        }
+        let after = promoted(ground, &mut draft, from, to, source_environment)?;
+        for (alias, dependency) in &after.spec.dependencies {
+            waiting.push((
+                dependency.application.clone(),
+                format!("{next} needs it as {alias}"),
+            ));
+        }
+        draft.planned.push(planned(&after, to, because));
+        draft.changed.insert(next, Some(after));
+    }
+    let version = source
+        .applications
+        .get(name)
+        .map(|application| application.spec.blueprint.version.clone())
+        .unwrap_or_default();
+    draft.subject = format!(
+        "Promote {name} {version} from {source_environment} to {}",
+        ground.place.environment
+    );
+    Ok(draft)
+}
+
+fn promoted(
+    ground: &Ground<'_>,
+    draft: &mut Draft,
+    from: &Application,
+    to: Option<&Application>,
+    source_environment: &str,
+) -> Result<Application, CommandError> {
+    let name = &from.metadata.name;
+    let blueprint = ground.blueprint(&from.spec.blueprint)?;
+    let schema = ground.schema(blueprint)?;
+    if let Some(to) = to {
+        refuse_deleted(ground, to)?;
+        let (old, new) = (&to.spec.blueprint, &from.spec.blueprint);
+        if (&old.source, &old.name) != (&new.source, &new.name) {
+            return Err(ground.refuse(format!(
+                "{name} is {} of {} in {}, but {} of {} in {source_environment}",
+                old.name, old.source, ground.place.environment, new.name, new.source
+            )));
+        }
+        check_upgrade(ground, to, blueprint)?;
+    }
+    let theirs = Value::Object(from.spec.config.clone());
+    let own = to
+        .map(|to| Value::Object(to.spec.config.clone()))
+        .unwrap_or(Value::Null);
+    let mut config = promote_config(&schema, &theirs, &own);
+    for pointer in schema.secret_pointers(&config) {
+        let kept = own.pointer(&pointer).cloned();
+        let Some(value) = config.pointer_mut(&pointer) else {
+            continue;
+        };
+        match kept {
+            // A secret of the destination's own stays.
+            Some(kept) => *value = kept,
+            None => {
+                if let Some(secret) = value.get("secretRef").and_then(Value::as_str) {
+                    draft.copies.push((name.clone(), secret.to_owned()));
+                    draft.warnings.push(format!(
+                        "the secret {secret} of {name} is copied from {source_environment}; change it if {} shall have its own",
+                        ground.place.environment
+                    ));
+                }
+            }
+        }
+    }
+    let config_map = as_map(config);
+    let problems =
+        schema.validate_config(&Value::Object(config_map.clone()), ConfigForm::Committed);
+    if !problems.is_empty() {
+        return Err(ground.faulty(
+            &format!(
+                "{name} lacks values that {} must have of its own",
+                ground.place.environment
+            ),
+            config_faults(problems),
+        ));
+    }
+    let mut after = to.cloned().unwrap_or_else(|| {
+        application(
+            ground.place,
+            name,
+            from.spec.blueprint.clone(),
+            None,
+            Map::new(),
+        )
+    });
+    after.spec.blueprint = from.spec.blueprint.clone();
+    after.spec.size.clone_from(&from.spec.size);
+    after.spec.config = config_map;
+    after.spec.dependencies = from.spec.dependencies.clone();
+    Ok(after)
+}
+
+/// Asks for deletion; the folder goes with a second commit, when all is gone.
+pub(crate) fn delete(
+    ground: &Ground<'_>,
+    name: &str,
+    data: DataChoice,
+) -> Result<Draft, CommandError> {
+    let before = ground.find(name)?;
+    let in_the_way: Vec<String> = ground
+        .tree
+        .dependents(name)
+        .into_iter()
+        .filter(|dependent| {
+            ground
+                .tree
+                .applications
+                .get(dependent)
+                .is_some_and(|application| application.spec.deletion.is_none())
+        })
+        .collect();
+    if !in_the_way.is_empty() {
+        return Err(CommandError::Allow {
+            action: ground.action.clone(),
+            reason: format!(
+                "{} depend on it: {}",
+                in_the_way.len(),
+                in_the_way.join(", ")
+            )
+            .replacen("1 depend on", "one Application depends on", 1),
+            next: Some("delete those first, or let them depend on another Application".to_owned()),
+        });
+    }
+    let mut after = before.clone();
+    after.spec.deletion = Some(DeletionRequest {
+        data: match data {
+            DataChoice::Keep => DataDisposal::Keep,
+            DataChoice::Drop => DataDisposal::Drop,
+        },
+    });
+    let (word, warning) = match data {
+        DataChoice::Keep => (
+            "keep",
+            format!(
+                "volumes and generated secrets of {name} stay, and serve an Application of the same name again"
+            ),
+        ),
+        DataChoice::Drop => (
+            "drop",
+            format!("volumes and secrets of {name} are destroyed; this cannot be undone"),
+        ),
+    };
+    let mut entry = planned(&after, Some(before), "asked for".to_owned());
+    entry.action = PlannedAction::Delete;
+    Ok(Draft {
+        subject: format!(
+            "Delete {name} from {} ({word} data)",
+            ground.place.environment
+        ),
+        changed: BTreeMap::from([(name.to_owned(), Some(after))]),
+        planned: vec![entry],
+        warnings: vec![warning],
+        secrets: Vec::new(),
+        copies: Vec::new(),
+    })
+}
+
+fn refuse_deleted(ground: &Ground<'_>, application: &Application) -> Result<(), CommandError> {
+    if application.spec.deletion.is_none() {
+        return Ok(());
+    }
+    Err(CommandError::Allow {
+        action: ground.action.clone(),
+        reason: format!("{} is being deleted", application.metadata.name),
+        next: Some("wait until it is gone, then install it anew".to_owned()),
+    })
+}
+
+/// `spec.upgrades` of the version that shall run.
+fn check_upgrade(
+    ground: &Ground<'_>,
+    before: &Application,
+    target: &AdmittedBlueprint,
+) -> Result<(), CommandError> {
+    let Ok(from) = Version::parse(&before.spec.blueprint.version) else {
+        return Ok(());
+    };
+    let to = target.blueprint.version();
+    if from == *to {
+        return Ok(());
+    }
+    target
+        .blueprint
+        .spec
+        .upgrades
+        .check(&from, to)
+        .map_err(|reason| CommandError::Allow {
+            action: ground.action.clone(),
+            reason,
+            next: Some("choose a version in between".to_owned()),
+        })
+}
+
+/// The dependencies that an Application has and still needs, as choices.
+fn keep_dependencies(
+    ground: &Ground<'_>,
+    application: &Application,
+) -> Result<BTreeMap<String, Choice>, CommandError> {
+    let blueprint = ground.blueprint(&application.spec.blueprint)?;
+    let active = active_dependencies(application, blueprint, ground.place)
+        .map_err(|reason| ground.refuse(reason))?;
+    Ok(active
+        .iter()
+        .filter_map(|dependency| {
+            let kept = application.spec.dependencies.get(dependency.alias())?;
+            let choice = Choice::Existing(kept.application.clone());
+            Some((dependency.alias().to_owned(), choice))
+        })
+        .collect())
+}
+
+/// Solves the dependencies, and enters the Application and every new one.
+fn resolve(
+    ground: &Ground<'_>,
+    draft: &mut Draft,
+    mut root: Application,
+    before: Option<&Application>,
+    choices: BTreeMap<String, Choice>,
+) -> Result<(), CommandError> {
+    let name = root.metadata.name.clone();
+    let reference = root.spec.blueprint.clone();
+    let version = Version::parse(&reference.version)
+        .map_err(|error| ground.refuse(format!("{} is no version: {error}", reference.version)))?;
+    let solution = solve(
+        &ground.catalogue.catalog,
+        &Request {
+            source: reference.source.clone(),
+            blueprint: reference.name.clone(),
+            version,
+            application: name.clone(),
+            size: root.spec.size.clone(),
+            config: Value::Object(root.spec.config.clone()),
+            environment: ground.place.scope(),
+            choices,
+            existing: ground.existing(),
+        },
+    )
+    .map_err(|error| CommandError::Solve {
+        action: ground.action.clone(),
+        reason: error.to_string(),
+    })?;
+    let links = |dependencies: &BTreeMap<String, catalyst_blueprint::Link>| {
+        dependencies
+            .iter()
+            .map(|(alias, link)| {
+                let reference = DependencyReference {
+                    application: link.application.clone(),
+                };
+                (alias.clone(), reference)
+            })
+            .collect::<BTreeMap<_, _>>()
+    };
+    let mut needed: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for solved in &solution.applications {
+        for (alias, link) in &solved.dependencies {
+            needed.insert(
+                link.application.clone(),
+                (solved.name.clone(), alias.clone()),
+            );
+        }
+    }
+    if let Some(solved) = solution.root() {
+        root.spec.dependencies = links(&solved.dependencies);
+    }
+    let mut others = Vec::new();
+    for solved in solution.applications.iter().rev().skip(1) {
+        ApplicationName::new(solved.name.clone())
+            .map_err(|error| ground.refuse(error.to_string()))?;
+        let reference = BlueprintReference {
+            source: solved.source.clone(),
+            name: solved.blueprint.clone(),
+            version: solved.version.to_string(),
+        };
+        let blueprint = ground.blueprint(&reference)?;
+        let config = commit_config(
+            ground,
+            draft,
+            &solved.name,
+            blueprint,
+            solved.config.clone(),
+            &Value::Null,
+        )?;
+        let mut new = application(
+            ground.place,
+            &solved.name,
+            reference,
+            solved.size.clone(),
+            config,
+        );
+        new.spec.dependencies = links(&solved.dependencies);
+        let (dependent, alias) = needed.get(&solved.name).cloned().unwrap_or_default();
+        let mut entry = planned(&new, None, format!("{dependent} needs it as {alias}"));
+        let range = asked_range(ground, &root, &solution, &dependent, &alias);
+        entry.alternatives = ground.alternatives(
+            &solved.source,
+            &solved.blueprint,
+            &range.unwrap_or_default(),
+        );
+        entry.alias = Some(solved.path.join("."));
+        others.push(entry);
+        draft.changed.insert(solved.name.clone(), Some(new));
+    }
+    let because = "asked for".to_owned();
+    draft.planned.push(planned(&root, before, because));
+    draft.planned.append(&mut others);
+    draft.changed.insert(name, Some(root));
+    Ok(())
+}
+
+/// The version range in which a dependent asks for an alias.
+fn asked_range(
+    ground: &Ground<'_>,
+    root: &Application,
+    solution: &catalyst_blueprint::Solution,
+    dependent: &str,
+    alias: &str,
+) -> Option<String> {
+    let reference = if dependent == root.metadata.name {
+        root.spec.blueprint.clone()
+    } else {
+        let solved = solution
+            .applications
+            .iter()
+            .find(|solved| solved.name == dependent)?;
+        BlueprintReference {
+            source: solved.source.clone(),
+            name: solved.blueprint.clone(),
+            version: solved.version.to_string(),
+        }
+    };
+    let blueprint = ground.catalogue.get(&reference)?;
+    let dependency = blueprint
+        .blueprint
+        .spec
+        .depends
+        .iter()
+        .find(|dependency| dependency.alias() == alias)?;
+    Some(dependency.version.clone())
+}
+
+fn planned(
+    after: &Application,
+    before: Option<&Application>,
+    because: String,
+) -> PlannedApplication {
+    let reference = &after.spec.blueprint;
+    PlannedApplication {
+        action: match before {
+            None => PlannedAction::Create,
+            Some(before) if before.spec == after.spec => PlannedAction::None,
+            Some(_) => PlannedAction::Update,
+        },
+        name: after.metadata.name.clone(),
+        source: reference.source.clone(),
+        blueprint: reference.name.clone(),
+        version: reference.version.clone(),
+        from_version: before
+            .map(|before| before.spec.blueprint.version.clone())
+            .filter(|version| *version != reference.version),
+        because,
+        alternatives: Vec::new(),
+        alias: None,
+    }
+}
+
+fn application(
+    place: &Place,
+    name: &str,
+    blueprint: BlueprintReference,
+    size: Option<String>,
+    config: Map<String, Value>,
+) -> Application {
+    Application {
+        api_version: format!("{GROUP}/{VERSION}"),
+        kind: "Application".to_owned(),
+        metadata: Metadata {
+            name: name.to_owned(),
+            namespace: Some(place.environment.to_string()),
+            ..Metadata::default()
+        },
+        spec: ApplicationSpec {
+            blueprint,
+            size,
+            config,
+            dependencies: BTreeMap::new(),
+            placement: None,
+            paused: false,
+            deletion: None,
+        },
+        status: None,
+    }
+}
+
+/// Validates a config as submitted, and puts references in the place of its
+/// secrets. A secret that changes gets another name, so that Git shows that it
+/// did, and a rollback brings the earlier value back.
+fn commit_config(
+    ground: &Ground<'_>,
+    draft: &mut Draft,
+    application: &str,
+    blueprint: &AdmittedBlueprint,
+    mut config: Value,
+    before: &Value,
+) -> Result<Map<String, Value>, CommandError> {
+    let schema = ground.schema(blueprint)?;
+    let problems = schema.validate_config(&config, ConfigForm::Submitted);
+    if !problems.is_empty() {
+        return Err(ground.faulty("the config does not fit", config_faults(problems)));
+    }
+    for pointer in schema.secret_pointers(&config) {
+        let Some(value) = config.pointer_mut(&pointer) else {
+            continue;
+        };
+        let text = match &*value {
+            // A reference: kept from before.
+            Value::Object(_) | Value::Null => continue,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let previous = before
+            .pointer(&pointer)
+            .and_then(|value| value.get("secretRef"))
+            .and_then(Value::as_str);
+        let name = secret_name(&pointer, previous);
+        *value = serde_json::json!({"secretRef": name});
+        draft.secrets.push(NewSecret {
+            application: application.to_owned(),
+            name,
+            value: Zeroizing::new(text),
+        });
+    }
+    Ok(as_map(config))
+}
+
+fn as_map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn config_faults(problems: Vec<catalyst_blueprint::ConfigProblem>) -> Vec<Fault> {
+    problems
+        .into_iter()
+        .map(|problem| Fault {
+            pointer: Some(format!("/config{}", problem.pointer)),
+            message: problem.message,
+            ..Fault::default()
+        })
+        .collect()
+}
+
+/// `/smtp/password` → `smtp-password`, then `smtp-password-2`.
+fn secret_name(pointer: &str, previous: Option<&str>) -> String {
+    let letters: String = pointer
+        .trim_start_matches('/')
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .take(50)
+        .collect();
+    let letters = letters.trim_matches('-');
+    let base = match letters {
+        "" => "secret".to_owned(),
+        // That name is the generated connection's.
+        CONNECTION => format!("config-{CONNECTION}"),
+        other => other.to_owned(),
+    };
+    let Some(previous) = previous else {
+        return base;
+    };
+    let number = previous
+        .strip_prefix(base.as_str())
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|number| number.parse::<u64>().ok())
+        .unwrap_or(1);
+    format!("{base}-{}", number + 1)
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(key);
+            } else {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

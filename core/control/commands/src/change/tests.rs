@@ -1,0 +1,383 @@
+//! Commands on Applications, as tables.
+
+use super::*;
+use crate::documents;
+use crate::state::application_path;
+use crate::validate::tests::{catalogue, place};
+use serde_json::json;
+
+fn tree(applications: &[&Application]) -> Applications {
+    Applications::read(
+        applications
+            .iter()
+            .map(|application| {
+                let path = application_path(&application.metadata.name);
+                (path, documents::write(application, None))
+            })
+            .collect(),
+    )
+}
+
+fn after<'a>(draft: &'a Draft, name: &str) -> &'a Application {
+    draft.changed[name].as_ref().unwrap()
+}
+
+fn installed(config: Value) -> (Application, Application) {
+    let (catalogue, place, empty) = (catalogue(), place(), Applications::default());
+    let draft = install(
+        &Ground {
+            action: "install wiki".to_owned(),
+            place: &place,
+            catalogue: &catalogue,
+            tree: &empty,
+        },
+        &Install {
+            name: "wiki".to_owned(),
+            blueprint: "bp-wiki".to_owned(),
+            version: Some("1.0.0".to_owned()),
+            config: config.as_object().unwrap().clone(),
+            ..Install::default()
+        },
+    )
+    .unwrap();
+    (
+        after(&draft, "wiki").clone(),
+        after(&draft, "wiki-db").clone(),
+    )
+}
+
+struct Case {
+    catalogue: Catalogue,
+    place: Place,
+    tree: Applications,
+}
+
+impl Case {
+    fn new(applications: &[&Application]) -> Self {
+        let tree = tree(applications);
+        assert!(tree.faults.is_empty(), "{:?}", tree.faults);
+        Self {
+            catalogue: catalogue(),
+            place: place(),
+            tree,
+        }
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        Ground {
+            action: "try".to_owned(),
+            place: &self.place,
+            catalogue: &self.catalogue,
+            tree: &self.tree,
+        }
+    }
+}
+
+fn wiki_install() -> Install {
+    Install {
+        name: "wiki".to_owned(),
+        blueprint: "bp-wiki".to_owned(),
+        version: Some("1.0.0".to_owned()),
+        ..Install::default()
+    }
+}
+
+#[test]
+fn an_install_brings_what_it_needs_and_offers_what_is_there() {
+    let (_, mut other) = installed(json!({}));
+    other.metadata.name = "shared".to_owned();
+    let case = Case::new(&[&other]);
+    let draft = install(&case.ground(), &wiki_install()).unwrap();
+    assert_eq!(draft.subject, "Install wiki (bp-wiki 1.0.0) into acme-dev");
+    assert_eq!(draft.changed.len(), 2);
+    let names: Vec<(&str, &str)> = draft
+        .planned
+        .iter()
+        .map(|planned| (planned.name.as_str(), planned.because.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [("wiki", "asked for"), ("wiki-db", "wiki needs it as db")]
+    );
+    assert_eq!(draft.planned[1].alternatives, ["shared"]);
+    assert_eq!(draft.planned[1].alias.as_deref(), Some("db"));
+    // The newest that fits, not the newest.
+    assert_eq!(after(&draft, "wiki-db").spec.blueprint.version, "1.5.0");
+    assert_eq!(
+        after(&draft, "wiki").spec.dependencies["db"].application,
+        "wiki-db"
+    );
+
+    let mut request = wiki_install();
+    request
+        .dependencies
+        .insert("db".to_owned(), "shared".to_owned());
+    let draft = install(&case.ground(), &request).unwrap();
+    assert_eq!(draft.changed.len(), 1);
+    assert_eq!(
+        after(&draft, "wiki").spec.dependencies["db"].application,
+        "shared"
+    );
+}
+
+#[test]
+fn a_bad_install_is_refused_with_its_reason() {
+    let (wiki, db) = installed(json!({}));
+    let case = Case::new(&[&wiki, &db]);
+    let base = Install {
+        name: "notes".to_owned(),
+        ..wiki_install()
+    };
+    let with = |edit: &dyn Fn(&mut Install)| {
+        let mut request = base.clone();
+        edit(&mut request);
+        install(&case.ground(), &request)
+            .err()
+            .map(|error| error.to_string())
+    };
+    for (edit, words) in [
+        (
+            &(|request: &mut Install| request.name = "wiki".to_owned()) as &dyn Fn(&mut Install),
+            "has an Application wiki already",
+        ),
+        (&|request| request.name = "dev-x".to_owned(), "env type"),
+        (
+            &|request| request.source = Some("globex".to_owned()),
+            "not for acme",
+        ),
+        (
+            &|request| request.blueprint = "bp-none".to_owned(),
+            "there is no Blueprint",
+        ),
+        (
+            &|request| request.version = Some("9.9.9".to_owned()),
+            "there is no Blueprint",
+        ),
+        (
+            &|request| {
+                request
+                    .config
+                    .insert("title".to_owned(), json!("far too long"));
+            },
+            "config",
+        ),
+        (
+            &|request| {
+                request
+                    .dependencies
+                    .insert("db".to_owned(), "nobody".to_owned());
+            },
+            "there is none of that name",
+        ),
+    ] {
+        let error = with(edit).unwrap_or_default();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let mut request = base.clone();
+    request.config.insert("titel".to_owned(), json!("x"));
+    let problem = install(&case.ground(), &request).err().unwrap().problem();
+    assert_eq!(problem.status, 422);
+    assert_eq!(problem.faults[0].pointer.as_deref(), Some("/config/titel"));
+}
+
+#[test]
+fn a_secret_leaves_the_config_and_gets_another_name_when_it_changes() {
+    let case = Case::new(&[]);
+    let mut request = wiki_install();
+    request.config.insert("apiKey".to_owned(), json!("hunter2"));
+    let draft = install(&case.ground(), &request).unwrap();
+    assert_eq!(
+        after(&draft, "wiki").spec.config["apiKey"],
+        json!({"secretRef": "apiKey"})
+    );
+    assert_eq!(draft.secrets.len(), 1);
+    assert_eq!(draft.secrets[0].value.as_str(), "hunter2");
+    assert!(!documents::write(after(&draft, "wiki"), None).contains("hunter2"));
+
+    let case = Case::new(&[after(&draft, "wiki"), after(&draft, "wiki-db")]);
+    let changed = |config: Value| {
+        change(
+            &case.ground(),
+            "wiki",
+            &Change {
+                config: Some(config.as_object().unwrap().clone()),
+                ..Change::default()
+            },
+        )
+        .unwrap()
+    };
+    let again = changed(json!({"apiKey": "hunter3"}));
+    assert_eq!(
+        after(&again, "wiki").spec.config["apiKey"],
+        json!({"secretRef": "apiKey-2"})
+    );
+    // Nothing said of it: it stays.
+    let kept = changed(json!({"title": "Hi"}));
+    assert_eq!(
+        after(&kept, "wiki").spec.config["apiKey"],
+        json!({"secretRef": "apiKey"})
+    );
+    assert!(kept.secrets.is_empty());
+    assert_eq!(kept.subject, "Change wiki in acme-dev: config");
+    let removed = changed(json!({"apiKey": null}));
+    assert!(!after(&removed, "wiki").spec.config.contains_key("apiKey"));
+}
+
+#[test]
+fn names_of_secrets_count_up() {
+    for (pointer, previous, expected) in [
+        ("/apiKey", None, "apiKey"),
+        ("/apiKey", Some("apiKey"), "apiKey-2"),
+        ("/apiKey", Some("apiKey-9"), "apiKey-10"),
+        ("/apiKey", Some("other"), "apiKey-2"),
+        ("/smtp/pass word", None, "smtp-pass-word"),
+        ("/connection", None, "config-connection"),
+    ] {
+        assert_eq!(
+            secret_name(pointer, previous),
+            expected,
+            "{pointer} {previous:?}"
+        );
+    }
+}
+
+#[test]
+fn upgrades_follow_the_blueprints_rules() {
+    let (wiki, db) = installed(json!({}));
+    let case = Case::new(&[&wiki, &db]);
+    let to = |version: &str| {
+        change(
+            &case.ground(),
+            "wiki",
+            &Change {
+                version: Some(version.to_owned()),
+                ..Change::default()
+            },
+        )
+    };
+    let draft = to("1.1.0").unwrap();
+    assert_eq!(draft.planned[0].from_version.as_deref(), Some("1.0.0"));
+    assert_eq!(
+        after(&draft, "wiki").spec.dependencies["db"].application,
+        "wiki-db"
+    );
+    let refused = to("3.0.0").err().unwrap().to_string();
+    assert!(
+        refused.contains("accepts upgrades from 2.x only"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_change_of_config_can_end_and_begin_a_dependency() {
+    let (wiki, db) = installed(json!({}));
+    let case = Case::new(&[&wiki, &db]);
+    let embedded = |case: &Case, value: bool| {
+        change(
+            &case.ground(),
+            "wiki",
+            &Change {
+                config: Some(json!({"embedded": value}).as_object().unwrap().clone()),
+                ..Change::default()
+            },
+        )
+        .unwrap()
+    };
+    let off = embedded(&case, false);
+    assert!(after(&off, "wiki").spec.dependencies.is_empty());
+    assert_eq!(off.changed.len(), 1);
+    let case = Case::new(&[after(&off, "wiki")]);
+    let on = embedded(&case, true);
+    assert_eq!(
+        after(&on, "wiki").spec.dependencies["db"].application,
+        "wiki-db"
+    );
+    assert_eq!(on.planned[1].action, PlannedAction::Create);
+}
+
+#[test]
+fn promotion_carries_version_and_config_and_keeps_what_is_the_destinations() {
+    let (mut wiki, db) = installed(json!({"title": "Hi", "host": "dev.example"}));
+    wiki.spec
+        .config
+        .insert("apiKey".to_owned(), json!({"secretRef": "apiKey"}));
+    let source = tree(&[&wiki, &db]);
+    let empty = Case::new(&[]);
+    let draft = promote(&empty.ground(), "wiki", &source, "acme-stg").unwrap();
+    assert_eq!(
+        draft.subject,
+        "Promote wiki 1.0.0 from acme-stg to acme-dev"
+    );
+    assert_eq!(draft.changed.len(), 2);
+    let fresh = after(&draft, "wiki");
+    assert_eq!(fresh.spec.config.get("host"), None);
+    assert_eq!(fresh.spec.config["title"], json!("Hi"));
+    assert_eq!(draft.copies, [("wiki".to_owned(), "apiKey".to_owned())]);
+    assert_eq!(draft.planned[0].name, "wiki");
+
+    let (mut there, mut there_db) = installed(json!({"title": "Old", "host": "own.example"}));
+    there
+        .spec
+        .config
+        .insert("apiKey".to_owned(), json!({"secretRef": "own"}));
+    there_db.spec.blueprint.version = "1.4.0".to_owned();
+    let case = Case::new(&[&there, &there_db]);
+    let draft = promote(&case.ground(), "wiki", &source, "acme-stg").unwrap();
+    assert_eq!(
+        draft.changed.len(),
+        1,
+        "the destination's database stays as it is"
+    );
+    let config = &after(&draft, "wiki").spec.config;
+    assert_eq!(config["host"], json!("own.example"));
+    assert_eq!(config["title"], json!("Hi"));
+    assert_eq!(config["apiKey"], json!({"secretRef": "own"}));
+    assert!(draft.copies.is_empty());
+}
+
+#[test]
+fn nothing_is_deleted_from_under_another() {
+    let (wiki, db) = installed(json!({}));
+    let case = Case::new(&[&wiki, &db]);
+    let refused = delete(&case.ground(), "wiki-db", DataChoice::Keep)
+        .err()
+        .unwrap();
+    assert!(
+        refused
+            .to_string()
+            .contains("one Application depends on it: wiki"),
+        "{refused}"
+    );
+    let draft = delete(&case.ground(), "wiki", DataChoice::Drop).unwrap();
+    assert_eq!(draft.planned[0].action, PlannedAction::Delete);
+    let mut going = wiki.clone();
+    going
+        .spec
+        .deletion
+        .clone_from(&after(&draft, "wiki").spec.deletion);
+    let case = Case::new(&[&going, &db]);
+    assert!(delete(&case.ground(), "wiki-db", DataChoice::Drop).is_ok());
+    let refused = change(&case.ground(), "wiki", &Change::default())
+        .err()
+        .unwrap();
+    assert!(
+        refused.to_string().contains("is being deleted"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_rollback_restores_the_spec_and_not_the_deletion() {
+    let (wiki, db) = installed(json!({"title": "Old"}));
+    let mut now = wiki.clone();
+    now.spec.config.insert("title".to_owned(), json!("New"));
+    now.spec.blueprint.version = "1.1.0".to_owned();
+    now.spec.deletion = Some(DeletionRequest {
+        data: DataDisposal::Keep,
+    });
+    let case = Case::new(&[&now, &db]);
+    let draft = rollback(&case.ground(), "wiki", &wiki, "0123456789abcdef").unwrap();
+    assert_eq!(draft.subject, "Roll back wiki in acme-dev to 0123456");
+    assert_eq!(after(&draft, "wiki").spec, wiki.spec);
+    assert_eq!(draft.warnings.len(), 1);
+}

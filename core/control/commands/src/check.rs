@@ -1,0 +1,611 @@
+//! The push check: the same judgement for `git push` as for commands.
+//!
+//! Asked by the forge before refs move. The judging is pure
+//! ([`environment_faults`], [`configuration_faults`]); the rest finds out who
+//! pushes and what stands there. What must stay true: what cannot be judged is
+//! refused, and no message quotes the value of a secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalyst_api::Fault;
+use catalyst_names::{EnvironmentName, HostClusterName, OrganizationName};
+use catalyst_resources::Application;
+use catalyst_signature::PublicKey;
+use semver::Version;
+
+use crate::access::Access;
+use crate::configuration::check_username;
+use crate::documents::{fault, line_of_fault};
+use crate::policy::{self, Brought};
+use crate::push::{PushCheck, PushFile, PushVerdict};
+use crate::state::{Applications, BRANCH, CONFIG, Configuration, application_of_path, kind_of};
+use crate::store::place_of;
+use crate::validate::{Catalogue, Place, application_faults, tree_faults};
+use crate::{CommandError, Commands};
+
+/// More lines help nobody.
+const MOST_MESSAGES: usize = 30;
+
+fn main_reference() -> String {
+    format!("refs/heads/{BRANCH}")
+}
+
+fn is_zero(id: &str) -> bool {
+    id.bytes().all(|byte| byte == b'0')
+}
+
+impl Commands {
+    /// The verdict on a push, before refs move. Never an error: what cannot be
+    /// judged is refused.
+    pub async fn check_push(&self, push: PushCheck) -> PushVerdict {
+        // Commands were judged before they wrote.
+        if push.pusher == self.config().service_user {
+            return PushVerdict {
+                allowed: true,
+                messages: Vec::new(),
+            };
+        }
+        let repository = push.repository.clone();
+        let mut messages = match self.judge(&push).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::warn!(%error, repository, "push could not be judged");
+                vec![format!("{error}; try again in a moment")]
+            }
+        };
+        if messages.is_empty() {
+            return PushVerdict {
+                allowed: true,
+                messages,
+            };
+        }
+        let more = messages.len().saturating_sub(MOST_MESSAGES);
+        if more > 0 {
+            messages.truncate(MOST_MESSAGES);
+            messages.push(format!("and {more} more"));
+        }
+        messages.insert(0, format!("Catalyst refuses this change of {repository}:"));
+        PushVerdict {
+            allowed: false,
+            messages,
+        }
+    }
+
+    async fn judge(&self, push: &PushCheck) -> Result<Vec<String>, CommandError> {
+        let action = format!("check the push to {}", push.repository);
+        let refuse = |reason: String| Ok(vec![reason]);
+        let Some((owner, name)) = push.repository.split_once('/') else {
+            return refuse("the repository's name cannot be read".to_owned());
+        };
+        if push.files_truncated {
+            return refuse(
+                "it changes more files than can be checked; push in smaller steps".to_owned(),
+            );
+        }
+        let actor = self
+            .store()
+            .actor(self.config(), &push.pusher, &action)
+            .await?;
+        let state = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(&actor, state.content.organizations.values());
+        if (owner, name) == CONFIG {
+            if !access.is_sovereign_admin() {
+                return refuse(
+                    "only a sovereign-admin may change the Sovereign's configuration".to_owned(),
+                );
+            }
+            return Ok(configuration_faults(&state.content, push));
+        }
+        if matches!(owner, "system" | "catalog" | "catalog-sovereign") {
+            return if access.is_sovereign_admin() {
+                Ok(Vec::new())
+            } else {
+                refuse(format!("only a sovereign-admin may push to {owner}"))
+            };
+        }
+        if !access.can_see(owner) {
+            return refuse(format!("you have no role in the Organization {owner}"));
+        }
+        let environment = EnvironmentName::new(name).ok().filter(|environment| {
+            environment
+                .parts()
+                .is_ok_and(|(organization, _)| organization.as_str() == owner)
+        });
+        let Some(environment) = environment else {
+            return if access.can_admin(owner) {
+                Ok(Vec::new())
+            } else {
+                refuse(format!(
+                    "pushing to {owner}/{name} takes an org-admin of {owner}"
+                ))
+            };
+        };
+        if !access.can_change(&environment) {
+            return refuse(format!(
+                "changing {environment} takes the role org-admin, or org-developer for it"
+            ));
+        }
+        self.judge_environment(push, &environment, &state.content, &action)
+            .await
+    }
+
+    async fn judge_environment(
+        &self,
+        push: &PushCheck,
+        environment: &EnvironmentName,
+        configuration: &Configuration,
+        action: &str,
+    ) -> Result<Vec<String>, CommandError> {
+        let place = place_of(configuration, environment, &self.config().domain, action)?;
+        let base = self
+            .store()
+            .applications(self.config(), environment, action)
+            .await?
+            .map(|at| at.content)
+            .unwrap_or_default();
+        let catalogue = self.store().catalogue(self.config(), false, action).await?;
+        let mut messages = environment_faults(&base, push, &place, &catalogue);
+        if !messages.is_empty() {
+            // A Blueprint may have been registered a moment ago.
+            let catalogue = self.store().catalogue(self.config(), true, action).await?;
+            messages = environment_faults(&base, push, &place, &catalogue);
+        }
+        let enters = push.refs.iter().any(|moved| moved.name == main_reference());
+        let policies = configuration.policies_of(environment);
+        if !messages.is_empty() || !enters || policies.is_empty() {
+            return Ok(messages);
+        }
+        match push.pull_request {
+            None if policy::needs_pull(&policies) => {
+                messages.push(format!(
+                    "{environment} takes changes by pull request (policy {}); push a branch and open one, or make the change in the console",
+                    policy::pull_policies(&policies).join(", ")
+                ));
+            }
+            None => {
+                let brought = brought_by_push(&base, push);
+                let facts = self.entry_facts(&policies, brought, action).await?;
+                messages.extend(policy::entry_blocks(&policies, &facts));
+            }
+            Some(number) => {
+                let pull = self.find_pull(environment, number, action).await?;
+                let facts = self
+                    .pull_facts(environment, configuration, &pull, action)
+                    .await?;
+                messages.extend(policy::merge_blocks(&policies, &facts));
+            }
+        }
+        Ok(messages)
+    }
+}
+
+/// Text files after the push, on one ref.
+fn apply(
+    before: &BTreeMap<String, String>,
+    push: &PushCheck,
+    reference: &str,
+) -> BTreeMap<String, String> {
+    let mut files = before.clone();
+    for file in push.files.iter().filter(|file| file.reference == reference) {
+        match (&file.content, file.status.as_str()) {
+            (_, "removed") => {
+                files.remove(&file.path);
+            }
+            (Some(content), _) => {
+                files.insert(file.path.clone(), content.clone());
+            }
+            (None, _) => {}
+        }
+    }
+    files
+}
+
+/// What is wrong with a file as such: links, submodules, binaries, size.
+fn form_problem(file: &PushFile) -> Option<String> {
+    if file.status == "removed" {
+        return None;
+    }
+    let path = &file.path;
+    if !matches!(file.mode.as_str(), "100644" | "100755" | "") {
+        return Some(format!(
+            "{path}: links and submodules are not followed; push a plain file"
+        ));
+    }
+    if file.truncated || file.content.is_none() {
+        return Some(format!(
+            "{path}: with {} bytes it is too large to be checked; make it smaller",
+            file.size
+        ));
+    }
+    (file.encoding.as_deref() == Some("base64"))
+        .then(|| format!("{path}: it is not UTF-8 text; save it as such"))
+}
+
+/// Everything wrong with a push to an Environment's repository.
+pub(crate) fn environment_faults(
+    base: &Applications,
+    push: &PushCheck,
+    place: &Place,
+    catalogue: &Catalogue,
+) -> Vec<String> {
+    let mut messages = Vec::new();
+    for moved in &push.refs {
+        if moved.name == main_reference() && is_zero(&moved.new) {
+            messages.push(format!(
+                "{BRANCH} is the desired state; it cannot be removed"
+            ));
+        }
+    }
+    for file in &push.files {
+        if let Some(problem) = environment_file_problem(file) {
+            messages.push(problem);
+        }
+    }
+    let references: BTreeSet<&str> = push
+        .files
+        .iter()
+        .map(|file| file.reference.as_str())
+        .collect();
+    let mut faults: Vec<Fault> = Vec::new();
+    for reference in references {
+        let after = Applications::read(apply(&base.files, push, reference));
+        let changed: BTreeSet<String> = push
+            .files
+            .iter()
+            .filter(|file| file.reference == reference)
+            .filter_map(|file| application_of_path(&file.path))
+            .map(str::to_owned)
+            .collect();
+        faults.extend(
+            after
+                .faults
+                .iter()
+                .filter(|fault| {
+                    fault
+                        .file
+                        .as_deref()
+                        .and_then(application_of_path)
+                        .is_some_and(|name| changed.contains(name))
+                })
+                .cloned(),
+        );
+        for name in &changed {
+            let Some(application) = after.applications.get(name) else {
+                continue;
+            };
+            let path = crate::state::application_path(name);
+            let text = after
+                .files
+                .get(&path)
+                .map(String::as_str)
+                .unwrap_or_default();
+            faults.extend(application_faults(
+                name,
+                text,
+                application,
+                place,
+                catalogue,
+            ));
+            faults.extend(upgrade_fault(
+                base.applications.get(name),
+                application,
+                &path,
+                text,
+                catalogue,
+            ));
+        }
+        // What stands beside it counts where it becomes desired state.
+        if reference == main_reference() {
+            let concerned: BTreeSet<String> = changed
+                .iter()
+                .flat_map(|name| after.dependents(name))
+                .chain(changed.iter().cloned())
+                .collect();
+            faults.extend(tree_faults(&after, &concerned, place, catalogue));
+            if let Some(most) = place.quota.as_ref().and_then(|quota| quota.applications)
+                && after.applications.len() > base.applications.len()
+                && usize::try_from(most).is_ok_and(|most| after.applications.len() > most)
+            {
+                messages.push(format!(
+                    "the quota of {} is {most} Applications; delete one, or ask for a larger quota",
+                    place.environment
+                ));
+            }
+        }
+    }
+    messages.extend(faults.iter().map(line_of_fault));
+    messages.dedup();
+    messages
+}
+
+fn environment_file_problem(file: &PushFile) -> Option<String> {
+    let path = file.path.as_str();
+    if file.status == "removed" {
+        return None;
+    }
+    let Some(inner) = path.strip_prefix("applications/") else {
+        if path == "applications" || path.starts_with(".gitea/") || path.starts_with(".github/") {
+            return Some(format!(
+                "{path}: it may not be in an Environment's repository"
+            ));
+        }
+        // Flux looks at `applications/` only.
+        let is_link = !matches!(file.mode.as_str(), "100644" | "100755" | "");
+        return is_link
+            .then(|| format!("{path}: links and submodules are not followed; push a plain file"));
+    };
+    if let Some(problem) = form_problem(file) {
+        return Some(problem);
+    }
+    if application_of_path(path).is_some() {
+        return None;
+    }
+    let is_harmless = inner.split('/').count() <= 2
+        && matches!(inner.rsplit('/').next(), Some("README.md" | ".gitkeep"));
+    // Flux applies every manifest that it finds there.
+    (!is_harmless).then(|| {
+        format!(
+            "{path}: only applications/<name>/application.yaml is applied from here; describe what you need by a Blueprint"
+        )
+    })
+}
+
+fn upgrade_fault(
+    before: Option<&Application>,
+    after: &Application,
+    path: &str,
+    text: &str,
+    catalogue: &Catalogue,
+) -> Option<Fault> {
+    let before = &before?.spec.blueprint;
+    let reference = &after.spec.blueprint;
+    if (&before.source, &before.name) != (&reference.source, &reference.name) {
+        return Some(fault(
+            path,
+            text,
+            "/spec/blueprint",
+            format!(
+                "an Application keeps its Blueprint ({} of {}); install another Application instead",
+                before.name, before.source
+            ),
+        ));
+    }
+    let from = Version::parse(&before.version).ok()?;
+    let target = catalogue.get(reference)?;
+    let to = target.blueprint.version();
+    if from == *to {
+        return None;
+    }
+    let reason = target.blueprint.spec.upgrades.check(&from, to).err()?;
+    Some(fault(path, text, "/spec/blueprint/version", reason))
+}
+
+fn brought_by_push(base: &Applications, push: &PushCheck) -> Vec<Brought> {
+    let after = Applications::read(apply(&base.files, push, &main_reference()));
+    after
+        .applications
+        .iter()
+        .filter(|(name, application)| {
+            base.applications
+                .get(*name)
+                .is_none_or(|before| before.spec.blueprint != application.spec.blueprint)
+        })
+        .map(|(name, application)| Brought {
+            application: name.clone(),
+            version: application.spec.blueprint.version.clone(),
+        })
+        .collect()
+}
+
+/// Everything wrong with a push to `system/catalyst-config`.
+pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Vec<String> {
+    let mut messages = Vec::new();
+    for moved in &push.refs {
+        if moved.name == main_reference() && is_zero(&moved.new) {
+            messages.push(format!(
+                "{BRANCH} is the desired state; it cannot be removed"
+            ));
+        }
+    }
+    for file in &push.files {
+        let path = file.path.as_str();
+        if path == "sovereign.yaml" && file.status == "removed" {
+            messages.push("sovereign.yaml: the Sovereign cannot be removed here".to_owned());
+        }
+        if let Some(problem) = form_problem(file) {
+            messages.push(problem);
+        } else if kind_of(path).is_none()
+            && file.status != "removed"
+            && [".yaml", ".yml", ".json"]
+                .iter()
+                .any(|end| path.ends_with(end))
+            || path.rsplit('/').next() == Some("Kustomization")
+        {
+            // Flux would apply it with all rights.
+            messages.push(format!(
+                "{path}: only sovereign.yaml, organizations/<name>.yaml, environments/<name>.yaml and policies/<name>.yaml have a place here"
+            ));
+        }
+    }
+    let references: BTreeSet<&str> = push
+        .files
+        .iter()
+        .map(|file| file.reference.as_str())
+        .collect();
+    let known: BTreeSet<String> = meaning_faults(base).iter().map(line_of_fault).collect();
+    for reference in references {
+        let after = Configuration::read(apply(&base.files, push, reference));
+        let changed: BTreeSet<&str> = push.files.iter().map(|file| file.path.as_str()).collect();
+        let form = after.faults.iter().filter(|fault| {
+            fault
+                .file
+                .as_deref()
+                .is_some_and(|file| changed.contains(file))
+        });
+        messages.extend(form.map(line_of_fault));
+        messages.extend(
+            meaning_faults(&after)
+                .iter()
+                .map(line_of_fault)
+                .filter(|line| !known.contains(line)),
+        );
+        if let (Some(before), Some(after)) = (&base.sovereign, &after.sovereign)
+            && before.spec.domain != after.spec.domain
+        {
+            messages.push("sovereign.yaml: the domain of a Sovereign cannot change".to_owned());
+        }
+    }
+    messages.dedup();
+    messages
+}
+
+/// What makes no sense in a configuration, whoever wrote it.
+fn meaning_faults(state: &Configuration) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let text_of = |path: &str| {
+        state
+            .files
+            .get(path)
+            .map(String::as_str)
+            .unwrap_or_default()
+    };
+    for path in state.files.keys() {
+        let Some(kind) = kind_of(path).filter(|kind| *kind != "Sovereign") else {
+            continue;
+        };
+        let stem = path
+            .rsplit('/')
+            .next()
+            .and_then(|file| file.strip_suffix(".yaml"))
+            .unwrap_or_default();
+        let is_there = match kind {
+            "Organization" => state.organizations.contains_key(stem),
+            "Environment" => state.environments.contains_key(stem),
+            _ => state.policies.contains_key(stem),
+        };
+        let is_read = !state
+            .faults
+            .iter()
+            .any(|fault| fault.file.as_deref() == Some(path));
+        if is_read && !is_there {
+            faults.push(fault(
+                path,
+                text_of(path),
+                "/metadata/name",
+                format!("metadata.name is not {stem}; a file is called as its object"),
+            ));
+        }
+    }
+    for (name, organization) in &state.organizations {
+        let path = format!("organizations/{name}.yaml");
+        let text = text_of(&path);
+        let mut add =
+            |pointer: &str, message: String| faults.push(fault(&path, text, pointer, message));
+        if let Err(error) = OrganizationName::new(name.clone()) {
+            add("/metadata/name", error.to_string());
+        }
+        for (index, member) in organization.spec.members.iter().enumerate() {
+            let pointer = format!("/spec/members/{index}");
+            match (&member.user, &member.group) {
+                (Some(user), None) => {
+                    if let Err(error) = check_username(user, "use it") {
+                        add(&pointer, error.problem().detail);
+                    }
+                }
+                (None, Some(group)) if !group.is_empty() => {}
+                _ => add(
+                    &pointer,
+                    "a member has either user or group; give one of them".to_owned(),
+                ),
+            }
+            for environment in &member.environments {
+                let is_own = state
+                    .environments
+                    .get(environment)
+                    .is_some_and(|found| found.spec.organization == *name);
+                if !is_own {
+                    add(
+                        &pointer,
+                        format!("{environment} is no Environment of {name}"),
+                    );
+                }
+            }
+        }
+    }
+    for (name, environment) in &state.environments {
+        let path = format!("environments/{name}.yaml");
+        let text = text_of(&path);
+        let mut add =
+            |pointer: &str, message: String| faults.push(fault(&path, text, pointer, message));
+        let spec = &environment.spec;
+        let expected = format!("{}-{}", spec.organization, spec.env_type);
+        if *name != expected {
+            add(
+                "/metadata/name",
+                format!("an Environment is called as its Organization and stage: {expected}"),
+            );
+        }
+        if !state.organizations.contains_key(&spec.organization) {
+            add(
+                "/spec/organization",
+                format!(
+                    "there is no Organization {}; create it first, or delete its Environments with it",
+                    spec.organization
+                ),
+            );
+        }
+        if let Err(reason) = state.placement(environment) {
+            add("/spec/placement", reason);
+        }
+    }
+    for (name, policy) in &state.policies {
+        let path = format!("policies/{name}.yaml");
+        let text = text_of(&path);
+        let mut add =
+            |pointer: &str, message: String| faults.push(fault(&path, text, pointer, message));
+        for problem in policy::problems(&policy.spec) {
+            add("/spec", problem);
+        }
+        for environment in &policy.spec.applies_to.environments {
+            if !state.environments.contains_key(environment) {
+                add(
+                    "/spec/appliesTo/environments",
+                    format!("there is no Environment {environment}"),
+                );
+            }
+        }
+    }
+    if let Some(sovereign) = &state.sovereign {
+        let path = "sovereign.yaml";
+        let text = text_of(path);
+        for (index, cluster) in sovereign.spec.host_clusters.iter().enumerate() {
+            let pointer = format!("/spec/hostClusters/{index}");
+            let parsed: Result<HostClusterName, _> = cluster.name.parse();
+            match parsed {
+                Err(error) => faults.push(fault(path, text, &pointer, error.to_string())),
+                Ok(parsed) => {
+                    let fits = parsed.region() == cluster.region
+                        && parsed.building_block().code() == cluster.building_block
+                        && parsed.env_type().code() == cluster.env_type;
+                    if !fits {
+                        faults.push(fault(path, text, &pointer, format!("the name {} says another region, building block or stage than the fields beside it", cluster.name)));
+                    }
+                }
+            }
+        }
+        for (index, signer) in sovereign.spec.trusted_signers.iter().enumerate() {
+            if PublicKey::from_pem(&signer.public_key).is_err() {
+                faults.push(fault(
+                    path,
+                    text,
+                    &format!("/spec/trustedSigners/{index}/publicKey"),
+                    "the public key cannot be read; give a P-256 key in PEM",
+                ));
+            }
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! Pushes, as tables: what comes in, and the line that comes back.
+
+use super::*;
+use crate::push::PushRef;
+use crate::state::application_path;
+use crate::validate::tests::{catalogue, place};
+
+fn file(path: &str, status: &str, content: Option<&str>) -> PushFile {
+    PushFile {
+        reference: main_reference(),
+        path: path.to_owned(),
+        status: status.to_owned(),
+        mode: "100644".to_owned(),
+        size: content.map_or(0, |text| text.len() as u64),
+        encoding: content.map(|_| "utf-8".to_owned()),
+        content: content.map(str::to_owned),
+        truncated: false,
+    }
+}
+
+fn push(files: Vec<PushFile>) -> PushCheck {
+    PushCheck {
+        repository: "acme/acme-dev".to_owned(),
+        pusher: "ada".to_owned(),
+        refs: vec![PushRef {
+            name: main_reference(),
+            old: "1".repeat(40),
+            new: "2".repeat(40),
+        }],
+        pull_request: None,
+        files,
+        files_truncated: false,
+    }
+}
+
+const WIKI: &str = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Application\nmetadata:\n  name: wiki\n  namespace: acme-dev\nspec:\n  blueprint: {source: catalog, name: bp-wiki, version: 1.0.0}\n  config:\n    title: Hi\n  dependencies:\n    db: {application: wiki-db}\n";
+const DB: &str = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Application\nmetadata: {name: wiki-db, namespace: acme-dev}\nspec:\n  blueprint: {source: catalog, name: bp-db, version: 1.4.0}\n";
+
+fn base() -> Applications {
+    let base = Applications::read(BTreeMap::from([
+        (application_path("wiki"), WIKI.to_owned()),
+        (application_path("wiki-db"), DB.to_owned()),
+    ]));
+    assert!(base.faults.is_empty());
+    base
+}
+
+fn answer(files: Vec<PushFile>) -> Vec<String> {
+    environment_faults(&base(), &push(files), &place(), &catalogue())
+}
+
+#[test]
+fn a_good_push_passes() {
+    let edited = WIKI.replace("title: Hi", "title: Yo");
+    for files in [
+        vec![file(
+            "applications/wiki/application.yaml",
+            "modified",
+            Some(&edited),
+        )],
+        vec![file("README.md", "added", Some("# hello\n"))],
+        vec![file("CODEOWNERS", "modified", Some("* @ada\n"))],
+        vec![file("applications/wiki/README.md", "added", Some("x\n"))],
+        // The folder goes with what depends on it: data is kept.
+        vec![
+            file("applications/wiki/application.yaml", "removed", None),
+            file("applications/wiki-db/application.yaml", "removed", None),
+        ],
+        vec![file("applications/wiki/application.yaml", "removed", None)],
+    ] {
+        assert_eq!(answer(files.clone()), Vec::<String>::new(), "{files:?}");
+    }
+}
+
+#[test]
+fn a_bad_push_is_refused_with_file_line_and_reason() {
+    let wiki = "applications/wiki/application.yaml";
+    let edit =
+        |from: &str, to: &str| vec![file(wiki, "modified", Some(&WIKI.replacen(from, to, 1)))];
+    for (files, start, words) in [
+        (
+            edit("title: Hi", "titel: Hi"),
+            "applications/wiki/application.yaml:9: ",
+            "titel",
+        ),
+        (
+            edit("title: Hi", "apiKey: hunter2"),
+            "applications/wiki/application.yaml:9: ",
+            "may not stand in Git",
+        ),
+        (
+            edit("bp-wiki", "bp-none"),
+            "applications/wiki/application.yaml:7: ",
+            "no Blueprint bp-none",
+        ),
+        (
+            edit("catalog", "globex"),
+            "applications/wiki/application.yaml:7: ",
+            "not for acme",
+        ),
+        (
+            edit("version: 1.0.0", "version: 3.0.0"),
+            "applications/wiki/application.yaml:7: ",
+            "accepts upgrades from",
+        ),
+        (
+            edit(
+                "{source: catalog, name: bp-wiki, version: 1.0.0}",
+                "{source: catalog, name: bp-db, version: 1.4.0}",
+            ),
+            wiki,
+            "keeps its Blueprint",
+        ),
+        (
+            edit("application: wiki-db", "application: nobody"),
+            "applications/wiki/application.yaml:11: ",
+            "not in this Environment",
+        ),
+        (edit("spec:", "spec: {"), wiki, "not YAML"),
+        (
+            edit("acme-dev", "globex-dev"),
+            "applications/wiki/application.yaml:5: ",
+            "namespace: acme-dev",
+        ),
+        (
+            vec![file(
+                "applications/wiki-db/application.yaml",
+                "removed",
+                None,
+            )],
+            "applications/wiki/application.yaml:11: ",
+            "wiki-db is not in this Environment",
+        ),
+        (
+            vec![file(
+                "applications/role.yaml",
+                "added",
+                Some("kind: ClusterRoleBinding\n"),
+            )],
+            "applications/role.yaml: ",
+            "only applications/<name>/application.yaml",
+        ),
+        (
+            vec![file(
+                "applications/wiki/kustomization.yaml",
+                "added",
+                Some("x\n"),
+            )],
+            "applications/wiki/kustomization.yaml: ",
+            "only applications/<name>/application.yaml",
+        ),
+        (
+            vec![PushFile {
+                mode: "120000".to_owned(),
+                ..file(wiki, "modified", Some("/etc/passwd"))
+            }],
+            wiki,
+            "links and submodules",
+        ),
+        (
+            vec![PushFile {
+                truncated: true,
+                content: None,
+                ..file(wiki, "modified", None)
+            }],
+            wiki,
+            "too large",
+        ),
+        (
+            vec![file(".gitea/workflows/x.yaml", "added", Some("x"))],
+            ".gitea/",
+            "may not be in",
+        ),
+    ] {
+        let messages = answer(files);
+        assert!(
+            messages
+                .iter()
+                .any(|line| line.starts_with(start) && line.contains(words)),
+            "{start} {words}: {messages:?}"
+        );
+        assert!(
+            messages.iter().all(|line| !line.contains("hunter2")),
+            "{messages:?}"
+        );
+    }
+}
+
+#[test]
+fn the_main_branch_cannot_be_removed() {
+    let mut push = push(Vec::new());
+    push.refs[0].new = "0".repeat(40);
+    assert_eq!(
+        environment_faults(&base(), &push, &place(), &catalogue()).len(),
+        1
+    );
+    assert_eq!(
+        configuration_faults(&Configuration::default(), &push).len(),
+        1
+    );
+}
+
+#[test]
+fn a_branch_is_judged_without_its_surroundings_but_never_with_a_secret() {
+    let mut lone = file(
+        "applications/wiki/application.yaml",
+        "modified",
+        Some(&WIKI.replace("application: wiki-db", "application: later")),
+    );
+    lone.reference = "refs/heads/topic".to_owned();
+    assert_eq!(answer(vec![lone.clone()]), Vec::<String>::new());
+    lone.content = Some(WIKI.replace("title: Hi", "apiKey: hunter2"));
+    assert_eq!(answer(vec![lone]).len(), 1);
+}
+
+const SOVEREIGN: &str = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Sovereign\nmetadata: {name: localhost}\nspec:\n  domain: localhost\n  provider: lo\n  hostClusters:\n  - {name: lo-loc-rtz-dev, region: loc, buildingBlock: rtz, envType: dev}\n";
+const ACME: &str = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Organization\nmetadata: {name: acme}\nspec:\n  displayName: Acme\n  members:\n  - {user: ada, role: org-admin}\n";
+const ACME_DEV: &str = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Environment\nmetadata: {name: acme-dev}\nspec:\n  organization: acme\n  envType: dev\n";
+
+fn configuration() -> Configuration {
+    let configuration = Configuration::read(BTreeMap::from([
+        ("sovereign.yaml".to_owned(), SOVEREIGN.to_owned()),
+        ("organizations/acme.yaml".to_owned(), ACME.to_owned()),
+        ("environments/acme-dev.yaml".to_owned(), ACME_DEV.to_owned()),
+    ]));
+    assert!(
+        configuration.faults.is_empty(),
+        "{:?}",
+        configuration.faults
+    );
+    assert_eq!(meaning_faults(&configuration), []);
+    configuration
+}
+
+#[test]
+fn the_configuration_is_judged_by_form_and_meaning() {
+    let policy = |rule: &str| {
+        format!(
+            "apiVersion: catalyst.openova.io/v1alpha1\nkind: EnvironmentPolicy\nmetadata: {{name: careful}}\nspec:\n  appliesTo: {{environments: [acme-dev]}}\n  rules:\n  - {rule}\n"
+        )
+    };
+    for (path, status, text, words) in [
+        (
+            "organizations/acme.yaml",
+            "modified",
+            ACME.replace("Acme", "Acme Ltd"),
+            "",
+        ),
+        (
+            "policies/careful.yaml",
+            "added",
+            policy("{kind: pr-required}"),
+            "",
+        ),
+        ("README.md", "modified", "x".to_owned(), ""),
+        (
+            "policies/careful.yaml",
+            "added",
+            policy("{kind: score-gate}"),
+            "score-gate is not supported",
+        ),
+        (
+            "policies/other.yaml",
+            "added",
+            policy("{kind: pr-required}"),
+            "metadata.name is not other",
+        ),
+        (
+            "organizations/acme.yaml",
+            "removed",
+            String::new(),
+            "there is no Organization acme",
+        ),
+        (
+            "organizations/acme.yaml",
+            "modified",
+            ACME.replace("org-admin", "king"),
+            "organizations/acme.yaml:7: ",
+        ),
+        (
+            "organizations/acme.yaml",
+            "modified",
+            ACME.replace("user: ada, ", ""),
+            "either user or group",
+        ),
+        (
+            "organizations/prod.yaml",
+            "added",
+            ACME.replace("name: acme", "name: prod"),
+            "reserved",
+        ),
+        (
+            "environments/acme-dev.yaml",
+            "modified",
+            ACME_DEV.replace("envType: dev", "envType: stg"),
+            "acme-stg",
+        ),
+        (
+            "environments/globex-dev.yaml",
+            "added",
+            ACME_DEV.replace("acme", "globex"),
+            "there is no Organization globex",
+        ),
+        (
+            "environments/acme-dev.yaml",
+            "modified",
+            format!("{ACME_DEV}  placement: {{hostClusters: [lo-loc-rtz-uat]}}\n"),
+            "has no host cluster lo-loc-rtz-uat",
+        ),
+        (
+            "sovereign.yaml",
+            "modified",
+            SOVEREIGN.replace("domain: localhost", "domain: example.org"),
+            "domain of a Sovereign cannot change",
+        ),
+        (
+            "sovereign.yaml",
+            "removed",
+            String::new(),
+            "cannot be removed here",
+        ),
+        (
+            "sovereign.yaml",
+            "modified",
+            format!("{SOVEREIGN}  trustedSigners: [{{source: catalog, publicKey: nonsense}}]\n"),
+            "P-256",
+        ),
+        (
+            "extra.yaml",
+            "added",
+            "kind: ClusterRoleBinding\n".to_owned(),
+            "have a place here",
+        ),
+        (
+            "policies/deep/x.yaml",
+            "added",
+            "kind: Secret\n".to_owned(),
+            "have a place here",
+        ),
+    ] {
+        let content = (status != "removed").then_some(text.as_str());
+        let messages =
+            configuration_faults(&configuration(), &push(vec![file(path, status, content)]));
+        if words.is_empty() {
+            assert_eq!(messages, Vec::<String>::new(), "{path} {text}");
+        } else {
+            assert!(
+                messages.iter().any(|line| line.contains(words)),
+                "{words}: {messages:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! Commands on people and Blueprints' admission, and the thin ends of the
+//! configuration commands.
+
+use catalyst_api::{
+    Accepted, BlueprintCard, CreateEnvironment, CreateOrganization, Invitation, Invite,
+    OrganizationRole, PolicyView, RegisterBlueprint, SetRole, TrustSigner,
+};
+use catalyst_plan::AdmittedBlueprint;
+use catalyst_ports::NewUser;
+use catalyst_resources::SovereignSpec;
+use catalyst_signature::{PublicKey, TrustPolicy};
+use catalyst_supply::Admitted;
+use kube::api::{DynamicObject, Patch, PatchParams};
+
+use crate::applications::environment_name;
+use crate::configuration as edit;
+use crate::{Access, Actor, CommandError, Commands};
+
+const SOVEREIGN_ADMIN: &str = "sovereign-admin";
+/// The field manager of what the control plane applies.
+const MANAGER: &str = "catalyst";
+
+fn only_sovereign_admin(access: &Access, action: &str) -> Result<(), CommandError> {
+    if access.is_sovereign_admin() {
+        return Ok(());
+    }
+    Err(CommandError::Authorize {
+        action: action.to_owned(),
+        reason: "this takes a sovereign-admin".to_owned(),
+    })
+}
+
+fn only_admin(access: &Access, organization: &str, action: &str) -> Result<(), CommandError> {
+    if access.can_admin(organization) {
+        return Ok(());
+    }
+    if !access.can_see(organization) {
+        return Err(CommandError::Find {
+            action: action.to_owned(),
+            what: format!("Organization {organization} that you belong to"),
+            next: "look at the list of Organizations".to_owned(),
+        });
+    }
+    Err(CommandError::Authorize {
+        action: action.to_owned(),
+        reason: format!("this takes an org-admin of {organization}"),
+    })
+}
+
+/// The policy that the Sovereign's configuration makes: which key counts for
+/// which source. A key that cannot be read trusts nobody.
+pub fn trust_policy(sovereign: &SovereignSpec) -> TrustPolicy {
+    let mut policy = TrustPolicy::new();
+    for signer in &sovereign.trusted_signers {
+        match PublicKey::from_pem(&signer.public_key) {
+            Ok(key) => {
+                policy.trust(signer.source.clone(), key);
+            }
+            Err(error) => {
+                tracing::warn!(%error, source = signer.source, "trusted signer's key cannot be read");
+            }
+        }
+    }
+    policy
+}
+
+/// What the Sovereign keeps of an artifact that it admits.
+pub fn admitted_blueprint(admitted: Admitted) -> AdmittedBlueprint {
+    AdmittedBlueprint {
+        source: admitted.source,
+        digest: admitted.digest,
+        signer: admitted.signer,
+        repository: admitted.repository,
+        blueprint: admitted.blueprint,
+        icon: admitted.icon,
+        description: admitted.description,
+    }
+}
+
+impl Commands {
+    /// Creates an Organization: one commit in `system/catalyst-config`.
+    pub async fn organization_create(
+        &self,
+        actor: &Actor,
+        request: CreateOrganization,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("create the Organization {}", request.name);
+        self.edit_configuration(actor, "organization-create", &action, |state, access| {
+            only_sovereign_admin(access, &action)?;
+            edit::create_organization(state, &request, &action)
+        })
+        .await
+    }
+
+    /// Deletes an Organization with its Environments.
+    pub async fn organization_delete(
+        &self,
+        actor: &Actor,
+        organization: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("delete the Organization {organization}");
+        self.edit_configuration(actor, "organization-delete", &action, |state, access| {
+            only_sovereign_admin(access, &action)?;
+            edit::delete_organization(state, organization, &action)
+        })
+        .await
+    }
+
+    /// Gives a user a role in an Organization, in place of the one they had.
+    pub async fn member_set(
+        &self,
+        actor: &Actor,
+        organization: &str,
+        username: &str,
+        role: SetRole,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("set the role of {username} in {organization}");
+        self.edit_configuration(actor, "member-set", &action, |state, access| {
+            only_admin(access, organization, &action)?;
+            edit::set_member(state, organization, username, Some(&role), &action)
+        })
+        .await
+    }
+
+    /// Takes a user out of an Organization.
+    pub async fn member_remove(
+        &self,
+        actor: &Actor,
+        organization: &str,
+        username: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("remove {username} from {organization}");
+        self.edit_configuration(actor, "member-remove", &action, |state, access| {
+            // Everybody may leave.
+            if username != actor.username || !access.can_see(organization) {
+                only_admin(access, organization, &action)?;
+            }
+            edit::set_member(state, organization, username, None, &action)
+        })
+        .await
+    }
+
+    /// Invites a user into an Organization: makes the user where there is none,
+    /// gives the role by a commit, and returns the one-time link.
+    pub async fn member_invite(
+        &self,
+        actor: &Actor,
+        organization: &str,
+        invite: Invite,
+    ) -> Result<Invitation, CommandError> {
+        let action = format!("invite {} into {organization}", invite.username);
+        let state = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(actor, state.content.organizations.values());
+        only_admin(&access, organization, &action)?;
+        if invite.sovereign_admin {
+            return Err(CommandError::validate(
+                action,
+                "an Organization's invitation makes nobody a sovereign-admin",
+            ));
+        }
+        let role = SetRole {
+            role: invite.role.unwrap_or(OrganizationRole::OrgViewer),
+            environments: invite.environments.clone(),
+        };
+        // Judged before a user is made for nothing.
+        edit::set_member(
+            &state.content,
+            organization,
+            &invite.username,
+            Some(&role),
+            &action,
+        )?;
+        let is_elsewhere = state.content.organizations.iter().any(|(name, other)| {
+            name != organization
+                && other
+                    .spec
+                    .members
+                    .iter()
+                    .any(|member| member.user.as_deref() == Some(invite.username.as_str()))
+        });
+        let mut invitation = self
+            .invite(&access, &invite, Vec::new(), is_elsewhere, &action)
+            .await?;
+        let accepted = self
+            .member_set(actor, organization, &invite.username, role)
+            .await?;
+        invitation.commit = accepted.commit;
+        Ok(invitation)
+    }
+
+    /// Invites a user to the Sovereign.
+    pub async fn user_invite(
+        &self,
+        actor: &Actor,
+        invite: Invite,
+    ) -> Result<Invitation, CommandError> {
+        let action = format!("invite {}", invite.username);
+        let access = Access::of(actor, &[]);
+        only_sovereign_admin(&access, &action)?;
+        edit::check_username(&invite.username, &action)?;
+        if invite.role.is_some() {
+            return Err(CommandError::Validate {
+                action,
+                reason: "a role is given in an Organization".to_owned(),
+                next: Some("invite the user into that Organization".to_owned()),
+                faults: Vec::new(),
+            });
+        }
+        let groups = if invite.sovereign_admin {
+            vec![SOVEREIGN_ADMIN.to_owned()]
+        } else {
+            Vec::new()
+        };
+        self.invite(&access, &invite, groups, false, &action).await
+    }
+
+    /// Makes or finds the user. A link that sets a password is power over the
+    /// account, so an org-admin gets one only for a user who is nobody else's.
+    async fn invite(
+        &self,
+        access: &Access,
+        invite: &Invite,
+        groups: Vec<String>,
+        is_elsewhere: bool,
+        action: &str,
+    ) -> Result<Invitation, CommandError> {
+        let identity = &self.config().identity;
+        let found = identity
+            .user_find(&invite.username)
+            .await
+            .map_err(CommandError::reach(action))?;
+        let (user, is_new) = match found {
+            Some(user) => {
+                let mut wanted = user.groups.clone();
+                wanted.extend(
+                    groups
+                        .into_iter()
+                        .filter(|group| !user.groups.contains(group)),
+                );
+                if wanted != user.groups {
+                    identity
+                        .user_set_groups(&user.id, &wanted)
+                        .await
+                        .map_err(CommandError::reach(action))?;
+                }
+                (user, false)
+            }
+            None => {
+                let new = NewUser {
+                    username: invite.username.clone(),
+                    email: invite.email.clone(),
+                    groups,
+                };
+                let made = identity
+                    .user_create(new)
+                    .await
+                    .map_err(CommandError::reach(action))?;
+                (made, true)
+            }
+        };
+        let is_ours = is_new
+            || access.is_sovereign_admin()
+            || (!is_elsewhere && !user.groups.iter().any(|group| group == SOVEREIGN_ADMIN));
+        let mut invitation = Invitation {
+            username: invite.username.clone(),
+            url: None,
+            expires_at: None,
+            commit: None,
+        };
+        if is_ours && (is_new || !user.has_password()) {
+            let link = identity
+                .user_invite(&user.id, &self.config().console)
+                .await
+                .map_err(CommandError::reach(action))?;
+            invitation.url = Some(link.url);
+            invitation.expires_at = Some(link.expires_at);
+        }
+        Ok(invitation)
+    }
+
+    /// Removes a user from every Organization, by one commit, and then from the
+    /// identity provider.
+    pub async fn user_remove(
+        &self,
+        actor: &Actor,
+        username: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("remove the user {username}");
+        let access = Access::of(actor, &[]);
+        only_sovereign_admin(&access, &action)?;
+        edit::check_username(username, &action)?;
+        if username == actor.username {
+            return Err(CommandError::Allow {
+                action,
+                reason: "nobody removes themselves".to_owned(),
+                next: Some("let another sovereign-admin do it".to_owned()),
+            });
+        }
+        let accepted = self
+            .edit_configuration(actor, "user-remove", &action, |state, _| {
+                Ok(edit::remove_user(state, username))
+            })
+            .await?;
+        let identity = &self.config().identity;
+        let found = identity
+            .user_find(username)
+            .await
+            .map_err(CommandError::reach(action.clone()))?;
+        match found {
+            Some(user) => identity
+                .user_delete(&user.id)
+                .await
+                .map_err(CommandError::reach(action))?,
+            None if accepted.commit.is_none() => {
+                return Err(CommandError::Find {
+                    action,
+                    what: format!("user {username}"),
+                    next: "look at the list of users".to_owned(),
+                });
+            }
+            None => {}
+        }
+        Ok(accepted)
+    }
+
+    /// Creates an Environment of an Organization.
+    pub async fn environment_create(
+        &self,
+        actor: &Actor,
+        organization: &str,
+        request: CreateEnvironment,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("create the Environment {organization}-{}", request.env_type);
+        self.edit_configuration(actor, "environment-create", &action, |state, access| {
+            only_admin(access, organization, &action)?;
+            edit::create_environment(state, organization, &request, &action)
+        })
+        .await
+    }
+
+    /// Deletes an Environment with its Applications.
+    pub async fn environment_delete(
+        &self,
+        actor: &Actor,
+        environment: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("delete the Environment {environment}");
+        let name = environment_name(environment, &action)?;
+        let owner = name
+            .parts()
+            .map(|(owner, _)| owner.to_string())
+            .unwrap_or_default();
+        self.edit_configuration(actor, "environment-delete", &action, |state, access| {
+            only_admin(access, &owner, &action)?;
+            edit::delete_environment(state, &name, &action)
+        })
+        .await
+    }
+
+    /// Writes a policy, whole.
+    pub async fn policy_put(
+        &self,
+        actor: &Actor,
+        policy: PolicyView,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("set the policy {}", policy.name);
+        self.edit_configuration(actor, "policy-set", &action, |state, access| {
+            edit::put_policy(state, access, &policy, &action)
+        })
+        .await
+    }
+
+    /// Removes a policy.
+    pub async fn policy_delete(&self, actor: &Actor, name: &str) -> Result<Accepted, CommandError> {
+        let action = format!("delete the policy {name}");
+        self.edit_configuration(actor, "policy-delete", &action, |state, access| {
+            edit::delete_policy(state, access, name, &action)
+        })
+        .await
+    }
+
+    /// Trusts a key for a source of Blueprints.
+    pub async fn signer_trust(
+        &self,
+        actor: &Actor,
+        request: TrustSigner,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("trust a signer for {}", request.source);
+        self.edit_configuration(actor, "signer-trust", &action, |state, access| {
+            if !access.can_publish(&request.source) {
+                return Err(CommandError::Authorize {
+                    action: action.clone(),
+                    reason: "this takes a sovereign-admin, or an org-admin for the Organization's own Blueprints".to_owned(),
+                });
+            }
+            edit::trust_signer(state, &request, &action)
+        })
+        .await
+    }
+
+    /// Verifies an artifact in the registry and writes its Blueprint object.
+    pub async fn blueprint_register(
+        &self,
+        actor: &Actor,
+        request: RegisterBlueprint,
+    ) -> Result<BlueprintCard, CommandError> {
+        let RegisterBlueprint {
+            source,
+            name,
+            version,
+        } = &request;
+        let action = format!("register {name} {version} of {source}");
+        let state = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(actor, state.content.organizations.values());
+        if !access.can_publish(source) {
+            return Err(CommandError::Authorize {
+                action,
+                reason: "this takes a sovereign-admin, or an org-admin for the Organization's own Blueprints".to_owned(),
+            });
+        }
+        let Some(sovereign) = &state.content.sovereign else {
+            return Err(CommandError::Read {
+                action,
+                reason: "sovereign.yaml cannot be read".to_owned(),
+            });
+        };
+        let config = self.config();
+        let admitted = config
+            .registry
+            .admit(
+                &config.registry_address(),
+                source,
+                name,
+                version,
+                &trust_policy(&sovereign.spec),
+            )
+            .await
+            .map_err(|error| CommandError::Admit {
+                action: action.clone(),
+                reason: error.to_string(),
+                retryable: error.retryable(),
+            })?;
+        let blueprint = admitted_blueprint(admitted);
+        let catalogue = self.store().catalogue(config, true, &action).await?;
+        let known = catalogue
+            .versions(source, name)
+            .and_then(|versions| versions.get(blueprint.blueprint.version()))
+            .cloned();
+        match known {
+            // A version is its artifact: what Applications run must not change
+            // under its name.
+            Some(known) if known.digest != blueprint.digest => {
+                return Err(CommandError::Allow {
+                    action,
+                    reason: format!(
+                        "{name} {version} is registered already, with other content ({})",
+                        known.digest
+                    ),
+                    next: Some("publish the changed Blueprint under a new version".to_owned()),
+                });
+            }
+            Some(_) => {}
+            None => self.write_blueprint(&blueprint, &action).await?,
+        }
+        self.store().forget_catalogue();
+        let catalogue = self.store().catalogue(config, true, &action).await?;
+        let mut versions: Vec<String> = catalogue
+            .versions(source, name)
+            .into_iter()
+            .flat_map(|versions| versions.keys().rev())
+            .map(ToString::to_string)
+            .collect();
+        if versions.is_empty() {
+            versions.push(version.clone());
+        }
+        Ok(card(&blueprint, versions))
+    }
+
+    async fn write_blueprint(
+        &self,
+        blueprint: &AdmittedBlueprint,
+        action: &str,
+    ) -> Result<(), CommandError> {
+        let api = crate::store::blueprints(self.config());
+        let object: DynamicObject = serde_json::to_value(blueprint.to_object())
+            .and_then(serde_json::from_value)
+            .map_err(|error| CommandError::Read {
+                action: action.to_owned(),
+                reason: error.to_string(),
+            })?;
+        api.patch(
+            &blueprint.object_name(),
+            &PatchParams::apply(MANAGER).force(),
+            &Patch::Apply(&object),
+        )
+        .await
+        .map(drop)
+        .map_err(catalyst_ports::PortError::kubernetes(
+            "write the Blueprint object",
+        ))
+        .map_err(CommandError::reach(action))
+    }
+}
+
+/// A Blueprint as the marketplace shows it; `versions` newest first.
+pub fn card(blueprint: &AdmittedBlueprint, versions: Vec<String>) -> BlueprintCard {
+    let shown = &blueprint.blueprint.spec.card;
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let (source, name, version) = (&blueprint.source, blueprint.name(), blueprint.version());
+    BlueprintCard {
+        source: source.clone(),
+        name: name.to_owned(),
+        title: shown.title.clone(),
+        tagline: text(&shown.tagline),
+        category: text(&shown.category),
+        tags: shown.tags.clone(),
+        license: text(&shown.license),
+        icon: blueprint
+            .icon
+            .as_ref()
+            .map(|_| format!("/api/v1/blueprints/{source}/{name}/{version}/icon")),
+        version,
+        versions,
+    }
+}
