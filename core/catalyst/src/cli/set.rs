@@ -124,11 +124,28 @@ fn set_json(values: &mut Map<String, Value>, text: &str) -> anyhow::Result<()> {
         merge(values, map);
         return Ok(());
     }
-    let mut parser = Parser::new(text, Kind::Typed);
-    let path = parser.path()?;
-    let rest: String = parser.rest.collect();
-    let value = serde_json::from_str(&rest).map_err(not_quoted)?;
-    put(values, &path, value)
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut parser = Parser::new(rest, Kind::Typed);
+        let path = parser.path()?;
+        let left: String = parser.rest.collect();
+        rest = rest.get(rest.len() - left.len()..).unwrap_or_default();
+        let mut values_in = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+        let value = match values_in.next() {
+            Some(value) => value.map_err(not_quoted)?,
+            None => bail!("the key has no value; write KEY=JSON"),
+        };
+        let end = values_in.byte_offset();
+        put(values, &path, value)?;
+        rest = match rest.get(end..).unwrap_or_default().trim_start() {
+            "" => "",
+            left => match left.strip_prefix(',') {
+                Some(left) => left,
+                None => bail!("after a JSON value only a comma may stand"),
+            },
+        };
+    }
+    Ok(())
 }
 
 /// serde's message holds no value, but its position helps.
@@ -388,7 +405,7 @@ mod tests {
         std::fs::write(&secret, "a,b=c\n").unwrap();
         let values = Values {
             files: vec![file],
-            set_json: vec!["a.b={\"x\": [1]}".into(), "{\"e\": null}".into()],
+            set_json: vec!["a.b={\"x\": [1]},f=\"g\"".into(), "{\"e\": null}".into()],
             set: vec!["d=set".into()],
             set_string: vec!["a.c=7".into()],
             set_file: vec![format!("s={}", secret.display())],
@@ -396,7 +413,7 @@ mod tests {
         };
         assert_eq!(
             Value::Object(values.merged().unwrap()),
-            json!({"a": {"b": {"x": [1]}, "c": "7"}, "d": "set", "e": null, "s": "a,b=c\n"})
+            json!({"a": {"b": {"x": [1]}, "c": "7"}, "d": "set", "e": null, "f": "g", "s": "a,b=c\n"})
         );
         let wrong = Values {
             set_json: vec!["password=hunter2".into()],
