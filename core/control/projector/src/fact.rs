@@ -152,6 +152,9 @@ pub fn address_of_object(
         };
         return Some((address, None));
     };
+    if is_bookkeeping(watched.kind, name) {
+        return None;
+    }
     let place = place_of_namespace(&organization, &host, namespace)?;
     let by_label = text("/labels/openova.io~1application").map(str::to_owned);
     let application = match (watched.kind, place.application) {
@@ -174,6 +177,16 @@ pub fn address_of_object(
         stream: place.environment.clone(),
     };
     Some((address, application))
+}
+
+/// What Kubernetes and Helm keep for themselves in every namespace is nobody's
+/// object.
+fn is_bookkeeping(kind: &str, name: &str) -> bool {
+    match kind {
+        "ConfigMap" => name == "kube-root-ca.crt",
+        "Secret" => name.starts_with("sh.helm.release.v1."),
+        _ => false,
+    }
 }
 
 /// Where a commit of an Environment's repository goes.
