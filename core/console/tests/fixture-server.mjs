@@ -11,6 +11,12 @@ const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// The gateway's; no-referrer makes some browsers send `Origin: null`.
+const HEADERS = {
+  'x-content-type-options': 'nosniff', 'x-frame-options': 'DENY', 'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin', 'cross-origin-resource-policy': 'same-origin',
+}
+
 /** Starts a server on a port (0: any); answers `{url, close}`. */
 export function startFixture(port = 0) {
   let data = seed('full')
@@ -249,6 +255,10 @@ export function startFixture(port = 0) {
     if (url.pathname.startsWith('/fixture/')) return control(url, text ? JSON.parse(text) : {}, json)
     // As when the Sovereign is down: no answer at all.
     if (isAway) return request.socket.destroy()
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    if (request.method !== 'GET' && request.headers.origin !== `http://${request.headers.host}`) {
+      return json(403, refuse(403, 'foreign-origin', `${request.method} ${url.pathname}`, `The Origin ${request.headers.origin} is not the console's.`))
+    }
     if (url.pathname === '/auth/sign-in') {
       response.writeHead(303, { location: url.searchParams.get('return') ?? '/', 'set-cookie': `catalyst_session=${data.signInAs}; Path=/; HttpOnly; SameSite=Lax` })
       return response.end()
@@ -279,7 +289,7 @@ export function startFixture(port = 0) {
     const name = extname(asked) ? asked : '/index.html'
     try {
       const content = await readFile(join(DIST, name))
-      response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream', 'content-security-policy': POLICY, 'x-content-type-options': 'nosniff', 'cache-control': 'no-cache' })
+      response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream', 'content-security-policy': POLICY, 'cache-control': 'no-cache' })
       response.end(content)
     } catch {
       response.writeHead(404).end('not found')
