@@ -43,6 +43,9 @@ pub(crate) fn create(
         }
         _ => {}
     }
+    if resource.namespaced && crate::quota::counts(&resource.storage) {
+        crate::quota::admit(context, object, transaction)?;
+    }
     Ok(())
 }
 

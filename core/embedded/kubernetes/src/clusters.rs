@@ -214,6 +214,14 @@ fn initial_objects(root_ca: &str) -> Vec<(&'static str, Value)> {
             },
         }),
     );
+    add(
+        "storageclasses.storage.k8s.io",
+        json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+            "provisioner": crate::controllers::PROVISIONER, "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate",
+        }),
+    );
     let everything = json!([
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
         {"nonResourceURLs": ["*"], "verbs": ["*"]},

@@ -37,6 +37,7 @@ mod openapi;
 mod pipeline;
 mod pods;
 mod protobuf;
+mod quota;
 mod read;
 mod reviews;
 mod schemas;

@@ -1,20 +1,27 @@
-//! The workload controllers: Deployment, ReplicaSet, StatefulSet, Job, and the
-//! EndpointSlices of Services, for every logical cluster.
+//! The controllers: Deployment, ReplicaSet, StatefulSet, Job, the
+//! EndpointSlices of Services, the volumes of claims, and what quotas count,
+//! for every logical cluster.
 //!
 //! Level-based: a change to an object wakes the keys that depend on it; what is
 //! done follows from the objects as they are then. A failed key is tried again.
+//! Each logical cluster has a task of its own, so that a busy or failing one
+//! does not hold up the others.
 
 mod deployments;
 mod endpoints;
 mod jobs;
+mod quotas;
 mod replicas;
 mod statefulsets;
+mod volumes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::clusters::create_one;
 use crate::context::Context;
@@ -30,49 +37,118 @@ const DEPLOYMENTS: &str = "deployments.apps";
 const REPLICA_SETS: &str = "replicasets.apps";
 const STATEFUL_SETS: &str = "statefulsets.apps";
 const JOBS: &str = "jobs.batch";
+const CLAIMS: &str = "persistentvolumeclaims";
+const VOLUMES: &str = "persistentvolumes";
+const STORAGE_CLASSES: &str = "storageclasses.storage.k8s.io";
+const QUOTAS: &str = crate::quota::STORAGE;
+
+/// What is looked at once at the start.
+const ALL: [&str; 8] = [
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    JOBS,
+    "services",
+    CLAIMS,
+    VOLUMES,
+    QUOTAS,
+];
+
+pub(crate) use volumes::PROVISIONER;
 
 /// Runs until it is dropped.
 pub(crate) async fn run(inner: Arc<Inner>) {
+    let mut workers = Workers {
+        inner: Arc::clone(&inner),
+        queues: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
     loop {
         let revision = inner.config.store.revision();
-        let mut queue = BTreeSet::new();
-        for storage in [DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, JOBS, "services"] {
+        for storage in ALL {
             let page = inner
                 .config
                 .store
                 .range(range_prefix(storage, "*", None), None, 0);
-            queue.extend(
-                page.entries
-                    .iter()
-                    .filter_map(|entry| ObjectKey::parse(&entry.key)),
-            );
+            for entry in &page.entries {
+                workers.extend(ObjectKey::parse(&entry.key));
+            }
         }
         let Ok(mut watch) = inner.config.store.watch(OBJECTS.as_bytes(), revision) else {
             continue;
         };
-        loop {
-            let mut failed = BTreeSet::new();
-            for key in std::mem::take(&mut queue) {
-                if let Err(error) = reconcile(&inner, &key).await {
-                    tracing::debug!(?key, %error, "a workload will be reconciled again");
-                    failed.insert(key);
-                }
-            }
-            let retry = !failed.is_empty();
-            let events = tokio::select! {
-                events = watch.next() => events,
-                () = tokio::time::sleep(Duration::from_millis(500)), if retry => Ok(Vec::new()),
-            };
-            queue.append(&mut failed);
-            let Ok(events) = events else { break };
+        while let Ok(events) = watch.next().await {
+            let mut woken = BTreeSet::new();
             for event in events {
                 let Some(key) = ObjectKey::parse(&event.key) else {
                     continue;
                 };
                 for entry in [&event.current, &event.previous].into_iter().flatten() {
-                    wake(&inner, &key, &decode_entry(entry), &mut queue);
+                    wake(&inner, &key, &decode_entry(entry), &mut woken);
                 }
             }
+            workers.extend(woken);
+        }
+        // The history was outrun: look at everything again.
+    }
+}
+
+/// One task a logical cluster, each with its own queue; they end with this.
+struct Workers {
+    inner: Arc<Inner>,
+    queues: HashMap<String, mpsc::UnboundedSender<ObjectKey>>,
+    tasks: JoinSet<()>,
+}
+
+impl Workers {
+    fn extend(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+        for key in keys {
+            let mut waiting = Some(key);
+            // A worker ends with its cluster; one of the same name is new.
+            while let Some(key) = waiting.take() {
+                let cluster = key.cluster.clone();
+                let sender = self.queues.entry(cluster.clone()).or_insert_with(|| {
+                    let (sender, receiver) = mpsc::unbounded_channel();
+                    let inner = Arc::clone(&self.inner);
+                    self.tasks.spawn(work(inner, cluster.clone(), receiver));
+                    sender
+                });
+                if let Err(mpsc::error::SendError(key)) = sender.send(key) {
+                    self.queues.remove(&cluster);
+                    waiting = Some(key);
+                }
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+/// Reconciles the keys of one cluster until it is gone.
+async fn work(inner: Arc<Inner>, cluster: String, mut keys: mpsc::UnboundedReceiver<ObjectKey>) {
+    let mut queue = BTreeSet::new();
+    loop {
+        // Failed keys wait a moment; new ones come first.
+        let pause = tokio::time::sleep(Duration::from_millis(500));
+        let retry = !queue.is_empty();
+        let mut next = BTreeSet::new();
+        tokio::select! {
+            key = keys.recv() => match key {
+                Some(key) => drop(next.insert(key)),
+                None => return,
+            },
+            () = pause, if retry => next.append(&mut queue),
+        }
+        while let Ok(key) = keys.try_recv() {
+            next.insert(key);
+        }
+        for key in next {
+            if let Err(error) = reconcile(&inner, &key).await {
+                tracing::debug!(?key, %error, "an object will be reconciled again");
+                queue.insert(key);
+            }
+        }
+        if !inner.has_cluster(&cluster) && keys.is_empty() {
+            return;
         }
     }
 }
@@ -80,8 +156,12 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 /// Which workloads a changed object concerns.
 fn wake(inner: &Inner, key: &ObjectKey, object: &Value, queue: &mut BTreeSet<ObjectKey>) {
     match key.storage.as_str() {
-        DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS | JOBS | "services" => {
+        DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS | JOBS | "services" | VOLUMES | QUOTAS => {
             queue.insert(key.clone());
+        }
+        CLAIMS => {
+            queue.insert(key.clone());
+            queue.insert(volumes::volume_key(key, object));
         }
         "pods" => {
             for service in inner
@@ -106,7 +186,16 @@ fn wake(inner: &Inner, key: &ObjectKey, object: &Value, queue: &mut BTreeSet<Obj
                 }
             }
         }
-        _ => return,
+        _ => {}
+    }
+    if !key.namespace.is_empty() && crate::quota::counts(&key.storage) {
+        let quotas = range_prefix(QUOTAS, &key.cluster, Some(&key.namespace));
+        let page = inner.config.store.range(quotas, None, 0);
+        queue.extend(
+            page.entries
+                .iter()
+                .filter_map(|entry| ObjectKey::parse(&entry.key)),
+        );
     }
     for owner in array(object, "/metadata/ownerReferences") {
         let storage = match text(owner, "/kind") {
@@ -139,6 +228,9 @@ async fn reconcile(inner: &Arc<Inner>, key: &ObjectKey) -> Result<(), ApiError> 
         STATEFUL_SETS => statefulsets::reconcile(inner, key, &object).await,
         JOBS => jobs::reconcile(inner, key, &object).await,
         "services" => endpoints::reconcile(inner, key, &object).await,
+        CLAIMS => volumes::bind(inner, key, &object).await,
+        VOLUMES => volumes::release(inner, key, &object).await,
+        QUOTAS => quotas::reconcile(inner, key, &object).await,
         _ => Ok(()),
     }
 }

@@ -1,0 +1,97 @@
+//! What goes with what: owners, namespaces, addresses.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Api, MAPS, config_map};
+
+#[tokio::test]
+async fn owners_take_their_dependents_along() {
+    let api = Api::start().await;
+    let owner = api.post(MAPS, config_map("owner", "1")).await.body;
+    let mut child = config_map("child", "1");
+    child["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"], "blockOwnerDeletion": true,
+    }]);
+    assert_eq!(api.post(MAPS, child.clone()).await.code, 201);
+    api.call(Method::DELETE, &format!("{MAPS}/owner"), Value::Null)
+        .await;
+    api.until(&format!("{MAPS}/child"), |answer| answer.code == 404)
+        .await;
+
+    let owner = api.post(MAPS, config_map("owner", "1")).await.body;
+    child["metadata"]["ownerReferences"][0]["uid"] = owner["metadata"]["uid"].clone();
+    child["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    api.post(MAPS, child).await;
+    api.call(
+        Method::DELETE,
+        &format!("{MAPS}/owner?propagationPolicy=Foreground"),
+        Value::Null,
+    )
+    .await;
+    api.until(&format!("{MAPS}/child"), |answer| {
+        answer.body["metadata"]["deletionTimestamp"].is_string()
+    })
+    .await;
+    assert_eq!(api.get(&format!("{MAPS}/owner")).await.code, 200);
+    api.patch(
+        &format!("{MAPS}/child"),
+        "merge-patch+json",
+        json!({"metadata": {"finalizers": null}}),
+    )
+    .await;
+    api.until(&format!("{MAPS}/owner"), |answer| answer.code == 404)
+        .await;
+}
+
+#[tokio::test]
+async fn a_namespace_goes_with_everything_in_it() {
+    let api = Api::start().await;
+    let made = api
+        .post("a/api/v1/namespaces", json!({"metadata": {"name": "team"}}))
+        .await;
+    assert_eq!(made.code, 201, "{}", made.body);
+    assert_eq!(
+        api.get("a/api/v1/namespaces/team/serviceaccounts/default")
+            .await
+            .code,
+        200
+    );
+    api.post("a/api/v1/namespaces/team/configmaps", config_map("x", "1"))
+        .await;
+    let deleted = api
+        .call(Method::DELETE, "a/api/v1/namespaces/team", Value::Null)
+        .await;
+    assert_eq!(
+        deleted.body["status"]["phase"], "Terminating",
+        "{}",
+        deleted.body
+    );
+    api.until("a/api/v1/namespaces/team", |answer| answer.code == 404)
+        .await;
+    assert_eq!(
+        api.get("a/api/v1/namespaces/team/configmaps/x").await.code,
+        404
+    );
+}
+
+#[tokio::test]
+async fn services_get_addresses_and_give_them_back() {
+    let api = Api::start().await;
+    let services = "a/api/v1/namespaces/default/services";
+    let service = |address: &str| json!({"metadata": {"name": "web"}, "spec": {"clusterIP": address, "selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    let made = api.post(services, service("")).await;
+    assert_eq!(made.code, 201, "{}", made.body);
+    let address = made.body["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    assert!(address.starts_with("10."), "{address}");
+    assert_eq!(
+        made.body["spec"]["ports"][0],
+        json!({"port": 80, "protocol": "TCP", "targetPort": 80})
+    );
+    let mut other = service(&address);
+    other["metadata"]["name"] = json!("other");
+    assert_eq!(api.post(services, other.clone()).await.code, 422);
+    api.call(Method::DELETE, &format!("{services}/web"), Value::Null)
+        .await;
+    assert_eq!(api.post(services, other).await.code, 201);
+}

@@ -1,0 +1,11 @@
+//! The API as a client sees it, driven in process; a module an idea.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod access;
+mod custom_resources;
+mod lifecycle;
+mod objects;
+mod storage_and_quota;
+mod support;
+mod workloads;
