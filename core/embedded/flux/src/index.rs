@@ -171,6 +171,8 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use serde_json::json;
 
@@ -196,25 +198,25 @@ mod tests {
             key(Kind::Kustomization, "late"),
         );
         let spec = json!({"metadata": {"uid": "2", "generation": 1}, "spec": {"sourceRef": {"kind": "GitRepository", "name": "s"}}});
-        assert_eq!(index.observe(&app, &spec), [app.clone()]);
+        assert_eq!(index.observe(&app, &spec), from_ref(&app));
         let depends = json!({"metadata": {"uid": "3", "generation": 1}, "spec": {"dependsOn": [{"name": "app"}], "sourceRef": {"kind": "GitRepository", "name": "other"}}});
-        assert_eq!(index.observe(&late, &depends), [late.clone()]);
+        assert_eq!(index.observe(&late, &depends), from_ref(&late));
         assert_eq!(
             index.observe(&git, &source("a")),
             [git.clone(), app.clone()]
         );
         assert_eq!(index.observe(&git, &source("a")), []);
-        assert_eq!(index.observe(&git, &source("b")), [app.clone()]);
+        assert_eq!(index.observe(&git, &source("b")), from_ref(&app));
         let mut ready = spec.clone();
         ready["status"] =
             json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]});
-        assert_eq!(index.observe(&app, &ready), [late.clone()]);
+        assert_eq!(index.observe(&app, &ready), from_ref(&late));
         let mut asked = ready.clone();
         asked["metadata"]["annotations"] = json!({"reconcile.fluxcd.io/requestedAt": "now"});
-        assert_eq!(index.observe(&app, &asked), [app.clone()]);
+        assert_eq!(index.observe(&app, &asked), from_ref(&app));
         assert!(!index.overtaken(&app, "2", 1, false));
         assert!(index.overtaken(&app, "2", 0, false));
-        assert_eq!(index.remove(&app), [app.clone()]);
+        assert_eq!(index.remove(&app), from_ref(&app));
         assert!(index.overtaken(&app, "2", 1, false));
     }
 }
