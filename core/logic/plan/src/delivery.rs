@@ -1,6 +1,8 @@
 //! The Flux objects of an Application: its artifact, pinned and verified, and
 //! the HelmRelease or Kustomization that rolls it out.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use catalyst_blueprint::ManifestKind;
 use serde_json::{Map, Value, json};
 
@@ -40,14 +42,14 @@ fn signers(input: &Input<'_>) -> Value {
     let data: Map<String, Value> = keys
         .into_iter()
         .enumerate()
-        .map(|(index, key)| (format!("signer-{index}.pub"), json!(key)))
+        .map(|(index, key)| (format!("signer-{index}.pub"), json!(STANDARD.encode(key))))
         .collect();
     environment(
         input,
         "v1",
         "Secret",
         &signers_secret_name(input.name),
-        json!({"type": "Opaque", "stringData": data}),
+        json!({"type": "Opaque", "data": data}),
     )
 }
 

@@ -125,11 +125,71 @@ fn kustomize(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Va
         Some(size) => format!("overlays/{size}"),
         None => "base".to_owned(),
     };
-    let _ = (folder, content, delivery::substitutions(&expansion.values));
-    Err(ExpandError::Render {
+    let fail = |reason: String| ExpandError::Render {
         application: expansion.application.to_string(),
-        reason: "Kustomize Blueprints cannot be rendered yet".to_owned(),
-    })
+        reason,
+    };
+    // A packed tree lies at the top; one from a folder below `manifests/`.
+    let files: BTreeMap<String, Vec<u8>> = content
+        .files
+        .iter()
+        .map(|(path, bytes)| {
+            let inner = path.strip_prefix("manifests/").unwrap_or(path);
+            (inner.to_owned(), bytes.clone())
+        })
+        .collect();
+    let objects =
+        catalyst_kustomize::build(&files, &folder, &catalyst_kustomize::Options::default())
+            .map_err(|error| fail(error.to_string()))?;
+    let mut variables = delivery::substitutions(&expansion.values);
+    for path in &expansion.secret_config {
+        variables.insert(path.join("_"), json!(HIDDEN));
+    }
+    Ok(objects
+        .into_iter()
+        .map(|object| substitute(object, &variables))
+        .collect())
+}
+
+/// Flux's `postBuild.substitute` for plain `${name}` and `${name:=default}`.
+fn substitute(value: Value, variables: &Map<String, Value>) -> Value {
+    match value {
+        Value::String(text) => Value::String(substitute_text(&text, variables)),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| substitute(item, variables))
+            .collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, inner)| (key, substitute(inner, variables)))
+            .collect::<Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
+fn substitute_text(text: &str, variables: &Map<String, Value>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((head, tail)) = rest.split_once("${") {
+        out.push_str(head);
+        let Some((expression, after)) = tail.split_once('}') else {
+            out.push_str("${");
+            rest = tail;
+            continue;
+        };
+        let (name, default) = expression
+            .split_once(":=")
+            .or_else(|| expression.split_once(":-"))
+            .unwrap_or((expression, ""));
+        match variables.get(name).and_then(Value::as_str) {
+            Some(found) if !found.is_empty() => out.push_str(found),
+            _ => out.push_str(default),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn hide(target: &mut Value, path: &[String]) {
