@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use catalyst_api::{Change, DataChoice, Fault, Install, PlannedAction, PlannedApplication};
-use catalyst_blueprint::{
-    Choice, ConfigForm, ConfigSchema, Existing, Request, promote_config, solve,
-};
+use catalyst_blueprint::{Choice, ConfigForm, ConfigSchema, Existing, Request, solve};
 use catalyst_names::ApplicationName;
 use catalyst_plan::{AdmittedBlueprint, CONNECTION};
 use catalyst_resources::{
@@ -54,11 +52,11 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    fn refuse(&self, reason: impl Into<String>) -> CommandError {
+    pub(crate) fn refuse(&self, reason: impl Into<String>) -> CommandError {
         CommandError::validate(self.action.clone(), reason)
     }
 
-    fn faulty(&self, reason: &str, faults: Vec<Fault>) -> CommandError {
+    pub(crate) fn faulty(&self, reason: &str, faults: Vec<Fault>) -> CommandError {
         CommandError::Validate {
             action: self.action.clone(),
             reason: match faults.first() {
@@ -92,7 +90,7 @@ impl Ground<'_> {
         })
     }
 
-    fn blueprint(
+    pub(crate) fn blueprint(
         &self,
         reference: &BlueprintReference,
     ) -> Result<&AdmittedBlueprint, CommandError> {
@@ -109,7 +107,10 @@ impl Ground<'_> {
             })
     }
 
-    fn schema(&self, blueprint: &AdmittedBlueprint) -> Result<ConfigSchema, CommandError> {
+    pub(crate) fn schema(
+        &self,
+        blueprint: &AdmittedBlueprint,
+    ) -> Result<ConfigSchema, CommandError> {
         ConfigSchema::compile(&blueprint.blueprint.spec.config_schema)
             .map_err(|error| self.refuse(error.to_string()))
     }
@@ -323,140 +324,6 @@ pub(crate) fn rollback(
     Ok(draft)
 }
 
-/// Carries an Application, and those it needs that are missing, into another
-/// Environment. `ground` is the destination.
-pub(crate) fn promote(
-    ground: &Ground<'_>,
-    name: &str,
-    source: &Applications,
-    source_environment: &str,
-) -> Result<Draft, CommandError> {
-    let mut draft = Draft {
-        subject: String::new(),
-        changed: BTreeMap::new(),
-        planned: Vec::new(),
-        warnings: Vec::new(),
-        secrets: Vec::new(),
-        copies: Vec::new(),
-    };
-    let mut waiting = vec![(
-        name.to_owned(),
-        format!("promoted from {source_environment}"),
-    )];
-    while let Some((next, because)) = waiting.pop() {
-        if draft.changed.contains_key(&next) {
-            continue;
-        }
-        let Some(from) = source.applications.get(&next) else {
-            return Err(CommandError::Find {
-                action: ground.action.clone(),
-                what: format!("Application {next} in {source_environment}"),
-                next: format!("look at the list of Applications of {source_environment}"),
-            });
-        };
-        if from.spec.deletion.is_some() {
-            return Err(ground.refuse(format!("{next} is being deleted in {source_environment}")));
-        }
-        let to = ground.tree.applications.get(&next);
-        if next != name && to.is_some() {
-            // It serves there already, at the destination's own version.
-            continue;
-        }
-        let after = promoted(ground, &mut draft, from, to, source_environment)?;
-        for (alias, dependency) in &after.spec.dependencies {
-            waiting.push((
-                dependency.application.clone(),
-                format!("{next} needs it as {alias}"),
-            ));
-        }
-        draft.planned.push(planned(&after, to, because));
-        draft.changed.insert(next, Some(after));
-    }
-    let version = source
-        .applications
-        .get(name)
-        .map(|application| application.spec.blueprint.version.clone())
-        .unwrap_or_default();
-    draft.subject = format!(
-        "Promote {name} {version} from {source_environment} to {}",
-        ground.place.environment
-    );
-    Ok(draft)
-}
-
-fn promoted(
-    ground: &Ground<'_>,
-    draft: &mut Draft,
-    from: &Application,
-    to: Option<&Application>,
-    source_environment: &str,
-) -> Result<Application, CommandError> {
-    let name = &from.metadata.name;
-    let blueprint = ground.blueprint(&from.spec.blueprint)?;
-    let schema = ground.schema(blueprint)?;
-    if let Some(to) = to {
-        refuse_deleted(ground, to)?;
-        let (old, new) = (&to.spec.blueprint, &from.spec.blueprint);
-        if (&old.source, &old.name) != (&new.source, &new.name) {
-            return Err(ground.refuse(format!(
-                "{name} is {} of {} in {}, but {} of {} in {source_environment}",
-                old.name, old.source, ground.place.environment, new.name, new.source
-            )));
-        }
-        check_upgrade(ground, to, blueprint)?;
-    }
-    let theirs = Value::Object(from.spec.config.clone());
-    let own = to
-        .map(|to| Value::Object(to.spec.config.clone()))
-        .unwrap_or(Value::Null);
-    let mut config = promote_config(&schema, &theirs, &own);
-    for pointer in schema.secret_pointers(&config) {
-        let kept = own.pointer(&pointer).cloned();
-        let Some(value) = config.pointer_mut(&pointer) else {
-            continue;
-        };
-        match kept {
-            // A secret of the destination's own stays.
-            Some(kept) => *value = kept,
-            None => {
-                if let Some(secret) = value.get("secretRef").and_then(Value::as_str) {
-                    draft.copies.push((name.clone(), secret.to_owned()));
-                    draft.warnings.push(format!(
-                        "the secret {secret} of {name} is copied from {source_environment}; change it if {} shall have its own",
-                        ground.place.environment
-                    ));
-                }
-            }
-        }
-    }
-    let config_map = as_map(config);
-    let problems =
-        schema.validate_config(&Value::Object(config_map.clone()), ConfigForm::Committed);
-    if !problems.is_empty() {
-        return Err(ground.faulty(
-            &format!(
-                "{name} lacks values that {} must have of its own",
-                ground.place.environment
-            ),
-            config_faults(problems),
-        ));
-    }
-    let mut after = to.cloned().unwrap_or_else(|| {
-        application(
-            ground.place,
-            name,
-            from.spec.blueprint.clone(),
-            None,
-            Map::new(),
-        )
-    });
-    after.spec.blueprint = from.spec.blueprint.clone();
-    after.spec.size.clone_from(&from.spec.size);
-    after.spec.config = config_map;
-    after.spec.dependencies = from.spec.dependencies.clone();
-    Ok(after)
-}
-
 /// Asks for deletion; the folder goes with a second commit, when all is gone.
 pub(crate) fn delete(
     ground: &Ground<'_>,
@@ -522,7 +389,10 @@ pub(crate) fn delete(
     })
 }
 
-fn refuse_deleted(ground: &Ground<'_>, application: &Application) -> Result<(), CommandError> {
+pub(crate) fn refuse_deleted(
+    ground: &Ground<'_>,
+    application: &Application,
+) -> Result<(), CommandError> {
     if application.spec.deletion.is_none() {
         return Ok(());
     }
@@ -534,7 +404,7 @@ fn refuse_deleted(ground: &Ground<'_>, application: &Application) -> Result<(), 
 }
 
 /// `spec.upgrades` of the version that shall run.
-fn check_upgrade(
+pub(crate) fn check_upgrade(
     ground: &Ground<'_>,
     before: &Application,
     target: &AdmittedBlueprint,
@@ -705,7 +575,7 @@ fn asked_range(
     Some(dependency.version.clone())
 }
 
-fn planned(
+pub(crate) fn planned(
     after: &Application,
     before: Option<&Application>,
     because: String,
@@ -730,7 +600,7 @@ fn planned(
     }
 }
 
-fn application(
+pub(crate) fn application(
     place: &Place,
     name: &str,
     blueprint: BlueprintReference,
@@ -799,14 +669,14 @@ fn commit_config(
     Ok(as_map(config))
 }
 
-fn as_map(value: Value) -> Map<String, Value> {
+pub(crate) fn as_map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
     }
 }
 
-fn config_faults(problems: Vec<catalyst_blueprint::ConfigProblem>) -> Vec<Fault> {
+pub(crate) fn config_faults(problems: Vec<catalyst_blueprint::ConfigProblem>) -> Vec<Fault> {
     problems
         .into_iter()
         .map(|problem| Fault {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::documents;
+use crate::promote::promote;
 use crate::state::application_path;
 use crate::validate::tests::{catalogue, place};
 use serde_json::json;
