@@ -268,14 +268,16 @@ pub(crate) fn check_username(username: &str, action: &str) -> Result<(), Command
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && username.starts_with(|c: char| c.is_ascii_alphanumeric())
         && username.ends_with(|c: char| c.is_ascii_alphanumeric())
-        && !username.starts_with("flux-");
+        && !username.to_ascii_lowercase().starts_with("flux-")
+        // The control plane's own name in the forge: its pushes pass.
+        && !username.eq_ignore_ascii_case("catalyst");
     if is_fine {
         return Ok(());
     }
     Err(CommandError::validate(
         action,
         format!(
-            "{username:?} is no user name: use up to 40 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, and not beginning with `flux-`"
+            "{username:?} is no user name: use up to 40 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, and neither beginning with `flux-` nor being `catalyst`"
         ),
     ))
 }
@@ -684,7 +686,7 @@ mod tests {
         let elsewhere = role(OrganizationRole::OrgDeveloper, &["globex-dev"]);
         assert!(set_member(&configuration, "acme", "eve", Some(&elsewhere), "set").is_err());
         assert!(set_member(&configuration, "acme", "eve", None, "remove").is_err());
-        for bad in ["", "a b", "-a", "flux-acme", "a/../b"] {
+        for bad in ["", "a b", "-a", "flux-acme", "Flux-x", "Catalyst", "a/../b"] {
             assert!(
                 set_member(&configuration, "acme", bad, Some(&viewer), "set").is_err(),
                 "{bad}"
