@@ -182,7 +182,7 @@ mod tests {
             &[
                 Reference {
                     spec: &map,
-                    found: Some("db: {password: x, host: h}\nn: 1\n".into()),
+                    found: Some("db: {password: x, host: h}\ncount: 1\n".into()),
                 },
                 Reference {
                     spec: &path,
@@ -197,11 +197,11 @@ mod tests {
                     found: None,
                 },
             ],
-            Some(&json!({"n": 2})),
+            Some(&json!({"count": 2})),
         );
         assert_eq!(
             found,
-            Ok(json!({"db": {"password": "secret", "host": "h", "pin": "0042"}, "n": 2}))
+            Ok(json!({"db": {"password": "secret", "host": "h", "pin": "0042"}, "count": 2}))
         );
     }
 
