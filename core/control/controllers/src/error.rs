@@ -108,6 +108,15 @@ impl ReconcileError {
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             text.push_str(": ");
+            // kube prints the whole Status; its message is what was meant.
+            let said = cause
+                .downcast_ref::<Box<kube::Error>>()
+                .map(AsRef::as_ref)
+                .or_else(|| cause.downcast_ref::<kube::Error>());
+            if let Some(kube::Error::Api(status)) = said {
+                text.push_str(&status.message);
+                break;
+            }
             text.push_str(&cause.to_string());
             source = cause.source();
         }
@@ -122,5 +131,37 @@ impl ReconcileError {
             Self::Missing { .. } => "Waiting",
             Self::Invalid { .. } => "Invalid",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Box<kube::Error> {
+        let status = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": "there is no such kind"});
+        Box::new(kube::Error::Api(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn a_refusal_of_the_kubernetes_api_is_told_in_its_own_words_only() {
+        let own = ReconcileError::Kubernetes {
+            action: "apply",
+            object: "HTTPRoute wiki/wiki".to_owned(),
+            cluster: "lo-loc-rtz-dev-acme".to_owned(),
+            source: refused(),
+        };
+        assert_eq!(
+            own.chain(),
+            "could not apply HTTPRoute wiki/wiki in the cluster lo-loc-rtz-dev-acme: there is no such kind"
+        );
+        let by_port = ReconcileError::port("reach", "the host cluster lo")(PortError::Kubernetes {
+            action: "read its kubeconfig".to_owned(),
+            source: refused(),
+        });
+        assert_eq!(
+            by_port.chain(),
+            "could not reach the host cluster lo: cannot read its kubeconfig: there is no such kind"
+        );
     }
 }

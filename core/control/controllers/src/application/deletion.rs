@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use catalyst_names::EnvironmentName;
+use catalyst_ports::RepositoryId;
 use catalyst_resources::Phase;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,8 @@ use crate::controllers::{ApplicationKey, Shared};
 use crate::desired::key;
 use crate::error::ReconcileError;
 use crate::kubernetes::{
-    Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE, OCI_REPOSITORY, SECRET, VOLUME_CLAIM,
+    APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE, OCI_REPOSITORY, SECRET,
+    VOLUME_CLAIM,
 };
 use crate::object::{annotation, is_deleting, name, text};
 use crate::runtime::Next;
@@ -102,10 +104,17 @@ pub async fn delete(
             )
         })?;
     }
+    if !is_gone_from_git {
+        // The commit is known here at once, whether or not the forge tells of it.
+        wake(shared, at).await;
+    }
     organization::finish(ctx, vcluster, object, &saga).await?;
     shared.remembered.forget(at);
     if is_gone_from_git {
-        finalizer::remove(vcluster, object, finalizer::APPLICATION).await?;
+        // The status written meanwhile has made `object` an older version.
+        if let Some(fresh) = vcluster.get(APPLICATION, &at.environment, &at.name).await? {
+            finalizer::remove(vcluster, &fresh, finalizer::APPLICATION).await?;
+        }
         for neighbour in shared.vclusters.neighbours(at) {
             shared.applications.add(neighbour);
         }
@@ -116,6 +125,13 @@ pub async fn delete(
     let patch = json!({"metadata": {"annotations": annotations}});
     vcluster.merge(object, "", &patch).await?;
     Ok(Some(Duration::from_secs(60)))
+}
+
+async fn wake(shared: &Shared, at: &ApplicationKey) {
+    let repository = RepositoryId::new(at.at.organization.as_str(), at.environment.as_str());
+    crate::wake::waker(&shared.ctx)
+        .repository_pushed(&repository)
+        .await;
 }
 
 /// When the deletion was asked for: when this controller first saw it, which its
