@@ -326,6 +326,13 @@ impl Kubelet {
 
     async fn write_status(&self, cluster: &str, namespace: &str, name: &str, status: &Value) {
         let path = format!("{}/status", pod_path(cluster, namespace, name));
+        let mut status = status.clone();
+        if let Some(fields) = status.as_object_mut() {
+            // A merge leaves what it does not name: an earlier reason must go.
+            for field in ["reason", "message"] {
+                fields.entry(field).or_insert(Value::Null);
+            }
+        }
         let patch = json!({"status": status});
         if let Err(error) = self
             .api
@@ -370,8 +377,13 @@ impl Objects for PodObjects<'_> {
     }
 
     fn claim(&self, name: &str) -> Option<PathBuf> {
+        let claim = self.find(&self.kubelet.claims, name)?;
+        if claim.pointer("/status/phase").and_then(Value::as_str) != Some("Bound") {
+            return None;
+        }
+        // The node makes the folder itself, because it knows whose it must be.
         let folder = volume_folder(&self.kubelet.volumes, self.cluster, self.namespace, name);
-        std::fs::create_dir_all(&folder).ok()?;
+        std::fs::create_dir_all(folder.parent()?).ok()?;
         Some(folder)
     }
 }

@@ -100,7 +100,8 @@ async fn try_sandbox(shim: &Path, folder: &Path, ids: Ids) -> Result<(), String>
     let spec = SandboxSpec {
         ids,
         hostname: "doctor".to_owned(),
-        addresses: vec![(Ipv4Addr::new(10, 244, 0, 1), 16)],
+        address: Ipv4Addr::new(10, 244, 0, 1),
+        addresses: vec![(Ipv4Addr::new(10, 244, 255, 254), 16)],
         socket,
         state,
     };

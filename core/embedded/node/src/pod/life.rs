@@ -440,8 +440,13 @@ impl Life {
                 let spec = SandboxSpec {
                     ids,
                     hostname,
+                    address: self.address,
                     addresses: vec![
-                        (self.address, self.shared.pod_prefix),
+                        // Any address of the range that no pod is given.
+                        (
+                            last_of(self.address, self.shared.pod_prefix),
+                            self.shared.pod_prefix,
+                        ),
                         (self.shared.name_server, self.shared.service_prefix),
                         (Ipv4Addr::new(198, 18, 0, 0), 15),
                     ],
@@ -976,4 +981,10 @@ fn limits(container: &Container) -> Limits {
         memory: text("memory").and_then(|t| quantity(&t)),
         cpu_millis: text("cpu").and_then(|t| quantity_millis(&t)),
     }
+}
+
+/// The last address of a range before its broadcast address.
+fn last_of(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+    let hosts = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
+    Ipv4Addr::from((u32::from(address) | hosts).saturating_sub(1))
 }

@@ -5,6 +5,7 @@
 //! one thread, which is what joining a user namespace requires.
 
 mod exec;
+mod link;
 mod logs;
 mod rootfs;
 mod run;

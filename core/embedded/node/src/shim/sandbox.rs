@@ -1,19 +1,22 @@
 //! Holds one pod's namespaces and hands out sockets made inside them.
 //!
-//! The pod's network has no wire: the only way in or out is a socket that this
-//! process opened on request of the node and passed over its Unix socket.
+//! The pod's network leads to one place, the node's side of it: a second network
+//! namespace in which every address but the pod's own is local. The only way on
+//! from there is a socket that this process opened on request of the node and
+//! passed over its Unix socket.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{ForkResult, fork, getegid, geteuid, setsid};
 
 use super::spec::{Ids, SandboxSpec, SocketRequest};
-use super::{step, sys};
+use super::{link, step, sys};
 
 /// Makes the namespaces, says `ok` on standard output and serves until killed.
 pub fn main(spec: &SandboxSpec) -> Result<i32, String> {
@@ -25,6 +28,15 @@ pub fn main(spec: &SandboxSpec) -> Result<i32, String> {
     let listener = bind(spec)?;
     enter_user_namespace(spec.ids)?;
     step(
+        "create the node's side of the network",
+        unshare(CloneFlags::CLONE_NEWNET),
+    )?;
+    step(
+        "bring up the node's side of the network",
+        sys::configure_loopback(&spec.addresses),
+    )?;
+    let node_side = step("hold the node's side of the network", own_network())?;
+    step(
         "create network, IPC and host name namespaces",
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS),
     )?;
@@ -33,9 +45,27 @@ pub fn main(spec: &SandboxSpec) -> Result<i32, String> {
         "set the host name",
         nix::unistd::sethostname(&spec.hostname),
     )?;
+    step("bring up loopback", sys::configure_loopback(&[]))?;
     step(
-        "bring up loopback",
-        sys::configure_loopback(&spec.addresses),
+        "link the pod to the node (the kernel needs veth)",
+        link::make_pair(node_side.as_fd()),
+    )?;
+    step(
+        "give the pod its address",
+        link::configure_pod_side(spec.address),
+    )?;
+    let pod_side = step("hold the pod's network", own_network())?;
+    step(
+        "enter the node's side of the network",
+        setns(&node_side, CloneFlags::CLONE_NEWNET),
+    )?;
+    step(
+        "find the pod from the node's side",
+        link::configure_node_side(spec.address),
+    )?;
+    step(
+        "enter the pod's network",
+        setns(&pod_side, CloneFlags::CLONE_NEWNET),
     )?;
     // Without this a program that is not root cannot serve port 80 of its own pod.
     step(
@@ -44,8 +74,10 @@ pub fn main(spec: &SandboxSpec) -> Result<i32, String> {
     )?;
     println!("ok");
     detach();
+    let node_side = Arc::new(node_side);
     for stream in listener.incoming().flatten() {
-        std::thread::spawn(move || answer(stream));
+        let node_side = Arc::clone(&node_side);
+        std::thread::spawn(move || answer(stream, &node_side));
     }
     Ok(0)
 }
@@ -163,7 +195,12 @@ pub fn detach() {
     }
 }
 
-fn answer(stream: UnixStream) {
+/// The network namespace of this thread.
+fn own_network() -> std::io::Result<OwnedFd> {
+    std::fs::File::open("/proc/thread-self/ns/net").map(OwnedFd::from)
+}
+
+fn answer(stream: UnixStream, node_side: &OwnedFd) {
     let mut line = String::new();
     let Ok(copy) = stream.try_clone() else { return };
     if BufReader::new(copy).read_line(&mut line).is_err() {
@@ -171,14 +208,19 @@ fn answer(stream: UnixStream) {
     }
     let result = serde_json::from_str::<SocketRequest>(&line)
         .map_err(|e| e.to_string())
-        .and_then(|request| open(request).map_err(|e| e.to_string()));
+        .and_then(|request| open(request, node_side).map_err(|e| e.to_string()));
     let _ = match result {
         Ok(fd) => sys::send_fd(&stream, b"ok", Some(fd.as_raw_fd())),
         Err(reason) => sys::send_fd(&stream, format!("error {reason}").as_bytes(), None),
     };
 }
 
-fn open(request: SocketRequest) -> std::io::Result<OwnedFd> {
+/// Opens a socket: to the pod in the pod's own network, for the pod on the node's
+/// side of it. The thread ends after this, so it need not come back.
+fn open(request: SocketRequest, node_side: &OwnedFd) -> std::io::Result<OwnedFd> {
+    if !matches!(request, SocketRequest::Connect(_)) {
+        setns(node_side, CloneFlags::CLONE_NEWNET)?;
+    }
     match request {
         SocketRequest::Connect(address) => {
             TcpStream::connect_timeout(&SocketAddr::V4(address), Duration::from_secs(5))

@@ -29,8 +29,10 @@ pub struct SandboxSpec {
     pub ids: Ids,
     /// Host name inside.
     pub hostname: String,
-    /// Addresses of the loopback interface, each with its prefix length; every
-    /// address of the prefix is then local to the pod.
+    /// The pod's own address.
+    pub address: Ipv4Addr,
+    /// Addresses of the node's side of the network, each with its prefix length:
+    /// every address of the prefix then leads to the node.
     pub addresses: Vec<(Ipv4Addr, u8)>,
     /// Where the shim answers requests for sockets.
     pub socket: PathBuf,

@@ -52,11 +52,9 @@ pub fn receive_fd(stream: &UnixStream) -> std::io::Result<(String, Option<OwnedF
 /// interface the kernel makes every address of the prefix local, so that the
 /// node can listen on any Service address without adding it first.
 pub fn configure_loopback(addresses: &[(Ipv4Addr, u8)]) -> std::io::Result<()> {
+    configure_interface("lo", None)?;
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     let fd = socket.as_raw_fd();
-    let mut request = interface("lo");
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    interface_call(fd, libc::SIOCSIFFLAGS, &mut request)?;
     for (index, (address, prefix)) in addresses.iter().enumerate() {
         let name = format!("lo:{index}");
         let mut request = interface(&name);
@@ -68,6 +66,24 @@ pub fn configure_loopback(addresses: &[(Ipv4Addr, u8)]) -> std::io::Result<()> {
         interface_call(fd, libc::SIOCSIFNETMASK, &mut request)?;
     }
     Ok(())
+}
+
+/// Brings an interface up, with an address if one is given.
+pub fn configure_interface(name: &str, address: Option<(Ipv4Addr, u8)>) -> std::io::Result<()> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let fd = socket.as_raw_fd();
+    if let Some((address, prefix)) = address {
+        let mut request = interface(name);
+        request.ifr_ifru.ifru_addr = socket_address(address);
+        interface_call(fd, libc::SIOCSIFADDR, &mut request)?;
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+        let mut request = interface(name);
+        request.ifr_ifru.ifru_netmask = socket_address(Ipv4Addr::from(mask));
+        interface_call(fd, libc::SIOCSIFNETMASK, &mut request)?;
+    }
+    let mut request = interface(name);
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    interface_call(fd, libc::SIOCSIFFLAGS, &mut request)
 }
 
 fn interface(name: &str) -> libc::ifreq {
