@@ -15,6 +15,7 @@ mod browser;
 mod pods;
 mod registry;
 mod sovereign;
+mod story;
 
 use std::path::Path;
 use std::process::Command;
@@ -32,9 +33,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::test]
 async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .unwrap();
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let sovereign = Sovereign::start(&data, "127.0.0.1:0");
@@ -119,6 +118,18 @@ async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
         "stopping took {:?}",
         stopping.elapsed()
     );
+}
+
+/// The story itself; see the module for its chapters.
+#[tokio::test]
+async fn an_application_goes_live_and_leaves_again() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let directory = tempfile::tempdir().unwrap();
+    let obstacle = pods::obstacle();
+    if let Some(why) = &obstacle {
+        eprintln!("not run: Applications, because of this machine:\n{why}");
+    }
+    story::run(directory.path(), obstacle.is_none()).await;
 }
 
 #[test]

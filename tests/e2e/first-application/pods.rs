@@ -24,6 +24,30 @@ int main(int count, char **words) {
 }
 "#;
 
+const PROBE: &str = r#"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+int main(int count, char **words) {
+    if (count < 3) return 2;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(words[2]))};
+    if (inet_pton(AF_INET, words[1], &to.sin_addr) != 1) return 2;
+    int one = socket(AF_INET, SOCK_STREAM, 0);
+    struct timeval patience = {.tv_sec = 3};
+    setsockopt(one, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(one, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    /* PostgreSQL answers an SSLRequest with one byte. */
+    unsigned char ask[8] = {0, 0, 0, 8, 4, 210, 22, 47}, answer;
+    int ok = connect(one, (struct sockaddr *)&to, sizeof to) == 0
+        && send(one, ask, sizeof ask, MSG_NOSIGNAL) == sizeof ask
+        && recv(one, &answer, 1, 0) == 1;
+    puts(ok ? "connected" : "refused");
+    return 0;
+}
+"#;
+
 /// Why this machine cannot run the test, if it cannot.
 pub fn obstacle() -> Option<String> {
     let doctor = Command::new(env!("CARGO_BIN_EXE_catalyst"))
@@ -38,7 +62,7 @@ pub async fn a_deployment_runs_as_a_container(
     token: &str,
     directory: &Path,
 ) {
-    let image = push_image(sovereign, token, directory).await;
+    let image = push_image(sovereign, token, directory, "hello", PROGRAM).await;
     let administrator = sovereign.administrator();
     let deployments = sovereign.cluster(
         "lo-loc-rtz-dev",
@@ -139,11 +163,83 @@ async fn until(administrator: &Administrator, url: &str, satisfied: impl Fn(&Val
     assert!(satisfied.is_ok(), "not within 60 s: {seen:#}");
 }
 
-/// Builds a one-file image and pushes it; its reference.
-async fn push_image(sovereign: &Sovereign, token: &str, directory: &Path) -> String {
-    let source = directory.join("hello.c");
-    let program = directory.join("hello");
-    std::fs::write(&source, PROGRAM).unwrap();
+/// An image whose program connects to the address and port it is given, and
+/// says whether somebody took the connection.
+pub async fn push_probe(sovereign: &Sovereign, token: &str, directory: &Path) -> String {
+    push_image(sovereign, token, directory, "probe", PROBE).await
+}
+
+/// Whether a pod in a namespace can connect to an address. The pod carries the
+/// labels of an Application, so that the policies that bind the Application
+/// bind it.
+pub async fn connects(
+    sovereign: &Sovereign,
+    image: &str,
+    (cluster, namespace, application): (&str, &str, &str),
+    (address, port): (&str, u16),
+) -> bool {
+    let administrator = sovereign.administrator();
+    let pods = sovereign.cluster(cluster, &format!("/api/v1/namespaces/{namespace}/pods"));
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "labels": {
+            "openova.io/application": application,
+            "app.kubernetes.io/instance": application,
+        }},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "main", "image": image,
+                "command": ["/probe", address, port.to_string()],
+            }],
+        },
+    });
+    let created = administrator
+        .http
+        .post(&pods)
+        .json(&pod)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        created.status(),
+        StatusCode::CREATED,
+        "{}",
+        created.text().await.unwrap()
+    );
+    let one = format!("{pods}/probe");
+    until(&administrator, &one, |object| {
+        object["status"]["phase"] == "Succeeded"
+    })
+    .await;
+    let log = administrator
+        .http
+        .get(format!("{one}/log"))
+        .send()
+        .await
+        .unwrap();
+    let said = log.text().await.unwrap();
+    administrator.http.delete(&one).send().await.unwrap();
+    match said.as_str() {
+        "connected\n" => true,
+        "refused\n" => false,
+        other => panic!("the probe said {other:?}"),
+    }
+}
+
+/// Builds a one-file image from C and pushes it; its reference.
+async fn push_image(
+    sovereign: &Sovereign,
+    token: &str,
+    directory: &Path,
+    name: &str,
+    code: &str,
+) -> String {
+    let source = directory.join(format!("{name}.c"));
+    let program = directory.join(name);
+    std::fs::write(&source, code).unwrap();
     crate::succeed(
         Command::new("cc")
             .arg("-static")
@@ -158,20 +254,21 @@ async fn push_image(sovereign: &Sovereign, token: &str, directory: &Path) -> Str
             .arg(&archive)
             .arg("-C")
             .arg(directory)
-            .arg("hello"),
+            .arg(name),
     );
     let layer = std::fs::read(&archive).unwrap();
     let layer_digest = digest(&layer);
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Entrypoint": ["/hello"]},
+        "config": {"Entrypoint": [format!("/{name}")]},
         "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
     })
     .to_string();
+    let repository = format!("acme/{name}");
     let (layer_size, config_size) = (layer.len(), config.len());
-    let config_digest = push_blob(sovereign, token, "acme/image", config.into_bytes()).await;
-    push_blob(sovereign, token, "acme/image", layer).await;
+    let config_digest = push_blob(sovereign, token, &repository, config.into_bytes()).await;
+    push_blob(sovereign, token, &repository, layer).await;
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -186,6 +283,6 @@ async fn push_image(sovereign: &Sovereign, token: &str, directory: &Path) -> Str
             "size": layer_size,
         }],
     });
-    push_manifest(sovereign, token, "acme/image", "1", &manifest).await;
-    format!("{}/acme/image:1", sovereign.address("registry"))
+    push_manifest(sovereign, token, &repository, "1", &manifest).await;
+    format!("{}/{repository}:1", sovereign.address("registry"))
 }

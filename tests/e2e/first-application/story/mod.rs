@@ -1,0 +1,85 @@
+//! The story from the first Organization to the last deletion, in chapters.
+//! Chapters share the Sovereign and the people; each leaves what the next needs.
+
+mod deletion;
+mod install;
+mod organizations;
+mod promotion;
+mod publish;
+mod push;
+mod secrets;
+mod user;
+
+use std::path::Path;
+
+use crate::sovereign::Sovereign;
+use user::User;
+
+/// The people of the story.
+pub struct People {
+    /// sovereign-admin.
+    pub admin: User,
+    /// org-admin of acme.
+    pub alice: User,
+    /// org-developer of acme.
+    pub bob: User,
+    /// org-admin of globex, a stranger to acme.
+    pub mallory: User,
+}
+
+/// Kills the Sovereign as a power cut would, and starts it on the same port.
+pub async fn power_cut(sovereign: Sovereign, data: &Path, people: &mut People) -> Sovereign {
+    let port = sovereign.port();
+    sovereign.kill();
+    let sovereign = Sovereign::start(data, &format!("127.0.0.1:{port}"));
+    for user in [
+        &mut people.admin,
+        &mut people.alice,
+        &mut people.bob,
+        &mut people.mallory,
+    ] {
+        user.reconnect();
+    }
+    sovereign
+}
+
+/// Runs the story in `directory`; `with_containers` is false where this machine
+/// cannot run any, and then it ends before the first Application must run.
+pub async fn run(directory: &Path, with_containers: bool) {
+    let data = directory.join("data");
+    let sovereign = Sovereign::start(&data, "127.0.0.1:0");
+    let link = sovereign.address("signIn").to_owned();
+    let mut admin = User::join(&sovereign, "sovereign-admin", &link).await;
+
+    publish::the_shipped_blueprints_are_there(&mut admin).await;
+    let (alice, bob, mallory) =
+        organizations::two_organizations_are_made(&sovereign, &mut admin).await;
+    let mut people = People {
+        admin,
+        alice,
+        bob,
+        mallory,
+    };
+    organizations::nobody_sees_another_organization(&sovereign, &mut people).await;
+    let sovereign = power_cut(sovereign, &data, &mut people).await;
+    organizations::a_removed_member_loses_every_road(&sovereign, &mut people).await;
+    publish::only_trusted_signatures_count(&sovereign, &mut people, directory).await;
+    if !with_containers {
+        return;
+    }
+    install::a_plan_shows_everything_and_writes_nothing(&mut people).await;
+    install::the_guestbook_goes_live(&sovereign, &mut people).await;
+    secrets::no_secret_is_anywhere(&sovereign, &mut people, &data).await;
+    let sovereign = power_cut(sovereign, &data, &mut people).await;
+    install::the_entry_survived(&sovereign, &mut people).await;
+    install::no_other_application_reaches_the_database(&sovereign, &mut people, directory).await;
+    push::a_push_updates_the_application(&sovereign, &mut people, directory).await;
+    push::bad_pushes_are_refused_with_file_and_line(&sovereign, &mut people, directory).await;
+    promotion::a_promotion_waits_for_another_user(&sovereign, &mut people).await;
+    let sovereign = power_cut(sovereign, &data, &mut people).await;
+    promotion::a_rollback_is_a_commit(&sovereign, &mut people).await;
+    deletion::a_push_that_removes_the_folder_keeps_the_data(&sovereign, &mut people, directory)
+        .await;
+    deletion::deletions_end_and_say_what_they_left(&sovereign, &mut people).await;
+    sovereign.terminate();
+}

@@ -1,0 +1,248 @@
+//! Organizations, Environments, members: each a commit, each reconciled into
+//! every part; nobody sees what is not theirs.
+
+use std::process::Output;
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use super::People;
+use super::user::{User, invite, try_git};
+use crate::sovereign::Sovereign;
+
+pub async fn two_organizations_are_made(
+    sovereign: &Sovereign,
+    admin: &mut User,
+) -> (User, User, User) {
+    for (name, title) in [("acme", "Acme"), ("globex", "Globex")] {
+        let accepted = admin
+            .post(
+                "/organizations",
+                json!({"name": name, "displayName": title}),
+            )
+            .await;
+        assert!(accepted["commit"].is_string(), "{accepted:#}");
+        admin
+            .until_phase(&format!("/organizations/{name}"), "Running")
+            .await;
+    }
+    for (organization, env_type) in [("acme", "dev"), ("acme", "prod"), ("globex", "dev")] {
+        admin
+            .post(
+                &format!("/organizations/{organization}/environments"),
+                json!({"envType": env_type}),
+            )
+            .await;
+    }
+    for name in ["acme-dev", "acme-prod", "globex-dev"] {
+        let environment = admin
+            .until_phase(&format!("/environments/{name}"), "Running")
+            .await;
+        let stage = name.rsplit_once('-').unwrap().1;
+        let organization = name.rsplit_once('-').unwrap().0;
+        assert_eq!(
+            environment["vclusters"],
+            json!([format!("lo-loc-rtz-{stage}-{organization}")])
+        );
+    }
+    // Every change is a commit, by the one who asked for it.
+    let log = git_log(sovereign, admin, "system/catalyst-config").await;
+    for subject in ["acme", "globex", "acme-dev", "acme-prod", "globex-dev"] {
+        assert!(log.contains(subject), "{subject} is not in:\n{log}");
+    }
+    assert!(log.contains("sovereign-admin"), "{log}");
+
+    let mut alice = invite(sovereign, admin, "acme", "alice", "org-admin").await;
+    alice
+        .until("alice is an org-admin", "/me", |me| {
+            me["organizations"][0]["role"] == "org-admin"
+        })
+        .await;
+    // An org-admin invites too.
+    let bob = invite(sovereign, &mut alice, "acme", "bob", "org-developer").await;
+    let mallory = invite(sovereign, admin, "globex", "mallory", "org-admin").await;
+    (alice, bob, mallory)
+}
+
+async fn git_log(sovereign: &Sovereign, user: &mut User, repository: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let url = user.repository(sovereign, repository).await;
+    super::user::git(folder.path(), &["clone", "--quiet", &url, "."]);
+    super::user::git(folder.path(), &["log", "--format=%an %s"])
+}
+
+pub async fn nobody_sees_another_organization(sovereign: &Sovereign, people: &mut People) {
+    let mine = people
+        .mallory
+        .until("mallory is in globex", "/organizations", |value| {
+            value["items"].as_array().is_some_and(|all| !all.is_empty())
+        })
+        .await;
+    assert_eq!(mine["items"].as_array().unwrap().len(), 1);
+    assert_eq!(mine["items"][0]["name"], "globex");
+    let install = json!({"command": "install", "name": "spy", "blueprint": "bp-guestbook"});
+    for (method, path, body) in [
+        (Method::GET, "/organizations/acme", None),
+        (Method::GET, "/organizations/acme/members", None),
+        (Method::GET, "/environments/acme-dev", None),
+        (Method::GET, "/environments/acme-dev/applications", None),
+        (Method::GET, "/environments/acme-dev/pull-requests", None),
+        (Method::GET, "/environments/acme-dev/kubeconfig", None),
+        (
+            Method::POST,
+            "/environments/acme-dev/plans",
+            Some(install.clone()),
+        ),
+        (
+            Method::POST,
+            "/environments/acme-dev/changes",
+            Some(install),
+        ),
+        (Method::DELETE, "/environments/acme-dev", None),
+        (Method::DELETE, "/organizations/acme", None),
+        (
+            Method::POST,
+            "/organizations",
+            Some(json!({"name": "evil"})),
+        ),
+        (
+            Method::PUT,
+            "/organizations/acme/members/mallory",
+            Some(json!({"role": "org-admin"})),
+        ),
+    ] {
+        let (status, problem) = people.mallory.refused(method.clone(), path, body).await;
+        assert!(
+            matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
+            "{method} {path}: {status}"
+        );
+        let said = problem.to_string();
+        assert!(!said.contains("alice") && !said.contains("bob"), "{said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for repository in [
+        "acme/acme-dev",
+        "acme/shared-blueprints",
+        "system/catalyst-config",
+    ] {
+        let url = people.mallory.repository(sovereign, repository).await;
+        let cloned = try_git(folder.path(), &["clone", "--quiet", &url, "x"]);
+        assert!(!cloned.status.success(), "mallory cloned {repository}");
+    }
+    for (name, cluster, allowed) in [
+        ("alice", "lo-loc-rtz-dev-acme", true),
+        ("mallory", "lo-loc-rtz-dev-globex", true),
+        ("mallory", "lo-loc-rtz-dev-acme", false),
+        ("alice", "lo-loc-rtz-dev", false),
+        ("alice", "lo-loc-mgt-prod", false),
+    ] {
+        let user = match name {
+            "alice" => &mut people.alice,
+            _ => &mut people.mallory,
+        };
+        let status = pods(sovereign, user, cluster, "/api/v1/pods").await;
+        assert_eq!(
+            status == StatusCode::OK,
+            allowed,
+            "{} in {cluster}: {status}",
+            user.name
+        );
+    }
+}
+
+/// Lists pods in a cluster as a user.
+async fn pods(sovereign: &Sovereign, user: &mut User, cluster: &str, path: &str) -> StatusCode {
+    let token = user.token().await;
+    let http = sovereign.administrator().anonymous;
+    let url = sovereign.cluster(cluster, path);
+    let answer = http.get(url).bearer_auth(token).send().await.unwrap();
+    answer.status()
+}
+
+pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &mut People) {
+    let mut carol = invite(
+        sovereign,
+        &mut people.alice,
+        "acme",
+        "carol",
+        "org-developer",
+    )
+    .await;
+    carol
+        .until("carol sees acme-dev", "/environments/acme-dev", |_| true)
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = carol.repository(sovereign, "acme/acme-dev").await;
+    until("carol clones", || {
+        try_git(folder.path(), &["ls-remote", &url])
+    })
+    .await;
+    wait_for_pods(sovereign, &mut carol, StatusCode::OK).await;
+
+    people
+        .alice
+        .delete("/organizations/acme/members/carol")
+        .await;
+    carol
+        .until_answer(
+            "carol is out of the API",
+            "/environments/acme-dev",
+            |status, _| status == StatusCode::NOT_FOUND,
+        )
+        .await;
+    until_not("carol is out of Git", || {
+        try_git(folder.path(), &["ls-remote", &url])
+    })
+    .await;
+    wait_for_pods(sovereign, &mut carol, StatusCode::FORBIDDEN).await;
+
+    // Removed from the Sovereign altogether: no token of theirs works any more.
+    people.admin.delete("/users/carol").await;
+    carol
+        .until_answer("carol is nobody", "/me", |status, _| {
+            status == StatusCode::UNAUTHORIZED
+        })
+        .await;
+}
+
+async fn wait_for_pods(sovereign: &Sovereign, user: &mut User, wanted: StatusCode) {
+    let started = std::time::Instant::now();
+    loop {
+        // A developer sees the namespaces of their Environments, not the whole.
+        let path = "/api/v1/namespaces/acme-dev/pods";
+        let status = pods(sovereign, user, "lo-loc-rtz-dev-acme", path).await;
+        if status == wanted {
+            return;
+        }
+        assert!(
+            started.elapsed().as_secs() < 30,
+            "{} still gets {status}",
+            user.name
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+async fn until(what: &str, run: impl Fn() -> Output) {
+    let started = std::time::Instant::now();
+    loop {
+        let output = run();
+        if output.status.success() {
+            return;
+        }
+        assert!(
+            started.elapsed().as_secs() < 30,
+            "not within 30 s: {what}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+async fn until_not(what: &str, run: impl Fn() -> Output) {
+    let started = std::time::Instant::now();
+    while run().status.success() {
+        assert!(started.elapsed().as_secs() < 30, "not within 30 s: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}

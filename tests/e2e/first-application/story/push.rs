@@ -1,0 +1,120 @@
+//! A plain `git push` is as good as a command, and is held to the same rules.
+
+use std::path::Path;
+
+use reqwest::StatusCode;
+
+use super::People;
+use super::install::until_page;
+use super::user::{User, git, try_git};
+use crate::sovereign::Sovereign;
+
+const FILE: &str = "applications/guestbook/application.yaml";
+
+/// A clone in which the user's name is set.
+pub async fn clone(sovereign: &Sovereign, user: &mut User, repository: &str, folder: &Path) {
+    drop(std::fs::remove_dir_all(folder));
+    std::fs::create_dir_all(folder).unwrap();
+    let url = user.repository(sovereign, repository).await;
+    git(folder, &["clone", "--quiet", &url, "."]);
+    git(folder, &["config", "user.name", &user.name]);
+    git(
+        folder,
+        &[
+            "config",
+            "user.email",
+            &format!("{}@acme.example", user.name),
+        ],
+    );
+}
+
+fn edit(folder: &Path, from: &str, to: &str) {
+    let file = folder.join(FILE);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(text, changed, "{from:?} is not in\n{text}");
+    std::fs::write(file, changed).unwrap();
+}
+
+pub async fn a_push_updates_the_application(
+    sovereign: &Sovereign,
+    people: &mut People,
+    directory: &Path,
+) {
+    let folder = directory.join("acme-dev");
+    clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+    edit(&folder, "Visitors", "Guests of Acme");
+    git(
+        &folder,
+        &["commit", "--quiet", "--all", "-m", "Call it what it is"],
+    );
+    git(&folder, &["push", "--quiet"]);
+    until_page(sovereign, "guestbook.acme-dev", "Guests of Acme").await;
+
+    let history = people
+        .alice
+        .get("/environments/acme-dev/applications/guestbook/history")
+        .await;
+    let newest = &history["items"][0];
+    assert_eq!(newest["author"], "bob", "{history:#}");
+    assert_eq!(newest["subject"], "Call it what it is");
+    assert!(newest.get("command").is_none(), "{newest:#}");
+    let detail = people
+        .alice
+        .get(&format!(
+            "/environments/acme-dev/applications/guestbook/history/{}",
+            newest["commit"].as_str().unwrap()
+        ))
+        .await;
+    let diff = detail["diff"].as_str().unwrap();
+    assert!(
+        diff.contains("-    title: Visitors") || diff.contains("Visitors"),
+        "{diff}"
+    );
+    assert!(diff.contains("Guests of Acme"), "{diff}");
+}
+
+pub async fn bad_pushes_are_refused_with_file_and_line(
+    sovereign: &Sovereign,
+    people: &mut People,
+    directory: &Path,
+) {
+    let folder = directory.join("bad");
+    for (from, to, expected) in [
+        ("replicas: 1", "replicas: many", "replicas"),
+        ("bp-guestbook", "bp-nowhere", "bp-nowhere"),
+        ("name: guestbook", "name: other", "guestbook"),
+    ] {
+        clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+        if from == "replicas: 1" {
+            edit(
+                &folder,
+                "title: Guests of Acme",
+                "title: Guests of Acme\n    replicas: many",
+            );
+        } else {
+            edit(&folder, from, to);
+        }
+        git(&folder, &["commit", "--quiet", "--all", "-m", "Break it"]);
+        let pushed = try_git(&folder, &["push", "--quiet"]);
+        let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
+        assert!(!pushed.status.success(), "{to:?} went through");
+        assert!(said.contains(&format!("{FILE}:")), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    // Somebody else's repository is not even there.
+    let url = people.mallory.repository(sovereign, "acme/acme-dev").await;
+    let pushed = try_git(&folder, &["push", "--quiet", &url, "HEAD:main"]);
+    assert!(!pushed.status.success());
+    // Nor does a refused push leave a trace.
+    let (status, _) = people
+        .alice
+        .ask(
+            reqwest::Method::GET,
+            "/environments/acme-dev/applications/guestbook",
+            None,
+        )
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    until_page(sovereign, "guestbook.acme-dev", "Guests of Acme").await;
+}
