@@ -12,9 +12,7 @@ use catalyst_api::RegisterBlueprint;
 use catalyst_commands::{Actor, Commands, CommandsConfig};
 use catalyst_controllers::{Addresses as ControllerAddresses, Context, waker};
 use catalyst_gateway::{Gateway, IssuerConfig, SpineSessions, VclusterAccess};
-use catalyst_ports::{
-    Clusters, Forge, Identity, RegistryAdmin, Spine, Tokens, Vault,
-};
+use catalyst_ports::{Clusters, Forge, Identity, RegistryAdmin, Spine, Tokens, Vault};
 use catalyst_projector::Projector;
 use catalyst_resources::{HostCluster, IdentityTopology, SovereignSpec, TrustedSigner};
 use catalyst_signature::SigningKey;
@@ -29,7 +27,7 @@ use zeroize::Zeroizing;
 
 use super::data::{DataDirectory, write_private};
 use super::identity::SOVEREIGN_ADMIN;
-use super::parts::{CONTROL_PLANE, CONSOLE, Site};
+use super::parts::{CONSOLE, CONTROL_PLANE, Site};
 use super::payload::{self, Payload};
 use super::tls::Authority;
 

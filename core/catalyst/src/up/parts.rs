@@ -132,10 +132,8 @@ impl Parts {
         let vault = open_vault(&store, data, &credential).await?;
         progress.ready("vault");
         let spine = Arc::new(EmbeddedSpine::new(catalyst_spine::Spine::new(store)));
-        let control = ControlPlane::new(
-            site, data, authority, &clusters, &credential, spine, http,
-        )
-        .await?;
+        let control =
+            ControlPlane::new(site, data, authority, &clusters, &credential, spine, http).await?;
         progress.ready("control plane");
         Ok(Self {
             issuer,

@@ -6,9 +6,7 @@ use utoipa::ToSchema;
 use crate::Health;
 
 /// What a member may do.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrganizationRole {
     /// Everything in the Organization.

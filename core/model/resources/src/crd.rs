@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ApplicationSpec, ApplicationStatus, BlueprintSpec, BlueprintStatus, EnvironmentPolicySpec,
-    EnvironmentSpec, EnvironmentStatus, GROUP, OrganizationSpec, OrganizationStatus, SovereignSpec, SovereignStatus, VERSION,
+    EnvironmentSpec, EnvironmentStatus, GROUP, OrganizationSpec, OrganizationStatus, SovereignSpec,
+    SovereignStatus, VERSION,
 };
 
 /// Whether objects of a kind live in namespaces.

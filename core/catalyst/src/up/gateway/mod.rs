@@ -25,7 +25,7 @@ use super::api::ApiClient;
 use super::reflector::{Key, Reflector};
 use super::workloads::Workloads;
 use forward::forward;
-use routes::{Backend, Refusal, Routes};
+use routes::{Backend, Refusal, Routes, Verdict};
 
 const CONTROLLER: &str = "openova.io/gateway";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/httproutes";
@@ -94,7 +94,7 @@ impl Gateway {
         Ok(gateway)
     }
 
-    fn rebuild(&self, routes: &Reflector) -> Vec<(Key, Result<(), Refusal>)> {
+    fn rebuild(&self, routes: &Reflector) -> Vec<Verdict> {
         let snapshot = routes.snapshot();
         let all = snapshot.iter().map(|(key, route)| (key, route.as_ref()));
         let (table, verdicts) = Routes::build(all, &self.inner.domain);

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 /// Logical cluster, namespace, name.
-type Key = (String, String, String);
+pub type Key = (String, String, String);
 
 /// Rules by host name.
 #[derive(Debug, Default)]
@@ -70,12 +70,15 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// A route, and whether it is served.
+pub type Verdict = (Key, Result<(), Refusal>);
+
 impl Routes {
     /// Builds the table. Answers also, for every route, whether it is served.
     pub fn build<'a>(
         routes: impl IntoIterator<Item = (&'a Key, &'a Value)>,
         domain: &str,
-    ) -> (Self, Vec<(Key, Result<(), Refusal>)>) {
+    ) -> (Self, Vec<Verdict>) {
         let mut table = Self::default();
         let mut verdicts = Vec::new();
         for (key, route) in routes {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use http::StatusCode;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -100,7 +101,8 @@ pub struct Commit {
 
 #[derive(Deserialize)]
 struct Tree {
-    tree: Vec<TreeNode>,
+    /// Gitea says `null` of a commit without files.
+    tree: Option<Vec<TreeNode>>,
     #[serde(default)]
     truncated: bool,
 }
@@ -141,7 +143,7 @@ impl Forge {
         let mut files = Vec::new();
         for page in 1_usize.. {
             let page = page.to_string();
-            let tree: Tree = self
+            let mut answer = self
                 .surface
                 .call(Method::GET, &place, action.as_str())
                 .query(&[
@@ -149,10 +151,16 @@ impl Forge {
                     ("per_page", "1000"),
                     ("page", page.as_str()),
                 ])
-                .read()
+                .answer()
                 .await?;
-            let is_last = !tree.truncated || tree.tree.is_empty();
-            let found = tree.tree.into_iter().filter(|node| node.kind == "blob");
+            // Gitea says 400 of a reference that is not there.
+            if answer.status == StatusCode::BAD_REQUEST {
+                answer.status = StatusCode::NOT_FOUND;
+            }
+            let tree: Tree = answer.ok()?.decode()?;
+            let nodes = tree.tree.unwrap_or_default();
+            let is_last = !tree.truncated || nodes.is_empty();
+            let found = nodes.into_iter().filter(|node| node.kind == "blob");
             files.extend(found.map(|node| node.entry));
             if is_last {
                 break;

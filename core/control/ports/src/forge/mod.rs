@@ -8,10 +8,10 @@ mod content;
 mod people;
 mod pulls;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -121,11 +121,16 @@ pub struct Forge {
     base: String,
     /// Users that were seen to exist, so that acting for them asks only once.
     known_users: Arc<Mutex<HashSet<String>>>,
+    /// What this client made each webhook's secret, by number and digest: the
+    /// forge does not tell.
+    known_hooks: Arc<Mutex<HashMap<String, [u8; 32]>>>,
 }
 
 #[derive(Deserialize)]
 struct Hook {
     id: u64,
+    #[serde(default)]
+    active: bool,
     #[serde(default)]
     config: std::collections::BTreeMap<String, String>,
 }
@@ -147,6 +152,7 @@ impl Forge {
             surface,
             base: text,
             known_users: Arc::default(),
+            known_hooks: Arc::default(),
         }
     }
 
@@ -242,8 +248,10 @@ impl Forge {
         Ok(found.into_iter().map(|named| named.name).collect())
     }
 
-    /// Makes a webhook for pushes and pull requests, or sets its secret anew;
-    /// it is known by its URL. Deliveries are signed with the secret
+    /// Makes a webhook for pushes and pull requests with this secret; it is
+    /// known by its URL. A secret of which this client does not know that the
+    /// webhook has it is set by a new webhook in place of the old, because
+    /// Gitea leaves the secret of one that is changed as it was. Deliveries are signed with the secret
     /// (`X-Gitea-Signature`, HMAC-SHA256 in hexadecimal).
     pub async fn webhook_ensure(
         &self,
@@ -253,9 +261,16 @@ impl Forge {
     ) -> Result<(), PortError> {
         let action = format!("make the webhook of {target}");
         let hooks: Vec<Hook> = self.pages(&target.path(), &[], &action).await?;
-        let found = hooks
-            .iter()
-            .find(|hook| hook.config.get("url").is_some_and(|there| there == url));
+        let of_url = |hook: &&Hook| hook.config.get("url").is_some_and(|there| there == url);
+        let found: Vec<&Hook> = hooks.iter().filter(of_url).collect();
+        let one = |hook: &Hook| format!("{}/{}", target.path(), hook.id);
+        let digest = secret_digest(secret);
+        if let [hook] = found.as_slice()
+            && hook.active
+            && self.hooks().get(&one(hook)) == Some(&digest)
+        {
+            return Ok(());
+        }
         let body = json!({
             "type": "gitea",
             "config": {"url": url, "content_type": "json", "secret": secret},
@@ -263,16 +278,26 @@ impl Forge {
             "branch_filter": "*",
             "active": true,
         });
-        let (method, place) = match found {
-            Some(hook) => (Method::PATCH, format!("{}/{}", target.path(), hook.id)),
-            None => (Method::POST, target.path()),
-        };
-        self.surface
-            .call(method, &place, action)
-            .json(&body)
-            .ok()
-            .await
-            .map(drop)
+        let call = self
+            .surface
+            .call(Method::POST, &target.path(), action.as_str());
+        let made: Hook = call.json(&body).read().await?;
+        self.hooks().insert(one(&made), digest);
+        // Only now, so that no push goes untold.
+        for hook in found {
+            self.hooks().remove(&one(hook));
+            let call = self
+                .surface
+                .call(Method::DELETE, &one(hook), action.as_str());
+            call.exists().await?;
+        }
+        Ok(())
+    }
+
+    fn hooks(&self) -> MutexGuard<'_, HashMap<String, [u8; 32]>> {
+        self.known_hooks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every entry of a listing; none when what is listed is not there.
@@ -335,4 +360,12 @@ pub(crate) fn text(value: &Value, pointer: &str) -> String {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned()
+}
+
+/// Remembered instead of the secret.
+fn secret_digest(secret: &str) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
 }

@@ -377,6 +377,11 @@ struct TreeQuery {
     per_page: Option<usize>,
 }
 
+/// What Gitea says of a tree that is not there.
+fn absent() -> ApiError {
+    ApiError::new(400, "object does not exist")
+}
+
 async fn tree(
     State(inner): App,
     Anyone(caller): Anyone,
@@ -394,9 +399,9 @@ async fn tree(
         None if git::read::is_object_id(&sha) => {
             let kinds = git.sizes(&[&sha]).await?;
             let is_tree = kinds.get(&sha).is_some_and(|(kind, _)| kind == "tree");
-            is_tree.then_some(sha).ok_or_else(ApiError::missing)?
+            is_tree.then_some(sha).ok_or_else(absent)?
         }
-        None => return Err(ApiError::missing()),
+        None => return Err(absent()),
     };
     let recursive = query
         .recursive

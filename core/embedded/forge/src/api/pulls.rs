@@ -93,7 +93,8 @@ async fn list(
     let (record, _) = readable(&inner, caller.as_ref(), &owner, &repo)?;
     let permission = access::permission(&inner, caller.as_ref(), &record)?;
     let mut pulls = inner.records.pulls(record.id)?;
-    match filter.state.as_deref().unwrap_or("open") {
+    // Without a state all are listed, as Gitea does.
+    match filter.state.as_deref().unwrap_or_default() {
         "open" => pulls.retain(|pull| pull.open),
         "closed" => pulls.retain(|pull| !pull.open),
         _ => {}
@@ -451,7 +452,13 @@ async fn merge_pull(
     Path((owner, repo, index)): PullPath,
     Input(input): Input<MergeInput>,
 ) -> Reply {
-    let record = access::repository(&inner, Some(&caller), &owner, &repo, Permission::Write)?;
+    let record = access::repository(&inner, Some(&caller), &owner, &repo, Permission::Read)?;
+    if access::permission(&inner, Some(&caller), &record)? < Permission::Write {
+        return Err(ApiError::new(
+            405,
+            "the user may not merge this pull request",
+        ));
+    }
     let style = match input.style.as_deref().unwrap_or_default() {
         "merge" => Style::Merge,
         "squash" => Style::Squash,
@@ -649,7 +656,18 @@ async fn create_review(
         dismissed: false,
         created: Timestamp::now(),
     };
-    let transaction = Transaction::new().review(record.id, pull.number, &review)?;
+    let mut transaction = Transaction::new();
+    if state != "COMMENT" {
+        // A new verdict takes the place of the same user's earlier one.
+        for mut earlier in inner.records.reviews(record.id, pull.number)? {
+            let is_verdict = earlier.state != "COMMENT";
+            if is_verdict && earlier.user == review.user && !earlier.dismissed {
+                earlier.dismissed = true;
+                transaction = transaction.review(record.id, pull.number, &earlier)?;
+            }
+        }
+    }
+    let transaction = transaction.review(record.id, pull.number, &review)?;
     let event = Event::Review(pull.number, review.id);
     let transaction = with_event(&inner, transaction, &record, &caller, event).await?;
     inner.records.commit(transaction).await?;
