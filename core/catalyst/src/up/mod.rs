@@ -13,6 +13,7 @@ mod host_clusters;
 mod identity;
 mod kubeconfig;
 mod kubelet;
+mod metrics;
 mod network_policy;
 mod parts;
 mod payload;
@@ -126,6 +127,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let surfaces = Surfaces {
         router: parts.router(),
         gateway: parts.gateway(),
+        metrics: parts.metrics(),
     };
     let server = tokio::spawn(server::serve(listener, tls, surfaces, stop.clone()));
     parts.connect();

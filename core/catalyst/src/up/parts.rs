@@ -29,6 +29,7 @@ use super::gateway::Gateway;
 use super::host_clusters::{self, OIDC_GROUPS};
 use super::identity::{Introspection, RegistryAccess, SOVEREIGN_ADMIN};
 use super::kubelet::Kubelet;
+use super::metrics::Metrics;
 use super::payload;
 use super::pod_backend::NodePods;
 use super::report::Progress;
@@ -73,6 +74,7 @@ pub struct Parts {
     base: String,
     clusters: Vec<String>,
     ready: Arc<AtomicBool>,
+    metrics: Metrics,
     _tasks: Tasks,
     _node_tasks: JoinSet<()>,
 }
@@ -148,6 +150,7 @@ impl Parts {
             base: base.to_owned(),
             clusters,
             ready: Arc::default(),
+            metrics: Metrics::new(),
             _tasks: tasks,
             _node_tasks: node_tasks,
         })
@@ -163,11 +166,13 @@ impl Parts {
                 (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
             }
         };
+        let metrics = self.metrics.clone();
         let kubernetes = self.kubernetes.router();
         let clusters = move |request: axum::extract::Request| kubernetes.clone().oneshot(request);
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readiness))
+            .route("/metrics", get(move || async move { metrics.page() }))
             .nest("/oidc", self.issuer.router())
             .nest("/git", self.forge.router())
             .nest("/vault", self.vault.router())
@@ -177,6 +182,11 @@ impl Parts {
             .route("/clusters/{*path}", any(clusters))
             // REST, sign-in and the console answer for every other path.
             .fallback_service(self.control.router())
+    }
+
+    /// What `/metrics` tells.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// What answers for the host names of Applications.
@@ -202,6 +212,7 @@ impl Parts {
     /// From now on `/readyz` says so.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+        self.metrics.set_ready();
     }
 
     /// A new one-time link for the first sovereign-admin, until one of them has

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::gateway::Gateway;
+use super::metrics::Metrics;
 
 /// How long a new connection may take to say its first byte and finish the
 /// TLS handshake.
@@ -45,6 +46,8 @@ pub struct Surfaces {
     pub router: Router,
     /// Applications.
     pub gateway: Gateway,
+    /// Counts what is answered.
+    pub metrics: Metrics,
 }
 
 /// Serves until told to stop, then drains.
@@ -153,7 +156,26 @@ async fn answer<S>(
     }
 }
 
+/// Answers a request and counts it.
 async fn route(
+    request: Request<Body>,
+    peer: SocketAddr,
+    tls: bool,
+    identity: Option<Identity>,
+    app: Surfaces,
+) -> Response {
+    let started = std::time::Instant::now();
+    let metrics = app.metrics.clone();
+    let path = match app.gateway.claims(&request) {
+        Some(_) => None,
+        None => Some(request.uri().path().to_owned()),
+    };
+    let response = respond(request, peer, tls, identity, app).await;
+    metrics.answered(path.as_deref(), response.status(), started.elapsed());
+    response
+}
+
+async fn respond(
     mut request: Request<Body>,
     peer: SocketAddr,
     tls: bool,

@@ -154,9 +154,9 @@ fn leaf(common_name: &str, subjects: Vec<String>) -> anyhow::Result<CertificateP
     Ok(params)
 }
 
-/// Valid from an hour ago, so that a client whose clock is behind agrees.
+/// Valid from 1975 (rcgen's default): a machine whose clock was ahead when the
+/// authority was made, or a client whose clock is behind, must not find it "not
+/// yet valid". That day would protect nothing; the last one does.
 fn set_validity(params: &mut CertificateParams, days: i64) {
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - Duration::hours(1);
-    params.not_after = now + Duration::days(days);
+    params.not_after = OffsetDateTime::now_utc() + Duration::days(days);
 }

@@ -66,7 +66,7 @@ impl Reader {
     fn position(&self) -> String {
         let lines = self.text.lines();
         let positions = lines.filter_map(|line| line.strip_prefix("id: "));
-        positions.last().unwrap().to_owned()
+        positions.next_back().unwrap().to_owned()
     }
 }
 

@@ -25,7 +25,11 @@ pub struct Administrator {
 }
 
 fn command(data: &Path, listen: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_catalyst"));
+    with_arguments(Command::new(env!("CARGO_BIN_EXE_catalyst")), data, listen)
+}
+
+/// Gives `catalyst`, or what ends up as it, the arguments of a start.
+pub fn with_arguments(mut command: Command, data: &Path, listen: &str) -> Command {
     command
         .args(["up", "--output", "json", "--listen", listen, "--data"])
         .arg(data);
@@ -35,10 +39,12 @@ fn command(data: &Path, listen: &str) -> Command {
 impl Sovereign {
     /// Starts one and waits until it says that it is ready.
     pub fn start(data: &Path, listen: &str) -> Self {
-        let mut child = command(data, listen)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_by(command(data, listen))
+    }
+
+    /// Starts one by a command that becomes it.
+    pub fn start_by(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -55,7 +61,12 @@ impl Sovereign {
 
     /// Starts one that must fail; its exit code and what it said.
     pub fn fail(data: &Path, listen: &str) -> (Option<i32>, String) {
-        let mut child = command(data, listen)
+        Self::fail_by(command(data, listen))
+    }
+
+    /// Starts one, by a command that becomes it, that must fail.
+    pub fn fail_by(mut command: Command) -> (Option<i32>, String) {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -76,6 +87,11 @@ impl Sovereign {
             .read_to_string(&mut error)
             .unwrap();
         (child.wait().unwrap().code(), error)
+    }
+
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// One of the addresses.

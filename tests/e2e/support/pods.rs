@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::process::{client, succeed};
 use crate::registry::{MANIFEST, digest, push_blob, push_manifest};
 use crate::sovereign::{Administrator, Sovereign};
 
@@ -123,12 +124,12 @@ pub async fn a_deployment_runs_as_a_container(
         .await
         .unwrap();
     assert_eq!(log.text().await.unwrap(), "hello from the container\n");
-    if let Some(mut kubectl) = crate::client("kubectl") {
+    if let Some(mut kubectl) = client("kubectl") {
         kubectl
             .arg("--kubeconfig")
             .arg(sovereign.address("kubeconfig"))
             .args(["--context", "lo-loc-rtz-dev"]);
-        let out = crate::succeed(kubectl.args(["exec", &name, "--", "/hello", "ask"]));
+        let out = succeed(kubectl.args(["exec", &name, "--", "/hello", "ask"]));
         assert_eq!(out, "answer\n");
     }
 
@@ -230,7 +231,7 @@ pub async fn connects(
 }
 
 /// Builds a one-file image from C and pushes it; its reference.
-async fn push_image(
+pub async fn push_image(
     sovereign: &Sovereign,
     token: &str,
     directory: &Path,
@@ -240,7 +241,7 @@ async fn push_image(
     let source = directory.join(format!("{name}.c"));
     let program = directory.join(name);
     std::fs::write(&source, code).unwrap();
-    crate::succeed(
+    succeed(
         Command::new("cc")
             .arg("-static")
             .arg("-o")
@@ -248,7 +249,7 @@ async fn push_image(
             .arg(&source),
     );
     let archive = directory.join("layer.tar");
-    crate::succeed(
+    succeed(
         Command::new("tar")
             .arg("-cf")
             .arg(&archive)
