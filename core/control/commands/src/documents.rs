@@ -120,7 +120,56 @@ fn header_faults(file: &str, text: &str, kind: &str, value: &Value) -> Vec<Fault
             "metadata.name is missing; give the object its name",
         ));
     }
+    let metadata = value.get("metadata").and_then(Value::as_object);
+    for (field, under) in metadata.into_iter().flatten() {
+        let pointer = format!("/metadata/{field}");
+        match field.as_str() {
+            "name" | "namespace" => {}
+            "labels" | "annotations" => {
+                let keys = under.as_object().into_iter().flatten();
+                let reserved = keys.filter(|(key, value)| is_reserved(key) || !value.is_string());
+                faults.extend(reserved.map(|(key, _)| {
+                    fault(
+                        file,
+                        text,
+                        &pointer,
+                        format!("metadata.{field}: {key} is not for files in Git, or is no text; remove it"),
+                    )
+                }));
+            }
+            // Flux applies the file with all rights: a finalizer would hold up
+            // every deletion, and an owner that is not there would begin one.
+            _ => faults.push(fault(
+                file,
+                text,
+                &pointer,
+                format!("metadata.{field} is not for files in Git; remove it"),
+            )),
+        }
+    }
     faults
+}
+
+/// Whether a label or annotation tells Flux, Kubernetes or our own controllers
+/// what to do.
+fn is_reserved(key: &str) -> bool {
+    let Some((domain, _)) = key.split_once('/') else {
+        return false;
+    };
+    [
+        "fluxcd.io",
+        "kubernetes.io",
+        "k8s.io",
+        "helm.sh",
+        "openova.io",
+        "external-secrets.io",
+    ]
+    .iter()
+    .any(|one| {
+        domain
+            .strip_suffix(one)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 /// What the definition's schema speaks of: spec and status.
@@ -196,6 +245,8 @@ mod tests {
 
     #[test]
     fn a_good_file_reads_and_writes_the_same() {
+        let noted = GOOD.replace("spec:", "  annotations: {example.com/owner: web}\nspec:");
+        assert!(faults(&noted).is_empty());
         let read: Application = parse("a.yaml", GOOD, "Application").unwrap();
         let written = write(&read, Some(GOOD));
         assert!(written.starts_with("# kept\napiVersion:"), "{written}");
@@ -217,6 +268,28 @@ mod tests {
             (
                 GOOD.replace("name: wiki", "title: wiki"),
                 "a.yaml:4: metadata.name is missing; give the object its name",
+            ),
+            (
+                GOOD.replace("spec:", "  finalizers: [x/y]\nspec:"),
+                "a.yaml:6: metadata.finalizers is not for files in Git; remove it",
+            ),
+            (
+                GOOD.replace("spec:", "  ownerReferences: [{uid: x}]\nspec:"),
+                "a.yaml:6: metadata.ownerReferences is not for files in Git; remove it",
+            ),
+            (
+                GOOD.replace(
+                    "spec:",
+                    "  annotations: {kustomize.toolkit.fluxcd.io/prune: disabled}\nspec:",
+                ),
+                "a.yaml:6: metadata.annotations: kustomize.toolkit.fluxcd.io/prune is not for files",
+            ),
+            (
+                GOOD.replace(
+                    "spec:",
+                    "  labels: {openova.io/organization: globex}\nspec:",
+                ),
+                "a.yaml:6: metadata.labels: openova.io/organization is not for files",
             ),
             (GOOD.replace("spec:", "spec: ["), "a.yaml:"),
             (
