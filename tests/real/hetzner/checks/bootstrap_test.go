@@ -1,0 +1,168 @@
+package checks
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// node holds what a rendered server needs to run single steps of its own script.
+type node struct{ folder, metadata string }
+
+// nodeOf lays out the settings that the module rendered for a server.
+func nodeOf(t *testing.T, text string) node {
+	t.Helper()
+	folder := t.TempDir()
+	written := files(t, "node", text)
+	for name, path := range map[string]string{"settings": "/etc/catalyst/bootstrap.json", "script": "/usr/local/sbin/catalyst-bootstrap"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(written[path]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	metadata := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		known := map[string]string{"/public-ipv4": "198.51.100.4", "/instance-id": "4711"}
+		value, found := known[request.URL.Path]
+		if !found {
+			answer.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = answer.Write([]byte(value))
+	}))
+	t.Cleanup(metadata.Close)
+	return node{folder, metadata.URL}
+}
+
+// run reads the script and calls one of its functions, with the machine's paths
+// led into the folder. What would go to the cluster is printed.
+func (n node) run(t *testing.T, function string) string {
+	t.Helper()
+	program := `set -Eeuo pipefail
+source "$1/script"
+settings=$1/settings k3s_config=$1/config.yaml scratch=$1/scratch state=$1/state log_file=$1/log metadata=$2
+mkdir -p "$scratch" "$state/done"
+kubectl() { cat; }
+` + function
+	command := exec.Command("bash", "-c", program, "bash", n.folder, n.metadata)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", function, err, output)
+	}
+	return string(output)
+}
+
+func (n node) k3sConfig(t *testing.T) values {
+	t.Helper()
+	path := filepath.Join(n.folder, "config.yaml")
+	if mode := must(os.Stat(path)).Mode().Perm(); mode != 0o600 {
+		t.Errorf("k3s' configuration has the mode %o", mode)
+	}
+	var config values
+	if err := yaml.Unmarshal(read(t, path), &config); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func TestK3sConfiguration(t *testing.T) {
+	read, _ := planned(t, inputs(values{"worker_count": 1}))
+	documents := userData(t, read)
+	common := values{
+		"node-external-ip": "198.51.100.4", "kubelet-arg": []any{"provider-id=hcloud://4711"},
+		"node-label": []any{"openova.io/env-type=prod", "openova.io/host-cluster=hz-fsn-mgt-prod", "openova.io/sovereign=omantel-pool-example"},
+	}
+	server := values{
+		"token": serverToken, "write-kubeconfig-mode": "0600", "flannel-backend": "none", "secrets-encryption": true,
+		"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16",
+		"disable": []any{"traefik", "servicelb", "local-storage"}, "disable-cloud-controller": true,
+		"disable-helm-controller": true, "disable-kube-proxy": true, "disable-network-policy": true,
+		"node-taint": []any{"node-role.kubernetes.io/control-plane=:NoSchedule"},
+	}
+	for address, wanted := range map[string]values{
+		"hcloud_server.control_plane[0]": {"node-name": "omantel-pool-example-cp-1", "node-ip": "10.0.0.11", "advertise-address": "10.0.0.11", "cluster-init": true,
+			"tls-san": []any{"10.0.0.2", "10.0.0.11", "api.hfmp.omantel.pool.example"}},
+		"hcloud_server.control_plane[2]": {"node-name": "omantel-pool-example-cp-3", "node-ip": "10.0.0.13", "advertise-address": "10.0.0.13", "server": "https://10.0.0.2:6443",
+			"tls-san": []any{"10.0.0.2", "10.0.0.13", "api.hfmp.omantel.pool.example"}},
+		"hcloud_server.worker[0]": {"node-name": "omantel-pool-example-worker-1", "node-ip": "10.0.0.101", "server": "https://10.0.0.2:6443",
+			"token": agentTokenID + "." + agentTokenSecret},
+	} {
+		step := "agent_config"
+		if strings.Contains(address, "control_plane") {
+			step = "server_config"
+			for name, value := range server {
+				wanted[name] = value
+			}
+		}
+		for name, value := range common {
+			wanted[name] = value
+		}
+		node := nodeOf(t, documents[address])
+		// Twice: a step that ran already may run again.
+		node.run(t, step)
+		if output := node.run(t, step); strings.Contains(output, "canary") || strings.Contains(output, agentTokenSecret) {
+			t.Errorf("%s: the step prints a token", address)
+		}
+		if config := node.k3sConfig(t); !reflect.DeepEqual(config, wanted) {
+			t.Errorf("%s:\n%v\nwanted\n%v", address, config, wanted)
+		}
+	}
+}
+
+func TestObjectsOfTheFirstControlPlane(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 0, "git_credentials": true, "git_branch": "release"}))
+	node := nodeOf(t, userData(t, read)["hcloud_server.control_plane[0]"])
+
+	var token values
+	if err := json.Unmarshal([]byte(node.run(t, "agent_token")), &token); err != nil {
+		t.Fatal(err)
+	}
+	data := token["stringData"].(values)
+	if token["kind"] != "Secret" || token["type"] != "bootstrap.kubernetes.io/token" || token["metadata"].(values)["name"] != "bootstrap-token-"+agentTokenID ||
+		data["token-id"] != agentTokenID || data["token-secret"] != agentTokenSecret || data["expiration"] == "" {
+		t.Errorf("the workers' token: %v", token)
+	}
+
+	var list struct{ Items []values }
+	if err := json.Unmarshal([]byte(node.run(t, "flux_source")), &list); err != nil {
+		t.Fatal(err)
+	}
+	source, apply := list.Items[0]["spec"].(values), list.Items[1]["spec"].(values)
+	if source["url"] != "https://git.example/sovereigns" || source["ref"].(values)["branch"] != "release" || source["secretRef"].(values)["name"] != "sovereign-git" {
+		t.Errorf("GitRepository %v", source)
+	}
+	if apply["path"] != "./clusters/omantel.pool.example" || apply["prune"] != true || apply["sourceRef"].(values)["name"] != "sovereign" {
+		t.Errorf("Kustomization %v", apply)
+	}
+}
+
+// A step that fails says where, in the log and in the status, and a step that is
+// done is not run again.
+func TestStepsAreRecorded(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 0}))
+	node := nodeOf(t, userData(t, read)["hcloud_server.control_plane[0]"])
+	node.run(t, `work() { echo worked >>"$scratch/count"; }; step one work; step one work`)
+	if count := string(must(os.ReadFile(filepath.Join(node.folder, "scratch", "count")))); count != "worked\n" {
+		t.Errorf("a finished step ran again: %q", count)
+	}
+	// In a shell of its own, since the failure ends it.
+	output := node.run(t, `bash -c 'source "$0/script"; settings=$0/settings scratch=$0/scratch state=$0/state log_file=$0/log; step two false' "$1" || echo "exit code $?"`)
+	var status values
+	if err := json.Unmarshal(must(os.ReadFile(filepath.Join(node.folder, "state", "status.json"))), &status); err != nil {
+		t.Fatal(err)
+	}
+	if status["state"] != "failed" || status["step"] != "two" || !strings.Contains(output, "exit code 1") {
+		t.Errorf("status %v, output %s", status, output)
+	}
+	if log := string(must(os.ReadFile(filepath.Join(node.folder, "log")))); !strings.Contains(log, "one: done") || !strings.Contains(log, "two: FAILED") {
+		t.Errorf("log %s", log)
+	}
+	if _, err := os.Stat(filepath.Join(node.folder, "state", "done", "two")); err == nil {
+		t.Error("a failed step counts as done")
+	}
+}
