@@ -3,15 +3,17 @@
 //!
 //! What must stay true: an archive is used only when its digest is the one in
 //! the source's status; an archive that is missing is made again from its
-//! source, so nothing here needs to be durable.
+//! source, so nothing here needs to be durable; an archive is served to whoever
+//! may read its source's status, which alone has the whole URL.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use aws_lc_rs::hmac;
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -27,6 +29,8 @@ const MAX_UNPACKED: u64 = 200 << 20;
 const MAX_FILES: usize = 50_000;
 /// Archives kept in memory beside the disk.
 const MAX_CACHED: usize = 1 << 20;
+/// The file with the key that signs URLs; a name that is never served.
+const KEY_FILE: &str = ".key";
 
 /// Why an artifact could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,7 @@ pub enum ArtifactError {
 pub struct Artifacts {
     folder: PathBuf,
     base: String,
+    key: hmac::Key,
     cache: Mutex<HashMap<String, Bytes>>,
 }
 
@@ -69,10 +74,25 @@ impl Artifacts {
     /// [`Artifacts::router`] is reached.
     pub fn new(folder: PathBuf, base: &str) -> Self {
         Self {
+            key: url_key(&folder),
             folder,
             base: base.trim_end_matches('/').to_owned(),
             cache: Mutex::default(),
         }
+    }
+
+    /// The URL of an archive. All Organizations' archives are on one port, and
+    /// their paths can be guessed: the signature is what nobody else knows.
+    fn url(&self, path: &str) -> String {
+        let signature = hmac::sign(&self.key, path.as_bytes());
+        format!("{}/{path}?signature={}", self.base, hex::encode(signature))
+    }
+
+    fn is_signed(&self, path: &str, query: &HashMap<String, String>) -> bool {
+        query
+            .get("signature")
+            .and_then(|text| hex::decode(text).ok())
+            .is_some_and(|tag| hmac::verify(&self.key, path.as_bytes(), &tag).is_ok())
     }
 
     /// Stores an archive; returns `status.artifact`.
@@ -99,7 +119,7 @@ impl Artifacts {
             .map_err(failed)?;
         let artifact = json!({
             "path": path,
-            "url": format!("{}/{path}", self.base),
+            "url": self.url(&path),
             "revision": revision,
             "digest": digest(&archive),
             "size": archive.len(),
@@ -180,27 +200,57 @@ impl Artifacts {
         let _ = tokio::fs::remove_dir_all(self.folder.join(folder)).await;
     }
 
-    /// Serves `/{cluster}/{kind}/{namespace}/{name}/{file}`. Whoever reaches it
-    /// can read every artifact, as with Flux's own source-controller.
+    /// Serves `/{cluster}/{kind}/{namespace}/{name}/{file}?signature=…`. Without
+    /// the signature nothing is there.
     pub fn router(self: &Arc<Self>) -> Router {
         let artifacts = Arc::clone(self);
         Router::new().route(
             "/{*path}",
-            axum::routing::get(move |Path(path): Path<String>| async move {
-                let found = if is_safe(&path) {
-                    tokio::fs::read(artifacts.folder.join(&path)).await.ok()
-                } else {
-                    None
-                };
-                match found {
-                    Some(bytes) => {
-                        ([(http::header::CONTENT_TYPE, "application/gzip")], bytes).into_response()
+            axum::routing::get(
+                move |Path(path): Path<String>, Query(query): Query<HashMap<String, String>>| async move {
+                    let found = if is_safe(&path) && artifacts.is_signed(&path, &query) {
+                        tokio::fs::read(artifacts.folder.join(&path)).await.ok()
+                    } else {
+                        None
+                    };
+                    match found {
+                        Some(bytes) => ([(http::header::CONTENT_TYPE, "application/gzip")], bytes)
+                            .into_response(),
+                        None => http::StatusCode::NOT_FOUND.into_response(),
                     }
-                    None => http::StatusCode::NOT_FOUND.into_response(),
-                }
-            }),
+                },
+            ),
         )
     }
+}
+
+/// The key that signs URLs: kept beside the archives, so that URLs in statuses
+/// outlive a restart; with a folder that cannot be written, until then.
+fn url_key(folder: &std::path::Path) -> hmac::Key {
+    let path = folder.join(KEY_FILE);
+    let mut bytes = [0; 32];
+    match std::fs::read(&path) {
+        Ok(found) if found.len() == bytes.len() => bytes.copy_from_slice(&found),
+        _ => {
+            if aws_lc_rs::rand::fill(&mut bytes).is_err() || keep(&path, &bytes).is_err() {
+                tracing::warn!(
+                    "the key of artifact URLs is not kept; after a restart they are refused"
+                );
+            }
+        }
+    }
+    hmac::Key::new(hmac::HMAC_SHA256, &bytes)
+}
+
+fn keep(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)?.write_all(bytes)
 }
 
 fn folder_of(key: &Key) -> String {
@@ -328,7 +378,8 @@ mod tests {
             .put(&key(), "1.tar.gz", "main@sha1:1", vec![1, 2], None)
             .await
             .unwrap();
-        assert_eq!(artifact["url"], "http://x/c/gitrepository/n/s/1.tar.gz");
+        let url = artifact["url"].as_str().unwrap();
+        assert!(url.starts_with("http://x/c/gitrepository/n/s/1.tar.gz?signature="));
         assert!(artifacts.has(&artifact).await);
         let fresh = Artifacts::new(folder.path().into(), "http://x");
         std::fs::write(folder.path().join("c/gitrepository/n/s/1.tar.gz"), [9]).unwrap();
@@ -336,6 +387,40 @@ mod tests {
             fresh.get(&reqwest_client(), &artifact).await,
             Err(ArtifactError::Altered { .. })
         ));
+    }
+
+    #[tokio::test]
+    async fn an_archive_is_served_by_its_whole_url_alone_also_after_a_restart() {
+        use tower::ServiceExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = Arc::new(Artifacts::new(folder.path().into(), "http://x"));
+        let mut other = key();
+        other.cluster = "other".into();
+        let mut urls = Vec::new();
+        for key in [key(), other] {
+            let artifact = artifacts
+                .put(&key, "1.tar.gz", "main@sha1:1", vec![1, 2], None)
+                .await
+                .unwrap();
+            urls.push(artifact["url"].as_str().unwrap()["http://x".len()..].to_owned());
+        }
+        let (path, signature) = urls[0].split_once('?').unwrap();
+        let (_, foreign) = urls[1].split_once('?').unwrap();
+        assert_ne!(signature, foreign);
+        let restarted = Arc::new(Artifacts::new(folder.path().into(), "http://x"));
+        for (url, status) in [
+            (urls[0].clone(), 200),
+            (path.to_owned(), 404),
+            (format!("{path}?{foreign}"), 404),
+            (format!("{path}?signature=00"), 404),
+            (format!("/.key?{signature}"), 404),
+        ] {
+            let request = http::Request::get(&url)
+                .body(axum::body::Body::empty())
+                .unwrap();
+            let answer = restarted.router().oneshot(request).await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{url}");
+        }
     }
 
     fn reqwest_client() -> reqwest::Client {
