@@ -1,3 +1,4 @@
+import { tabTo } from './keyboard'
 import { expect, test, violations } from './support'
 
 const GUESTBOOK = '/environments/acme-dev/applications/guestbook'
@@ -98,16 +99,3 @@ test('a narrow window needs no sideways scrolling', async ({ signedIn: page }) =
     expect(over, path).toBeLessThanOrEqual(0)
   }
 })
-
-async function tabTo(page: import('@playwright/test').Page, name: string) {
-  for (let presses = 0; presses < 60; presses++) {
-    await page.keyboard.press('Tab')
-    const found = await page.evaluate(() => {
-      const element = document.activeElement as HTMLElement | null
-      const label = element instanceof HTMLInputElement ? element.labels?.[0]?.textContent : element?.textContent
-      return (label ?? '').replace(/\s+/g, ' ').trim()
-    })
-    if (found === name) return
-  }
-  throw new Error(`Tab never reached “${name}”`)
-}

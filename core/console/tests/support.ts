@@ -1,10 +1,9 @@
 /** What all browser tests share: a fixture server of their own, signed in. */
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { expect, test as base, type Page } from '@playwright/test'
 import { startFixture } from './fixture-server.mjs'
 
 export { expect }
+export { violations } from './axe'
 
 export type Fixture = {
   url: string
@@ -43,19 +42,4 @@ export const test = base.extend<{ fixture: Fixture; signedIn: Page }>({
 
 export async function signInAs(page: Page, fixture: Fixture, username: string): Promise<void> {
   await page.context().addCookies([{ name: 'catalyst_session', value: username, url: fixture.url, httpOnly: true, sameSite: 'Lax' }])
-}
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-type Violation = { id: string; impact: string; help: string; nodes: { html: string; failureSummary: string }[] }
-
-/** Every violation of WCAG 2.2 A and AA, and of axe's best practices, as text. */
-export async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axeSource)
-  const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run: (root: Document, options: unknown) => Promise<{ violations: Violation[] }> } }
-    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-    return (await axe.run(document, { runOnly: { type: 'tag', values: tags } })).violations
-  })
-  return found.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.html} ${node.failureSummary}`))
 }

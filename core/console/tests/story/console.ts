@@ -10,6 +10,7 @@ import { expect, type Locator, type Page } from '@playwright/test'
 /** How long what the Sovereign does may take to show (ms). */
 const SOON = 15_000
 const INSTALL = 180_000
+const DELETION = 60_000
 
 /** The issuer's pages: set a password on a one-time link, sign in. */
 export class IssuerPages {
@@ -109,6 +110,16 @@ export class Console {
     return text
   }
 
+  /** Gives a member another role. */
+  async changeRole(organization: string, username: string, role: string): Promise<void> {
+    await this.page.goto(`/organizations/${organization}`)
+    await this.page.getByRole('button', { name: `Change role of ${username}` }).click()
+    const dialog = this.page.getByRole('dialog', { name: `Role of ${username}` })
+    await dialog.getByRole('radio', { name: new RegExp(`^${role}`) }).check()
+    await dialog.getByRole('button', { name: 'Set role' }).click()
+    await expect(this.page.getByRole('row', { name: new RegExp(`^${username} ${role}`) })).toBeVisible({ timeout: SOON })
+  }
+
   /** Removes a member of an Organization. */
   async removeMember(organization: string, username: string): Promise<void> {
     await this.page.goto(`/organizations/${organization}`)
@@ -116,6 +127,33 @@ export class Console {
     await this.page.getByLabel(`Type “${username}” to confirm`).fill(username)
     await this.page.getByRole('dialog').getByRole('button', { name: 'Remove member' }).click()
     await expect(this.page.getByRole('row', { name: new RegExp(`^${username}\\b`) })).toHaveCount(0, { timeout: SOON })
+  }
+
+  /** Deletes an Environment from its page; answers what was left behind. */
+  async deleteEnvironment(name: string): Promise<string[]> {
+    await this.page.goto(`/environments/${name}`)
+    return this.deleteByName('Environment', name)
+  }
+
+  /** Deletes an Organization from its page; answers what was left behind. */
+  async deleteOrganization(name: string): Promise<string[]> {
+    await this.page.goto(`/organizations/${name}`)
+    return this.deleteByName('Organization', name)
+  }
+
+  private async deleteByName(kind: string, name: string): Promise<string[]> {
+    await this.page.getByRole('button', { name: `Delete ${kind}` }).click()
+    const dialog = this.page.getByRole('dialog', { name: `Delete ${kind}` })
+    await dialog.getByLabel(`Type “${name}” to confirm`).fill(name)
+    await dialog.getByRole('button', { name: `Delete ${kind}` }).click()
+    return this.deleted(`${kind} ${name}`)
+  }
+
+  /** Waits until a deletion is over, as the page tells it; answers what was left behind. */
+  private async deleted(what: string): Promise<string[]> {
+    const deletion = this.page.getByTestId('deletion')
+    await expect(deletion).toContainText(`${what} is deleted`, { timeout: DELETION })
+    return deletion.getByRole('listitem').allTextContents()
   }
 
   /** From the marketplace to the Plan of an install. `config`: field label → value. */
@@ -247,9 +285,7 @@ export class Console {
     const plan = await this.plan()
     await this.page.getByLabel(`Type “${name}” to confirm`).fill(name)
     await plan.confirm('Delete')
-    const deletion = this.page.getByTestId('deletion')
-    await expect(deletion).toContainText('is deleted', { timeout: 60_000 })
-    return deletion.getByRole('listitem').allTextContents()
+    return this.deleted(`Application ${environment}/${name}`)
   }
 }
 
