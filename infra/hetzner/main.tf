@@ -196,6 +196,8 @@ resource "hcloud_server" "control_plane" {
   network {
     network_id = hcloud_network.sovereign.id
     ip         = local.control_planes[count.index].address
+    # Left out, the provider detaches and attaches the network at every apply.
+    alias_ips = []
   }
 
   lifecycle {
@@ -231,6 +233,8 @@ resource "hcloud_server" "worker" {
   network {
     network_id = hcloud_network.sovereign.id
     ip         = local.workers[count.index].address
+    # Left out, the provider detaches and attaches the network at every apply.
+    alias_ips = []
   }
 
   lifecycle {

@@ -1,0 +1,284 @@
+package checks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+func template() string { return filepath.Join(repository, "clusters", "_template") }
+
+// documents parses every object of a YAML file.
+func documents(t *testing.T, name string, content []byte) []values {
+	t.Helper()
+	var found []values
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		var document values
+		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+			return found
+		} else if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if document != nil {
+			found = append(found, document)
+		}
+	}
+}
+
+// at walks a path of keys and gives nil where it ends early.
+func at(object any, path ...string) any {
+	for _, key := range path {
+		inner, ok := object.(values)
+		if !ok {
+			return nil
+		}
+		object = inner[key]
+	}
+	return object
+}
+
+func list(object any, path ...string) []any {
+	found, _ := at(object, path...).([]any)
+	return found
+}
+
+func templateFiles(t *testing.T) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	err := filepath.WalkDir(template(), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".yaml") {
+			found[strings.TrimPrefix(path, template()+"/")] = read(t, path)
+		}
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		t.Fatalf("clusters/_template: %d files, %v", len(found), err)
+	}
+	return found
+}
+
+// build runs the real kustomize, as Flux does.
+func build(t *testing.T, folder string) []values {
+	t.Helper()
+	output, err := exec.Command("kubectl", "kustomize", folder).Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize %s: %v", folder, err)
+	}
+	return documents(t, folder, output)
+}
+
+// parts gives the Flux Kustomizations in the order of their files.
+func parts(t *testing.T) []values {
+	t.Helper()
+	var order []string
+	for _, name := range list(documents(t, "kustomization.yaml", read(t, filepath.Join(template(), "kustomization.yaml")))[0], "resources") {
+		if name != "settings.yaml" {
+			order = append(order, name.(string))
+		}
+	}
+	if !slices.IsSorted(order) {
+		t.Errorf("kustomization.yaml does not list the parts by number: %v", order)
+	}
+	var found []values
+	for _, name := range order {
+		found = append(found, documents(t, name, read(t, filepath.Join(template(), name)))...)
+	}
+	return found
+}
+
+func TestPartsInOrder(t *testing.T) {
+	var names []string
+	for _, part := range parts(t) {
+		name := at(part, "metadata", "name").(string)
+		if part["kind"] != "Kustomization" || part["apiVersion"] != "kustomize.toolkit.fluxcd.io/v1" {
+			t.Errorf("%s is a %v", name, part["kind"])
+		}
+		for _, edge := range list(part, "spec", "dependsOn") {
+			if on := at(edge, "name"); !slices.Contains(names, on.(string)) {
+				t.Errorf("%s depends on %v, which is not an earlier part", name, on)
+			}
+		}
+		if at(part, "spec", "wait") != true || at(part, "spec", "timeout") == nil {
+			t.Errorf("%s has no health gate", name)
+		}
+		if path := at(part, "spec", "path"); path != "./clusters/_template/parts/"+name {
+			t.Errorf("%s applies %v", name, path)
+		}
+		names = append(names, name)
+	}
+	// What a Sovereign consists of, in this order; other parts may stand between.
+	position := -1
+	for _, name := range []string{"cilium", "hcloud-ccm", "hcloud-csi", "cert-manager", "flux", "crossplane", "crossplane-config", "spire",
+		"nats-jetstream", "openbao", "external-secrets", "postgres", "keycloak", "gitea", "kyverno", "vcluster", "catalyst"} {
+		found := slices.Index(names, name)
+		if found <= position {
+			t.Errorf("%s is at place %d, after %d", name, found, position)
+		}
+		position = found
+	}
+}
+
+// Every part is what kustomize can build and what Flux can order.
+func TestPartsBuild(t *testing.T) {
+	if found := build(t, template()); len(found) != len(parts(t))+1 {
+		t.Errorf("the folder builds to %d objects", len(found))
+	}
+	exact := regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$`)
+	for _, part := range parts(t) {
+		name := at(part, "metadata", "name").(string)
+		folder := filepath.Join(template(), "parts", name)
+		releases := map[string]bool{}
+		objects := build(t, folder)
+		for _, object := range objects {
+			if object["kind"] == "HelmRelease" {
+				releases[fmt.Sprint(at(object, "metadata", "name"))] = true
+			}
+		}
+		for _, object := range objects {
+			what := fmt.Sprintf("parts/%s: %v %v", name, object["kind"], at(object, "metadata", "name"))
+			switch object["kind"] {
+			case "HelmRelease":
+				if at(object, "apiVersion") != "helm.toolkit.fluxcd.io/v2" {
+					t.Errorf("%s has the version %v", what, object["apiVersion"])
+				}
+				if at(object, "spec", "chartRef") == nil && !exact.MatchString(fmt.Sprint(at(object, "spec", "chart", "spec", "version"))) {
+					t.Errorf("%s has no exact version", what)
+				}
+				for _, edge := range list(object, "spec", "dependsOn") {
+					if !releases[fmt.Sprint(at(edge, "name"))] {
+						t.Errorf("%s depends on %v, which is no HelmRelease beside it", what, at(edge, "name"))
+					}
+				}
+			case "GitRepository", "OCIRepository":
+				if !exact.MatchString(fmt.Sprint(at(object, "spec", "ref", "tag"))) {
+					t.Errorf("%s is not pinned", what)
+				}
+			case "Provider":
+				reference := fmt.Sprint(at(object, "spec", "package"))
+				if !exact.MatchString(reference[strings.LastIndex(reference, ":")+1:]) {
+					t.Errorf("%s is not pinned", what)
+				}
+			}
+		}
+	}
+}
+
+// Each version has the source it was read from right above it.
+func TestVersionsCiteTheirSource(t *testing.T) {
+	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)
+	count := 0
+	for name, content := range templateFiles(t) {
+		lines := strings.Split(string(content), "\n")
+		for index, line := range lines {
+			if !pinned.MatchString(line) {
+				continue
+			}
+			count++
+			above := index - 1
+			for above >= 0 && strings.HasPrefix(strings.TrimSpace(lines[above]), "#") && !strings.Contains(lines[above], "# Source: ") {
+				above--
+			}
+			if above < 0 || !strings.Contains(lines[above], "# Source: ") {
+				t.Errorf("%s:%d: %s has no source", name, index+1, strings.TrimSpace(line))
+			}
+		}
+	}
+	if count < 20 {
+		t.Errorf("only %d versions found", count)
+	}
+}
+
+func TestNoSecretInTheTemplate(t *testing.T) {
+	// Keys that would hold a secret by value, and the shapes of well-known ones.
+	named := regexp.MustCompile(`(?i)^\s*-?\s*([a-z_-]*(password|passwd|token|secret[_-]?key|apikey|api[_-]key|credential|private[_-]?key))\s*:\s*["']?([^\s"'{#]+)`)
+	shaped := regexp.MustCompile(`-----BEGIN|AGE-SECRET-KEY|ENC\[|\bAg[A-Za-z0-9+/]{100,}|ghp_[A-Za-z0-9]{20}|eyJ[A-Za-z0-9_-]{20}|\b[A-Za-z0-9]{64}\b`)
+	digest := regexp.MustCompile(`[0-9a-f]{40}`)
+	for name, content := range templateFiles(t) {
+		for _, object := range documents(t, name, content) {
+			if kind := fmt.Sprint(object["kind"]); kind == "Secret" || kind == "SealedSecret" || object["sops"] != nil {
+				t.Errorf("%s holds a %s", name, kind)
+			}
+		}
+		for index, line := range strings.Split(string(content), "\n") {
+			if strings.HasPrefix(strings.TrimSpace(line), "#") {
+				continue
+			}
+			if match := named.FindStringSubmatch(line); match != nil {
+				t.Errorf("%s:%d gives %s a value", name, index+1, match[1])
+			}
+			if shaped.MatchString(digest.ReplaceAllString(line, "")) {
+				t.Errorf("%s:%d looks like a secret", name, index+1)
+			}
+		}
+	}
+}
+
+// Every variable that a part uses is in settings.yaml, and none is there for nothing.
+func TestSettingsAreUsed(t *testing.T) {
+	variable := regexp.MustCompile(`\$\{([a-z_]+)\}`)
+	used := map[string]bool{}
+	files := templateFiles(t)
+	for _, content := range files {
+		for _, match := range variable.FindAllStringSubmatch(string(content), -1) {
+			used[match[1]] = true
+		}
+	}
+	set := map[string]bool{}
+	for name := range at(documents(t, "settings.yaml", files["settings.yaml"])[0], "data").(values) {
+		set[name] = true
+	}
+	if !reflect.DeepEqual(used, set) {
+		t.Errorf("used %v, set %v", used, set)
+	}
+}
+
+// The first control plane installs Cilium and Flux before Flux reads this folder:
+// the same versions and values, or the first thing that Flux did would be a change.
+func TestBootstrapAndFluxAgree(t *testing.T) {
+	defaults := map[string]string{}
+	variables := string(read(t, filepath.Join(repository, "infra", "hetzner", "variables.tf")))
+	for _, match := range regexp.MustCompile(`(?s)variable "([a-z0-9_]+)" \{.*?\n\}`).FindAllStringSubmatch(variables, -1) {
+		if value := regexp.MustCompile(`default\s+= "([^"]*)"`).FindStringSubmatch(match[0]); value != nil {
+			defaults[match[1]] = value[1]
+		}
+	}
+	release := build(t, filepath.Join(template(), "parts", "cilium"))
+	var cilium, policy values
+	for _, object := range release {
+		switch object["kind"] {
+		case "HelmRelease":
+			cilium = object
+		case "CiliumClusterwideNetworkPolicy":
+			policy = object
+		}
+	}
+	if version := at(cilium, "spec", "chart", "spec", "version"); version != defaults["cilium_version"] {
+		t.Errorf("Cilium %v here, %s at bootstrap", version, defaults["cilium_version"])
+	}
+	infra := filepath.Join(repository, "infra", "hetzner")
+	if bootstrap := documents(t, "cilium-values.yaml", read(t, filepath.Join(infra, "cilium-values.yaml")))[0]; !reflect.DeepEqual(at(cilium, "spec", "values"), any(bootstrap)) {
+		t.Errorf("Cilium's values differ:\n%v\nat bootstrap\n%v", at(cilium, "spec", "values"), bootstrap)
+	}
+	if bootstrap := documents(t, "metadata-policy.yaml", read(t, filepath.Join(infra, "metadata-policy.yaml")))[0]; !reflect.DeepEqual(policy, bootstrap) {
+		t.Errorf("the policy for the metadata address differs:\n%v\nat bootstrap\n%v", policy, bootstrap)
+	}
+	for part, variable := range map[string]string{"flux": "flux_version", "gateway-api": "gateway_api_version"} {
+		for _, object := range build(t, filepath.Join(template(), "parts", part)) {
+			if tag := at(object, "spec", "ref", "tag"); tag != nil && tag != defaults[variable] {
+				t.Errorf("%s is %v here, %s at bootstrap", part, tag, defaults[variable])
+			}
+		}
+	}
+}
