@@ -28,9 +28,11 @@ use crate::{access, finalizer, report, secrets};
 const READY: &str = "Ready";
 /// The repository of an Organization's own Blueprints.
 const SHARED_BLUEPRINTS: &str = "shared-blueprints";
-/// The forge's teams, and who is in them.
+/// The forge's teams, and who is in them. None administers repositories: who does
+/// can delete or publish an Environment's, past every policy, and let in people
+/// that no commit names.
 const TEAMS: [(&str, Permission, &[Role]); 3] = [
-    ("admins", Permission::Admin, &[Role::OrgAdmin]),
+    ("admins", Permission::Write, &[Role::OrgAdmin]),
     ("developers", Permission::Write, &[Role::OrgDeveloper]),
     (
         "viewers",
@@ -422,6 +424,13 @@ mod tests {
         assert_eq!(of("admins"), ["ada", "zoe"]);
         assert_eq!(of("developers"), ["ada"]);
         assert_eq!(of("viewers"), ["vic"]);
+    }
+
+    #[test]
+    fn nobody_but_the_control_plane_administers_an_environments_repository() {
+        for (team, permission, _) in TEAMS {
+            assert_ne!(permission, Permission::Admin, "{team}");
+        }
     }
 
     #[test]
