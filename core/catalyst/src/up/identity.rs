@@ -1,22 +1,37 @@
 //! Who holds a token, for the parts that do not speak OpenID Connect
 //! themselves: they ask the issuer's introspection endpoint (RFC 7662) over
-//! HTTP, on every request, so a removed user loses access at once.
+//! HTTP, on every request, so a removed user loses access at once. The
+//! Kubernetes API reads tokens itself, as a real one does; before it does,
+//! [`Introspection::refuse_ended`] asks whether they still stand.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use catalyst_kubernetes::Identity;
 use catalyst_registry::{
     Access, AccessError, Action, Credentials, Permissions, Principal, RepositoryName,
 };
 use futures::future::BoxFuture;
+use http::StatusCode;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 /// Members of this group administer the whole Sovereign.
 pub const SOVEREIGN_ADMIN: &str = "sovereign-admin";
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the Kubernetes API takes a token for good without asking again:
+/// clients send several requests a command.
+const STANDS_FOR: Duration = Duration::from_secs(2);
+/// Tokens remembered before those out of date are dropped.
+const MOST_REMEMBERED: usize = 1024;
 
 /// A client of the introspection endpoint.
 #[derive(Clone)]
@@ -25,6 +40,8 @@ pub struct Introspection {
     endpoint: Arc<OnceLock<String>>,
     client_id: String,
     client_secret: String,
+    /// When tokens were last found good, by their digest.
+    stood: Arc<Mutex<HashMap<Vec<u8>, Instant>>>,
 }
 
 /// What introspection says of a token that is good.
@@ -49,7 +66,64 @@ impl Introspection {
             endpoint: Arc::default(),
             client_id: client_id.to_owned(),
             client_secret,
+            stood: Arc::default(),
         }
+    }
+
+    /// The token of a request to the Kubernetes API that only the issuer can say
+    /// still stands. None of a request with a client certificate, which counts
+    /// alone, and none that another issued.
+    pub fn to_ask_about<B>(&self, request: &http::Request<B>) -> Option<String> {
+        if request.extensions().get::<Identity>().is_some() {
+            return None;
+        }
+        let token = bearer(request.headers())?;
+        let endpoint = self.endpoint.get();
+        endpoint
+            .is_none_or(|endpoint| issued_at(&token, endpoint))
+            .then_some(token)
+    }
+
+    /// The answer to whoever shows a token that the issuer has ended: signature
+    /// and dates are good until it expires, its holder is not. `None`: let the
+    /// request through, to be judged by the API.
+    pub async fn refuse_ended(&self, token: &str) -> Option<Response> {
+        let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+        let key = key.as_ref().to_vec();
+        if self
+            .stood()
+            .get(&key)
+            .is_some_and(|at| at.elapsed() < STANDS_FOR)
+        {
+            return None;
+        }
+        match self.ask(token).await {
+            Ok(Some(_)) => {
+                let mut stood = self.stood();
+                if stood.len() >= MOST_REMEMBERED {
+                    stood.retain(|_, at| at.elapsed() < STANDS_FOR);
+                }
+                stood.insert(key, Instant::now());
+                None
+            }
+            Ok(None) => Some(status(
+                StatusCode::UNAUTHORIZED,
+                "Unauthorized",
+                "Unauthorized",
+            )),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "token not recognised");
+                Some(status(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ServiceUnavailable",
+                    "cannot tell whether the token still stands, since the issuer does not answer; try again in a moment",
+                ))
+            }
+        }
+    }
+
+    fn stood(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Instant>> {
+        self.stood.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says where the issuer is; until then nobody is recognised. Parts are
@@ -79,6 +153,51 @@ impl Introspection {
             .context("cannot read the issuer's answer about a token")?;
         Ok(answer.active.then_some(answer))
     }
+}
+
+/// The bearer token of a request, in each way that the Kubernetes API takes one.
+fn bearer(headers: &http::HeaderMap) -> Option<String> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim().to_owned());
+    }
+    let protocols = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    let encoded = protocols.split(',').find_map(|one| {
+        one.trim()
+            .strip_prefix("base64url.bearer.authorization.k8s.io.")
+    })?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+}
+
+/// Whether a token says that it comes from the issuer with this introspection
+/// endpoint. Service accounts' do not, and whoever changes what a token says
+/// breaks its signature.
+fn issued_at(token: &str, endpoint: &str) -> bool {
+    let claims = token
+        .split('.')
+        .nth(1)
+        .and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok())
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let issuer = claims
+        .as_ref()
+        .and_then(|claims| claims.get("iss")?.as_str());
+    issuer.is_some_and(|issuer| {
+        endpoint
+            .strip_suffix("/introspect")
+            .map(|it| it.trim_end_matches('/'))
+            == Some(issuer.trim_end_matches('/'))
+    })
+}
+
+/// An answer as the Kubernetes API gives it.
+fn status(code: StatusCode, reason: &str, message: &str) -> Response {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": reason, "message": message, "code": code.as_u16(),
+    });
+    (code, axum::Json(body)).into_response()
 }
 
 impl Answer {
@@ -183,5 +302,97 @@ impl Access for RegistryAccess {
         action: Action,
     ) -> BoxFuture<'a, Result<bool, AccessError>> {
         Box::pin(async move { Ok(self.permissions.allows(principal, repository, action)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn token(issuer: &str) -> String {
+        let claims = URL_SAFE_NO_PAD.encode(json!({"iss": issuer, "sub": "boss"}).to_string());
+        format!("e30.{claims}.c2ln")
+    }
+
+    fn request(headers: &[(&str, &str)]) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        for (name, value) in headers {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        request
+    }
+
+    async fn answer(asked: &Introspection, request: &http::Request<()>) -> Option<Response> {
+        match asked.to_ask_about(request) {
+            Some(token) => asked.refuse_ended(&token).await,
+            None => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_kubernetes_api_refuses_a_removed_users_token_within_seconds() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let active = Arc::new(AtomicBool::new(true));
+        let answers = Arc::clone(&active);
+        let issuer = axum::Router::new().route(
+            "/oidc/introspect",
+            axum::routing::post(move || {
+                let active = answers.load(Ordering::SeqCst);
+                async move { axum::Json(json!({"active": active, "username": "boss"})) }
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/oidc", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move { axum::serve(listener, issuer).await });
+        let asked = Introspection::new(reqwest::Client::new(), "catalyst", "s".to_owned());
+        let ours = format!("Bearer {}", token(&url));
+        let before = answer(&asked, &request(&[("authorization", &ours)])).await;
+        // Until it is known where the issuer is, nobody is let in.
+        assert_eq!(before.unwrap().status(), 503);
+        asked.connect(&url);
+        let socket = format!(
+            "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.{}",
+            URL_SAFE_NO_PAD.encode(token(&url))
+        );
+        let ways = [
+            ("authorization", ours.as_str()),
+            ("sec-websocket-protocol", &socket),
+        ];
+        for way in ways {
+            assert!(answer(&asked, &request(&[way])).await.is_none());
+        }
+        active.store(false, Ordering::SeqCst);
+        tokio::time::timeout(2 * STANDS_FOR, async {
+            while answer(&asked, &request(&[ways[0]])).await.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap();
+        for way in ways {
+            assert_eq!(
+                answer(&asked, &request(&[way])).await.unwrap().status(),
+                401
+            );
+        }
+        // Others' tokens, certificates and the lack of either are the API's own.
+        let account = format!("Bearer {}", token("https://kubernetes.default.svc"));
+        assert!(
+            answer(&asked, &request(&[("authorization", &account)]))
+                .await
+                .is_none()
+        );
+        assert!(answer(&asked, &request(&[])).await.is_none());
+        let mut certified = request(&[ways[0]]);
+        certified
+            .extensions_mut()
+            .insert(Identity::administrator("admin"));
+        assert!(answer(&asked, &certified).await.is_none());
+        serving.abort();
+        let unknown = format!("Bearer {}x", token(&url));
+        let refused = answer(&asked, &request(&[("authorization", &unknown)])).await;
+        assert!(refused.is_some());
     }
 }

@@ -168,7 +168,19 @@ impl Parts {
         };
         let metrics = self.metrics.clone();
         let kubernetes = self.kubernetes.router();
-        let clusters = move |request: axum::extract::Request| kubernetes.clone().oneshot(request);
+        let introspection = self.introspection.clone();
+        let clusters = move |request: axum::extract::Request| {
+            let (kubernetes, introspection) = (kubernetes.clone(), introspection.clone());
+            let token = introspection.to_ask_about(&request);
+            async move {
+                if let Some(token) = token
+                    && let Some(refused) = introspection.refuse_ended(&token).await
+                {
+                    return Ok(refused);
+                }
+                kubernetes.oneshot(request).await
+            }
+        };
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readiness))
@@ -242,9 +254,10 @@ impl Parts {
                     .context("cannot create the first sovereign-admin")?
             }
         };
+        // Through the console's sign-in, so that the password is all it takes.
         let link = self
             .issuer
-            .user_invite(&user.id, &format!("{}/", self.base).parse()?)
+            .user_invite(&user.id, &format!("{}/auth/sign-in", self.base).parse()?)
             .await
             .context("cannot make the first sovereign-admin's one-time link")?;
         Ok(Some(link.url))
