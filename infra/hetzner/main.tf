@@ -46,7 +46,7 @@ locals {
 
   # Tokens of two kinds, none of which is good for long: the servers' is replaced
   # by one that k3s invents as soon as all nodes have joined, the workers' is a
-  # Kubernetes bootstrap token that expires by itself. See docs/adr/0010.
+  # Kubernetes bootstrap token that expires by itself. See docs/adr/0010-join-tokens.md.
   agent_token = "${random_password.agent_token_id.result}.${random_password.agent_token_secret.result}"
 
   control_plane_user_data = [for index, node in local.control_planes : templatefile("${path.module}/cloudinit-control-plane.tftpl", {
