@@ -20,6 +20,9 @@ scratch=/run/catalyst
 k3s_config=/etc/rancher/k3s/config.yaml
 server_token=/var/lib/rancher/k3s/server/token
 metadata=http://169.254.169.254/hetzner/v1/metadata
+cloud_state=/var/lib/cloud
+cloud_run=/run/cloud-init
+cloud_off=/etc/cloud/cloud-init.disabled
 current_step=start
 
 export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
@@ -29,9 +32,9 @@ say() {
     printf '%s %s: %s\n' "$(date -u +%FT%TZ)" "$current_step" "$*" | tee -a "$log_file"
 }
 
+# Written without jq, which may be what is missing; no text given here has a quote in it.
 status() { # status STATE MESSAGE
-    jq -n --arg state "$1" --arg step "$current_step" --arg message "$2" --arg at "$(date -u +%FT%TZ)" \
-        '{state: $state, step: $step, message: $message, at: $at}' >"$state/status.json.new"
+    printf '{"state":"%s","step":"%s","message":"%s","at":"%s"}\n' "$1" "$current_step" "$2" "$(date -u +%FT%TZ)" >"$state/status.json.new"
     chmod 0644 "$state/status.json.new"
     mv "$state/status.json.new" "$state/status.json"
 }
@@ -78,6 +81,15 @@ fetch() { # fetch URL FILE
 kubectl() { k3s kubectl "$@"; }
 
 # --- every node --------------------------------------------------------------
+
+# cloud-init installs these once; where a mirror was down then, it is tried again here.
+tools() {
+    if ! command -v jq >/dev/null || ! command -v curl >/dev/null; then
+        say "installing what cloud-init could not"
+        apt-get update
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates curl jq
+    fi
+}
 
 has_private_address() { ip -4 -o addr show | grep -qw "$(setting .privateAddress)"; }
 join_address_answers() { curl --silent --insecure --max-time 5 "$(setting .joinUrl)/cacerts" | grep -q CERTIFICATE; }
@@ -129,9 +141,9 @@ write_k3s_config() { # write_k3s_config JQ-PROGRAM
 # cloud-init does not fetch user_data again at the next boot.
 remove_copies() {
     cd /
-    touch /etc/cloud/cloud-init.disabled
-    find /var/lib/cloud -type f \( -name 'user-data*' -o -name 'vendor-data*' -o -name 'obj.pkl' -o -name 'cloud-config*' \) -exec shred -u {} +
-    rm -f /run/cloud-init/instance-data-sensitive.json /run/cloud-init/combined-cloud-config.json
+    touch "$cloud_off"
+    find "$cloud_state" -type f \( -name 'user-data*' -o -name 'vendor-data*' -o -name 'obj.pkl' -o -name 'cloud-config*' \) -exec shred -u {} +
+    rm -f "$cloud_run/instance-data-sensitive.json" "$cloud_run/combined-cloud-config.json"
     jq 'del(.serverToken, .agentToken)' "$settings" >"$settings.new"
     chmod 0600 "$settings.new"
     shred -u "$settings"
@@ -288,7 +300,7 @@ rotate_token() {
 }
 
 rotated() { # rotated INDEX: has that control plane taken the new token?
-    [ "$(kubectl get node "$(setting .controlPlaneNames["$1"])" -o json |
+    [ "$(kubectl get node "$(setting ".controlPlaneNames[$1]")" -o json |
         jq -r '.metadata.annotations["openova.io/join-token"] // ""')" = rotated ]
 }
 
@@ -338,6 +350,8 @@ start_agent() {
 main() {
     local role
     mkdir -p "$state/done" "$scratch"
+    current_step=tools
+    tools
     role=$(setting .role)
     step network network_up
     case $role in

@@ -166,3 +166,49 @@ func TestStepsAreRecorded(t *testing.T) {
 		t.Error("a failed step counts as done")
 	}
 }
+
+// When a node is done, no file of cloud-init's and none of its settings holds a
+// token, and cloud-init does not fetch user_data again.
+func TestCopiesAreRemoved(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 0}))
+	document := userData(t, read)["hcloud_server.control_plane[0]"]
+	node := nodeOf(t, document)
+	for _, name := range []string{
+		"cloud/instances/1/user-data.txt", "cloud/instances/1/user-data.txt.i", "cloud/instances/1/cloud-config.txt",
+		"cloud/instances/1/obj.pkl", "cloud/instances/1/vendor-data.txt", "cloud-run/instance-data-sensitive.json", "cloud-run/combined-cloud-config.json",
+	} {
+		path := filepath.Join(node.folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(document+serverToken+agentTokenSecret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := filepath.Join(node.folder, "cloud", "instances", "1", "boot-finished")
+	if err := os.WriteFile(kept, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Twice: it may have been interrupted after it was done and before it was recorded.
+	node.run(t, `cloud_state=$1/cloud cloud_run=$1/cloud-run cloud_off=$1/cloud-off; remove_copies; remove_copies`)
+	encoded := strings.Split(strings.SplitN(document, "content: ", 2)[1], "\n")[0]
+	err := filepath.WalkDir(node.folder, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		for _, secret := range []string{serverToken, agentTokenSecret, encoded} {
+			if strings.Contains(string(must(os.ReadFile(path))), secret) {
+				t.Errorf("%s still holds a token", path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{kept, filepath.Join(node.folder, "cloud-off"), filepath.Join(node.folder, "settings")} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
