@@ -28,7 +28,6 @@ pub struct State {
     /// is exchanged.
     pub taking: tokio::sync::Mutex<()>,
     clock: Clock,
-    started: Timestamp,
     model: RwLock<Model>,
     heard: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -47,7 +46,6 @@ impl State {
             clusters,
             hub,
             taking: tokio::sync::Mutex::default(),
-            started: clock(),
             clock,
             model: RwLock::new(model),
             heard: Mutex::default(),
@@ -75,10 +73,12 @@ impl State {
         heard.insert(cluster.to_owned(), self.now());
     }
 
-    /// Since when a cluster is silent, if that is too long.
+    /// Since when a cluster is silent, if that is too long. One that is asked
+    /// about for the first time, since it is new, is silent from now on.
     pub fn silent_since(&self, cluster: &str) -> Option<Timestamp> {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = heard.get(cluster).copied().unwrap_or(self.started);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        let last = *heard.entry(cluster.to_owned()).or_insert(now);
         (self.now().duration_since(last) > STALE_AFTER).then_some(last)
     }
 
