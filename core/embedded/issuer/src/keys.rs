@@ -69,7 +69,13 @@ impl KeyRing {
                     key: found.id.clone(),
                 }
             })?;
-            keys.push(Arc::new(SigningKey::new(&pkcs8, found.value.active_from)?));
+            // A key from further ahead was made by a clock that has been set
+            // back since; it would not be replaced before that day comes.
+            let active_from = found
+                .value
+                .active_from
+                .min(now.saturating_add(rotation.notice));
+            keys.push(Arc::new(SigningKey::new(&pkcs8, active_from)?));
         }
         keys.sort_by_key(|key| key.active_from);
         let ring = Self {

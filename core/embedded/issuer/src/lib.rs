@@ -47,6 +47,9 @@ use records::{
 };
 use secret::Sealer;
 
+/// How far ahead of ours the clock may have been that something was made by.
+const CLOCK_SKEW: Seconds = 60;
+
 /// A handle to the issuer; clones share it.
 #[derive(Clone)]
 pub struct Issuer {
@@ -186,6 +189,13 @@ impl Issuer {
             .keys
             .rotate(self.records(), &self.inner.sealer, self.now())
             .await
+    }
+
+    /// Whether something was made "in the future": by a clock that was ahead and
+    /// has been set right since. It would hold that much too long, so it does
+    /// not hold at all; people sign in again.
+    fn is_ahead(&self, made: Seconds) -> bool {
+        made > self.now().saturating_add(CLOCK_SKEW)
     }
 
     fn now(&self) -> Seconds {

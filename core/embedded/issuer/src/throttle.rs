@@ -60,6 +60,9 @@ pub(crate) async fn begin(
             .into_iter()
             .flatten()
             .map(|found| found.value.blocked_until.saturating_sub(now))
+            // A longer one was written by a clock that has been set back since;
+            // the count it goes with stays.
+            .filter(|wait| *wait <= LONGEST_DELAY)
             .max()
             .unwrap_or(0);
         if wait > 0 {

@@ -101,6 +101,7 @@ impl Issuer {
         };
         if claims.iss != self.identifier()
             || claims.exp <= self.now()
+            || self.is_ahead(claims.iat)
             || self.records().get::<RevokedRecord>(&claims.jti)?.is_some()
         {
             return Ok(None);
@@ -322,7 +323,10 @@ impl Issuer {
             return Ok(None);
         };
         let approval = &found.value.approval;
-        if found.value.expires <= self.now() || self.client(&approval.client).is_none() {
+        if found.value.expires <= self.now()
+            || self.is_ahead(found.value.created)
+            || self.client(&approval.client).is_none()
+        {
             return Ok(None);
         }
         let user = self.user_alive(&approval.user, approval.generation)?;

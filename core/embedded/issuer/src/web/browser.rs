@@ -84,7 +84,7 @@ impl Issuer {
         else {
             return Ok(None);
         };
-        if found.value.expires <= self.now() {
+        if found.value.expires <= self.now() || self.is_ahead(found.value.authenticated) {
             return Ok(None);
         }
         let user = self.user_alive(&found.value.user, found.value.generation)?;

@@ -268,3 +268,44 @@ async fn a_session_ends_after_its_time() {
         StatusCode::OK
     );
 }
+
+/// The clock was ten days ahead when people signed in, and is set right. What
+/// was made then must neither hold for ten days more nor lock anybody out.
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_made_does_not_outlive_its_correction() {
+    const TEN_DAYS: i64 = 864_000;
+    let world = World::new().await;
+    world.user("ada").await;
+    world.pass(TEN_DAYS);
+    let tokens = world.tokens("ada").await;
+    let mut browser = world.signed_in("ada").await;
+    let path = authorize_path("console", CONSOLE);
+    for _ in 0..5 {
+        world
+            .browser()
+            .sign_in(&path, "ada", "wrong password here")
+            .await;
+    }
+    assert_eq!(
+        world.introspect(text(&tokens, "access_token")).await["active"],
+        true
+    );
+
+    world.pass(-TEN_DAYS);
+    // The session's cookie is kept as browsers keep them over a restart.
+    let asked = browser.get(&path).await;
+    assert_eq!(asked.status, StatusCode::OK, "it asks for a sign-in");
+    drop(browser);
+    let world = world.restart().await;
+    let access = world.introspect(text(&tokens, "access_token")).await;
+    assert_eq!(access["active"], false);
+    let refreshed = world
+        .refresh("console", text(&tokens, "refresh_token"))
+        .await;
+    assert_eq!(refreshed.status, StatusCode::BAD_REQUEST);
+    let fresh = world.tokens("ada").await;
+    assert_eq!(
+        world.introspect(text(&fresh, "access_token")).await["active"],
+        true
+    );
+}
