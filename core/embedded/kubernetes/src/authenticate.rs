@@ -185,6 +185,14 @@ async fn oidc_identity(
     let claims = jsonwebtoken::decode::<Value>(token, &decoding, &validation)
         .map_err(|error| refuse(error.to_string()))?
         .claims;
+    // A clock that was ahead and has been set right must not leave tokens that
+    // hold until then (the library looks at `exp` and `nbf` only).
+    let latest = jiff::Timestamp::now().as_second().saturating_add(60);
+    if claims.get("iat").and_then(Value::as_i64) > Some(latest) {
+        return Err(refuse(
+            "it was issued in the future; check the clocks".into(),
+        ));
+    }
     let user = claims
         .get(&config.username_claim)
         .and_then(Value::as_str)
