@@ -63,9 +63,7 @@ pub async fn examine(shim: &Path, folder: &Path) -> Report {
         findings.push(Finding {
             what: "user, network, IPC and host name namespaces".to_owned(),
             works: can_run,
-            detail: tried
-                .err()
-                .map_or_else(String::new, |e| format!("{e}. {}", advice())),
+            detail: tried.err().unwrap_or_default(),
         });
     }
     let overlay = std::fs::read_to_string("/proc/filesystems")
@@ -114,7 +112,7 @@ async fn try_sandbox(shim: &Path, folder: &Path, ids: Ids) -> Result<(), String>
 }
 
 /// The usual reasons a kernel refuses user namespaces.
-fn advice() -> String {
+pub(crate) fn advice() -> String {
     let read = |path: &str| {
         std::fs::read_to_string(path)
             .map(|t| t.trim().to_owned())

@@ -37,7 +37,16 @@ impl Sandbox {
         spec: &SandboxSpec,
         address: Ipv4Addr,
     ) -> Result<Self, NodeError> {
-        start_shim(shim, "sandbox", spec, "the pod's namespaces").await?;
+        start_shim(shim, "sandbox", spec, "the pod's namespaces")
+            .await
+            .map_err(|error| match error {
+                // Whoever reads this in a pod's status can do something about it.
+                NodeError::Start { what, reason } => NodeError::Start {
+                    what,
+                    reason: format!("{reason}. {}", crate::doctor::advice()),
+                },
+                other => other,
+            })?;
         Self::adopt(folder, address).ok_or_else(|| NodeError::Start {
             what: "the pod's namespaces".to_owned(),
             reason: "the process that holds them ended at once".to_owned(),

@@ -95,15 +95,24 @@ fn bind(spec: &SandboxSpec) -> Result<UnixListener, String> {
     step("bind the socket", UnixListener::bind(path))
 }
 
+/// The kernel's word for "no more namespaces" is the one for a full disk.
+fn new_user_namespace() -> Result<(), String> {
+    match unshare(CloneFlags::CLONE_NEWUSER) {
+        Err(nix::errno::Errno::ENOSPC) => Err(
+            "create a user namespace: this machine allows none, or no more \
+             (user.max_user_namespaces; see sysctl)"
+                .to_owned(),
+        ),
+        other => step("create a user namespace", other),
+    }
+}
+
 /// Creates a user namespace with the given mapping and becomes its first user.
 pub fn enter_user_namespace(ids: Ids) -> Result<(), String> {
     match ids {
         Ids::Single { uid, gid } => {
             let (euid, egid) = (geteuid(), getegid());
-            step(
-                "create a user namespace",
-                unshare(CloneFlags::CLONE_NEWUSER),
-            )?;
+            new_user_namespace()?;
             step("stay inspectable", sys::prctl(libc::PR_SET_DUMPABLE, 1))?;
             step(
                 "give up groups",
@@ -145,10 +154,7 @@ pub fn enter_user_namespace(ids: Ids) -> Result<(), String> {
                 }
                 ForkResult::Parent { child } => {
                     drop(ready_reader);
-                    step(
-                        "create a user namespace",
-                        unshare(CloneFlags::CLONE_NEWUSER),
-                    )?;
+                    new_user_namespace()?;
                     let mut writer = ready_writer;
                     step("ask for the user map", writer.write_all(b"go\n"))?;
                     drop(writer);
