@@ -136,14 +136,16 @@ pub struct Page {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds the file.
-    #[error("cannot open the store {path}: another process is using it")]
+    #[error(
+        "cannot open the store {path}: another process is using it; stop that one, or use another data directory"
+    )]
     Locked {
         /// The store's file.
         path: PathBuf,
     },
     /// The file was written by a later release.
     #[error(
-        "cannot open the store {path}: its format is version {found}, this release reads up to {supported}"
+        "cannot open the store {path}: its format is version {found}, this release reads up to {supported}; start the newer release that wrote it, or use another data directory"
     )]
     Newer {
         /// The store's file.
