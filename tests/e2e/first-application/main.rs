@@ -11,11 +11,19 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../support/browser.rs"]
 mod browser;
+#[path = "../support/pods.rs"]
 mod pods;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/registry.rs"]
 mod registry;
+#[path = "../support/sovereign.rs"]
 mod sovereign;
 mod story;
+#[path = "../support/user.rs"]
+mod user;
 
 use std::path::Path;
 use std::process::Command;
@@ -27,6 +35,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use browser::Browser;
+use process::{client, succeed};
 use sovereign::{Administrator, Sovereign};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -359,35 +368,6 @@ async fn strangers_are_refused(sovereign: &Sovereign, administrator: &Administra
         .await
         .unwrap();
     assert_eq!(forged.status(), StatusCode::UNAUTHORIZED);
-}
-
-/// A client on the path, or `None` with a word to the reader. Where the lane
-/// demands every client (`CATALYST_REQUIRE_CLIENTS` is set), none may be absent.
-fn client(name: &str) -> Option<Command> {
-    if Command::new(name)
-        .arg("version")
-        .arg("--help")
-        .output()
-        .is_ok()
-    {
-        return Some(Command::new(name));
-    }
-    assert!(
-        std::env::var_os("CATALYST_REQUIRE_CLIENTS").is_none(),
-        "{name} is not on the path"
-    );
-    eprintln!("not used: {name}, because it is not on the path");
-    None
-}
-
-fn succeed(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let (out, error) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{command:?}\n{out}{error}");
-    out.into_owned()
 }
 
 fn kubectl_works(sovereign: &Sovereign) {

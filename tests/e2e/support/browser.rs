@@ -9,6 +9,8 @@ use serde_json::Value;
 
 const REDIRECT: &str = "http://127.0.0.1:1/callback";
 
+const VERIFIER: &str = "a-verifier-that-is-long-enough-for-the-rules-of-pkce";
+
 pub struct Browser {
     http: reqwest::Client,
     cookies: BTreeMap<String, String>,
@@ -49,6 +51,31 @@ impl Browser {
         );
     }
 
+    /// Signs in on the issuer's page, as a browser that kept nothing does.
+    pub async fn sign_in(&mut self, issuer: &str, client: &str, username: &str, password: &str) {
+        self.cookies.clear();
+        let discovery = format!("{issuer}/.well-known/openid-configuration");
+        let metadata: Value = self.get(&discovery).await.json().await.unwrap();
+        let page = self.get(authorization(&metadata, client).as_str()).await;
+        assert_eq!(page.status(), StatusCode::OK);
+        let html = page.text().await.unwrap();
+        let mut fields = hidden_fields(&html);
+        fields.insert("username".to_owned(), username.to_owned());
+        fields.insert("password".to_owned(), password.to_owned());
+        let action = reqwest::Url::parse(issuer)
+            .unwrap()
+            .join(&attribute(&html, "<form", "action").unwrap())
+            .unwrap();
+        let answer = self.post(action.as_str(), &fields).await;
+        let status = answer.status();
+        assert_eq!(
+            status,
+            StatusCode::SEE_OTHER,
+            "{}",
+            answer.text().await.unwrap()
+        );
+    }
+
     /// A one-time link works once.
     pub async fn link_is_dead(&mut self, link: &str) {
         assert_eq!(self.get(link).await.status(), StatusCode::GONE);
@@ -59,19 +86,7 @@ impl Browser {
         let discovery = format!("{issuer}/.well-known/openid-configuration");
         let metadata: Value = self.get(&discovery).await.json().await.unwrap();
         assert_eq!(metadata["issuer"], issuer);
-        let verifier = "a-verifier-that-is-long-enough-for-the-rules-of-pkce";
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.as_bytes());
-        let mut url =
-            reqwest::Url::parse(metadata["authorization_endpoint"].as_str().unwrap()).unwrap();
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", client)
-            .append_pair("redirect_uri", REDIRECT)
-            .append_pair("scope", "openid profile email groups")
-            .append_pair("state", "state-1")
-            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(hash))
-            .append_pair("code_challenge_method", "S256");
-        let answer = self.get(url.as_str()).await;
+        let answer = self.get(authorization(&metadata, client).as_str()).await;
         let location = answer
             .headers()
             .get("location")
@@ -90,7 +105,7 @@ impl Browser {
             ("client_id", client),
             ("redirect_uri", REDIRECT),
             ("code", answered["code"].as_str()),
-            ("code_verifier", verifier),
+            ("code_verifier", VERIFIER),
         ] {
             fields.insert(key.to_owned(), value.to_owned());
         }
@@ -146,6 +161,22 @@ impl Browser {
         }
         response
     }
+}
+
+/// Where a browser is sent to get a code for a client.
+fn authorization(metadata: &Value, client: &str) -> reqwest::Url {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, VERIFIER.as_bytes());
+    let mut url =
+        reqwest::Url::parse(metadata["authorization_endpoint"].as_str().unwrap()).unwrap();
+    url.query_pairs_mut()
+        .append_pair("response_type", "code")
+        .append_pair("client_id", client)
+        .append_pair("redirect_uri", REDIRECT)
+        .append_pair("scope", "openid profile email groups")
+        .append_pair("state", "state-1")
+        .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(hash))
+        .append_pair("code_challenge_method", "S256");
+    url
 }
 
 /// Names and values of a page's hidden inputs.

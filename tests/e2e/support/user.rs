@@ -57,6 +57,16 @@ impl User {
         self.token.clone()
     }
 
+    /// Signs in anew, with the password.
+    pub async fn sign_in_again(&mut self) {
+        let name = self.name.clone();
+        self.browser
+            .sign_in(&self.issuer, "catalyst-cli", &name, PASSWORD)
+            .await;
+        self.token = self.browser.token(&self.issuer, "catalyst-cli").await;
+        self.obtained = Instant::now();
+    }
+
     /// Connections to a killed process are of no use.
     pub fn reconnect(&mut self) {
         self.http = reqwest::Client::builder().no_proxy().build().unwrap();

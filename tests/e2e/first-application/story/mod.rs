@@ -8,12 +8,11 @@ mod promotion;
 mod publish;
 mod push;
 mod secrets;
-mod user;
 
 use std::path::Path;
 
 use crate::sovereign::Sovereign;
-use user::User;
+use crate::user::{self, User};
 
 /// The people of the story.
 pub struct People {

@@ -1,0 +1,367 @@
+//! Blueprints that do not work: charts that do not render, dependencies that
+//! cannot be met, images that are not there, programs that crash. Each is
+//! explained where people look: in the answer, or in the Application's health.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::pods::{obstacle, push_image};
+use crate::sovereign::Sovereign;
+use crate::user::{User, phase_of, try_git};
+
+/// How soon an Application must say what is wrong.
+const SOON: Duration = Duration::from_secs(45);
+
+const CRASH: &str = r#"
+#include <stdio.h>
+int main(void) {
+    puts("reading /etc/wiki.conf");
+    fprintf(stderr, "cannot open /etc/wiki.conf: giving up\n");
+    return 3;
+}
+"#;
+
+/// A Blueprint's folder, as `catalyst blueprint new` begins it, with what a test
+/// needs in it.
+async fn begin(admin: &mut User, directory: &Path, name: &str, version: &str) -> PathBuf {
+    let folder = directory.join(format!("{name}-{version}"));
+    let path = folder.to_str().unwrap();
+    succeeds(
+        admin
+            .catalyst(&["blueprint", "new", name, "--folder", path])
+            .await,
+    );
+    for file in ["blueprint.yaml", "chart/Chart.yaml"] {
+        edit(
+            &folder.join(file),
+            "version: 0.1.0",
+            &format!("version: {version}"),
+        );
+    }
+    folder
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(text, changed, "{from:?} is not in\n{text}");
+    std::fs::write(file, changed).unwrap();
+}
+
+fn depends(folder: &Path, list: &str) {
+    edit(
+        &folder.join("blueprint.yaml"),
+        "  manifests:\n",
+        &format!("  depends: [{list}]\n  manifests:\n"),
+    );
+}
+
+/// Publishes to the catalog; answers what was said.
+async fn publish(admin: &mut User, folder: &Path) -> String {
+    let path = folder.to_str().unwrap();
+    let output = admin
+        .catalyst(&["blueprint", "publish", path, "--source", "catalog"])
+        .await;
+    succeeds(output)
+}
+
+fn succeeds(output: std::process::Output) -> String {
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+async fn until_registered(admin: &mut User, name: &str, version: &str) {
+    let path = format!("/blueprints/catalog/{name}?version={version}");
+    admin.until("it is registered", &path, |_| true).await;
+}
+
+/// The Problem with which both Plan and install refuse a command.
+async fn refused_twice(admin: &mut User, command: &Value) -> (StatusCode, Value) {
+    let mut answers = Vec::new();
+    for path in ["plans", "changes"] {
+        let path = format!("/environments/acme-dev/{path}");
+        answers.push(
+            admin
+                .refused(Method::POST, &path, Some(command.clone()))
+                .await,
+        );
+    }
+    assert_eq!(answers[0], answers[1], "Plan and install disagree");
+    let none = admin.get("/environments/acme-dev/applications").await;
+    let name = command["name"].as_str().unwrap();
+    let is_there = none["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|one| one["name"] == name);
+    assert!(!is_there, "{name} was refused, and is there: {none:#}");
+    answers.remove(0)
+}
+
+#[tokio::test]
+async fn blueprints_that_do_not_work_are_explained() {
+    crate::begin();
+    let directory = tempfile::tempdir().unwrap();
+    let sovereign = Sovereign::start(&directory.path().join("data"), "127.0.0.1:0");
+    let mut admin = crate::admin(&sovereign).await;
+    crate::acme_dev(&mut admin).await;
+    succeeds(admin.catalyst(&["blueprint", "trust", "catalog"]).await);
+    admin
+        .until("the key is trusted", "/sovereign", |value| {
+            value["trustedSigners"]
+                .as_array()
+                .is_some_and(|all| all.len() == 2)
+        })
+        .await;
+
+    a_chart_that_does_not_render_names_template_and_line(&sovereign, &mut admin, directory.path())
+        .await;
+    a_cycle_is_told_as_a_chain(&mut admin, directory.path()).await;
+    a_version_conflict_is_told_as_a_chain(&mut admin, directory.path()).await;
+    if let Some(why) = obstacle() {
+        eprintln!("not run: images and crashes, because of this machine:\n{why}");
+        return;
+    }
+    an_image_that_is_not_there_is_named(&sovereign, &mut admin, directory.path()).await;
+    a_crash_shows_its_last_lines(&sovereign, &mut admin, directory.path()).await;
+    sovereign.terminate();
+}
+
+async fn a_chart_that_does_not_render_names_template_and_line(
+    sovereign: &Sovereign,
+    admin: &mut User,
+    directory: &Path,
+) {
+    let folder = begin(admin, directory, "bp-brittle", "1.0.0").await;
+    // Renders as it is published, and does not with more than five copies.
+    let template = folder.join("chart/templates/deployment.yaml");
+    edit(
+        &template,
+        "spec:\n",
+        "{{- if gt (int .Values.replicas) 5 }}\n{{ fail \"five copies at most\" }}\n{{- end }}\nspec:\n",
+    );
+    let text = std::fs::read_to_string(&template).unwrap();
+    let line = 1 + text.lines().position(|line| line.contains("fail")).unwrap();
+    publish(admin, &folder).await;
+    until_registered(admin, "bp-brittle", "1.0.0").await;
+
+    let command = json!({"command": "install", "name": "brittle", "blueprint": "bp-brittle",
+        "config": {"replicas": 7}});
+    let (status, problem) = refused_twice(admin, &command).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem:#}");
+    let said = problem.to_string();
+    for part in [
+        "templates/deployment.yaml",
+        "five copies at most",
+        &line.to_string(),
+    ] {
+        assert!(said.contains(part), "no {part:?} in {problem:#}");
+    }
+
+    // By push: refused as well, or the Application says the same.
+    let folder = directory.join("acme-dev");
+    std::fs::create_dir(&folder).unwrap();
+    let url = admin.repository(sovereign, "acme/acme-dev").await;
+    let git = |words: &[&str]| try_git(&folder, words);
+    assert!(git(&["clone", "--quiet", &url, "."]).status.success());
+    let mut good = command.clone();
+    good["config"]["replicas"] = json!(1);
+    admin.post("/environments/acme-dev/changes", good).await;
+    assert!(git(&["pull", "--quiet"]).status.success());
+    edit(
+        &folder.join("applications/brittle/application.yaml"),
+        "replicas: 1",
+        "replicas: 7",
+    );
+    for (name, value) in [
+        ("user.name", "sovereign-admin"),
+        ("user.email", "a@b.example"),
+    ] {
+        assert!(git(&["config", name, value]).status.success());
+    }
+    assert!(
+        git(&["commit", "--quiet", "--all", "-m", "Seven"])
+            .status
+            .success()
+    );
+    let pushed = git(&["push", "--quiet"]);
+    let said = if pushed.status.success() {
+        let path = "/environments/acme-dev/applications/brittle";
+        let found = explained(admin, path, "five copies at most").await;
+        found["health"].to_string()
+    } else {
+        String::from_utf8_lossy(&pushed.stderr).into_owned()
+    };
+    for part in ["templates/deployment.yaml", "five copies at most"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+}
+
+async fn a_cycle_is_told_as_a_chain(admin: &mut User, directory: &Path) {
+    // Each step alone is in order; the last closes the ring.
+    let first = begin(admin, directory, "bp-hen", "1.0.0").await;
+    publish(admin, &first).await;
+    until_registered(admin, "bp-hen", "1.0.0").await;
+    let egg = begin(admin, directory, "bp-egg", "1.0.0").await;
+    depends(&egg, "{blueprint: bp-hen, version: ^1.1, alias: hen}");
+    publish(admin, &egg).await;
+    let second = begin(admin, directory, "bp-hen", "1.1.0").await;
+    depends(&second, "{blueprint: bp-egg, version: ^1.0, alias: egg}");
+    publish(admin, &second).await;
+    until_registered(admin, "bp-hen", "1.1.0").await;
+    until_registered(admin, "bp-egg", "1.0.0").await;
+
+    let command = json!({"command": "install", "name": "hen", "blueprint": "bp-hen"});
+    let (status, problem) = refused_twice(admin, &command).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
+    assert_eq!(problem["type"], "dependency-conflict", "{problem:#}");
+    let said = problem["detail"].as_str().unwrap();
+    assert!(
+        said.contains("bp-hen 1.1.0 → bp-egg 1.0.0 → bp-hen")
+            || said.contains("bp-hen → bp-egg → bp-hen"),
+        "{said}"
+    );
+}
+
+async fn a_version_conflict_is_told_as_a_chain(admin: &mut User, directory: &Path) {
+    let middle = begin(admin, directory, "bp-middle", "2.3.0").await;
+    depends(&middle, "{blueprint: bp-postgres, version: ^9, alias: db}");
+    publish(admin, &middle).await;
+    let top = begin(admin, directory, "bp-top", "1.0.0").await;
+    depends(&top, "{blueprint: bp-middle, version: ^2, alias: middle}");
+    publish(admin, &top).await;
+    until_registered(admin, "bp-top", "1.0.0").await;
+    until_registered(admin, "bp-middle", "2.3.0").await;
+
+    let command = json!({"command": "install", "name": "top", "blueprint": "bp-top"});
+    let (status, problem) = refused_twice(admin, &command).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
+    assert_eq!(problem["type"], "dependency-conflict", "{problem:#}");
+    let said = problem["detail"].as_str().unwrap();
+    // Who wants what, and what there is instead.
+    let mut rest = said;
+    for part in [
+        "bp-top 1.0.0",
+        "bp-middle 2.3.0",
+        "bp-postgres",
+        "^9",
+        "1.4.0",
+    ] {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("no {part:?} next in {said}"));
+        rest = &rest[at..];
+    }
+}
+
+/// A Blueprint with one container and nothing to answer.
+async fn one_container(admin: &mut User, directory: &Path, name: &str, image: &str) {
+    let folder = begin(admin, directory, name, "1.0.0").await;
+    let (repository, tag) = image.rsplit_once(':').unwrap();
+    let values = folder.join("chart/values.yaml");
+    let short = name.trim_start_matches("bp-");
+    edit(
+        &values,
+        &format!("registry.example.org/{short}"),
+        repository,
+    );
+    edit(&values, "tag: 0.1.0", &format!("tag: \"{tag}\""));
+    publish(admin, &folder).await;
+    until_registered(admin, name, "1.0.0").await;
+}
+
+/// Waits until an Application's health says something, in one message.
+async fn explained(admin: &mut User, path: &str, what: &str) -> Value {
+    let began = Instant::now();
+    loop {
+        let (_, found) = admin.ask(Method::GET, path, None).await;
+        if found["health"].to_string().contains(what) {
+            return found;
+        }
+        assert!(
+            began.elapsed() < SOON,
+            "{path} does not say {what:?} within {SOON:?}: {found:#}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn until_troubled(admin: &mut User, path: &str) -> Value {
+    let began = Instant::now();
+    loop {
+        let (_, found) = admin.ask(Method::GET, path, None).await;
+        if matches!(phase_of(&found), Some("Degraded" | "Failed")) {
+            return found;
+        }
+        assert!(began.elapsed() < SOON, "{path} is not troubled: {found:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn an_image_that_is_not_there_is_named(
+    sovereign: &Sovereign,
+    admin: &mut User,
+    directory: &Path,
+) {
+    let image = format!("{}/acme/no-such-image:1.2.3", sovereign.address("registry"));
+    one_container(admin, directory, "bp-imageless", &image).await;
+    admin
+        .post(
+            "/environments/acme-dev/changes",
+            json!({"command": "install", "name": "imageless", "blueprint": "bp-imageless"}),
+        )
+        .await;
+    let path = "/environments/acme-dev/applications/imageless";
+    explained(admin, path, "acme/no-such-image").await;
+    let found = until_troubled(admin, path).await;
+    let said = found["health"].to_string();
+    // The image, and what the registry answered.
+    assert!(said.contains("acme/no-such-image:1.2.3"), "{said}");
+    assert!(
+        said.contains("has no 1.2.3 of acme/no-such-image"),
+        "{said}"
+    );
+}
+
+async fn a_crash_shows_its_last_lines(sovereign: &Sovereign, admin: &mut User, directory: &Path) {
+    let token = admin.token().await;
+    let image = push_image(sovereign, &token, directory, "crash", CRASH).await;
+    one_container(admin, directory, "bp-crasher", &image).await;
+    admin
+        .post(
+            "/environments/acme-dev/changes",
+            json!({"command": "install", "name": "crasher", "blueprint": "bp-crasher"}),
+        )
+        .await;
+    let path = "/environments/acme-dev/applications/crasher";
+    explained(admin, path, "cannot open /etc/wiki.conf: giving up").await;
+    let found = until_troubled(admin, path).await;
+    let said = found["health"]["message"].as_str().unwrap_or_default();
+    for part in [
+        "exit code 3",
+        "reading /etc/wiki.conf",
+        "cannot open /etc/wiki.conf: giving up",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {found:#}");
+    }
+    // What does not run can be removed.
+    admin
+        .post(
+            "/environments/acme-dev/changes",
+            json!({"command": "delete", "application": "crasher", "data": "drop"}),
+        )
+        .await;
+    admin
+        .until_answer("crasher is gone", path, |status, _| {
+            status == StatusCode::NOT_FOUND
+        })
+        .await;
+}

@@ -1,0 +1,94 @@
+//! `catalyst up` that cannot start says why, exits 1 and touches nothing.
+
+use redb::TableDefinition;
+
+use crate::sovereign::Sovereign;
+
+#[test]
+fn a_taken_port_is_named_and_the_way_out_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, error) = Sovereign::fail(&directory.path().join("data"), &address);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains(&format!("cannot listen on {address}")) && error.contains("--listen"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_data_directory_in_use_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let running = Sovereign::start(&data, "127.0.0.1:0");
+    let kubeconfig = std::fs::read(data.join("kubeconfig")).unwrap();
+    let (code, error) = Sovereign::fail(&data, "127.0.0.1:0");
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains("another process is using it") && error.contains(data.to_str().unwrap()),
+        "{error}"
+    );
+    // The one that runs is not disturbed: its kubeconfig still names its port.
+    assert_eq!(std::fs::read(data.join("kubeconfig")).unwrap(), kubeconfig);
+    running.terminate();
+}
+
+#[test]
+fn a_data_directory_of_a_newer_release_is_refused_and_kept() {
+    const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    Sovereign::start(&data, "127.0.0.1:0").terminate();
+    let file = data.join("store.redb");
+    let set_format = |format: u64| {
+        let database = redb::Database::open(&file).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut meta = transaction.open_table(META).unwrap();
+        let before = meta.insert("format", format).unwrap().unwrap().value();
+        drop(meta);
+        transaction.commit().unwrap();
+        before
+    };
+    let ours = set_format(99);
+    let (code, error) = Sovereign::fail(&data, "127.0.0.1:0");
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains("version 99") && error.contains(file.to_str().unwrap()),
+        "{error}"
+    );
+    assert!(error.contains("newer release"), "no next step: {error}");
+    // Nothing was changed: with its own release it opens again.
+    assert_eq!(set_format(ours), 99);
+    let again = Sovereign::start(&data, "127.0.0.1:0");
+    assert!(again.addresses["console"].is_string());
+    again.terminate();
+}
+
+#[test]
+fn a_damaged_store_and_a_lost_key_are_told_apart_from_an_empty_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("store.redb"), [0x5a; 9000]).unwrap();
+    let (code, error) = Sovereign::fail(&data, "127.0.0.1:0");
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("store.redb"), "{error}");
+    assert_eq!(
+        std::fs::read(data.join("store.redb")).unwrap(),
+        [0x5a; 9000],
+        "what was there is not written over"
+    );
+
+    // A directory that is no directory, and one whose name cannot be made.
+    let file = directory.path().join("file");
+    std::fs::write(&file, "text").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let (code, error) = Sovereign::fail(&path, "127.0.0.1:0");
+        assert_eq!(code, Some(1), "{error}");
+        assert!(
+            error.contains("data directory") && error.contains(path.to_str().unwrap()),
+            "{error}"
+        );
+    }
+}
