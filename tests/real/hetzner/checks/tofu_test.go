@@ -50,7 +50,7 @@ func prepare(m *testing.M) (int, error) {
 	}
 	platform := strings.TrimSpace(string(must(exec.Command("go", "env", "GOOS").Output()))) + "_" +
 		strings.TrimSpace(string(must(exec.Command("go", "env", "GOARCH").Output())))
-	for name, version := range map[string]string{"hetznercloud/hcloud": "1.54.0", "hashicorp/random": "3.7.2"} {
+	for name, version := range map[string]string{"hetznercloud/hcloud": "1.60.0", "hashicorp/random": "3.7.2"} {
 		folder := filepath.Join(work, "mirror", "registry.opentofu.org", name, version, platform)
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return 0, err
