@@ -232,10 +232,21 @@ async fn data(
     saga: &mut Saga,
 ) -> Result<(), ReconcileError> {
     let space = namespace_of(at)?;
-    let claims = vcluster
-        .list(VOLUME_CLAIM, &space, "")
-        .await
-        .unwrap_or_default();
+    let claims = match vcluster.list(VOLUME_CLAIM, &space, "").await {
+        Ok(claims) => claims,
+        Err(_) if dropped => Vec::new(),
+        // Volumes that cannot be seen must not go with their namespace.
+        Err(error) => {
+            saga.leave(
+                format!("the namespace {space}"),
+                format!(
+                    "whether it holds volumes to keep could not be read: {}",
+                    error.chain()
+                ),
+            );
+            return Ok(());
+        }
+    };
     if dropped {
         let folder = secrets_folder(at)?;
         saga.step(
