@@ -129,8 +129,9 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         gateway: parts.gateway(),
         metrics: parts.metrics(),
     };
-    let server = tokio::spawn(server::serve(listener, tls, surfaces, stop.clone()));
+    // The port is bound already, so what is asked of the issuer waits for it.
     parts.connect();
+    let server = tokio::spawn(server::serve(listener, tls, surfaces, stop.clone()));
 
     let Site {
         base,

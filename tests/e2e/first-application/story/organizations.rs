@@ -173,10 +173,16 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
         .await;
     let folder = tempfile::tempdir().unwrap();
     let url = carol.repository(sovereign, "acme/acme-dev").await;
-    until("carol clones", || {
-        try_git(folder.path(), &["ls-remote", &url])
-    })
-    .await;
+    if let Err(said) = until(|| try_git(folder.path(), &["ls-remote", &url])).await {
+        let object = sovereign.cluster(
+            "lo-loc-mgt-prod",
+            "/apis/catalyst.openova.io/v1alpha1/organizations/acme",
+        );
+        let http = sovereign.administrator().http;
+        let object = http.get(object).send().await.unwrap();
+        let object = object.text().await.unwrap();
+        panic!("carol cannot clone: {said}; the Organization is {object}");
+    }
     wait_for_pods(sovereign, &mut carol, StatusCode::OK).await;
 
     people
@@ -223,18 +229,17 @@ async fn wait_for_pods(sovereign: &Sovereign, user: &mut User, wanted: StatusCod
     }
 }
 
-async fn until(what: &str, run: impl Fn() -> Output) {
+/// Runs a command until it succeeds, for 30 s; what it said last otherwise.
+async fn until(run: impl Fn() -> Output) -> Result<(), String> {
     let started = std::time::Instant::now();
     loop {
         let output = run();
         if output.status.success() {
-            return;
+            return Ok(());
         }
-        assert!(
-            started.elapsed().as_secs() < 30,
-            "not within 30 s: {what}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        if started.elapsed().as_secs() >= 30 {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }
