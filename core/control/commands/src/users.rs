@@ -268,8 +268,13 @@ impl Commands {
             commit: None,
         };
         if is_ours && (is_new || !user.has_password()) {
+            // Through the console's sign-in, so that the password is all it takes.
+            let sign_in = format!(
+                "{}/auth/sign-in",
+                self.config().console.trim_end_matches('/')
+            );
             let link = identity
-                .user_invite(&user.id, &self.config().console)
+                .user_invite(&user.id, &sign_in)
                 .await
                 .map_err(CommandError::reach(action))?;
             invitation.url = Some(link.url);

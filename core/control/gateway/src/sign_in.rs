@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{ACCEPT, CACHE_CONTROL, LOCATION, SET_COOKIE};
+use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -57,8 +57,16 @@ struct Begin {
 
 async fn begin(
     State(gateway): State<Gateway>,
+    headers: HeaderMap,
     ApiQuery(query): ApiQuery<Begin>,
 ) -> Result<Response, Refusal> {
+    let goes_on = own_path(&gateway, query.goes_on.as_deref().unwrap_or("/"));
+    if let Some(origin) = other_name(&headers, gateway.origin()) {
+        let mut url = origin;
+        url.set_path("/auth/sign-in");
+        url.query_pairs_mut().append_pair("return", &goes_on);
+        return Ok(see_other(url.as_str()));
+    }
     let failed = |reason: String| {
         tracing::warn!(reason, "sign-in not begun");
         Refusal::unavailable("Sign in", "The issuer cannot be reached.")
@@ -68,7 +76,7 @@ async fn begin(
         state: random()?,
         nonce: random()?,
         verifier: random()?,
-        goes_on: own_path(&gateway, query.goes_on.as_deref().unwrap_or("/")),
+        goes_on,
     };
     let discovery = gateway
         .issuer()
@@ -261,6 +269,24 @@ async fn issuer_sign_out(gateway: &Gateway, identity: &str) -> Option<String> {
             &format!("{}/", gateway.origin()),
         );
     Some(url.into())
+}
+
+/// The console's origin, where the browser came by another name of this same
+/// machine: the issuer leads back to the origin, which would not see a cookie
+/// that was set for `localhost`.
+fn other_name(headers: &HeaderMap, origin: &str) -> Option<Url> {
+    let origin = Url::parse(origin).ok()?;
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let asked = Url::parse(&format!("{}://{host}", origin.scheme())).ok()?;
+    let is_here = |url: &Url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let is_same_port = asked.port_or_known_default() == origin.port_or_known_default();
+    (is_here(&asked) && is_here(&origin) && is_same_port && asked.host() != origin.host())
+        .then_some(origin)
 }
 
 /// A path of the console, whatever was asked for: never another host.

@@ -65,7 +65,7 @@ impl Reader {
     /// The last position that was told.
     fn position(&self) -> String {
         let lines = self.text.lines();
-        let positions = lines.filter_map(|line| line.strip_prefix("id: "));
+        let mut positions = lines.filter_map(|line| line.strip_prefix("id: "));
         positions.next_back().unwrap().to_owned()
     }
 }

@@ -163,6 +163,31 @@ async fn a_sign_in_never_leads_elsewhere() {
     }
 }
 
+/// The issuer leads back to 127.0.0.1, where a cookie of localhost is not seen.
+#[tokio::test]
+async fn a_sign_in_begins_at_the_consoles_own_name() {
+    let world = World::new().await;
+    let path = "/auth/sign-in?return=%2Forganizations";
+    for (host, is_other_name) in [
+        ("localhost:8080", true),
+        ("[::1]:8080", true),
+        ("127.0.0.1:8080", false),
+        ("localhost:5173", false),
+        ("console.example:8080", false),
+    ] {
+        let mut browser = Browser::default();
+        let (status, headers, _) = browser.send(&world, "GET", path, &[("host", host)]).await;
+        assert_eq!(status, StatusCode::SEE_OTHER);
+        let to = headers["location"].to_str().unwrap();
+        assert_eq!(
+            to == format!("{ORIGIN}{path}"),
+            is_other_name,
+            "{host}: {to}"
+        );
+        assert_eq!(browser.cookies.is_empty(), is_other_name, "{host}");
+    }
+}
+
 #[tokio::test]
 async fn answers_that_are_not_ours_sign_nobody_in() {
     let world = World::new().await;
