@@ -8,6 +8,7 @@ export function arriveAt(accepted: Accepted, environment: string, application: s
   if (accepted.pullRequest) {
     // The pull request is in the repository that the answer names: `owner/environment`.
     const destination = accepted.repository.split('/').pop() ?? environment
+    expected.add(`pull-request/${destination}/${accepted.pullRequest}`)
     go(paths.pullRequest(destination, accepted.pullRequest))
     announce(`Pull request ${accepted.pullRequest} is open.`)
   } else {

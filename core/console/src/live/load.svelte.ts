@@ -107,16 +107,14 @@ export async function loadPullRequests(environment: string): Promise<void> {
   const items = await api.pullRequests(environment)
   state.pullRequests.answerAll(
     begun,
-    items.map((item) => {
-      const key = `${item.environment}/${item.number}`
-      return [key, { ...item, diff: item.diff ?? state.pullRequests.items.get(key)?.diff }]
-    }),
+    items.map((item) => [`${item.environment}/${item.number}`, item]),
     (_, item) => item.environment === environment,
   )
 }
 
-export async function loadPullRequest(environment: string, number: number): Promise<void> {
-  await one(state.pullRequests, `${environment}/${number}`, () => api.pullRequest(environment, number))
+/** Answers its diff, which the stream and lists leave out. */
+export async function loadPullRequest(environment: string, number: number): Promise<string | undefined> {
+  return (await one(state.pullRequests, `${environment}/${number}`, () => api.pullRequest(environment, number))).diff ?? undefined
 }
 
 export async function loadDeletions(): Promise<void> {
@@ -131,10 +129,12 @@ type Keeper<T> = {
   answerGone: (begun: number, key: string) => void
 }
 
-async function one<T>(collection: Keeper<T>, key: string, ask: () => Promise<T>): Promise<void> {
+async function one<T>(collection: Keeper<T>, key: string, ask: () => Promise<T>): Promise<T> {
   const begun = collection.begin()
   try {
-    collection.answer(begun, key, await ask())
+    const item = await ask()
+    collection.answer(begun, key, item)
+    return item
   } catch (error) {
     if (error instanceof ProblemError && error.problem.status === 404) collection.answerGone(begun, key)
     throw error

@@ -19,7 +19,7 @@ export const applications = new Collection<Api.ApplicationSummary & Partial<Api.
 /** By `{source}/{name}`. */
 export const blueprints = new Collection<Api.BlueprintCard>(new SvelteMap())
 export const policies = new Collection<Api.PolicyView>(new SvelteMap())
-/** By `{environment}/{number}`. */
+/** By `{environment}/{number}`; the page of one asks for its diff. */
 export const pullRequests = new Collection<Api.PullRequestView>(new SvelteMap())
 /** By `{kind}/{name}`. */
 export const deletions = new Collection<Api.DeletionView>(new SvelteMap())
@@ -158,8 +158,7 @@ function take(change: Api.StreamItem): void {
     case 'pullRequest': {
       const key = `${change.item.environment}/${change.item.number}`
       const known = pullRequests.items.get(key)
-      // The stream may leave the diff out; the page asks for it again.
-      pullRequests.put(key, { ...change.item, diff: change.item.diff ?? known?.diff })
+      pullRequests.put(key, change.item)
       if (known && known.state !== change.item.state) {
         announce(`Pull request ${change.item.number} in ${change.item.environment} is ${change.item.state}.`)
       }
