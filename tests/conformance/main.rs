@@ -13,5 +13,7 @@
     clippy::indexing_slicing
 )]
 
+mod flux;
 mod forge;
+mod kubernetes;
 mod suite;

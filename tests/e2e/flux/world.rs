@@ -26,6 +26,9 @@ use tower::ServiceExt;
 /// The Git password that the cases use.
 pub const PASSWORD: &str = "correct-horse";
 
+/// The administrator's token, for programs that reach the API over TLS.
+pub const TOKEN: &str = "administrator-of-the-cases";
+
 type Blobs = Arc<Mutex<BTreeMap<String, (String, Vec<u8>)>>>;
 
 pub struct World {
@@ -53,13 +56,19 @@ fn client(kubernetes: &Kubernetes, cluster: &str) -> kube::Client {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(true).await
+    }
+
+    /// With or without the stand-ins of Flux's Kustomization and HelmRelease
+    /// controllers; sources are always fetched.
+    pub async fn start_with(reconcilers: bool) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
         let kubernetes = Kubernetes::new(catalyst_kubernetes::Config {
             store,
             authenticators: Authenticators {
-                tokens: Default::default(),
+                tokens: [(TOKEN.to_owned(), Identity::administrator("flux"))].into(),
                 oidc: Vec::new(),
             },
             token_key: vec![7; 32],
@@ -100,7 +109,13 @@ impl World {
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let stop = CancellationToken::new();
         let (running, token) = (flux.clone(), stop.clone());
-        tokio::spawn(async move { running.run(token).await });
+        tokio::spawn(async move {
+            if reconcilers {
+                running.run(token).await;
+            } else {
+                running.run_sources(token).await;
+            }
+        });
         Self {
             kubernetes,
 

@@ -101,8 +101,19 @@ impl Flux {
     /// Reconciles until `stop`; what is then under way is dropped, and taken up
     /// again by the next start.
     pub async fn run(&self, stop: CancellationToken) {
+        self.run_kinds(&key::Kind::ALL, stop).await;
+    }
+
+    /// As [`Flux::run`], of sources alone: they are fetched and served for
+    /// controllers that come from elsewhere.
+    pub async fn run_sources(&self, stop: CancellationToken) {
+        let kinds = [key::Kind::GitRepository, key::Kind::OciRepository];
+        self.run_kinds(&kinds, stop).await;
+    }
+
+    async fn run_kinds(&self, kinds: &[key::Kind], stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        for kind in key::Kind::ALL {
+        for kind in kinds.iter().copied() {
             tasks.spawn(watch::follow(Arc::clone(&self.inner), kind));
         }
         let inner = Arc::clone(&self.inner);

@@ -83,7 +83,11 @@ pub(crate) fn authorize(
             resource: &path.resource,
             subresource: &path.subresource,
             namespace: &path.namespace,
-            name: &path.name,
+            name: if path.name.is_empty() {
+                selected_name(info)
+            } else {
+                &path.name
+            },
             path: None,
         },
     };
@@ -91,6 +95,20 @@ pub(crate) fn authorize(
         return Ok(());
     }
     Err(refusal(identity, &attributes, info.cluster == "*"))
+}
+
+/// The one name that a list or watch is limited to; a rule with names covers
+/// such a request too.
+fn selected_name(info: &RequestInfo) -> &str {
+    if !matches!(info.verb, "list" | "watch") {
+        return "";
+    }
+    let terms = info.params.get("fieldSelector").split(',');
+    terms
+        .filter_map(|term| term.strip_prefix("metadata.name="))
+        .map(|name| name.strip_prefix('=').unwrap_or(name))
+        .next()
+        .unwrap_or_default()
 }
 
 fn refusal(identity: &Identity, asked: &Attributes<'_>, wildcard: bool) -> ApiError {

@@ -144,7 +144,17 @@ fn impersonated(
         .get("impersonate-user")
         .and_then(|value| value.to_str().ok())
     else {
-        return Ok(identity);
+        // Never as oneself, where somebody else was meant.
+        let is_meant = headers
+            .keys()
+            .any(|name| name.as_str().starts_with("impersonate-"));
+        return if is_meant {
+            Err(ApiError::bad_request(
+                "impersonation needs the header Impersonate-User",
+            ))
+        } else {
+            Ok(identity)
+        };
     };
     let mut groups: Vec<String> = headers
         .get_all("impersonate-group")
