@@ -180,6 +180,7 @@ test('a Blueprint becomes an Application, by keyboard alone', async () => {
   expect(await alice.console.watchUntilRunning()).toEqual(['Installing', 'Running'])
   await expect(page.getByRole('row', { name: /^Deployment/ })).toContainText('Ready')
   await examine(page)
+  if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT })
 
   // Somebody else saw it come without asking again.
   const row = beside.page.getByRole('row', { name: /^guestbook Running/ })
