@@ -291,6 +291,12 @@ async fn data(
             },
         )
         .await;
+        for claim in &claims {
+            saga.leave(
+                format!("PersistentVolumeClaim {space}/{}", name(claim)),
+                "its data is kept, as was asked",
+            );
+        }
         return Ok(());
     }
     saga.step(
