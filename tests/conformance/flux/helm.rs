@@ -214,7 +214,7 @@ async fn a_chart_that_is_absent_is_told(world: World) {
         if ready.is_some_and(|it| it["status"] == "False") {
             let said = message(&found, "Ready");
             assert!(
-                said.contains("OCIRepository") && said.contains("helm-6/web"),
+                said.contains("OCIRepository") && said.contains("web"),
                 "{said}"
             );
             return;

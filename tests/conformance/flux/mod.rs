@@ -76,9 +76,15 @@ impl World {
         let until = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             let found = self.get(path).await.unwrap_or_default();
-            let is_now = found["status"]["observedGeneration"] == found["metadata"]["generation"];
             let ready = home::of(&found, "Ready");
-            if is_now && ready.is_some_and(|it| it["status"] == status && it["reason"] == reason) {
+            // Of the condition: the controllers set the object's own only when
+            // they are done with a generation.
+            let generation = &found["metadata"]["generation"];
+            if ready.is_some_and(|it| {
+                it["status"] == status
+                    && it["reason"] == reason
+                    && it["observedGeneration"] == *generation
+            }) {
                 return found;
             }
             let now = tokio::time::Instant::now();

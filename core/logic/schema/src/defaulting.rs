@@ -25,11 +25,22 @@ pub(crate) fn apply_defaults(node: SchemaNode<'_>, value: &mut Value) {
                     map.insert(name.to_owned(), default.clone());
                 }
             }
+            if let Some(additional) = node.additional() {
+                for (name, child) in map.iter_mut() {
+                    if node.declared_property(name).is_none() {
+                        default_entry(additional, child);
+                    }
+                }
+            }
+            // A null that may not be, and has no default, is as if it were not
+            // said: Go's clients write one for an empty field.
+            map.retain(|name, child| {
+                let known = node.declared_property(name).or_else(|| node.additional());
+                !child.is_null() || known.is_none_or(SchemaNode::is_nullable)
+            });
             for (name, child) in map.iter_mut() {
                 if let Some(property) = node.declared_property(name) {
                     apply_defaults(property, child);
-                } else if let Some(additional) = node.additional() {
-                    default_entry(additional, child);
                 }
             }
         }
