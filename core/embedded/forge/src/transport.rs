@@ -26,7 +26,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::Inner;
 use crate::access::{self, Caller};
-use crate::api::ApiError;
+use crate::api::{ApiError, disk_is_full};
 use crate::git::quarantine::Quarantine;
 use crate::git::write::index_pack;
 use crate::git::{self, GitError, Repository};
@@ -118,6 +118,14 @@ async fn upload_pack(
         Ok(admitted) => admitted,
         Err(error) => return Ok(challenge(error)),
     };
+    require_kind(&headers, "application/x-git-upload-pack-request")?;
+    let mut request = receive_body(&headers, body, LARGEST_FETCH_REQUEST);
+    // What cannot be read at all is refused while the status can still say so.
+    let first = match request.recv().await {
+        Some(Err(reason)) => return Err(ApiError::new(400, reason)),
+        Some(Ok(chunk)) => chunk,
+        None => return Err(ApiError::new(400, "the request for objects is empty")),
+    };
     let repository = inner.git(&record);
     let arguments = ["upload-pack", "--stateless-rpc", "--timeout=600", "."];
     let mut command = upload_pack_command(&repository, &arguments);
@@ -133,12 +141,13 @@ async fn upload_pack(
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(ApiError::internal("git upload-pack has no pipes"));
     };
-    let mut request = receive_body(&headers, body, LARGEST_FETCH_REQUEST);
     tokio::spawn(async move {
-        while let Some(Ok(chunk)) = request.recv().await {
+        let mut next = Some(Ok(first));
+        while let Some(Ok(chunk)) = next {
             if stdin.write_all(&chunk).await.is_err() {
                 break;
             }
+            next = request.recv().await;
         }
     });
     // The process lives as long as its answer is being read: dropping the
@@ -177,6 +186,7 @@ async fn receive_pack(
             "sign in with a token to push",
         )));
     };
+    require_kind(&headers, "application/x-git-receive-pack-request")?;
     let kind = "application/x-git-receive-pack-result";
     let mut request = receive_body(&headers, body, inner.config.largest_push);
     let Some(commands) = read_commands(&mut request).await? else {
@@ -295,7 +305,7 @@ async fn serve_push(
     record: &RepoRecord,
     caller: &Caller,
     commands: Commands,
-    request: mpsc::Receiver<Result<Bytes, String>>,
+    mut request: mpsc::Receiver<Result<Bytes, String>>,
     sender: mpsc::Sender<Vec<u8>>,
 ) {
     let side_band = commands.has("side-band-64k");
@@ -313,8 +323,10 @@ async fn serve_push(
         }
     };
     let work = async {
-        let outcome = receive(inner, record, caller, commands, request, &progress).await;
+        let outcome = receive(inner, record, caller, commands, &mut request, &progress).await;
         drop(progress);
+        // git reads the answer only once it has sent everything.
+        while request.recv().await.is_some() {}
         outcome
     };
     let (outcome, ()) = tokio::join!(work, forward);
@@ -373,12 +385,12 @@ async fn receive(
     record: &RepoRecord,
     caller: &Caller,
     commands: Commands,
-    mut request: mpsc::Receiver<Result<Bytes, String>>,
+    request: &mut mpsc::Receiver<Result<Bytes, String>>,
     progress: &mpsc::Sender<Vec<u8>>,
 ) -> Result<Vec<String>, Failure> {
     let internal = |error: GitError| {
         tracing::error!(error = %error, repository = record.full_name(), "push not handled");
-        Failure::Other("internal error of the forge".to_owned())
+        hidden(&error)
     };
     let repository = inner.git(record);
     let quarantine =
@@ -431,9 +443,19 @@ async fn receive(
                     repository = record.full_name(),
                     "push failed"
                 );
-                Failure::Other("internal error of the forge".to_owned())
+                hidden(&other)
             }
         })
+}
+
+/// What is inside a failure stays there; that there is no room does not.
+fn hidden(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let reason = if disk_is_full(error) {
+        "the forge's disk is full; free space and push again"
+    } else {
+        "internal error of the forge"
+    };
+    Failure::Other(reason.to_owned())
 }
 
 /// Rules of the forge itself.
@@ -537,6 +559,20 @@ fn answer(kind: &str, body: Body) -> Response {
         ),
     ];
     (headers, body).into_response()
+}
+
+/// Git names what it sends (http-protocol(5)); a form of a browser cannot.
+fn require_kind(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if given == Some(wanted) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        415,
+        format!("the request is not of the type {wanted}"),
+    ))
 }
 
 fn protocol_of(headers: &HeaderMap) -> String {

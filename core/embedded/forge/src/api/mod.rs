@@ -79,13 +79,17 @@ impl ApiError {
     fn hidden(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "request not handled");
         // Whoever can make room must hear of it; from git it comes as text.
-        let is_full = std::iter::successors(Some(error), |one| one.source())
-            .any(|one| one.to_string().contains("No space left on device"));
-        if is_full {
+        if disk_is_full(error) {
             return Self::new(507, "the forge's disk is full; free space and try again");
         }
         Self::internal("the forge could not handle the request; its log has the cause")
     }
+}
+
+/// Whether an error, or what caused it, is a full disk.
+pub(crate) fn disk_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |one| one.source())
+        .any(|one| one.to_string().contains("No space left on device"))
 }
 
 impl IntoResponse for ApiError {
