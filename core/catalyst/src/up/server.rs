@@ -182,6 +182,15 @@ async fn respond(
     identity: Option<Identity>,
     app: Surfaces,
 ) -> Response {
+    // RFC 9112, 3.2; without it nobody knows which site is meant.
+    let hosts = request.headers().get_all(http::header::HOST).iter().count();
+    if request.version() == http::Version::HTTP_11 && hosts != 1 {
+        return (
+            StatusCode::BAD_REQUEST,
+            "cannot answer: the request must have one Host header\n",
+        )
+            .into_response();
+    }
     if !tls && !is_loopback(peer.ip()) {
         return (
             StatusCode::FORBIDDEN,
