@@ -151,8 +151,8 @@ export class Console {
 
   /** Waits until a deletion is over, as the page tells it; answers what was left behind. */
   private async deleted(what: string): Promise<string[]> {
-    const deletion = this.page.getByTestId('deletion')
-    await expect(deletion).toContainText(`${what} is deleted`, { timeout: DELETION })
+    const deletion = this.page.getByTestId('deletion').filter({ hasText: `${what} is deleted` })
+    await expect(deletion).toBeVisible({ timeout: DELETION })
     return deletion.getByRole('listitem').allTextContents()
   }
 

@@ -180,7 +180,6 @@ test('a Blueprint becomes an Application, by keyboard alone', async () => {
   expect(await alice.console.watchUntilRunning()).toEqual(['Installing', 'Running'])
   await expect(page.getByRole('row', { name: /^Deployment/ })).toContainText('Ready')
   await examine(page)
-  if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT })
 
   // Somebody else saw it come without asking again.
   const row = beside.page.getByRole('row', { name: /^guestbook Running/ })
@@ -191,6 +190,8 @@ test('a Blueprint becomes an Application, by keyboard alone', async () => {
 test('Open shows the guestbook, and an entry stays', async () => {
   await alice.page.goto(GUESTBOOK)
   await alice.console.live()
+  await expect(alice.page.getByRole('heading', { name: 'Objects' })).toBeVisible()
+  if (process.env.SCREENSHOT) await alice.page.screenshot({ path: process.env.SCREENSHOT })
   const asked = alice.context.waitForEvent('request', (request) => new URL(request.url()).hostname.startsWith('guestbook.'))
   guestbook = await alice.console.open()
   // The Application shares the site with the console, not its cookies.
