@@ -136,6 +136,10 @@ impl Commands {
         configuration: &Configuration,
         action: &str,
     ) -> Result<Vec<String>, CommandError> {
+        let strays = branch_faults(push);
+        if !strays.is_empty() {
+            return Ok(strays);
+        }
         let place = place_of(configuration, environment, &self.config().domain, action)?;
         let base = self
             .store()
@@ -177,6 +181,30 @@ impl Commands {
         }
         Ok(messages)
     }
+}
+
+/// A branch bears the name of who pushes to it, so that whoever wrote a change
+/// is known when it is approved: names in commits are free text.
+fn branch_faults(push: &PushCheck) -> Vec<String> {
+    if push.pull_request.is_some() {
+        return Vec::new();
+    }
+    let own = format!("refs/heads/{}/", push.pusher);
+    push.refs
+        .iter()
+        .filter(|moved| {
+            moved.name.starts_with("refs/heads/")
+                && moved.name != main_reference()
+                && !moved.name.starts_with(&own)
+        })
+        .map(|moved| {
+            let branch = moved.name.trim_start_matches("refs/heads/");
+            format!(
+                "{branch}: branches here bear the name of who pushes them; push it as {}/{branch}",
+                push.pusher
+            )
+        })
+        .collect()
 }
 
 /// Text files after the push, on one ref.

@@ -206,7 +206,8 @@ impl Commands {
         })
     }
 
-    /// Who made a pull request: its author, and whoever wrote what it brings.
+    /// Who made a pull request: its author, whose branch it brings (only they may
+    /// push to it), and whom its last commit names.
     async fn authors(
         &self,
         environment: &EnvironmentName,
@@ -221,6 +222,7 @@ impl Commands {
             .await
             .map_err(CommandError::reach(action))?;
         let mut authors = vec![pull.author.clone()];
+        authors.extend(pull.head.split_once('/').map(|(owner, _)| owner.to_owned()));
         authors.extend(head.map(|commit| commit.author.name));
         Ok(authors)
     }

@@ -228,15 +228,14 @@ fn users(members: &[Member], roles: &[Role]) -> Vec<String> {
     users
 }
 
-/// Who may do what in an Organization's registry project: those who change
-/// Applications push. The highest of several roles counts.
+/// Who may do what in an Organization's registry project: publishing is an
+/// org-admin's, as the API has it. The highest of several roles counts.
 fn registry_members(members: &[Member]) -> Vec<(String, RegistryRole)> {
     let mut found = BTreeMap::new();
     for member in members {
         let role = match member.role {
             Role::OrgAdmin => RegistryRole::Maintainer,
-            Role::OrgDeveloper => RegistryRole::Developer,
-            Role::OrgViewer | Role::SecurityOfficer => RegistryRole::Guest,
+            Role::OrgDeveloper | Role::OrgViewer | Role::SecurityOfficer => RegistryRole::Guest,
             Role::BillingAdmin => continue,
         };
         if let Some(user) = &member.user {
@@ -445,7 +444,7 @@ mod tests {
             registry_members(&members),
             [
                 ("ada".to_owned(), RegistryRole::Maintainer),
-                ("dev".to_owned(), RegistryRole::Developer),
+                ("dev".to_owned(), RegistryRole::Guest),
             ]
         );
     }

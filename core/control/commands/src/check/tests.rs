@@ -351,3 +351,27 @@ fn the_configuration_is_judged_by_form_and_meaning() {
         }
     }
 }
+
+#[test]
+fn a_branch_bears_the_name_of_who_pushes_to_it() {
+    let push = |reference: &str, pull_request: Option<u64>| -> PushCheck {
+        serde_json::from_value(serde_json::json!({
+            "repository": "acme/acme-prod", "pusher": "bob", "pullRequest": pull_request,
+            "refs": [{"ref": reference, "old": "0".repeat(40), "new": "1".repeat(40)}],
+        }))
+        .unwrap()
+    };
+    for (reference, pull_request, is_refused) in [
+        ("refs/heads/main", None, false),
+        ("refs/heads/bob/fix", None, false),
+        ("refs/heads/alice/fix", None, true),
+        ("refs/heads/catalyst/promote-guestbook-1a2b3c4d", None, true),
+        ("refs/heads/bobby/fix", None, true),
+        ("refs/heads/fix", None, true),
+        ("refs/tags/v1", None, false),
+        ("refs/heads/main", Some(3), false),
+    ] {
+        let faults = branch_faults(&push(reference, pull_request));
+        assert_eq!(!faults.is_empty(), is_refused, "{reference}: {faults:?}");
+    }
+}

@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::runtime::watcher::watch_object;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::bootstrap::{MANAGER, first_commit};
@@ -41,6 +42,10 @@ const REPOSITORY: &str = "RepositoryReady";
 const VCLUSTERS: &str = "VclustersReady";
 const SYNCED: &str = "Synced";
 
+/// How soon an Environment whose Organization is being made is looked at again.
+const WAIT_FOR_ORGANIZATION: Duration = Duration::from_millis(200);
+/// How soon one that Flux has not applied yet is.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a vcluster may take to come up before the queue takes over.
 const VCLUSTER_WITHIN: Duration = Duration::from_secs(30);
 /// The vault token of a vcluster ends so long after nobody renewed it…
@@ -72,16 +77,22 @@ pub async fn reconcile(shared: &Shared, environment: &str) -> Result<Next, Recon
     if let Some(organization) = missing_organization(ctx, &wanted).await? {
         let observed = [Observation::unknown(READY, "Waiting", organization)];
         conditions::write(&management, &object, &observed, Map::new()).await?;
-        return Ok(Some(Duration::from_secs(10)));
+        return Ok(Some(WAIT_FOR_ORGANIZATION));
     }
-    // Repository and vclusters need nothing of each other; Flux, which needs
-    // both, tries again by itself.
+    // Repository and vclusters are made side by side; Flux is told of the
+    // repository only once that is there, so that it has nothing to fail on.
+    let (made, seen) = watch::channel(false);
+    let repository = async {
+        let outcome = repository(ctx, &places).await;
+        made.send_replace(true);
+        outcome
+    };
     let (repository, clusters) = futures::join!(
-        repository(ctx, &places),
+        repository,
         join_all(
             places
                 .iter()
-                .map(|place| in_cluster(shared, place, &wanted).boxed())
+                .map(|place| in_cluster(shared, place, &wanted, seen.clone()).boxed())
         ),
     );
     let mut synced = Vec::new();
@@ -100,11 +111,14 @@ pub async fn reconcile(shared: &Shared, environment: &str) -> Result<Next, Recon
     repository?;
     match failures.into_iter().next() {
         Some(error) => Err(error),
+        // Changes wake this; looking again by itself costs nothing to speak of
+        // while something is on its way, and a lost event costs no minutes.
+        None if synced.iter().any(|sync| !sync.is_ready) => Ok(Some(LOOK_AGAIN)),
         None => Ok(None),
     }
 }
 
-/// The reason to wait, when the Organization is not there.
+/// The reason to wait, when the Organization is not there, or nothing of it is.
 async fn missing_organization(
     ctx: &Context,
     wanted: &EnvironmentSpec,
@@ -113,12 +127,18 @@ async fn missing_organization(
         .management()
         .get(ORGANIZATION, "", &wanted.organization)
         .await?;
-    Ok(found.is_none().then(|| {
-        format!(
+    let Some(found) = found else {
+        return Ok(Some(format!(
             "the Organization {} is not there; create it first",
             wanted.organization
-        )
-    }))
+        )));
+    };
+    // Flux reads the repository as a user who is made with the Organization.
+    let was_reconciled = found.pointer("/status/conditions").is_some();
+    Ok(
+        (!was_reconciled)
+            .then(|| format!("the Organization {} is being made", wanted.organization)),
+    )
 }
 
 fn observe(
@@ -273,6 +293,7 @@ async fn in_cluster(
     shared: &Shared,
     place: &Place,
     wanted: &EnvironmentSpec,
+    mut repository_made: watch::Receiver<bool>,
 ) -> Result<Sync, ReconcileError> {
     let ctx = &shared.ctx;
     let (vcluster, (password, robot), ()) = try_join3(
@@ -306,8 +327,13 @@ async fn in_cluster(
             quota: wanted.quota.as_ref(),
         },
     );
+    let contents = async {
+        // The sender lives until it has spoken.
+        let _ = repository_made.wait_for(|made| *made).await;
+        vcluster.apply_all(&contents, MANAGER).await
+    };
     try_join3(
-        vcluster.apply_all(&contents, MANAGER),
+        contents,
         vault_token(ctx, place, &vcluster),
         rights(ctx, place, &vcluster),
     )
