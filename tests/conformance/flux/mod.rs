@@ -77,14 +77,19 @@ impl World {
         loop {
             let found = self.get(path).await.unwrap_or_default();
             let ready = home::of(&found, "Ready");
-            // Of the condition: the controllers set the object's own only when
-            // they are done with a generation.
+            // A failure is told by the condition alone. A success is whole
+            // when the object's own generation follows: the controllers write
+            // the condition first, inventory and history after.
             let generation = &found["metadata"]["generation"];
-            if ready.is_some_and(|it| {
+            let is_whole = status != "True"
+                || (found["status"]["observedGeneration"] == *generation
+                    && home::of(&found, "Reconciling").is_none());
+            let is_wanted = ready.is_some_and(|it| {
                 it["status"] == status
                     && it["reason"] == reason
                     && it["observedGeneration"] == *generation
-            }) {
+            });
+            if is_whole && is_wanted {
                 return found;
             }
             let now = tokio::time::Instant::now();
