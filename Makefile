@@ -11,7 +11,7 @@ up: build ## Build and start an embedded Sovereign.
 	$(CARGO_TARGET_DIR)/release/catalyst up $(ARGS)
 
 build: check-tools images console ## Build the release binary, which carries console and images.
-	cargo build --locked --release -p catalyst
+	cargo build --locked --release --workspace --bin catalyst
 
 images: check-tools ## Build the images of the shipped Applications; ARGS=--pin names them in the charts.
 	cargo run --locked --quiet -p catalyst-supply --example images -- $(if $(filter images,$(MAKECMDGOALS)),$(ARGS))
