@@ -78,7 +78,14 @@ pub(crate) fn get(context: &Context) -> Result<Response, ApiError> {
 pub(crate) fn list(context: &Context) -> Result<Response, ApiError> {
     let selection = Selection::of(context)?;
     let store = &context.inner.config.store;
-    let limit: usize = context.params.get("limit").parse().unwrap_or(0);
+    let limit: usize = match context.params.get("limit") {
+        "" => 0,
+        // Below zero it asks for everything, as zero does.
+        text => text
+            .parse::<i64>()
+            .map(|limit| usize::try_from(limit).unwrap_or(0))
+            .map_err(|_| ApiError::bad_request(format!("limit is not a number: {text:?}")))?,
+    };
     let token = context.params.get("continue");
     let version = context.params.get("resourceVersion");
     let matching = context.params.get("resourceVersionMatch");

@@ -162,6 +162,10 @@ fn requirement(part: &str) -> Option<Requirement> {
     for operator in ["!=", "==", "=", ">", "<"] {
         if let Some((key, value)) = part.split_once(operator) {
             let (key, value) = (key_of(key)?, value.trim().to_owned());
+            let is_value = |one: char| one.is_ascii_alphanumeric() || "-_.".contains(one);
+            if !value.chars().all(is_value) {
+                return None;
+            }
             return match operator {
                 "!=" => Some(Requirement::NotIn(key, vec![value])),
                 ">" => value

@@ -9,6 +9,9 @@ use crate::object::{array, finalizers, is_deleting, name, text};
 use crate::schemas::schema_set;
 use crate::status::ApiError;
 
+/// The most bytes that a ConfigMap or a Secret may hold.
+const LARGEST_DATA: usize = 1 << 20;
+
 /// The schema of a resource's objects.
 pub(crate) fn schema(resource: &Resource) -> Option<Schema> {
     match (&resource.custom, &resource.definition) {
@@ -237,6 +240,30 @@ fn metadata(resource: &Resource, object: &Value) -> Vec<FieldError> {
 }
 
 /// Rules of built-in kinds in everyday use.
+/// A ConfigMap or Secret of more than [`LARGEST_DATA`] bytes.
+fn data_too_long(resource: &Resource, object: &Value) -> Option<FieldError> {
+    let plain = str::len as fn(&str) -> usize;
+    let encoded = |text: &str| text.trim_end_matches('=').len() * 3 / 4;
+    let of_data = if resource.storage == "secrets" {
+        encoded
+    } else {
+        plain
+    };
+    let size: usize = [("/data", of_data), ("/binaryData", encoded)]
+        .into_iter()
+        .filter_map(|(field, measure)| {
+            let data = object.pointer(field)?.as_object()?;
+            Some(
+                data.values()
+                    .filter_map(Value::as_str)
+                    .map(measure)
+                    .sum::<usize>(),
+            )
+        })
+        .sum();
+    (size > LARGEST_DATA).then(|| FieldError::too_long("data", LARGEST_DATA as u64))
+}
+
 fn kind_rules(resource: &Resource, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     match resource.storage.as_str() {
@@ -329,6 +356,7 @@ fn kind_rules(resource: &Resource, object: &Value) -> Vec<FieldError> {
             }
         }
         "secrets" | "configmaps" => {
+            errors.extend(data_too_long(resource, object));
             for key in object
                 .get("data")
                 .and_then(Value::as_object)
