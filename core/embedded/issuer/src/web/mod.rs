@@ -75,7 +75,21 @@ pub(crate) fn router(issuer: Issuer) -> Router {
             post(admin::invite),
         )
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::map_response(in_our_shape))
         .with_state(issuer)
+}
+
+/// A body that is too large is refused before any handler sees it, in words
+/// that OAuth's clients cannot read; this gives it their shape.
+async fn in_our_shape(response: Response) -> Response {
+    if response.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return response;
+    }
+    let body = json!({
+        "error": "invalid_request",
+        "error_description": format!("the request is larger than {LARGEST_BODY} bytes"),
+    });
+    (response.status(), private_headers(), Json(body)).into_response()
 }
 
 /// Decoded parameters of a query or a form, each at most once.
