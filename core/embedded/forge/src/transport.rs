@@ -121,10 +121,14 @@ async fn upload_pack(
     require_kind(&headers, "application/x-git-upload-pack-request")?;
     let mut request = receive_body(&headers, body, LARGEST_FETCH_REQUEST);
     // What cannot be read at all is refused while the status can still say so.
-    let first = match request.recv().await {
-        Some(Err(reason)) => return Err(ApiError::new(400, reason)),
-        Some(Ok(chunk)) => chunk,
-        None => return Err(ApiError::new(400, "the request for objects is empty")),
+    let first = loop {
+        match request.recv().await {
+            Some(Err(reason)) => return Err(ApiError::new(400, reason)),
+            // The head of a compressed body is nothing by itself.
+            Some(Ok(chunk)) if chunk.is_empty() => {}
+            Some(Ok(chunk)) => break chunk,
+            None => return Err(ApiError::new(400, "the request for objects is empty")),
+        }
     };
     let repository = inner.git(&record);
     let arguments = ["upload-pack", "--stateless-rpc", "--timeout=600", "."];
