@@ -323,7 +323,7 @@ async fn forge(sovereign: &Sovereign, token: &str, faults: &mut Vec<String>) {
             "an oversized push that is none",
             git(Method::POST, &format!("{config}/git-receive-pack"))
                 .header("content-type", "application/x-git-receive-pack-request")
-                .body(oversized(b'0')),
+                .body(oversized(b'z')),
             vec![400, 413, 422],
         ),
         (
@@ -331,7 +331,7 @@ async fn forge(sovereign: &Sovereign, token: &str, faults: &mut Vec<String>) {
             git(Method::POST, &format!("{config}/git-upload-pack"))
                 .header("content-type", "application/x-git-upload-pack-request")
                 .header("content-encoding", "gzip")
-                .body("no gzip"),
+                .body("this is no gzip at all, whatever the header says"),
             vec![400, 415, 422],
         ),
     ] {
