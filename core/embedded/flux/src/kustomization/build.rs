@@ -95,6 +95,18 @@ fn within<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')
 }
 
+/// Refuses a folder that the source does not have.
+pub fn find(files: &Files, spec: &Value) -> Result<(), String> {
+    let folder = normal(text(spec, "/path"))?;
+    if files.keys().any(|path| within(&folder, path).is_some()) {
+        return Ok(());
+    }
+    Err(format!(
+        "kustomization path not found: the source holds no files in {:?}",
+        text(spec, "/path")
+    ))
+}
+
 /// Puts what the Kustomization's spec adds into the folder's own
 /// kustomization, making one of all YAML files where there is none.
 fn overlay(files: &mut Files, folder: &str, spec: &Value) -> Result<(), String> {
@@ -105,12 +117,6 @@ fn overlay(files: &mut Files, folder: &str, spec: &Value) -> Result<(), String> 
             format!("{folder}/{name}")
         }
     };
-    if !files.keys().any(|path| within(folder, path).is_some()) {
-        return Err(format!(
-            "kustomization path not found: the source holds no files in {:?}",
-            text(spec, "/path")
-        ));
-    }
     let existing = KUSTOMIZATIONS
         .iter()
         .map(|name| place(name))

@@ -160,7 +160,9 @@ async fn work(
     let (name, namespace) = (subject.key.name.clone(), subject.key.namespace.clone());
     let owned = spec.clone();
     let built = tokio::task::spawn_blocking(move || {
-        let files = artifact::unpack(&archive).map_err(|why| why.to_string())?;
+        let of_artifact = |why: String| failure("ArtifactFailed", why);
+        let files = artifact::unpack(&archive).map_err(|why| of_artifact(why.to_string()))?;
+        build::find(&files, &owned).map_err(of_artifact)?;
         build::build(
             &files,
             &build::Input {
@@ -170,10 +172,11 @@ async fn work(
                 variables: &variables,
             },
         )
+        .map_err(|why| failure("BuildFailed", why))
     })
     .await
     .map_err(|why| failure("BuildFailed", why.to_string()))?;
-    let objects = built.map_err(|why| failure("BuildFailed", why))?;
+    let objects = built?;
 
     let old = inventory::read(&subject.status);
     let policy = Policy {
