@@ -11,17 +11,24 @@
     clippy::indexing_slicing
 )]
 
+// What this program does not use of the helpers, another one does.
+#[allow(dead_code)]
 #[path = "../support/browser.rs"]
 mod browser;
+#[allow(dead_code)]
 #[path = "../support/pods.rs"]
 mod pods;
+#[allow(dead_code)]
 #[path = "../support/process.rs"]
 mod process;
+#[allow(dead_code)]
 #[path = "../support/registry.rs"]
 mod registry;
+#[allow(dead_code)]
 #[path = "../support/sovereign.rs"]
 mod sovereign;
 mod story;
+#[allow(dead_code)]
 #[path = "../support/user.rs"]
 mod user;
 
