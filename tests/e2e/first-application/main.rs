@@ -185,7 +185,7 @@ async fn becomes_ready(http: &reqwest::Client, sovereign: &Sovereign) {
 
 fn repository(sovereign: &Sovereign, token: &str) -> String {
     let host = sovereign.address("registry");
-    format!("http://sovereign-admin:{token}@{host}/git/acme/acme-dev.git")
+    format!("http://sovereign-admin:{token}@{host}/git/acme/notes.git")
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
@@ -230,7 +230,7 @@ async fn forge_takes_a_push(sovereign: &Sovereign, token: &str, directory: &Path
     );
     let created = post(
         "/orgs/acme/repos",
-        json!({"name": "acme-dev", "private": true}),
+        json!({"name": "notes", "private": true}),
     )
     .await
     .unwrap();
@@ -355,7 +355,7 @@ async fn strangers_are_refused(sovereign: &Sovereign, administrator: &Administra
         StatusCode::UNAUTHORIZED
     );
     assert_eq!(
-        status(sovereign.url("/git/api/v1/repos/acme/acme-dev")).await,
+        status(sovereign.url("/git/api/v1/repos/acme/notes")).await,
         StatusCode::NOT_FOUND
     );
     assert_eq!(
