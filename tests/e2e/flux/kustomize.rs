@@ -246,7 +246,7 @@ async fn dependencies_go_first_and_faults_say_what_is_wrong() {
         )
         .await;
     let message = world
-        .condition(&path("nowhere"), "Ready", "False", "BuildFailed")
+        .condition(&path("nowhere"), "Ready", "False", "ArtifactFailed")
         .await;
     assert!(message.contains("path not found"), "{message}");
 
