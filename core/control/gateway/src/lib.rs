@@ -271,6 +271,11 @@ impl Gateway {
         self.inner.organizations.read().await
     }
 
+    /// An Organization changed: nobody is answered from before that.
+    async fn organizations_changed(&self) {
+        self.inner.organizations.forget().await;
+    }
+
     /// The users as the identity provider knows them, without roles.
     async fn users(&self) -> Result<Vec<UserView>, Refusal> {
         let users = self.inner.identity.user_list().await.map_err(|error| {

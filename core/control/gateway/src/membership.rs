@@ -124,6 +124,12 @@ impl OrganizationReader {
         Ok(organizations)
     }
 
+    /// From now on the list is read anew. Whoever was told of a change and asks
+    /// what it means for them must not be answered from before it.
+    pub async fn forget(&self) {
+        *self.last.lock().await = None;
+    }
+
     async fn list(&self) -> Result<Vec<Organization>, ListError> {
         let resource = ApiResource {
             group: catalyst_resources::GROUP.to_owned(),

@@ -124,6 +124,9 @@ impl Follower {
                     None => return None,
                 },
             };
+            if change.as_ref().is_some_and(of_organization) {
+                self.gateway.organizations_changed().await;
+            }
             if change.is_none() || self.looked.elapsed() >= FRESH {
                 match self.look().await {
                     Look::Same => {}
@@ -184,6 +187,11 @@ impl Follower {
         };
         Some(event.id(changed.id.to_string()))
     }
+}
+
+/// Whether roles may have changed with this.
+fn of_organization(update: &Update) -> bool {
+    matches!(update, Update::Change(changed) if matches!(changed.item, StreamItem::Organization(_)))
 }
 
 fn reset() -> Event {

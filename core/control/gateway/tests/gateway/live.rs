@@ -7,6 +7,7 @@ use catalyst_api::DeletionView;
 use catalyst_ports::{SYSTEM_STREAM, Spine as _, deletion_subject};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
 
 use crate::world::World;
 
@@ -173,6 +174,48 @@ async fn a_new_member_is_told_to_read_anew() {
     stream.until("event: reset").await;
     happen(&world, "acme-dev/blog", "for olga too").await;
     stream.until("for olga too").await;
+}
+
+/// Who hears that an Organization changed and asks what it means for them is
+/// answered from after the change, however lately anybody asked before.
+#[tokio::test]
+async fn who_hears_of_a_change_of_roles_is_answered_from_after_it() {
+    let world = World::watched().await;
+    let mut stream = Reader::open(&world, "vic", STREAM, None).await;
+    stream.until("event: reset").await;
+    let role = async || {
+        let (_, me) = world.ask(Some("vic"), "GET", "/api/v1/me", None).await;
+        me["organizations"][0]["role"].as_str().unwrap().to_owned()
+    };
+    for (number, wanted) in ["org-developer", "org-viewer", "org-admin"]
+        .into_iter()
+        .enumerate()
+    {
+        let members = json!([{"user": "vic", "role": wanted}]);
+        // Just asked, so whoever keeps answers has one from before the change.
+        role().await;
+        world
+            .parts()
+            .organizations
+            .insert("acme".to_owned(), members.as_array().cloned().unwrap());
+        let messages = world.spine.read(SYSTEM_STREAM, 0, 0).await.unwrap();
+        let subject = "sys.organization.acme";
+        let known = messages
+            .iter()
+            .find(|message| message.subject == subject)
+            .unwrap();
+        let mut fact: Value = serde_json::from_slice(&known.payload).unwrap();
+        *fact.pointer_mut("/object/spec/members").unwrap() = members;
+        let payload = serde_json::to_vec(&fact).unwrap().into();
+        stream.text.clear();
+        world
+            .spine
+            .publish(SYSTEM_STREAM, subject, &format!("change {number}"), payload)
+            .await
+            .unwrap();
+        stream.until("\"kind\":\"organization\"").await;
+        assert_eq!(role().await, wanted);
+    }
 }
 
 #[tokio::test]
