@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::process::succeed;
-use crate::sovereign::{Sovereign, with_arguments};
+use crate::sovereign::{Sovereign, own_address, with_arguments};
 
 const CODE: &str = r#"
 #define _GNU_SOURCE
@@ -105,12 +105,12 @@ async fn a_clock_that_was_ahead_is_set_right_and_falls_behind() {
     let data = directory.path().join("data");
 
     // The first start happens a thousand days ahead.
-    let sovereign = start_at(&data, "127.0.0.1:0", &library, 1000);
+    let listen = own_address();
+    let sovereign = start_at(&data, &listen, &library, 1000);
     let mut admin = crate::admin(&sovereign).await;
     admin.post("/organizations", json!({"name": "acme"})).await;
     admin.until_phase("/organizations/acme", "Running").await;
     let from_ahead = admin.token().await;
-    let listen = format!("127.0.0.1:{}", sovereign.port());
     sovereign.kill();
 
     // The clock is set right, then falls two days behind the last write.

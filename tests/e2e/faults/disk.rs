@@ -14,7 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::registry::digest;
-use crate::sovereign::{Sovereign, with_arguments};
+use crate::sovereign::{Sovereign, own_address, with_arguments};
 use crate::user::{User, try_git};
 
 const SIZE: &str = "size=56m";
@@ -157,8 +157,8 @@ async fn a_full_disk_is_named_and_nothing_acknowledged_is_lost() {
     disk.make_room();
 
     // Full while it runs.
-    let sovereign = start(&disk, "127.0.0.1:0");
-    let listen = format!("127.0.0.1:{}", sovereign.port());
+    let listen = own_address();
+    let sovereign = start(&disk, &listen);
     let mut admin = crate::admin(&sovereign).await;
     admin.post("/organizations", json!({"name": "acme"})).await;
     admin.until_phase("/organizations/acme", "Running").await;

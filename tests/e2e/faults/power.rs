@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::registry::{MANIFEST, digest};
-use crate::sovereign::Sovereign;
+use crate::sovereign::{Sovereign, own_address};
 use crate::user::{User, git, phase_of};
 
 /// Power cuts; fewer when they take too long.
@@ -57,8 +57,8 @@ async fn power_cuts_at_random_points_lose_nothing_that_was_acknowledged() {
     let mut draw = Draw(seed);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let mut sovereign = Sovereign::start(&data, "127.0.0.1:0");
-    let listen = format!("127.0.0.1:{}", sovereign.port());
+    let listen = own_address();
+    let mut sovereign = Sovereign::start(&data, &listen);
     let mut admin = crate::admin(&sovereign).await;
     crate::acme_dev(&mut admin).await;
 

@@ -43,7 +43,7 @@ use serde_json::{Value, json};
 
 use browser::Browser;
 use process::{client, succeed};
-use sovereign::{Administrator, Sovereign};
+use sovereign::{Administrator, Sovereign, own_address};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -52,7 +52,7 @@ async fn a_sovereign_starts_serves_every_surface_and_survives_kill_9() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let sovereign = Sovereign::start(&data, "127.0.0.1:0");
+    let sovereign = Sovereign::start(&data, &own_address());
     let http = reqwest::Client::new();
     becomes_ready(&http, &sovereign).await;
 

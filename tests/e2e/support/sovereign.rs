@@ -1,13 +1,35 @@
 //! A `catalyst up` as a child process.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+
+/// Where the ports begin that the kernel gives to nobody of its own accord.
+const OWN_PORTS: std::ops::Range<u16> = 12_000..30_000;
+
+/// An address for a Sovereign that will be started on it again. A port that the
+/// kernel chose would not do: while nobody listens on it, the kernel may give it
+/// to any connection that another test opens.
+pub fn own_address() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let count = OWN_PORTS.end - OWN_PORTS.start;
+    // Programs that run at once begin far apart.
+    let first = u16::try_from(std::process::id() * 61 % u32::from(count)).unwrap();
+    (0..count)
+        .map(|_| {
+            let offset = (first + NEXT.fetch_add(1, Ordering::Relaxed) % count) % count;
+            format!("127.0.0.1:{}", OWN_PORTS.start + offset)
+        })
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("no port is free")
+}
 
 /// A running Sovereign; killed when dropped.
 pub struct Sovereign {

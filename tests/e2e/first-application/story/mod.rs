@@ -11,7 +11,7 @@ mod secrets;
 
 use std::path::Path;
 
-use crate::sovereign::Sovereign;
+use crate::sovereign::{Sovereign, own_address};
 use crate::user::{self, User};
 
 /// The people of the story.
@@ -46,7 +46,7 @@ pub async fn power_cut(sovereign: Sovereign, data: &Path, people: &mut People) -
 /// cannot run any, and then it ends before the first Application must run.
 pub async fn run(directory: &Path, with_containers: bool) {
     let data = directory.join("data");
-    let sovereign = Sovereign::start(&data, "127.0.0.1:0");
+    let sovereign = Sovereign::start(&data, &own_address());
     let link = sovereign.address("signIn").to_owned();
     let mut admin = User::join(&sovereign, "sovereign-admin", &link).await;
 
