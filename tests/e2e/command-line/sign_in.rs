@@ -88,6 +88,27 @@ fn tokens_are_renewed_when_they_are_due_also_by_many_at_once() {
     assert_eq!(server.seen.lock().unwrap().access, 2);
 }
 
+/// kubectl's contract: the token on standard output, renewed when it is due.
+#[test]
+fn kubectl_is_given_tokens_that_are_renewed() {
+    let server = Server::start();
+    server.seen.lock().unwrap().lifetime = 1;
+    let home = Home::new(&server.url);
+    home.run_unknown(&["credential"]).failed();
+    sign_in(&home);
+    let asked = || -> serde_json::Value {
+        let outcome = home.run_unknown(&["credential", "--server", &server.url]);
+        serde_json::from_str(outcome.worked()).unwrap()
+    };
+    let first = asked();
+    assert_eq!(first["apiVersion"], "client.authentication.k8s.io/v1");
+    assert_eq!(first["kind"], "ExecCredential");
+    let second = asked();
+    let token = |credential: &serde_json::Value| credential["status"]["token"].clone();
+    assert!(token(&first).is_string());
+    assert_ne!(token(&first), token(&second));
+}
+
 #[test]
 fn a_session_that_the_issuer_ended_says_so() {
     let server = Server::start();

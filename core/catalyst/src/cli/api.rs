@@ -106,11 +106,21 @@ impl Connection {
     /// sign-in, renewed when it is due.
     pub async fn api(&self) -> anyhow::Result<Api> {
         let server = self.server()?;
-        let token = match given_token() {
-            Some(token) => token,
-            None => oauth::current_token(&server).await?,
-        };
+        let token = Self::token(&server).await?;
         Api::new(&server, Some(token))
+    }
+
+    /// The caller's token for a server.
+    pub async fn token(server: &Server) -> anyhow::Result<String> {
+        match given_token() {
+            Some(token) => Ok(token),
+            None => oauth::current_token(server).await,
+        }
+    }
+
+    /// Whether the caller signed in, so that tokens can be renewed.
+    pub fn renews() -> bool {
+        given_token().is_none()
     }
 
     /// The API without a token, for what anybody may read.

@@ -1,21 +1,33 @@
-//! `catalyst kubeconfig`: kubectl's way into an Environment's vcluster.
+//! `catalyst kubeconfig`: kubectl's way into an Environment's vcluster, and
+//! `catalyst credential`, by which it asks for tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::api::Connection;
 use super::change::In;
 use super::credentials::write_private;
 use super::output::{print, say};
 
-/// Print a kubeconfig for an Environment; it holds your token, and ends with it.
+/// The API by which Kubernetes' clients ask a program for a credential.
+const CREDENTIAL_API: &str = "client.authentication.k8s.io/v1";
+
+/// Print a kubeconfig for an Environment, with your rights.
+///
+/// It asks `catalyst` for tokens and works for as long as you are signed in. With
+/// CATALYST_TOKEN, or where no `catalyst` will be at hand, it holds a token and
+/// ends with it.
 #[derive(Debug, clap::Args)]
 pub struct Kubeconfig {
     /// Write it to a file that only you can read.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Put the token itself into it, for use without `catalyst`.
+    #[arg(long)]
+    embed_token: bool,
     #[command(flatten)]
     place: In,
     #[command(flatten)]
@@ -28,7 +40,11 @@ impl Kubeconfig {
         let api = self.connection.api().await?;
         let path = ["environments", &self.place.environment, "kubeconfig"];
         let response = api.send(api.request(Method::GET, &path)).await?;
-        let text = response.text().await.context("the answer broke off")?;
+        let mut text = response.text().await.context("the answer broke off")?;
+        if Connection::renews() && !self.embed_token {
+            let program = std::env::current_exe().context("cannot tell where catalyst is")?;
+            text = asking(&text, &program, &self.connection.server()?.url)?;
+        }
         match &self.file {
             Some(file) => {
                 write_private(file, text.as_bytes())?;
@@ -37,5 +53,80 @@ impl Kubeconfig {
             }
             None => print(&text),
         }
+    }
+}
+
+/// The same kubeconfig with a program to ask in the place of every token.
+fn asking(text: &str, program: &Path, server: &str) -> anyhow::Result<String> {
+    let mut config = catalyst_yaml::from_str(text).context("cannot read the kubeconfig")?;
+    let users = config.get_mut("users").and_then(Value::as_array_mut);
+    for user in users.into_iter().flatten() {
+        if let Some(user) = user.get_mut("user") {
+            *user = json!({"exec": {
+                "apiVersion": CREDENTIAL_API,
+                "command": program,
+                "args": ["credential", "--server", server],
+                "interactiveMode": "Never",
+                "installHint": "Sign in with `catalyst login`, or get another kubeconfig with `catalyst kubeconfig`.",
+                "provideClusterInfo": false,
+            }});
+        }
+    }
+    Ok(catalyst_yaml::to_string(&config))
+}
+
+/// Print your token as kubectl asks for it; a kubeconfig calls this.
+#[derive(Debug, clap::Args)]
+pub struct Credential {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Credential {
+    /// Prints it. No time is given at which it ends, so that clients ask again
+    /// when it is refused, whatever their clock says.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let token = Connection::token(&self.connection.server()?).await?;
+        let credential = json!({
+            "apiVersion": CREDENTIAL_API,
+            "kind": "ExecCredential",
+            "status": {"token": token},
+        });
+        print(&format!("{credential}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_give_way_to_a_program_to_ask() {
+        let given = json!({
+            "clusters": [{"name": "a", "cluster": {"server": "https://a"}}],
+            "users": [{"name": "ada", "user": {"token": "hunter2"}}],
+        });
+        let text = asking(&given.to_string(), Path::new("/bin/catalyst"), "http://a").unwrap();
+        assert!(!text.contains("hunter2"));
+        insta::assert_snapshot!(text, @r"
+        clusters:
+        - cluster:
+            server: https://a
+          name: a
+        users:
+        - name: ada
+          user:
+            exec:
+              apiVersion: client.authentication.k8s.io/v1
+              args:
+              - credential
+              - --server
+              - http://a
+              command: /bin/catalyst
+              installHint: Sign in with `catalyst login`, or get another kubeconfig with `catalyst
+                kubeconfig`.
+              interactiveMode: Never
+              provideClusterInfo: false
+        ");
     }
 }
