@@ -5,6 +5,8 @@
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/catalyst
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
+IMAGES_PROFILE := $(if $(filter up build bench,$(MAKECMDGOALS)),--release)
+
 .PHONY: up build images console test test-real bench lint format check-tools check-tools-real
 
 up: build ## Build and start an embedded Sovereign.
@@ -13,8 +15,11 @@ up: build ## Build and start an embedded Sovereign.
 build: check-tools images console ## Build the release binary, which carries console and images.
 	cargo build --locked --release --workspace --bin catalyst
 
+# Its tool is built as what follows is, so that nothing is compiled twice: as
+# release for a release, and always with the features of the whole workspace.
 images: check-tools ## Build the images of the shipped Applications; ARGS=--pin names them in the charts.
-	cargo run --locked --quiet -p catalyst-supply --example images -- $(if $(filter images,$(MAKECMDGOALS)),$(ARGS))
+	cargo build --locked $(IMAGES_PROFILE) --workspace --example images
+	$(CARGO_TARGET_DIR)/$(if $(IMAGES_PROFILE),release,debug)/examples/images $(if $(filter images,$(MAKECMDGOALS)),$(ARGS))
 
 # Built anew only when its source is newer than what was built.
 console: core/console/dist/index.html ## Build the web console.
