@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::process::{client, succeed};
 use crate::registry::{MANIFEST, digest, push_blob, push_manifest};
-use crate::sovereign::{Administrator, Sovereign};
+use crate::sovereign::{Administrator, Sovereign, program};
 
 const PROGRAM: &str = r#"
 #include <stdio.h>
@@ -51,10 +51,7 @@ int main(int count, char **words) {
 
 /// Why this machine cannot run the test, if it cannot.
 pub fn obstacle() -> Option<String> {
-    let doctor = Command::new(env!("CARGO_BIN_EXE_catalyst"))
-        .arg("doctor")
-        .output()
-        .unwrap();
+    let doctor = Command::new(program()).arg("doctor").output().unwrap();
     (!doctor.status.success()).then(|| String::from_utf8_lossy(&doctor.stdout).into_owned())
 }
 
@@ -63,7 +60,7 @@ pub async fn a_deployment_runs_as_a_container(
     token: &str,
     directory: &Path,
 ) {
-    let image = push_image(sovereign, token, directory, "hello", PROGRAM).await;
+    let image = push_hello(sovereign, token, directory).await;
     let administrator = sovereign.administrator();
     let deployments = sovereign.cluster(
         "lo-loc-rtz-dev",
@@ -162,6 +159,11 @@ async fn until(administrator: &Administrator, url: &str, satisfied: impl Fn(&Val
     };
     let satisfied = tokio::time::timeout(Duration::from_secs(60), asked).await;
     assert!(satisfied.is_ok(), "not within 60 s: {seen:#}");
+}
+
+/// An image whose program says hello and stays.
+pub async fn push_hello(sovereign: &Sovereign, token: &str, directory: &Path) -> String {
+    push_image(sovereign, token, directory, "hello", PROGRAM).await
 }
 
 /// An image whose program connects to the address and port it is given, and

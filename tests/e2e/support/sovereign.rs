@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -31,9 +31,16 @@ pub fn own_address() -> String {
         .expect("no port is free")
 }
 
+/// The log of a Sovereign that [`Sovereign::start_logging`] started.
+pub fn log_of(data: &Path) -> PathBuf {
+    data.with_extension("log")
+}
+
 /// A running Sovereign; killed when dropped.
 pub struct Sovereign {
     child: Option<Child>,
+    /// Where it writes its log, if that is kept.
+    log: Option<PathBuf>,
     /// The line that it printed once ready.
     pub addresses: Value,
 }
@@ -46,8 +53,15 @@ pub struct Administrator {
     pub anonymous: reqwest::Client,
 }
 
+/// The program that is driven: what was built beside the tests, or a copy of it
+/// where whoever runs them cannot read that.
+pub fn program() -> PathBuf {
+    std::env::var_os("CATALYST_PROGRAM")
+        .map_or_else(|| env!("CARGO_BIN_EXE_catalyst").into(), PathBuf::from)
+}
+
 fn command(data: &Path, listen: &str) -> Command {
-    with_arguments(Command::new(env!("CARGO_BIN_EXE_catalyst")), data, listen)
+    with_arguments(Command::new(program()), data, listen)
 }
 
 /// Gives `catalyst`, or what ends up as it, the arguments of a start.
@@ -64,6 +78,23 @@ impl Sovereign {
         Self::start_by(command(data, listen))
     }
 
+    /// Starts one that adds what it logs, much of it, to the file beside its data
+    /// directory that [`log_of`] names.
+    pub fn start_logging(data: &Path, listen: &str) -> Self {
+        let log = log_of(data);
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log);
+        let mut command = command(data, listen);
+        command
+            .env("CATALYST_LOG", "warn,catalyst=debug")
+            .stderr(file.unwrap());
+        let mut sovereign = Self::start_by(command);
+        sovereign.log = Some(log);
+        sovereign
+    }
+
     /// Starts one by a command that becomes it.
     pub fn start_by(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -77,6 +108,7 @@ impl Sovereign {
         });
         Self {
             child: Some(child),
+            log: None,
             addresses,
         }
     }
@@ -195,6 +227,12 @@ impl Drop for Sovereign {
         if let Some(child) = &mut self.child {
             drop(child.kill());
             drop(child.wait());
+        }
+        if let (true, Some(log)) = (std::thread::panicking(), &self.log) {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines.len().saturating_sub(100);
+            eprintln!("the Sovereign's last lines:\n{}", lines[last..].join("\n"));
         }
     }
 }

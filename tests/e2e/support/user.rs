@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::sovereign::Sovereign;
+use crate::sovereign::{Sovereign, program};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Longer than anything here takes; a wait that ends by this has failed.
@@ -202,7 +202,7 @@ impl User {
     pub async fn catalyst(&mut self, words: &[&str]) -> Output {
         let server = self.base.trim_end_matches("/api/v1").to_owned();
         let token = self.token().await;
-        Command::new(env!("CARGO_BIN_EXE_catalyst"))
+        Command::new(program())
             .args(words)
             .env("CATALYST_SERVER", server)
             .env("CATALYST_TOKEN", token)

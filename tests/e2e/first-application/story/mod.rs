@@ -1,6 +1,7 @@
 //! The story from the first Organization to the last deletion, in chapters.
 //! Chapters share the Sovereign and the people; each leaves what the next needs.
 
+mod clients;
 mod deletion;
 mod install;
 mod organizations;
@@ -30,7 +31,7 @@ pub struct People {
 pub async fn power_cut(sovereign: Sovereign, data: &Path, people: &mut People) -> Sovereign {
     let port = sovereign.port();
     sovereign.kill();
-    let sovereign = Sovereign::start(data, &format!("127.0.0.1:{port}"));
+    let sovereign = Sovereign::start_logging(data, &format!("127.0.0.1:{port}"));
     for user in [
         &mut people.admin,
         &mut people.alice,
@@ -46,7 +47,7 @@ pub async fn power_cut(sovereign: Sovereign, data: &Path, people: &mut People) -
 /// cannot run any, and then it ends before the first Application must run.
 pub async fn run(directory: &Path, with_containers: bool) {
     let data = directory.join("data");
-    let sovereign = Sovereign::start(&data, &own_address());
+    let sovereign = Sovereign::start_logging(&data, &own_address());
     let link = sovereign.address("signIn").to_owned();
     let mut admin = User::join(&sovereign, "sovereign-admin", &link).await;
 
@@ -68,7 +69,10 @@ pub async fn run(directory: &Path, with_containers: bool) {
     }
     install::a_plan_shows_everything_and_writes_nothing(&mut people).await;
     install::the_guestbook_goes_live(&sovereign, &mut people).await;
-    secrets::no_secret_is_anywhere(&sovereign, &mut people, &data).await;
+    secrets::the_database_password_is_nowhere(&sovereign, &mut people, &data).await;
+    clients::kubectl_shows_what_runs(&sovereign, &mut people, directory).await;
+    clients::helm_pulls_a_blueprint(&sovereign, &mut people, directory).await;
+    clients::helm_keeps_a_release_in_a_vcluster(&sovereign, &mut people, directory).await;
     let sovereign = power_cut(sovereign, &data, &mut people).await;
     install::the_entry_survived(&sovereign, &mut people).await;
     install::no_other_application_reaches_the_database(&sovereign, &mut people, directory).await;
@@ -77,6 +81,7 @@ pub async fn run(directory: &Path, with_containers: bool) {
     promotion::a_promotion_waits_for_another_user(&sovereign, &mut people).await;
     let sovereign = power_cut(sovereign, &data, &mut people).await;
     promotion::a_rollback_is_a_commit(&sovereign, &mut people).await;
+    secrets::a_secret_setting_is_nowhere(&sovereign, &mut people, &data).await;
     deletion::a_push_that_removes_the_folder_keeps_the_data(&sovereign, &mut people, directory)
         .await;
     deletion::deletions_end_and_say_what_they_left(&sovereign, &mut people).await;

@@ -45,20 +45,49 @@ pub async fn the_shipped_blueprints_are_there(admin: &mut User) {
     );
 }
 
-/// A copy of the guestbook's folder at another version.
+/// A setting that must never be seen.
+const SECRET: &str =
+    "      moderationKey: {type: string, title: Key for moderators, x-catalyst-secret: true}\n";
+const TEMPLATE: &str = r#"{{- with .Values.moderationKey }}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ $.Release.Name }}-moderation
+  labels:
+    {{- include "labels" $ | nindent 4 }}
+stringData:
+  key: {{ . | quote }}
+{{- end }}
+"#;
+
+/// A copy of the guestbook's folder at another version, which takes a secret.
 fn next_version(directory: &Path) -> PathBuf {
     let folder = directory.join("guestbook");
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/guestbook");
-    copy(&from, &folder);
-    let file = folder.join("blueprint.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let changed = text.replacen("version: 1.0.0", "version: 1.1.0", 1);
-    assert_ne!(text, changed);
-    std::fs::write(&file, changed).unwrap();
-    let chart = folder.join("chart/Chart.yaml");
-    let text = std::fs::read_to_string(&chart).unwrap();
-    std::fs::write(&chart, text.replacen("version: 1.0.0", "version: 1.1.0", 1)).unwrap();
+    // Whoever runs this may not be able to read where it was built.
+    let examples = std::env::var_os("CATALYST_EXAMPLES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples"),
+        PathBuf::from,
+    );
+    copy(&examples.join("guestbook"), &folder);
+    let version = ("version: 1.0.0", "version: 1.1.0");
+    let replicas = "      replicas:\n";
+    let with_secret = format!("{SECRET}{replicas}");
+    edit(&folder.join("blueprint.yaml"), version);
+    edit(&folder.join("blueprint.yaml"), (replicas, &with_secret));
+    edit(&folder.join("chart/Chart.yaml"), version);
+    let title = (
+        "title: Guestbook\n",
+        "title: Guestbook\nmoderationKey: \"\"\n",
+    );
+    edit(&folder.join("chart/values.yaml"), title);
+    std::fs::write(folder.join("chart/templates/moderation.yaml"), TEMPLATE).unwrap();
     folder
+}
+
+fn edit(file: &Path, (from, to): (&str, &str)) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{from:?} is not in {}", file.display());
+    std::fs::write(file, text.replacen(from, to, 1)).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {

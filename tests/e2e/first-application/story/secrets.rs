@@ -1,106 +1,212 @@
-//! The database password exists in the vault and in the Secrets made from it,
-//! and nowhere else.
+//! Secrets, generated or given, exist in the vault and in the Secrets made from
+//! it, and nowhere else.
 
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::People;
 use super::user::git;
-use crate::sovereign::Sovereign;
+use crate::sovereign::{Sovereign, log_of};
 
-pub async fn no_secret_is_anywhere(sovereign: &Sovereign, people: &mut People, data: &Path) {
-    let administrator = sovereign.administrator();
-    let url = sovereign.cluster(
-        "lo-loc-rtz-dev-acme",
-        "/api/v1/namespaces/guestbook/secrets/guestbook-db-connection",
-    );
-    let secret: Value = administrator
-        .http
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let password = secret["data"]["password"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{secret:#}"));
-    let password = String::from_utf8(STANDARD.decode(password).unwrap()).unwrap();
+const APPLICATION: &str = "/environments/acme-dev/applications/guestbook";
+/// A value of the property that version 1.1.0 marks `x-catalyst-secret`. Helm's
+/// `--set` would take its comma and braces for syntax.
+const KEY: &str = "moderation,{key}=of-1f0c9a";
+
+pub async fn the_database_password_is_nowhere(
+    sovereign: &Sovereign,
+    people: &mut People,
+    data: &Path,
+) {
+    let password = in_secret(sovereign, "guestbook-db-connection", "password").await;
     assert!(password.len() >= 24);
-    let encoded = STANDARD.encode(&password);
+    is_nowhere(sovereign, people, data, &password).await;
+}
 
-    // Every answer of the API that the org-admin can get.
+/// A setting that the Blueprint marks as secret goes from the form into the
+/// vault; the commit refers to it, and the chart gets it.
+pub async fn a_secret_setting_is_nowhere(sovereign: &Sovereign, people: &mut People, data: &Path) {
+    let change = json!({
+        "command": "change", "application": "guestbook", "version": "1.1.0",
+        "config": {"title": "Visitors", "moderationKey": KEY},
+    });
+    let plan = people
+        .alice
+        .post("/environments/acme-dev/plans", change.clone())
+        .await;
+    assert!(!plan.to_string().contains(KEY), "{plan:#}");
+    let accepted = people
+        .alice
+        .post("/environments/acme-dev/changes", change)
+        .await;
+    assert!(!accepted.to_string().contains(KEY), "{accepted:#}");
+    people
+        .alice
+        .until("1.1.0 runs", APPLICATION, |value| {
+            value["deployedVersion"] == "1.1.0" && value["health"]["phase"] == "Running"
+        })
+        .await;
+    assert_eq!(
+        in_secret(sovereign, "guestbook-moderation", "key").await,
+        KEY
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = people.alice.repository(sovereign, "acme/acme-dev").await;
+    git(folder.path(), &["clone", "--quiet", &url, "."]);
+    let file = folder
+        .path()
+        .join("applications/guestbook/application.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let application = catalyst_yaml::from_str(&text).unwrap();
+    let reference = &application["spec"]["config"]["moderationKey"];
+    assert!(reference["secretRef"].is_string(), "{text}");
+    is_nowhere(sovereign, people, data, KEY).await;
+}
+
+/// What a Secret among the guestbook's workloads holds.
+async fn in_secret(sovereign: &Sovereign, name: &str, key: &str) -> String {
+    let path = format!("/api/v1/namespaces/guestbook/secrets/{name}");
+    let url = sovereign.cluster("lo-loc-rtz-dev-acme", &path);
+    let http = sovereign.administrator().http;
+    let answer = http.get(url).send().await.unwrap();
+    let secret: Value = answer.json().await.unwrap();
+    let encoded = secret["data"][key]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {key} in {}", secret["metadata"]));
+    String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+}
+
+/// Looks for a value in every answer that people get, in every repository, in
+/// events and objects, and in the log.
+async fn is_nowhere(sovereign: &Sovereign, people: &mut People, data: &Path, value: &str) {
+    let mut places = answers(people).await;
+    places.extend(repositories(sovereign, people).await);
+    places.extend(objects(sovereign).await);
+    let log = std::fs::read_to_string(log_of(data)).unwrap();
+    assert!(!log.is_empty(), "the Sovereign logs nothing");
+    places.push(("the log".to_owned(), log));
+    let encoded = STANDARD.encode(value);
+    for (place, text) in &places {
+        assert!(
+            !text.contains(value) && !text.contains(&encoded),
+            "a secret value is in {place}"
+        );
+    }
+}
+
+/// Every answer of the API that the org-admin can get.
+async fn answers(people: &mut People) -> Vec<(String, String)> {
     let mut answers = Vec::new();
-    for path in [
+    let history = format!("{APPLICATION}/history");
+    let commits = people.alice.get(&history).await;
+    let commits = commits["items"].as_array().unwrap().iter();
+    let commits: Vec<String> = commits
+        .map(|one| format!("{history}/{}", one["commit"].as_str().unwrap()))
+        .collect();
+    let paths = [
         "/me",
         "/sovereign",
         "/organizations",
         "/organizations/acme",
+        "/organizations/acme/members",
+        "/organizations/acme/environments",
         "/environments",
         "/environments/acme-dev",
         "/environments/acme-dev/applications",
         "/environments/acme-dev/applications/guestbook",
         "/environments/acme-dev/applications/guestbook-db",
         "/environments/acme-dev/applications/guestbook/history",
+        "/environments/acme-dev/pull-requests",
+        "/environments/acme-prod/pull-requests",
         "/blueprints",
+        "/blueprints/catalog/bp-guestbook",
+        "/policies",
         "/deletions",
-    ] {
-        answers.push((path.to_owned(), people.alice.get(path).await.to_string()));
+    ];
+    let paths = paths.iter().map(|path| (*path).to_owned()).chain(commits);
+    for path in paths {
+        answers.push((path.clone(), people.alice.get(&path).await.to_string()));
     }
     for application in ["guestbook", "guestbook-db"] {
         let path = format!("/environments/acme-dev/applications/{application}/logs");
-        let (_, log) = people.alice.ask(reqwest::Method::GET, &path, None).await;
+        let (status, log) = people.alice.ask(Method::GET, &path, None).await;
+        assert!(status.is_success(), "{path}: {status} {log}");
         answers.push((path, log.to_string()));
     }
-    // Every repository that there is.
-    let folder = tempfile::tempdir().unwrap();
-    for (index, repository) in ["acme/acme-dev", "system/catalyst-config"]
+    answers
+}
+
+/// Everything that was ever committed, to whatever repository.
+async fn repositories(sovereign: &Sovereign, people: &mut People) -> Vec<(String, String)> {
+    let token = people.admin.token().await;
+    let found: Value = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .get(sovereign.url("/git/api/v1/repos/search?limit=50"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let names: Vec<&str> = found["data"]
+        .as_array()
+        .unwrap()
         .iter()
-        .enumerate()
-    {
-        let url = people.admin.repository(sovereign, repository).await;
-        let into = format!("r{index}");
-        git(folder.path(), &["clone", "--quiet", &url, &into]);
+        .map(|one| one["full_name"].as_str().unwrap())
+        .collect();
+    for name in ["acme/acme-dev", "system/catalyst-config"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+    assert!(names.len() < 50, "there are more repositories: {names:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut repositories = Vec::new();
+    for (number, name) in names.into_iter().enumerate() {
+        let url = people.admin.repository(sovereign, name).await;
+        let into = format!("r{number}");
+        git(
+            folder.path(),
+            &["clone", "--quiet", "--mirror", &url, &into],
+        );
         let all = git(&folder.path().join(&into), &["log", "--patch", "--all"]);
-        answers.push(((*repository).to_owned(), all));
+        repositories.push((name.to_owned(), all));
     }
-    // Events and Flux's objects.
-    for path in [
-        "/api/v1/events",
-        "/apis/helm.toolkit.fluxcd.io/v2/helmreleases",
-        "/apis/external-secrets.io/v1/externalsecrets",
-        "/apis/catalyst.openova.io/v1alpha1/applications",
-        "/api/v1/pods",
-        "/api/v1/configmaps",
-    ] {
-        let url = sovereign.cluster("lo-loc-rtz-dev-acme", path);
-        let text = administrator
-            .http
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        assert!(text.contains("\"items\""), "{path}: {text}");
-        answers.push((path.to_owned(), text));
+    repositories
+}
+
+/// Events, Flux's objects, and what is derived from them, in every cluster that
+/// knows of the Application.
+async fn objects(sovereign: &Sovereign) -> Vec<(String, String)> {
+    let http = sovereign.administrator().http;
+    let mut objects = Vec::new();
+    for cluster in ["lo-loc-rtz-dev-acme", "lo-loc-rtz-dev", "lo-loc-mgt-prod"] {
+        for path in [
+            "/api/v1/events",
+            "/api/v1/pods",
+            "/api/v1/configmaps",
+            "/apis/apps/v1/deployments",
+            "/apis/helm.toolkit.fluxcd.io/v2/helmreleases",
+            "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations",
+            "/apis/external-secrets.io/v1/externalsecrets",
+            "/apis/catalyst.openova.io/v1alpha1/applications",
+        ] {
+            let url = sovereign.cluster(cluster, path);
+            let answer = http.get(url).send().await.unwrap();
+            let is_served = answer.status().is_success();
+            let text = answer.text().await.unwrap();
+            assert!(
+                is_served || cluster != "lo-loc-rtz-dev-acme",
+                "{path}: {text}"
+            );
+            objects.push((format!("{cluster}{path}"), text));
+        }
     }
-    for (place, text) in &answers {
-        assert!(
-            !text.contains(&password) && !text.contains(&encoded),
-            "the database password is in {place}"
-        );
-    }
-    // The log of the process itself.
-    if let Ok(log) = std::fs::read_to_string(data.join("catalyst.log")) {
-        assert!(
-            !log.contains(&password),
-            "the database password is in the log"
-        );
-    }
+    objects
 }
