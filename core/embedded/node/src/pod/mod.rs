@@ -156,6 +156,21 @@ pub(crate) struct TcpAction {
     pub port: Value,
 }
 
+impl PodDocument {
+    /// Init containers, then the others.
+    pub fn containers(&self) -> impl Iterator<Item = &Container> {
+        self.spec
+            .init_containers
+            .iter()
+            .chain(&self.spec.containers)
+    }
+
+    /// The pod's host name.
+    pub fn hostname(&self) -> &str {
+        self.spec.hostname.as_deref().unwrap_or(&self.metadata.name)
+    }
+}
+
 impl Container {
     /// A port by number or by the name the container gives it.
     pub fn port(&self, port: &Value) -> Option<u16> {
