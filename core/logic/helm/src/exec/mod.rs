@@ -1,0 +1,201 @@
+//! Walks parsed templates with text/template's rules.
+//!
+//! Called by the renderer, and by `include` and `tpl`. This file holds what a
+//! rendering shares and its bounds; `statements` walks nodes, `expressions`
+//! evaluates, `calls` gives functions their arguments, `scope` holds variables
+//! and puts errors into words. What must stay true: errors read as Go's; steps,
+//! output and depth are bounded, so no chart can hang or crash the process.
+
+mod calls;
+mod expressions;
+mod scope;
+mod statements;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::ast::Template;
+use crate::render::{Host, Lookup};
+use crate::value::Value;
+use scope::Scope;
+
+/// Why a template could not be executed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The whole chain, as Go prints it.
+    pub text: String,
+    /// The author's own words, from `fail` and `required`.
+    pub said: Option<String>,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self { text, said: None }
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+pub type Outcome<T> = Result<T, Failure>;
+
+/// Bounds of one rendering.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Nodes and calls evaluated.
+    pub steps: u64,
+    /// Bytes written by all templates together.
+    pub output: usize,
+    /// Lists, pipelines and templates within each other.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            steps: 20_000_000,
+            output: 64 << 20,
+            depth: 12_000,
+        }
+    }
+}
+
+/// Same bound as Helm's on an included name within itself.
+const MAX_INCLUDES: usize = 1000;
+
+pub type Set = HashMap<String, Rc<Template>>;
+
+/// Everything a rendering shares.
+pub struct Engine<'a> {
+    pub set: Rc<Set>,
+    pub host: &'a dyn Host,
+    pub lookup: &'a dyn Lookup,
+    pub limits: Limits,
+    pub included: HashMap<String, usize>,
+    steps: u64,
+    written: usize,
+    depth: usize,
+}
+
+impl<'a> Engine<'a> {
+    pub fn new(set: Set, host: &'a dyn Host, lookup: &'a dyn Lookup, limits: Limits) -> Self {
+        Self {
+            set: Rc::new(set),
+            host,
+            lookup,
+            limits,
+            included: HashMap::new(),
+            steps: 0,
+            written: 0,
+            depth: 0,
+        }
+    }
+
+    /// Executes the named template.
+    pub fn execute(&mut self, name: &str, dot: Value) -> Outcome<String> {
+        let Some(template) = self.set.get(name).cloned() else {
+            return Err(format!(
+                "template: no template {} associated with template \"gotpl\"",
+                crate::format::quote(name)
+            )
+            .into());
+        };
+        let mut scope = Scope {
+            variables: vec![("$".to_owned(), dot.clone())],
+            template,
+        };
+        let mut out = String::new();
+        let template = scope.template.clone();
+        self.list(&mut scope, &dot, &template.body, &mut out)?;
+        Ok(out)
+    }
+
+    /// `include`, with Helm's bound on recursion.
+    pub fn include(&mut self, name: &str, dot: Value) -> Outcome<String> {
+        let count = self.included.entry(name.to_owned()).or_insert(0);
+        if *count > MAX_INCLUDES {
+            return Err(format!(
+                "rendering template has a nested reference name: {name}: unable to execute template"
+            )
+            .into());
+        }
+        *count += 1;
+        let result = self.execute(name, dot);
+        if let Some(count) = self.included.get_mut(name) {
+            *count -= 1;
+        }
+        result
+    }
+
+    /// `tpl`: what the text defines is seen only within it.
+    pub fn tpl(&mut self, text: &str, dot: Value) -> Outcome<String> {
+        const NAME: &str = "gotpl";
+        let shown = crate::format::quote(text);
+        let parsed = crate::parser::parse(NAME, text)
+            .map_err(|why| format!("cannot parse template {shown}: {why}"))?;
+        let mut set = (*self.set).clone();
+        add_templates(&mut set, parsed);
+        let outer = std::mem::replace(&mut self.set, Rc::new(set));
+        let result = if self.set.contains_key(NAME) {
+            self.execute(NAME, dot)
+        } else {
+            Ok(String::new())
+        };
+        self.set = outer;
+        match result {
+            Ok(out) => Ok(out.replace("<no value>", "")),
+            Err(failure) => Err(Failure {
+                text: format!(
+                    "error during tpl function execution for {shown}: {}",
+                    failure.text
+                ),
+                said: failure.said,
+            }),
+        }
+    }
+
+    fn step(&mut self) -> Outcome<()> {
+        self.steps += 1;
+        if self.steps > self.limits.steps {
+            return Err(format!(
+                "rendering took more than {} steps; look for an endless loop",
+                self.limits.steps
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that were made, by templates or by functions.
+    pub fn charge(&mut self, bytes: usize) -> Outcome<()> {
+        self.written = self.written.saturating_add(bytes);
+        if self.written > self.limits.output {
+            return Err(format!("the output is larger than {} bytes", self.limits.output).into());
+        }
+        Ok(())
+    }
+
+    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+        if self.depth >= self.limits.depth {
+            return Err("exceeded maximum template depth".into());
+        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        result
+    }
+}
+
+/// Puts parsed templates into `set`; one of blanks only does not replace
+/// another.
+pub fn add_templates(set: &mut Set, parsed: Vec<Template>) {
+    for template in parsed {
+        if set.contains_key(&template.name) && crate::parser::is_empty(&template.body) {
+            continue;
+        }
+        set.insert(template.name.clone(), Rc::new(template));
+    }
+}

@@ -1,0 +1,246 @@
+//! Nodes of a template: text, actions, branches, loops, templates within templates.
+//!
+//! Called by the engine with a template's body. What must stay true: a branch
+//! forgets the variables that it declared; every node counts as a step, every
+//! round of a loop as another, and whatever is written is charged.
+
+use super::scope::{Scope, assign, error};
+use super::{Engine, Failure, Outcome};
+use crate::ast::{Branch, Node, template_action};
+use crate::format::{print_value, show};
+use crate::value::Value;
+
+/// How a list of nodes ended.
+pub(super) enum Flow {
+    Done,
+    Break,
+    Continue,
+}
+
+impl Engine<'_> {
+    pub(super) fn list(
+        &mut self,
+        scope: &mut Scope,
+        dot: &Value,
+        nodes: &[Node],
+        out: &mut String,
+    ) -> Outcome<Flow> {
+        self.deeper(|engine| {
+            for node in nodes {
+                match engine.node(scope, dot, node, out)? {
+                    Flow::Done => {}
+                    other => return Ok(other),
+                }
+            }
+            Ok(Flow::Done)
+        })
+    }
+
+    fn node(
+        &mut self,
+        scope: &mut Scope,
+        dot: &Value,
+        node: &Node,
+        out: &mut String,
+    ) -> Outcome<Flow> {
+        self.step()?;
+        match node {
+            Node::Text(text) => {
+                self.charge(text.len())?;
+                out.push_str(text);
+            }
+            Node::Action(pipe) => {
+                let value = self.pipeline(scope, dot, pipe)?;
+                if pipe.declares.is_empty() {
+                    let text = print_value(&value);
+                    self.charge(text.len())?;
+                    out.push_str(&text);
+                }
+            }
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
+            Node::If(branch) => {
+                let mark = scope.variables.len();
+                let value = self.pipeline(scope, dot, &branch.pipe)?;
+                let flow = if value.is_true() {
+                    self.list(scope, dot, &branch.body, out)?
+                } else {
+                    self.otherwise(scope, dot, branch, out)?
+                };
+                scope.variables.truncate(mark);
+                return Ok(flow);
+            }
+            Node::With(branch) => {
+                let mark = scope.variables.len();
+                let value = self.pipeline(scope, dot, &branch.pipe)?;
+                let flow = if value.is_true() {
+                    self.list(scope, &value, &branch.body, out)?
+                } else {
+                    self.otherwise(scope, dot, branch, out)?
+                };
+                scope.variables.truncate(mark);
+                return Ok(flow);
+            }
+            Node::Range(branch) => {
+                let mark = scope.variables.len();
+                let flow = self.range(scope, dot, branch, out)?;
+                scope.variables.truncate(mark);
+                return Ok(flow);
+            }
+            Node::Template { pos, name, pipe } => {
+                let Some(template) = self.set.get(name).cloned() else {
+                    return Err(error(
+                        scope,
+                        *pos,
+                        &template_action(name, pipe.as_ref()),
+                        format!("template {} not defined", crate::format::quote(name)),
+                    ));
+                };
+                let value = match pipe {
+                    Some(pipe) => self.pipeline(scope, dot, pipe)?,
+                    None => Value::Nil,
+                };
+                let body = template.clone();
+                let mut inner = Scope {
+                    template,
+                    variables: vec![("$".to_owned(), value.clone())],
+                };
+                self.list(&mut inner, &value, &body.body, out)?;
+            }
+        }
+        Ok(Flow::Done)
+    }
+
+    fn otherwise(
+        &mut self,
+        scope: &mut Scope,
+        dot: &Value,
+        branch: &Branch,
+        out: &mut String,
+    ) -> Outcome<Flow> {
+        match &branch.otherwise {
+            Some(nodes) => self.list(scope, dot, nodes, out),
+            None => Ok(Flow::Done),
+        }
+    }
+
+    fn range(
+        &mut self,
+        scope: &mut Scope,
+        dot: &Value,
+        branch: &Branch,
+        out: &mut String,
+    ) -> Outcome<Flow> {
+        let value = self.pipeline(scope, dot, &branch.pipe)?;
+        let pairs: Vec<(Value, Value)> = match &value {
+            Value::Nil => Vec::new(),
+            Value::Int(count) | Value::Int64(count) => {
+                if branch.pipe.declares.len() > 1 {
+                    return Err(range_error(
+                        scope,
+                        branch,
+                        format!(
+                            "can't use {} to iterate over more than one variable",
+                            show(&value)
+                        ),
+                    ));
+                }
+                return self.range_count(scope, dot, branch, *count, out);
+            }
+            value => {
+                if let Some(items) = value.items() {
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(at, item)| {
+                            (
+                                Value::Int(i64::try_from(at).unwrap_or(i64::MAX)),
+                                item.clone(),
+                            )
+                        })
+                        .collect()
+                } else if let Some(entries) = value.entries() {
+                    entries
+                        .borrow()
+                        .iter()
+                        .map(|(key, value)| (Value::text(key), value.clone()))
+                        .collect()
+                } else {
+                    return Err(range_error(
+                        scope,
+                        branch,
+                        format!("range can't iterate over {}", show(value)),
+                    ));
+                }
+            }
+        };
+        if pairs.is_empty() {
+            return self.otherwise(scope, dot, branch, out);
+        }
+        for (index, item) in pairs {
+            if let Some(flow) = self.iteration(scope, branch, index, item, out)? {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Done)
+    }
+
+    fn range_count(
+        &mut self,
+        scope: &mut Scope,
+        dot: &Value,
+        branch: &Branch,
+        count: i64,
+        out: &mut String,
+    ) -> Outcome<Flow> {
+        if count <= 0 {
+            return self.otherwise(scope, dot, branch, out);
+        }
+        for number in 0..count {
+            let item = Value::Int(number);
+            if let Some(flow) = self.iteration(scope, branch, Value::Nil, item, out)? {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Done)
+    }
+
+    /// One round; `Some` ends the loop.
+    fn iteration(
+        &mut self,
+        scope: &mut Scope,
+        branch: &Branch,
+        index: Value,
+        item: Value,
+        out: &mut String,
+    ) -> Outcome<Option<Flow>> {
+        self.step()?;
+        let pipe = &branch.pipe;
+        let mark = scope.variables.len();
+        let bind = |scope: &mut Scope, name: &str, value: Value| {
+            if pipe.assigns {
+                assign(scope, name, value);
+            } else {
+                scope.variables.push((name.to_owned(), value));
+            }
+        };
+        match pipe.declares.as_slice() {
+            [one] => bind(scope, one, item.clone()),
+            [first, second] => {
+                bind(scope, first, index);
+                bind(scope, second, item.clone());
+            }
+            _ => {}
+        }
+        let flow = self.list(scope, &item, &branch.body, out)?;
+        scope.variables.truncate(mark);
+        Ok(match flow {
+            Flow::Break => Some(Flow::Done),
+            _ => None,
+        })
+    }
+}
+
+fn range_error(scope: &Scope, branch: &Branch, why: String) -> Failure {
+    error(scope, branch.pos, &branch.pipe.to_string(), why)
+}
