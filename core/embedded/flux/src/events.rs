@@ -4,10 +4,20 @@ use serde_json::{Value, json};
 
 use crate::json::{now, text};
 use crate::state::Inner;
-use crate::status::Subject;
+use crate::status::{READY, Subject};
 
 /// Longest note that the API takes.
 const MAX_NOTE: usize = 1000;
+
+/// Says in the status that the object fails and why; with an Event where that
+/// is new.
+pub async fn failing(inner: &Inner, subject: &mut Subject, reason: &str, message: &str) {
+    let told = subject.find(READY).map(|one| text(one, "/message")) == Some(message.trim());
+    subject.failing(reason, message);
+    if !told {
+        emit(inner, subject, true, reason, message).await;
+    }
+}
 
 /// Writes one Event; an Event that cannot be written is not worth failing for.
 pub async fn emit(inner: &Inner, subject: &Subject, warning: bool, reason: &str, message: &str) {

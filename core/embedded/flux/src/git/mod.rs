@@ -19,7 +19,7 @@ use crate::json::{duration, some_text, text};
 use crate::queue::Outcome;
 use crate::reconcile::{interval, retry_interval};
 use crate::state::Inner;
-use crate::status::{READY, Subject};
+use crate::status::Subject;
 use crate::{events, range};
 use protocol::{Credentials, GitError, Reference, Remote};
 
@@ -70,12 +70,8 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
             Ok(Outcome::After(interval(subject)))
         }
         Err((reason, message)) => {
-            let told = subject.find(READY).map(|one| text(one, "/message")) == Some(&message);
             subject.condition("FetchFailed", "True", reason, &message);
-            subject.failing(reason, &message);
-            if !told {
-                events::emit(inner, subject, true, reason, &message).await;
-            }
+            events::failing(inner, subject, reason, &message).await;
             Ok(Outcome::Retry(retry_interval(subject)))
         }
     }

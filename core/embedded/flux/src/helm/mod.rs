@@ -37,7 +37,6 @@ use crate::{depend, events};
 use action::{Action, ActionError};
 use release::Storage;
 use render::Package;
-use report::tell;
 
 const GROUP: &str = "helm.toolkit.fluxcd.io";
 const RELEASED: &str = "Released";
@@ -94,21 +93,21 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         return Ok(Outcome::After(interval(subject)));
     }
     if let Err(why) = depend::dependencies(inner, subject, None).await? {
-        tell(inner, subject, "DependencyNotReady", &why).await;
+        events::failing(inner, subject, "DependencyNotReady", &why).await;
         return Ok(Outcome::After(Duration::from_secs(30)));
     }
     let reference = spec.get("chartRef").cloned().unwrap_or_default();
     let artifact = match depend::artifact(inner, subject, &reference).await? {
         Ok(artifact) => artifact,
         Err(why) => {
-            tell(inner, subject, "ArtifactFailed", &why).await;
+            events::failing(inner, subject, "ArtifactFailed", &why).await;
             return Ok(Outcome::Retry(RETRY));
         }
     };
     let values = match values(inner, subject, &spec).await? {
         Ok(values) => values,
         Err(why) => {
-            tell(inner, subject, "ValuesError", &why).await;
+            events::failing(inner, subject, "ValuesError", &why).await;
             return Ok(Outcome::Retry(RETRY));
         }
     };
@@ -121,7 +120,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
     let package = match package {
         Ok(package) => package,
         Err(why) => {
-            tell(inner, subject, "ArtifactFailed", &why).await;
+            events::failing(inner, subject, "ArtifactFailed", &why).await;
             return Ok(Outcome::Retry(RETRY));
         }
     };

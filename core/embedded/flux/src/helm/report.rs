@@ -9,17 +9,7 @@ use serde_json::Value;
 use super::{RELEASED, REMEDIATED, Run, release};
 use crate::events;
 use crate::json::{integer, list, text};
-use crate::state::Inner;
 use crate::status::{READY, Subject};
-
-/// Says that the release is not ready, and why; an event only where that is new.
-pub(super) async fn tell(inner: &Inner, subject: &mut Subject, reason: &str, message: &str) {
-    let told = subject.find(READY).map(|one| text(one, "/message")) == Some(message.trim());
-    subject.failing(reason, message);
-    if !told {
-        events::emit(inner, subject, true, reason, message).await;
-    }
-}
 
 impl Run<'_> {
     pub(super) fn describe(&self, number: i64) -> String {

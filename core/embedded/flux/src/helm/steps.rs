@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::attempt::Step;
 use super::decide::{self, Wanted};
 use super::release::{self, Storage};
-use super::report::tell;
 use super::{RELEASED, REMEDIATED, RETRY, Run, render};
 use crate::api::ApiError;
+use crate::events;
 use crate::json::{duration, integer, text};
 use crate::queue::Outcome;
 use crate::reconcile::interval;
@@ -157,7 +157,7 @@ impl Run<'_> {
         if let Some(latest) = latest
             && let Err(why) = self.correct_drift(subject, latest).await
         {
-            tell(
+            events::failing(
                 self.inner,
                 subject,
                 "DriftCorrectionFailed",

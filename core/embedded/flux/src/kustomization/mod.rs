@@ -77,7 +77,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         }
     };
     if let Err(why) = depend::dependencies(inner, subject, Some(&source)).await? {
-        tell(inner, subject, "DependencyNotReady", &why).await;
+        events::failing(inner, subject, "DependencyNotReady", &why).await;
         // Their own change wakes this one; the delay is for what no watch shows.
         return Ok(Outcome::After(Duration::from_secs(30)));
     }
@@ -98,21 +98,13 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         }
         Err(End::Overtaken) => Ok(Outcome::After(Duration::ZERO)),
         Err(End::Failed(Failure { reason, message })) => {
-            tell(inner, subject, reason, &message).await;
+            events::failing(inner, subject, reason, &message).await;
             Ok(Outcome::Retry(retry_interval(subject)))
         }
         Err(End::Api(error)) => {
-            tell(inner, subject, "ReconciliationFailed", &error.to_string()).await;
+            events::failing(inner, subject, "ReconciliationFailed", &error.to_string()).await;
             Ok(Outcome::Retry(retry_interval(subject)))
         }
-    }
-}
-
-async fn tell(inner: &Inner, subject: &mut Subject, reason: &str, message: &str) {
-    let told = subject.find(READY).map(|one| text(one, "/message")) == Some(message.trim());
-    subject.failing(reason, message);
-    if !told {
-        events::emit(inner, subject, true, reason, message).await;
     }
 }
 

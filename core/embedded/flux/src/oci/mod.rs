@@ -18,7 +18,7 @@ use crate::json::{duration, flag, list, some_text, text};
 use crate::queue::Outcome;
 use crate::reconcile::{interval, retry_interval};
 use crate::state::Inner;
-use crate::status::{READY, Subject};
+use crate::status::Subject;
 use crate::{artifact, events, range};
 use registry::{Login, MAX_LAYER, PullError, Repository};
 use verify::VerifyError;
@@ -99,7 +99,6 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
             Ok(Outcome::After(interval(subject)))
         }
         Err(Failure { reason, message }) => {
-            let told = subject.find(READY).map(|one| text(one, "/message")) == Some(&message);
             if reason == "VerificationError" {
                 subject.condition(VERIFIED, "False", reason, &message);
             }
@@ -109,10 +108,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
                 subject.clear("ArtifactInStorage");
             }
             subject.condition("FetchFailed", "True", reason, &message);
-            subject.failing(reason, &message);
-            if !told {
-                events::emit(inner, subject, true, reason, &message).await;
-            }
+            events::failing(inner, subject, reason, &message).await;
             Ok(Outcome::Retry(retry_interval(subject)))
         }
     }
