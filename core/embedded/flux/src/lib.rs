@@ -31,6 +31,7 @@ mod queue;
 mod range;
 mod readiness;
 mod reconcile;
+mod source;
 mod state;
 mod status;
 mod wait;

@@ -20,7 +20,7 @@ use crate::queue::Outcome;
 use crate::reconcile::{interval, retry_interval};
 use crate::state::Inner;
 use crate::status::Subject;
-use crate::{events, range};
+use crate::{range, source};
 use protocol::{Credentials, GitError, Reference, Remote};
 
 /// Reconciles one GitRepository.
@@ -49,31 +49,13 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         Ok(artifact) => {
             let is_new = previous.as_ref().map(|one| text(one, "/digest"))
                 != Some(text(&artifact, "/digest"));
-            let message = format!(
-                "stored artifact for revision '{}'",
-                text(&artifact, "/revision")
-            );
-            subject.set("artifact", artifact);
             match some_text(&spec, "/ignore") {
                 Some(ignore) => subject.set("observedIgnore", ignore),
                 None => subject.unset("observedIgnore"),
             }
-            subject.condition("ArtifactInStorage", "True", "Succeeded", &message);
-            subject.ready("Succeeded", &message);
-            subject.clear("FetchFailed");
-            if is_new {
-                // The status first: whoever waits for the artifact reads that.
-                subject.handled();
-                subject.write(inner).await?;
-                events::emit(inner, subject, false, "NewArtifact", &message).await;
-            }
-            Ok(Outcome::After(interval(subject)))
+            source::stored(inner, subject, artifact, "revision", is_new).await
         }
-        Err((reason, message)) => {
-            subject.condition("FetchFailed", "True", reason, &message);
-            events::failing(inner, subject, reason, &message).await;
-            Ok(Outcome::Retry(retry_interval(subject)))
-        }
+        Err((reason, message)) => Ok(source::failed(inner, subject, reason, &message).await),
     }
 }
 

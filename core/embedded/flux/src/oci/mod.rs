@@ -16,10 +16,10 @@ use serde_json::Value;
 use crate::api::ApiError;
 use crate::json::{duration, flag, list, some_text, text};
 use crate::queue::Outcome;
-use crate::reconcile::{interval, retry_interval};
+use crate::reconcile::interval;
 use crate::state::Inner;
 use crate::status::Subject;
-use crate::{artifact, events, range};
+use crate::{artifact, range, source};
 use registry::{Login, MAX_LAYER, PullError, Repository};
 use verify::VerifyError;
 
@@ -74,11 +74,6 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
                 .as_ref()
                 .map(|one| (text(one, "/digest"), text(one, "/revision")))
                 != Some((text(&artifact, "/digest"), text(&artifact, "/revision")));
-            let message = format!(
-                "stored artifact for digest '{}'",
-                text(&artifact, "/revision")
-            );
-            subject.set("artifact", artifact);
             for (from, to) in [
                 ("ignore", "observedIgnore"),
                 ("layerSelector", "observedLayerSelector"),
@@ -88,15 +83,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
                     None => subject.unset(to),
                 }
             }
-            subject.condition("ArtifactInStorage", "True", "Succeeded", &message);
-            subject.ready("Succeeded", &message);
-            subject.clear("FetchFailed");
-            if is_new {
-                subject.handled();
-                subject.write(inner).await?;
-                events::emit(inner, subject, false, "NewArtifact", &message).await;
-            }
-            Ok(Outcome::After(interval(subject)))
+            source::stored(inner, subject, artifact, "digest", is_new).await
         }
         Err(Failure { reason, message }) => {
             if reason == "VerificationError" {
@@ -107,9 +94,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
                 subject.unset("artifact");
                 subject.clear("ArtifactInStorage");
             }
-            subject.condition("FetchFailed", "True", reason, &message);
-            events::failing(inner, subject, reason, &message).await;
-            Ok(Outcome::Retry(retry_interval(subject)))
+            Ok(source::failed(inner, subject, reason, &message).await)
         }
     }
 }
