@@ -58,30 +58,23 @@ impl Run<'_> {
         let generation = subject.generation();
         let overtaken = move || self.inner.index.overtaken(&key, &uid, generation, false);
         let action = self.action(storage, &spec, &overtaken);
-        let output = match rendered {
+        let prepared = match rendered {
+            Ok(output) => self
+                .prepare(&action, &spec, &output, is_upgrade)
+                .await
+                .map(|()| output)
+                .map_err(|why| why.to_string()),
+            Err(why) => Err(why),
+        };
+        let output = match prepared {
             Ok(output) => output,
             Err(why) => {
-                let message = format!(
-                    "Helm {word} failed for release {}: {why}",
-                    self.describe(number)
-                );
-                self.failed(subject, word, &format!("{title}Failed"), &message)
-                    .await;
+                self.failed(subject, word, title, number, &why).await;
                 // Nothing was stored, so there is nothing to undo.
                 self.summarize(subject);
                 return Ok(Step::NotStarted);
             }
         };
-        if let Err(why) = self.prepare(&action, &spec, &output, is_upgrade).await {
-            let message = format!(
-                "Helm {word} failed for release {}: {why}",
-                self.describe(number)
-            );
-            self.failed(subject, word, &format!("{title}Failed"), &message)
-                .await;
-            self.summarize(subject);
-            return Ok(Step::NotStarted);
-        }
         let mut new = action::revision(
             &action,
             number,
@@ -122,12 +115,7 @@ impl Run<'_> {
             }
             Err(ActionError::Overtaken) => Ok(Step::Overtaken),
             Err(ActionError::Failed(why)) => {
-                let message = format!(
-                    "Helm {word} failed for release {}: {why}",
-                    self.describe(number)
-                );
-                self.failed(subject, word, &format!("{title}Failed"), &message)
-                    .await;
+                self.failed(subject, word, title, number, &why).await;
                 Ok(Step::Went)
             }
         }

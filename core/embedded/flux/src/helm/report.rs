@@ -22,21 +22,27 @@ impl Run<'_> {
         )
     }
 
-    /// Counts a failure and says so.
+    /// Counts a failed attempt at a revision and says so.
     pub(super) async fn failed(
         &self,
         subject: &mut Subject,
         word: &str,
-        reason: &str,
-        message: &str,
+        title: &str,
+        number: i64,
+        why: &str,
     ) {
+        let message = format!(
+            "Helm {word} failed for release {}: {why}",
+            self.describe(number)
+        );
+        let reason = format!("{title}Failed");
         for field in ["failures", &format!("{word}Failures")] {
             let count = integer(&subject.status, &format!("/{field}")) + 1;
             subject.set(field, count);
         }
-        subject.condition(RELEASED, "False", reason, message);
+        subject.condition(RELEASED, "False", &reason, &message);
         subject.clear(REMEDIATED);
-        events::emit(self.inner, subject, true, reason, message).await;
+        events::emit(self.inner, subject, true, &reason, &message).await;
     }
 
     /// Puts a revision at the head of `status.history`.
