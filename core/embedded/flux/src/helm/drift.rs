@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::action::ActionError;
-use super::release::{self, Storage};
+use super::release;
 use super::{GROUP, Run};
 use crate::events;
 use crate::json::{list, some_text, text};
@@ -23,11 +23,7 @@ impl Run<'_> {
         if !matches!(mode, "enabled" | "warn") {
             return Ok(());
         }
-        let storage = Storage {
-            api: self.api.clone(),
-            namespace: self.place.storage.clone(),
-            name: self.place.name.clone(),
-        };
+        let storage = self.storage();
         let never = || false;
         let action = self.action(&storage, &Value::Null, &never);
         let mut objects = release::objects(latest).map_err(ActionError::Failed)?;

@@ -204,6 +204,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn storage(&self) -> Storage {
+        Storage {
+            api: self.api.clone(),
+            namespace: self.place.storage.clone(),
+            name: self.place.name.clone(),
+        }
+    }
+
     fn action<'a>(
         &'a self,
         storage: &'a Storage,

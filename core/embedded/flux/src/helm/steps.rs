@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::attempt::Step;
 use super::decide::{self, Wanted};
-use super::release::{self, Storage};
+use super::release;
 use super::{RELEASED, REMEDIATED, RETRY, Run, render};
 use crate::api::ApiError;
 use crate::events;
@@ -24,14 +24,9 @@ const MOST_STEPS: usize = 6;
 
 impl Run<'_> {
     pub(super) async fn reconcile(&self, subject: &mut Subject) -> Result<Outcome, ApiError> {
-        let storage = Storage {
-            api: self.api.clone(),
-            namespace: self.place.storage.clone(),
-            name: self.place.name.clone(),
-        };
+        let storage = self.storage();
         let config = release::digest_of(&render::or_empty(&self.values));
-        let force = self.take_requests(subject, &config);
-        let mut force = force;
+        let mut force = self.take_requests(subject, &config);
         let wanted = Wanted {
             chart_name: self.package.chart.name(),
             chart_version: self.package.chart.version(),
@@ -135,9 +130,7 @@ impl Run<'_> {
             || text(&subject.status, "/lastAttemptedRevisionDigest") != self.digest
             || text(&subject.status, "/lastAttemptedConfigDigest") != config;
         if changed || reset {
-            for field in ["failures", "installFailures", "upgradeFailures"] {
-                subject.unset(field);
-            }
+            forget_failures(subject);
             subject.clear("Stalled");
         }
         subject.set("lastAttemptedGeneration", subject.generation());
@@ -177,9 +170,13 @@ impl Run<'_> {
         }
         subject.clear(REMEDIATED);
         self.summarize(subject);
-        for field in ["failures", "installFailures", "upgradeFailures"] {
-            subject.unset(field);
-        }
+        forget_failures(subject);
         Ok(Outcome::After(interval(subject)))
+    }
+}
+
+fn forget_failures(subject: &mut Subject) {
+    for field in ["failures", "installFailures", "upgradeFailures"] {
+        subject.unset(field);
     }
 }
