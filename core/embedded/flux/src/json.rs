@@ -1,5 +1,7 @@
 //! Reading and changing objects that are plain JSON.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 /// The text at a pointer; "" where there is none.
@@ -31,6 +33,17 @@ pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
         .pointer(pointer)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
+}
+
+/// The texts of the map at a pointer, by key; what is no text is left out.
+pub fn texts(value: &Value, pointer: &str) -> BTreeMap<String, String> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// The value's map; makes it one where it is something else.

@@ -4,8 +4,6 @@
 //! says that an action runs before it does; what could not be rendered or
 //! prepared is stored nowhere, so that there is nothing to undo.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::action::{self, Action, ActionError};
@@ -14,7 +12,7 @@ use super::render::{self, Options};
 use super::{GROUP, RELEASED, REMEDIATED, Run, timeout};
 use crate::api::ApiError;
 use crate::events;
-use crate::json::{flag, list, text};
+use crate::json::{flag, list, text, texts};
 use crate::status::Subject;
 
 /// How an attempt ended, as far as the next step cares.
@@ -151,16 +149,7 @@ impl Run<'_> {
     }
 
     async fn options(&self, subject: &Subject, revision: i64, is_upgrade: bool) -> Options {
-        let strings = |pointer: &str| -> BTreeMap<String, String> {
-            self.spec
-                .pointer(pointer)
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-                .collect()
-        };
-        let mut labels = strings("/commonMetadata/labels");
+        let mut labels = texts(&self.spec, "/commonMetadata/labels");
         labels.insert(format!("{GROUP}/name"), subject.key.name.clone());
         labels.insert(format!("{GROUP}/namespace"), subject.key.namespace.clone());
         Options {
@@ -169,7 +158,7 @@ impl Run<'_> {
             revision,
             is_upgrade,
             labels,
-            annotations: strings("/commonMetadata/annotations"),
+            annotations: texts(&self.spec, "/commonMetadata/annotations"),
             post_renderers: list(&self.spec, "/postRenderers").to_vec(),
             api_versions: render::api_versions(&self.api).await,
         }

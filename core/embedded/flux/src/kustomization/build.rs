@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::apply::mark;
 use crate::artifact::Files;
-use crate::json::{describe, list, some_text, text};
+use crate::json::{describe, list, some_text, text, texts};
 
 use super::substitute;
 
@@ -47,7 +47,7 @@ pub fn build(files: &Files, input: &Input<'_>) -> Result<Vec<Value>, String> {
         }
         for place in ["labels", "annotations"] {
             let pointer = format!("/commonMetadata/{place}");
-            let entries = strings(input.spec.pointer(&pointer));
+            let entries = texts(input.spec, &pointer);
             mark(&mut object, place, &entries);
         }
         let owner = BTreeMap::from([
@@ -58,15 +58,6 @@ pub fn build(files: &Files, input: &Input<'_>) -> Result<Vec<Value>, String> {
         objects.push(object);
     }
     Ok(objects)
-}
-
-fn strings(value: Option<&Value>) -> BTreeMap<String, String> {
-    value
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
 }
 
 /// `./a/../b/` → `b`; a path that leaves the source is refused.
