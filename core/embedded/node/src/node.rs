@@ -331,11 +331,7 @@ impl Node {
 
     /// Connects to a port of a pod, for gateways and port forwarding.
     pub async fn connect(&self, uid: &str, port: u16) -> Result<tokio::net::TcpStream, NodeError> {
-        let sandbox = self
-            .shared
-            .switch
-            .sandbox(uid)
-            .ok_or_else(|| missing(uid))?;
+        let sandbox = self.sandbox(uid)?;
         sandbox
             .connect(SocketAddrV4::new(sandbox.address, port))
             .await
@@ -347,11 +343,7 @@ impl Node {
         uid: &str,
         port: u16,
     ) -> Result<tokio::net::TcpStream, NodeError> {
-        let sandbox = self
-            .shared
-            .switch
-            .sandbox(uid)
-            .ok_or_else(|| missing(uid))?;
+        let sandbox = self.sandbox(uid)?;
         sandbox
             .connect(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
             .await
@@ -365,10 +357,7 @@ impl Node {
         container: &str,
         args: Vec<String>,
     ) -> Result<tokio::process::Child, NodeError> {
-        let life = guard(&self.pods)
-            .get(uid)
-            .cloned()
-            .ok_or_else(|| missing(uid))?;
+        let life = self.life(uid)?;
         life.exec(&Command::new(container, args)).await
     }
 
@@ -380,10 +369,7 @@ impl Node {
         previous: bool,
         tail: Option<usize>,
     ) -> Result<Vec<LogLine>, NodeError> {
-        let life = guard(&self.pods)
-            .get(uid)
-            .cloned()
-            .ok_or_else(|| missing(uid))?;
+        let life = self.life(uid)?;
         let path = life
             .log(container, previous)
             .ok_or_else(|| missing(container))?;
@@ -398,10 +384,7 @@ impl Node {
         container: &str,
         tail: Option<usize>,
     ) -> Result<tokio::sync::mpsc::Receiver<LogLine>, NodeError> {
-        let life = guard(&self.pods)
-            .get(uid)
-            .cloned()
-            .ok_or_else(|| missing(uid))?;
+        let life = self.life(uid)?;
         let path = life
             .log(container, false)
             .ok_or_else(|| missing(container))?;
@@ -430,6 +413,17 @@ impl Node {
             }
         });
         Ok(receiver)
+    }
+
+    fn life(&self, uid: &str) -> Result<Arc<Life>, NodeError> {
+        guard(&self.pods)
+            .get(uid)
+            .cloned()
+            .ok_or_else(|| missing(uid))
+    }
+
+    fn sandbox(&self, uid: &str) -> Result<Sandbox, NodeError> {
+        self.shared.switch.sandbox(uid).ok_or_else(|| missing(uid))
     }
 }
 
