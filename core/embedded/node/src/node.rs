@@ -226,15 +226,7 @@ impl Node {
         let identity = Identity {
             uid: uid.clone(),
             address,
-            volumes: input
-                .resolved
-                .volumes
-                .values()
-                .filter_map(|v| match v {
-                    crate::VolumeSource::Persistent(path) => Some(path.clone()),
-                    _ => None,
-                })
-                .collect(),
+            volumes: input.resolved.persistent(),
         };
         let path = folder.join("pod.json");
         let text = serde_json::to_vec(&identity).map_err(|e| NodeError::Specification {

@@ -45,6 +45,19 @@ pub struct Resolved {
     pub volumes: BTreeMap<String, VolumeSource>,
 }
 
+impl Resolved {
+    /// The directories that no other pod may have meanwhile.
+    pub(crate) fn persistent(&self) -> Vec<PathBuf> {
+        self.volumes
+            .values()
+            .filter_map(|source| match source {
+                VolumeSource::Persistent(path) => Some(path.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
 /// The objects a pod may refer to.
 pub trait Objects {
     /// A ConfigMap of the pod's namespace.

@@ -6,13 +6,11 @@
 //! one pod's at a time.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 
 use super::{BACKOFF_LIMIT, Input, Life, guard};
 use crate::NodeError;
 use crate::network::PodRef;
 use crate::pod::{Container, files};
-use crate::resolve::VolumeSource;
 use crate::sandbox::Sandbox;
 use crate::shim::spec::{Ids, SandboxSpec};
 
@@ -88,16 +86,7 @@ impl Life {
 
     /// Waits until every persistent volume is this pod's alone.
     async fn take_volumes(&self) {
-        let input = self.input();
-        let wanted: Vec<PathBuf> = input
-            .resolved
-            .volumes
-            .values()
-            .filter_map(|v| match v {
-                VolumeSource::Persistent(path) => Some(path.clone()),
-                _ => None,
-            })
-            .collect();
+        let wanted = self.input().resolved.persistent();
         loop {
             let freed = self.shared.volume_freed.notified();
             tokio::pin!(freed);
