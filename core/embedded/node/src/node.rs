@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 
 use crate::NodeError;
 use crate::cgroup::Cgroups;
-use crate::container::{LogLine, end_all, read_log};
+use crate::container::{LogLine, read_log};
 use crate::doctor::{DEFAULT_BASE, Report, examine};
 use crate::image::{ImageStore, Puller, Registry};
 use crate::network::{DenyAll, Policy, Service, Switch};
@@ -280,24 +280,13 @@ impl Node {
 
     async fn end_left_behind(&self, uid: &str, grace: Duration) {
         let folder = self.pods_folder.join(uid);
-        end_all(&folder, grace).await;
-        if let Some(sandbox) = Sandbox::adopt(&folder, Ipv4Addr::UNSPECIFIED) {
-            sandbox.end().await;
-        }
-        for entry in std::fs::read_dir(folder.join("containers"))
+        let containers = std::fs::read_dir(folder.join("containers"))
             .into_iter()
             .flatten()
             .flatten()
-        {
-            let group = format!("catalyst-{uid}-{}", entry.file_name().to_string_lossy());
-            self.shared.cgroups.remove(&group);
-        }
-        let removed = tokio::task::spawn_blocking(move || force_remove(&folder)).await;
-        if let Ok(Err(e)) = removed {
-            tracing::warn!(pod = uid, error = %e, "something of the pod was left behind");
-        }
-        guard(&self.shared.volumes).retain(|_, owner| owner != uid);
-        self.shared.volume_freed.notify_waiters();
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        self.shared.end_pod(uid, &folder, containers, grace).await;
     }
 
     /// A pod's `status`, as Kubernetes writes it.

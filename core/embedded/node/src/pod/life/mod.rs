@@ -14,7 +14,7 @@ mod probes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,35 @@ pub(crate) struct Shared {
     pub name_server: Ipv4Addr,
     pub service_prefix: u8,
     pub backoff: Duration,
+}
+
+impl Shared {
+    /// Ends what still runs of a pod and removes everything that dies with it;
+    /// `containers` are the names of those it has or had.
+    pub async fn end_pod(
+        &self,
+        uid: &str,
+        folder: &Path,
+        containers: Vec<String>,
+        grace: Duration,
+    ) {
+        end_all(folder, grace).await;
+        // Where it is reached does not matter any more.
+        if let Some(sandbox) = Sandbox::adopt(folder, Ipv4Addr::UNSPECIFIED) {
+            sandbox.end().await;
+        }
+        self.switch.detach(uid);
+        for container in &containers {
+            self.cgroups.remove(&control_group(uid, container));
+        }
+        let folder = folder.to_owned();
+        let removed = tokio::task::spawn_blocking(move || files::force_remove(&folder)).await;
+        if let Ok(Err(e)) = removed {
+            tracing::warn!(pod = uid, error = %e, "something of the pod was left behind");
+        }
+        guard(&self.volumes).retain(|_, owner| owner != uid);
+        self.volume_freed.notify_waiters();
+    }
 }
 
 /// What a pod is to be.
@@ -307,7 +336,7 @@ impl Life {
     }
 
     fn group(&self, container: &str) -> String {
-        format!("catalyst-{}-{container}", self.uid)
+        control_group(&self.uid, container)
     }
 
     /// Changes the record and publishes the status when it changed.
@@ -403,25 +432,19 @@ impl Life {
         self.clean_up().await;
     }
 
-    /// Ends what still runs and removes everything that dies with the pod.
     async fn clean_up(&self) {
         let grace = self.stop.borrow().unwrap_or_default();
-        end_all(&self.folder, grace).await;
-        if let Some(sandbox) = Sandbox::adopt(&self.folder, self.address) {
-            sandbox.end().await;
-        }
-        self.shared.switch.detach(&self.uid);
-        for container in self.input().document.containers() {
-            self.shared.cgroups.remove(&self.group(&container.name));
-        }
-        let folder = self.folder.clone();
-        let removed = tokio::task::spawn_blocking(move || files::force_remove(&folder)).await;
-        if let Ok(Err(e)) = removed {
-            tracing::warn!(pod = %self.uid, error = %e, "something of the pod was left behind");
-        }
-        guard(&self.shared.volumes).retain(|_, owner| *owner != self.uid);
-        self.shared.volume_freed.notify_waiters();
+        let input = self.input();
+        let containers = input.document.containers().map(|c| c.name.clone());
+        self.shared
+            .end_pod(&self.uid, &self.folder, containers.collect(), grace)
+            .await;
     }
+}
+
+/// The control group of a container, by the name that a later node knows too.
+fn control_group(uid: &str, container: &str) -> String {
+    format!("catalyst-{uid}-{container}")
 }
 
 fn limits(container: &Container) -> Limits {
