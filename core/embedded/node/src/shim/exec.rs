@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{ForkResult, fork};
 
-use super::run::{become_user, execute, is_same, namespace, wait};
+use super::run::{become_user, execute, is_same, join_pod, namespace, shared_namespaces, wait};
 use super::spec::{ExecSpec, Ids};
 use super::step;
 
@@ -14,11 +14,7 @@ use super::step;
 pub fn main(spec: &ExecSpec) -> Result<i32, String> {
     let pod_user = namespace(spec.sandbox_pid, "user")?;
     let user = namespace(spec.init_pid, "user")?;
-    let shared = [
-        (namespace(spec.init_pid, "net")?, CloneFlags::CLONE_NEWNET),
-        (namespace(spec.init_pid, "ipc")?, CloneFlags::CLONE_NEWIPC),
-        (namespace(spec.init_pid, "uts")?, CloneFlags::CLONE_NEWUTS),
-    ];
+    let shared = shared_namespaces(spec.init_pid)?;
     let own = [
         (namespace(spec.init_pid, "pid")?, CloneFlags::CLONE_NEWPID),
         (namespace(spec.init_pid, "mnt")?, CloneFlags::CLONE_NEWNS),
@@ -28,15 +24,7 @@ pub fn main(spec: &ExecSpec) -> Result<i32, String> {
         let opened = std::fs::OpenOptions::new().write(true).open(file);
         groups.push(step("open the control group", opened)?);
     }
-    if let Ids::Single { .. } = spec.ids {
-        step(
-            "join the pod's user namespace",
-            setns(&pod_user, CloneFlags::CLONE_NEWUSER),
-        )?;
-    }
-    for (fd, kind) in &shared {
-        step("join the pod's namespaces", setns(fd, *kind))?;
-    }
+    join_pod(spec.ids, &pod_user, &shared)?;
     if matches!(spec.ids, Ids::Single { .. }) && !is_same(&pod_user, &user) {
         step(
             "join the container's user namespace",

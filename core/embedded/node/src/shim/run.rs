@@ -49,32 +49,11 @@ struct Running {
 
 fn start(spec: &ContainerSpec) -> Result<Running, String> {
     let user = namespace(spec.sandbox_pid, "user")?;
-    let shared = [
-        (
-            namespace(spec.sandbox_pid, "net")?,
-            CloneFlags::CLONE_NEWNET,
-        ),
-        (
-            namespace(spec.sandbox_pid, "ipc")?,
-            CloneFlags::CLONE_NEWIPC,
-        ),
-        (
-            namespace(spec.sandbox_pid, "uts")?,
-            CloneFlags::CLONE_NEWUTS,
-        ),
-    ];
+    let shared = shared_namespaces(spec.sandbox_pid)?;
     // Opened now: afterwards this process may no longer be allowed to.
     let log = step("open the log", logs::Log::open(&spec.log, spec.log_limit))?;
     drop(log);
-    if let Ids::Single { .. } = spec.ids {
-        step(
-            "join the pod's user namespace",
-            setns(&user, CloneFlags::CLONE_NEWUSER),
-        )?;
-    }
-    for (fd, kind) in &shared {
-        step("join the pod's namespaces", setns(fd, *kind))?;
-    }
+    join_pod(spec.ids, &user, &shared)?;
     if let Ids::Single { uid, gid } = spec.ids {
         let wanted = &spec.process.user;
         if (uid, gid) != (wanted.uid, wanted.gid) {
@@ -203,6 +182,30 @@ pub fn namespace(pid: i32, kind: &str) -> Result<OwnedFd, String> {
         &format!("open the {kind} namespace of process {pid}"),
         std::fs::File::open(format!("/proc/{pid}/ns/{kind}")).map(OwnedFd::from),
     )
+}
+
+/// What the containers of a pod have in common, as one of its processes has it.
+pub fn shared_namespaces(pid: i32) -> Result<[(OwnedFd, CloneFlags); 3], String> {
+    Ok([
+        (namespace(pid, "net")?, CloneFlags::CLONE_NEWNET),
+        (namespace(pid, "ipc")?, CloneFlags::CLONE_NEWIPC),
+        (namespace(pid, "uts")?, CloneFlags::CLONE_NEWUTS),
+    ])
+}
+
+/// Joins a pod. With a single user the pod's user namespace comes first, since
+/// only within it the others may be joined.
+pub fn join_pod(ids: Ids, user: &OwnedFd, shared: &[(OwnedFd, CloneFlags)]) -> Result<(), String> {
+    if let Ids::Single { .. } = ids {
+        step(
+            "join the pod's user namespace",
+            setns(user, CloneFlags::CLONE_NEWUSER),
+        )?;
+    }
+    for (fd, kind) in shared {
+        step("join the pod's namespaces", setns(fd, *kind))?;
+    }
+    Ok(())
 }
 
 /// Moves the calling process into control groups.
