@@ -354,6 +354,33 @@ fn team_permission(input: &TeamInput) -> Result<Option<Permission>, ApiError> {
     }
 }
 
+/// Refuses a name that is none, or that another team of the organization has;
+/// `own` is the team that is to get it.
+fn check_team_name(
+    inner: &Inner,
+    org: &OrgRecord,
+    name: &str,
+    own: Option<u64>,
+) -> Result<(), ApiError> {
+    names::check_team(name)?;
+    let teams = inner.records.teams(&org.name)?;
+    if teams
+        .iter()
+        .any(|other| Some(other.id) != own && shapes::same_name(&other.name, name))
+    {
+        return Err(ApiError::new(
+            422,
+            format!("team already exists [name: {name}]"),
+        ));
+    }
+    Ok(())
+}
+
+async fn save_team(inner: &Inner, team: &TeamRecord) -> Result<(), ApiError> {
+    inner.records.commit(Transaction::new().team(team)?).await?;
+    Ok(())
+}
+
 async fn create_team(
     State(inner): App,
     Known(caller): Known,
@@ -364,18 +391,7 @@ async fn create_team(
     let org = owned(&inner, &caller, &name)?;
     let permission = team_permission(&input)?.unwrap_or(Permission::Read);
     let name = input.name.unwrap_or_default();
-    names::check_team(&name)?;
-    if inner
-        .records
-        .teams(&org.name)?
-        .iter()
-        .any(|team| shapes::same_name(&team.name, &name))
-    {
-        return Err(ApiError::new(
-            422,
-            format!("team already exists [name: {name}]"),
-        ));
-    }
+    check_team_name(&inner, &org, &name, None)?;
     let team = TeamRecord {
         id: inner.records.number().await?,
         org: key_of(&org.name),
@@ -387,10 +403,7 @@ async fn create_team(
         members: Vec::new(),
         repositories: Vec::new(),
     };
-    inner
-        .records
-        .commit(Transaction::new().team(&team)?)
-        .await?;
+    save_team(&inner, &team).await?;
     reply(201, shapes::team(&team, Some(&org)))
 }
 
@@ -440,25 +453,12 @@ async fn edit_team(
             .unwrap_or(team.all_repositories);
         team.can_create = input.can_create_org_repo.unwrap_or(team.can_create);
         if let Some(name) = input.name {
-            names::check_team(&name)?;
-            let teams = inner.records.teams(&org.name)?;
-            if teams
-                .iter()
-                .any(|other| other.id != id && shapes::same_name(&other.name, &name))
-            {
-                return Err(ApiError::new(
-                    422,
-                    format!("team already exists [name: {name}]"),
-                ));
-            }
+            check_team_name(&inner, &org, &name, Some(id))?;
             team.name = name;
         }
     }
     team.description = input.description.unwrap_or(team.description);
-    inner
-        .records
-        .commit(Transaction::new().team(&team)?)
-        .await?;
+    save_team(&inner, &team).await?;
     reply(200, shapes::team(&team, Some(&org)))
 }
 
@@ -508,10 +508,7 @@ async fn add_member(
     let key = key_of(&user.name);
     if !team.members.contains(&key) {
         team.members.push(key);
-        inner
-            .records
-            .commit(Transaction::new().team(&team)?)
-            .await?;
+        save_team(&inner, &team).await?;
     }
     done(204)
 }
@@ -529,10 +526,7 @@ async fn drop_member(
     }
     keep_an_owner(&team)?;
     team.members.retain(|member| *member != key);
-    inner
-        .records
-        .commit(Transaction::new().team(&team)?)
-        .await?;
+    save_team(&inner, &team).await?;
     done(204)
 }
 
@@ -592,10 +586,7 @@ async fn change_repo(
     if has {
         team.repositories.push(key);
     }
-    inner
-        .records
-        .commit(Transaction::new().team(&team)?)
-        .await?;
+    save_team(inner, &team).await?;
     done(204)
 }
 
