@@ -247,11 +247,19 @@ impl Inner {
         });
         let transaction =
             transaction.when(Condition::Present(format!("{CLUSTERS}{cluster}").into()));
-        let result = self.config.store.commit(transaction).await;
-        if derived && let Some(state) = self.cluster(cluster) {
+        let store = self.config.store.clone();
+        let Some(state) = self.cluster(cluster).filter(|_| derived) else {
+            return store.commit(transaction).await;
+        };
+        // A task of its own: whoever asked may hang up before the answer, and what
+        // is derived must change all the same once the write is there.
+        let committed = tokio::spawn(async move {
+            let result = store.commit(transaction).await;
             state.epoch.fetch_add(1, Ordering::SeqCst);
-        }
-        result
+            result
+        });
+        // It ends early only with the runtime.
+        committed.await.unwrap_or(Err(CommitError::Closed))
     }
 }
 
