@@ -2,8 +2,14 @@
 //!
 //! In order: an [`Identity`] that the binary put into the request, a static
 //! token, a service account token of the cluster asked, an OpenID Connect
-//! token. A request without credentials is `system:anonymous`, who may only
-//! read what everyone may; a request with bad ones is refused.
+//! token. A request without credentials, or with bad ones, is refused.
+//!
+//! Nobody is `system:anonymous` here, as on a server started with
+//! `--anonymous-auth=false`. Version and health, which a server usually tells
+//! everyone, would tell by their answers which clusters there are, and clusters
+//! bear the names of Organizations. Stock clients send their credentials with
+//! every request; what only looks whether this machine answers has `/readyz` at
+//! the root.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -58,30 +64,58 @@ const REFETCH_AFTER: Duration = Duration::from_secs(5);
 /// A withdrawn key is trusted no longer than this.
 const KEYS_VALID: Duration = Duration::from_secs(300);
 
-/// The identity behind a request to `cluster`.
+/// Who makes a request, and what that rests on.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticated {
+    pub identity: Identity,
+    /// The service account of this cluster that the token was made for.
+    pub account: Option<Account>,
+}
+
+/// A service account that a token was made for.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+impl From<Identity> for Authenticated {
+    fn from(identity: Identity) -> Self {
+        Self {
+            identity,
+            account: None,
+        }
+    }
+}
+
+impl Account {
+    /// Whether the account is still there: a token dies with it.
+    pub fn stands(&self, inner: &Inner, cluster: &str) -> bool {
+        inner
+            .read_object("serviceaccounts", cluster, &self.namespace, &self.name)
+            .is_some_and(|account| crate::object::uid(&account) == self.uid)
+    }
+}
+
+/// Who makes a request to `cluster`.
 pub(crate) async fn authenticate(
     inner: &Inner,
     cluster: &str,
     parts: &Parts,
-) -> Result<Identity, ApiError> {
-    let identity = if let Some(identity) = parts.extensions.get::<Identity>() {
-        identity.clone()
+) -> Result<Authenticated, ApiError> {
+    let mut authenticated = if let Some(identity) = parts.extensions.get::<Identity>() {
+        identity.clone().into()
     } else if let Some(token) = bearer_token(parts) {
         by_token(inner, cluster, &token).await?
     } else {
-        return Ok(Identity {
-            user: "system:anonymous".into(),
-            groups: vec!["system:unauthenticated".into()],
-        });
+        return Err(ApiError::unauthorized());
     };
-    Ok(with_authenticated(identity))
-}
-
-fn with_authenticated(mut identity: Identity) -> Identity {
+    let identity = &mut authenticated.identity;
     if !identity.is_in("system:authenticated") {
         identity.groups.push("system:authenticated".into());
     }
-    identity
+    Ok(authenticated)
 }
 
 fn bearer_token(parts: &Parts) -> Option<String> {
@@ -107,12 +141,12 @@ fn bearer_token(parts: &Parts) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The identity a bearer token stands for in `cluster`.
+/// Whom a bearer token stands for in `cluster`.
 pub(crate) async fn by_token(
     inner: &Inner,
     cluster: &str,
     token: &str,
-) -> Result<Identity, ApiError> {
+) -> Result<Authenticated, ApiError> {
     let known = inner
         .config
         .authenticators
@@ -120,7 +154,7 @@ pub(crate) async fn by_token(
         .iter()
         .find(|(known, _)| bool::from(known.as_bytes().ct_eq(token.as_bytes())));
     if let Some((_, identity)) = known {
-        return Ok(identity.clone());
+        return Ok(identity.clone().into());
     }
     let claims = unverified_claims(token).ok_or_else(ApiError::unauthorized)?;
     let issuer = claims
@@ -128,11 +162,11 @@ pub(crate) async fn by_token(
         .and_then(Value::as_str)
         .unwrap_or_default();
     if issuer == SERVICE_ACCOUNT_ISSUER {
-        return service_account_identity(inner, cluster, token);
+        return by_account_token(inner, cluster, token);
     }
     for config in &inner.config.authenticators.oidc {
         if config.issuer_url.trim_end_matches('/') == issuer.trim_end_matches('/') {
-            return oidc_identity(&inner.keys, config, token).await;
+            return by_oidc_token(&inner.keys, config, token).await;
         }
     }
     Err(ApiError::unauthorized())
@@ -145,11 +179,11 @@ fn unverified_claims(token: &str) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-async fn oidc_identity(
+async fn by_oidc_token(
     cache: &KeyCache,
     config: &OidcConfig,
     token: &str,
-) -> Result<Identity, ApiError> {
+) -> Result<Authenticated, ApiError> {
     let refuse = |reason: String| {
         tracing::debug!(%reason, issuer = %config.issuer_url, "a bearer token was refused");
         ApiError::unauthorized()
@@ -217,7 +251,7 @@ async fn oidc_identity(
     if user.starts_with("system:") {
         return Err(refuse("user names below system: are reserved".into()));
     }
-    Ok(Identity { user, groups })
+    Ok(Identity { user, groups }.into())
 }
 
 async fn issuer_keys(
@@ -310,11 +344,7 @@ fn audience(cluster: &str) -> String {
     format!("{SERVICE_ACCOUNT_ISSUER}/clusters/{cluster}")
 }
 
-fn service_account_identity(
-    inner: &Inner,
-    cluster: &str,
-    token: &str,
-) -> Result<Identity, ApiError> {
+fn by_account_token(inner: &Inner, cluster: &str, token: &str) -> Result<Authenticated, ApiError> {
     let mut validation = Validation::default();
     validation.set_issuer(&[SERVICE_ACCOUNT_ISSUER]);
     validation.set_audience(&[audience(cluster)]);
@@ -326,17 +356,20 @@ fn service_account_identity(
     )
     .map_err(|_| ApiError::unauthorized())?
     .claims;
-    let bound = claims.get("kubernetes.io").cloned().unwrap_or_default();
-    let (namespace, name) = (
-        crate::object::text(&bound, "/namespace"),
-        crate::object::text(&bound, "/serviceaccount/name"),
-    );
-    // A token dies with its account.
-    let account = inner
-        .read_object("serviceaccounts", cluster, namespace, name)
-        .ok_or_else(ApiError::unauthorized)?;
-    if crate::object::uid(&account) != crate::object::text(&bound, "/serviceaccount/uid") {
+    let bound = |pointer| {
+        let bound = claims.get("kubernetes.io").unwrap_or(&Value::Null);
+        crate::object::text(bound, pointer).to_owned()
+    };
+    let account = Account {
+        namespace: bound("/namespace"),
+        name: bound("/serviceaccount/name"),
+        uid: bound("/serviceaccount/uid"),
+    };
+    if !account.stands(inner, cluster) {
         return Err(ApiError::unauthorized());
     }
-    Ok(Identity::service_account(namespace, name))
+    Ok(Authenticated {
+        identity: Identity::service_account(&account.namespace, &account.name),
+        account: Some(account),
+    })
 }

@@ -43,8 +43,16 @@ pub(crate) struct Rule {
 pub(crate) struct Grant {
     /// "" for the whole cluster.
     namespace: String,
-    subjects: Vec<(String, String, String)>,
+    subjects: Vec<Subject>,
     pub rules: Vec<Rule>,
+}
+
+/// Whom a binding means.
+#[derive(Debug)]
+struct Subject {
+    kind: String,
+    namespace: String,
+    name: String,
 }
 
 /// Every grant of a cluster.
@@ -53,30 +61,44 @@ pub(crate) struct Policy {
     grants: Vec<Grant>,
 }
 
-/// Refuses what the identity may not do.
+/// Refuses what the identity may not do by a cluster's policy.
 pub(crate) fn authorize(
-    inner: &Inner,
+    policy: &Policy,
     identity: &Identity,
     info: &RequestInfo,
 ) -> Result<(), ApiError> {
     if identity.is_administrator() {
         return Ok(());
     }
-    let attributes = match &info.target {
-        Target::Path(path) => {
-            // Health and version tell nothing about the cluster.
-            if matches!(
-                path.split('/').next(),
-                Some("healthz" | "livez" | "readyz" | "version")
-            ) {
-                return Ok(());
-            }
-            Attributes {
-                verb: info.verb,
-                path: Some(&info.path),
-                ..Attributes::default()
-            }
-        }
+    if let Target::Path(path) = &info.target
+        && matches!(
+            path.split('/').next(),
+            Some("healthz" | "livez" | "readyz" | "version")
+        )
+    {
+        // Whoever may know of the cluster may know this; see `pipeline::permit`.
+        return Ok(());
+    }
+    let attributes = attributes(info);
+    if info.cluster != "*" && policy.allows(identity, &attributes) {
+        return Ok(());
+    }
+    Err(refused(identity, &attributes, info.cluster == "*"))
+}
+
+/// What whoever may do nothing in a cluster is told; the same of clusters that
+/// are there and of those that are not.
+pub(crate) fn refusal(identity: &Identity, info: &RequestInfo) -> ApiError {
+    refused(identity, &attributes(info), info.cluster == "*")
+}
+
+fn attributes(info: &RequestInfo) -> Attributes<'_> {
+    match &info.target {
+        Target::Path(_) => Attributes {
+            verb: info.verb,
+            path: Some(&info.path),
+            ..Attributes::default()
+        },
         Target::Resource(path) => Attributes {
             verb: info.verb,
             group: &path.group,
@@ -90,11 +112,7 @@ pub(crate) fn authorize(
             },
             path: None,
         },
-    };
-    if info.cluster != "*" && inner.policy(&info.cluster).allows(identity, &attributes) {
-        return Ok(());
     }
-    Err(refusal(identity, &attributes, info.cluster == "*"))
 }
 
 /// The one name that a list or watch is limited to; a rule with names covers
@@ -111,10 +129,7 @@ fn selected_name(info: &RequestInfo) -> &str {
         .unwrap_or_default()
 }
 
-fn refusal(identity: &Identity, asked: &Attributes<'_>, wildcard: bool) -> ApiError {
-    if identity.user == "system:anonymous" {
-        return ApiError::unauthorized();
-    }
+fn refused(identity: &Identity, asked: &Attributes<'_>, wildcard: bool) -> ApiError {
     if let Some(path) = asked.path {
         return ApiError::forbidden_path(&identity.user, asked.verb, path);
     }
@@ -172,7 +187,11 @@ impl Policy {
                     .iter()
                     .map(|one| {
                         let field = |pointer| text(one, pointer).to_owned();
-                        (field("/kind"), field("/namespace"), field("/name"))
+                        Subject {
+                            kind: field("/kind"),
+                            namespace: field("/namespace"),
+                            name: field("/name"),
+                        }
                     })
                     .collect(),
                 rules: rules_of(binding.pointer("/roleRef").unwrap_or(&Value::Null), space),
@@ -197,18 +216,15 @@ impl Policy {
     ) -> impl Iterator<Item = &'a Grant> {
         self.grants.iter().filter(move |grant| {
             (grant.namespace.is_empty() || grant.namespace == space)
-                && grant
-                    .subjects
-                    .iter()
-                    .any(|(kind, namespace, name)| match kind.as_str() {
-                        "User" => *name == identity.user,
-                        "Group" => identity.is_in(name),
-                        "ServiceAccount" => {
-                            identity.user == format!("system:serviceaccount:{namespace}:{name}")
-                        }
-                        _ => false,
-                    })
+                && grant.subjects.iter().any(|one| one.is(identity))
         })
+    }
+
+    /// Whether some grant, in any namespace, means this identity and not just
+    /// everybody.
+    pub fn knows(&self, identity: &Identity) -> bool {
+        let mut subjects = self.grants.iter().flat_map(|grant| &grant.subjects);
+        subjects.any(|one| one.is(identity) && !one.is_everybody())
     }
 
     /// Whether the identity already holds everything that `rules` give: nobody
@@ -251,6 +267,24 @@ impl Policy {
                 })
             })
         })
+    }
+}
+
+impl Subject {
+    fn is(&self, identity: &Identity) -> bool {
+        match self.kind.as_str() {
+            "User" => self.name == identity.user,
+            "Group" => identity.is_in(&self.name),
+            "ServiceAccount" => {
+                identity.user == format!("system:serviceaccount:{}:{}", self.namespace, self.name)
+            }
+            _ => false,
+        }
+    }
+
+    /// Every user of every Organization is in this group.
+    fn is_everybody(&self) -> bool {
+        self.kind == "Group" && self.name == "system:authenticated"
     }
 }
 

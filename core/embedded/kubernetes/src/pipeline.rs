@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::WARNING;
 use http::{HeaderValue, Method};
 
-use crate::authenticate::authenticate;
-use crate::authorize::{Attributes, authorize};
+use crate::authenticate::{Authenticated, authenticate};
+use crate::authorize::{Attributes, Policy, authorize, refusal};
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::request::{RequestInfo, ResourcePath, Target};
@@ -28,9 +28,8 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
     let info =
         RequestInfo::parse(request.method(), request.uri()).ok_or_else(ApiError::no_such_path)?;
     let (mut parts, body) = request.into_parts();
-    let identity = authenticate(&inner, &info.cluster, &parts).await?;
-    let identity = impersonated(&inner, &info, &parts.headers, identity)?;
-    authorize(&inner, &identity, &info)?;
+    let authenticated = authenticate(&inner, &info.cluster, &parts).await?;
+    let identity = permit(&inner, &info, &parts.headers, &authenticated)?;
     if info.cluster != "*" && !inner.has_cluster(&info.cluster) {
         return Err(ApiError::not_found("", "clusters", &info.cluster));
     }
@@ -97,6 +96,34 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
     Ok(encode::finish(response))
 }
 
+/// Whom a request counts for, if they may do what it asks.
+///
+/// To whoever nothing in a cluster means in particular, it is as if it were not
+/// there: clusters are named after Organizations, and no Organization may learn
+/// from an answer that another exists. What every authenticated user gets in a
+/// cluster (discovery, version, health, reviews of oneself) is for those who
+/// belong there.
+fn permit(
+    inner: &Inner,
+    info: &RequestInfo,
+    headers: &http::HeaderMap,
+    authenticated: &Authenticated,
+) -> Result<Identity, ApiError> {
+    let identity = &authenticated.identity;
+    if identity.is_administrator() && !impersonates(headers) {
+        return Ok(identity.clone());
+    }
+    let policy = inner.policy(&info.cluster);
+    let belongs =
+        identity.is_administrator() || authenticated.account.is_some() || policy.knows(identity);
+    if !belongs {
+        return Err(refusal(identity, info));
+    }
+    let identity = impersonated(&policy, headers, identity.clone())?;
+    authorize(&policy, &identity, info)?;
+    Ok(identity)
+}
+
 /// Refuses verbs and scopes that the resource does not serve.
 fn check_shape(
     info: &RequestInfo,
@@ -133,10 +160,16 @@ fn check_shape(
     Ok(())
 }
 
+/// Whether a request wants to count for somebody else.
+fn impersonates(headers: &http::HeaderMap) -> bool {
+    headers
+        .keys()
+        .any(|name| name.as_str().starts_with("impersonate-"))
+}
+
 /// The identity that an `Impersonate-User` header asks for, if it may be taken.
 fn impersonated(
-    inner: &Inner,
-    info: &RequestInfo,
+    policy: &Policy,
     headers: &http::HeaderMap,
     identity: Identity,
 ) -> Result<Identity, ApiError> {
@@ -145,10 +178,7 @@ fn impersonated(
         .and_then(|value| value.to_str().ok())
     else {
         // Never as oneself, where somebody else was meant.
-        let is_meant = headers
-            .keys()
-            .any(|name| name.as_str().starts_with("impersonate-"));
-        return if is_meant {
+        return if impersonates(headers) {
             Err(ApiError::bad_request(
                 "impersonation needs the header Impersonate-User",
             ))
@@ -162,7 +192,6 @@ fn impersonated(
         .filter_map(|value| value.to_str().ok())
         .map(str::to_owned)
         .collect();
-    let policy = inner.policy(&info.cluster);
     let mut asked = vec![("users", user)];
     asked.extend(groups.iter().map(|group| ("groups", group.as_str())));
     for (resource, name) in asked {

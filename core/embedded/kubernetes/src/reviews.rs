@@ -107,7 +107,7 @@ fn rules(context: &Context, space: &str) -> Value {
 
 async fn token(context: &Context, token: &str) -> Value {
     match authenticate::by_token(&context.inner, &context.cluster, token).await {
-        Ok(identity) => json!({"authenticated": true, "user": identity.to_user_info()}),
+        Ok(found) => json!({"authenticated": true, "user": found.identity.to_user_info()}),
         Err(_) => {
             json!({"authenticated": false, "error": "the token is not valid here", "user": {}})
         }

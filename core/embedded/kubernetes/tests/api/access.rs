@@ -1,10 +1,10 @@
 //! Who may do what, and how clusters stay apart.
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use serde_json::json;
 
-use crate::support::{Api, MAPS, config_map};
+use crate::support::{Answer, Api, MAPS, config_map};
 
 #[tokio::test]
 async fn access_follows_roles_and_stays_inside_the_cluster() {
@@ -100,4 +100,102 @@ async fn clusters_are_separate_and_vanish_whole() {
     );
     assert!(api.kubernetes.create_cluster("a", &[]).await.unwrap());
     assert_eq!(api.get(&format!("{MAPS}/x")).await.code, 404);
+}
+
+/// What everybody asks of a server, or may ask about themselves.
+const PUBLIC: [&str; 12] = [
+    "",
+    "/",
+    "/version",
+    "/healthz",
+    "/livez",
+    "/readyz?verbose",
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/openapi/v3",
+    "/api/v1/namespaces/default/pods",
+    "/nothing",
+];
+
+async fn ask(api: &Api, method: &Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("/clusters/{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    api.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_stranger_learns_of_no_cluster_whether_it_is_there() {
+    let api = Api::start().await;
+    let jane = ("authorization", "Bearer jane-token");
+    let strangers: [(&[(&str, &str)], u16); 5] = [
+        (&[], 401),
+        (&[("authorization", "Bearer of-nobody")], 401),
+        (&[("authorization", "Basic amFuZTpq")], 401),
+        (&[jane], 403),
+        (&[jane, ("impersonate-user", "admin")], 403),
+    ];
+    for (headers, code) in strangers {
+        for path in PUBLIC {
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS] {
+                let there = ask(&api, &method, &format!("a{path}"), headers).await;
+                let absent = ask(&api, &method, &format!("nowhere{path}"), headers).await;
+                let case = format!("{method} {path} {headers:?}");
+                assert_eq!(there.code, code, "{case}: {}", there.body);
+                assert_eq!(there.code, absent.code, "{case}");
+                assert_eq!(there.body, absent.body, "{case}");
+            }
+        }
+        let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let there = ask(&api, &Method::POST, &format!("a{review}"), headers).await;
+        let absent = ask(&api, &Method::POST, &format!("nowhere{review}"), headers).await;
+        assert_eq!((there.code, &there.body), (code, &absent.body));
+    }
+    // Whoever administers all clusters is told.
+    assert_eq!(api.get("nowhere/readyz").await.code, 404);
+    assert_eq!(api.get("a/readyz").await.body, "ok");
+}
+
+#[tokio::test]
+async fn whoever_belongs_to_a_cluster_sees_what_it_serves() {
+    let api = Api::start().await;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "v"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "User", "name": "jane"}],
+    });
+    let bindings = "a/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+    assert_eq!(api.post(bindings, binding).await.code, 201);
+    // A pod's account needs no binding for this.
+    let request =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let answer = api
+        .post(
+            "a/api/v1/namespaces/default/serviceaccounts/default/token",
+            request,
+        )
+        .await;
+    let account = answer.body["status"]["token"].as_str().unwrap();
+    for token in ["jane-token", account] {
+        let credentials = format!("Bearer {token}");
+        let headers = [("authorization", credentials.as_str())];
+        for path in ["/version", "/readyz", "/api", "/apis", "/openapi/v3"] {
+            let answer = ask(&api, &Method::GET, &format!("a{path}"), &headers).await;
+            assert_eq!(answer.code, 200, "{path}: {}", answer.body);
+        }
+    }
+    // Elsewhere they are strangers.
+    api.kubernetes.create_cluster("b", &[]).await.unwrap();
+    for (token, code) in [("jane-token", 403), (account, 401)] {
+        let credentials = format!("Bearer {token}");
+        let headers = [("authorization", credentials.as_str())];
+        for cluster in ["b", "nowhere"] {
+            let answer = ask(&api, &Method::GET, &format!("{cluster}/version"), &headers).await;
+            assert_eq!(answer.code, code, "{cluster}: {}", answer.body);
+        }
+    }
 }
