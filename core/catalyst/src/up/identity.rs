@@ -2,7 +2,8 @@
 //! themselves: they ask the issuer's introspection endpoint (RFC 7662) over
 //! HTTP, on every request, so a removed user loses access at once. The
 //! Kubernetes API reads tokens itself, as a real one does; before it does,
-//! [`Introspection::refuse_ended`] asks whether they still stand.
+//! [`Introspection::refuse_ended`] asks whether they still stand, and while a
+//! watch, a log or a command is open, [`Introspection::standing`] asks again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,7 +13,7 @@ use anyhow::Context;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use catalyst_kubernetes::Identity;
+use catalyst_kubernetes::{Identity, Standing, Stands};
 use catalyst_registry::{
     Access, AccessError, Action, Credentials, Permissions, Principal, RepositoryName,
 };
@@ -88,6 +89,32 @@ impl Introspection {
     /// and dates are good until it expires, its holder is not. `None`: let the
     /// request through, to be judged by the API.
     pub async fn refuse_ended(&self, token: &str) -> Option<Response> {
+        match self.stands(token).await {
+            Stands::Yes => None,
+            Stands::Ended => Some(status(
+                StatusCode::UNAUTHORIZED,
+                "Unauthorized",
+                "Unauthorized",
+            )),
+            Stands::Unknown => Some(status(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                "cannot tell whether the token still stands, since the issuer does not answer; try again in a moment",
+            )),
+        }
+    }
+
+    /// Asks about a token for as long as something is open that it opened.
+    pub fn standing(&self, token: String) -> Standing {
+        let (introspection, token) = (self.clone(), Arc::<str>::from(token));
+        Standing::new(move || {
+            let (introspection, token) = (introspection.clone(), Arc::clone(&token));
+            async move { introspection.stands(&token).await }
+        })
+    }
+
+    /// Whether a token still stands, by an answer not older than [`STANDS_FOR`].
+    async fn stands(&self, token: &str) -> Stands {
         let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
         let key = key.as_ref().to_vec();
         if self
@@ -95,7 +122,7 @@ impl Introspection {
             .get(&key)
             .is_some_and(|at| at.elapsed() < STANDS_FOR)
         {
-            return None;
+            return Stands::Yes;
         }
         match self.ask(token).await {
             Ok(Some(_)) => {
@@ -104,20 +131,12 @@ impl Introspection {
                     stood.retain(|_, at| at.elapsed() < STANDS_FOR);
                 }
                 stood.insert(key, Instant::now());
-                None
+                Stands::Yes
             }
-            Ok(None) => Some(status(
-                StatusCode::UNAUTHORIZED,
-                "Unauthorized",
-                "Unauthorized",
-            )),
+            Ok(None) => Stands::Ended,
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "token not recognised");
-                Some(status(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "ServiceUnavailable",
-                    "cannot tell whether the token still stands, since the issuer does not answer; try again in a moment",
-                ))
+                Stands::Unknown
             }
         }
     }
@@ -308,7 +327,6 @@ impl Access for RegistryAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn token(issuer: &str) -> String {
         let claims = URL_SAFE_NO_PAD.encode(json!({"iss": issuer, "sub": "boss"}).to_string());
@@ -331,22 +349,72 @@ mod tests {
         }
     }
 
+    /// An issuer that introspects, and what it says.
+    struct Issuer {
+        url: String,
+        says: Arc<Mutex<Value>>,
+        serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    }
+
+    impl Issuer {
+        async fn start() -> Self {
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            let says = Arc::new(Mutex::new(json!({"active": true, "username": "boss"})));
+            let answers = Arc::clone(&says);
+            let router = axum::Router::new().route(
+                "/oidc/introspect",
+                axum::routing::post(move || {
+                    let answer = answers.lock().unwrap().clone();
+                    async move { axum::Json(answer) }
+                }),
+            );
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}/oidc", listener.local_addr().unwrap());
+            let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+            Self { url, says, serving }
+        }
+
+        fn says(&self, answer: Value) {
+            *self.says.lock().unwrap() = answer;
+        }
+    }
+
+    fn introspection() -> Introspection {
+        Introspection::new(reqwest::Client::new(), "catalyst", "s".to_owned())
+    }
+
+    /// Asks until the answer changes, which it must within seconds.
+    async fn changed(standing: &Standing, from: Stands) -> Stands {
+        let changed = async {
+            loop {
+                let now = standing.ask().await;
+                if now != from {
+                    return now;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(2 * STANDS_FOR, changed).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_open_hears_of_its_users_end_within_seconds() {
+        let issuer = Issuer::start().await;
+        let asked = introspection();
+        let standing = asked.standing(token(&issuer.url));
+        // Nobody to ask is not somebody who says no.
+        assert_eq!(standing.ask().await, Stands::Unknown);
+        asked.connect(&issuer.url);
+        assert_eq!(standing.ask().await, Stands::Yes);
+        issuer.says(json!({"active": false}));
+        assert_eq!(changed(&standing, Stands::Yes).await, Stands::Ended);
+    }
+
     #[tokio::test]
     async fn the_kubernetes_api_refuses_a_removed_users_token_within_seconds() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let active = Arc::new(AtomicBool::new(true));
-        let answers = Arc::clone(&active);
-        let issuer = axum::Router::new().route(
-            "/oidc/introspect",
-            axum::routing::post(move || {
-                let active = answers.load(Ordering::SeqCst);
-                async move { axum::Json(json!({"active": active, "username": "boss"})) }
-            }),
-        );
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/oidc", listener.local_addr().unwrap());
-        let serving = tokio::spawn(async move { axum::serve(listener, issuer).await });
-        let asked = Introspection::new(reqwest::Client::new(), "catalyst", "s".to_owned());
+        let issuer = Issuer::start().await;
+        let url = issuer.url.clone();
+        let asked = introspection();
         let ours = format!("Bearer {}", token(&url));
         let before = answer(&asked, &request(&[("authorization", &ours)])).await;
         // Until it is known where the issuer is, nobody is let in.
@@ -363,7 +431,7 @@ mod tests {
         for way in ways {
             assert!(answer(&asked, &request(&[way])).await.is_none());
         }
-        active.store(false, Ordering::SeqCst);
+        issuer.says(json!({"active": false}));
         tokio::time::timeout(2 * STANDS_FOR, async {
             while answer(&asked, &request(&[ways[0]])).await.is_none() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -390,7 +458,7 @@ mod tests {
             .extensions_mut()
             .insert(Identity::administrator("admin"));
         assert!(answer(&asked, &certified).await.is_none());
-        serving.abort();
+        issuer.serving.abort();
         let unknown = format!("Bearer {}x", token(&url));
         let refused = answer(&asked, &request(&[("authorization", &unknown)])).await;
         assert!(refused.is_some());

@@ -169,14 +169,17 @@ impl Parts {
         let metrics = self.metrics.clone();
         let kubernetes = self.kubernetes.router();
         let introspection = self.introspection.clone();
-        let clusters = move |request: axum::extract::Request| {
+        let clusters = move |mut request: axum::extract::Request| {
             let (kubernetes, introspection) = (kubernetes.clone(), introspection.clone());
             let token = introspection.to_ask_about(&request);
             async move {
-                if let Some(token) = token
-                    && let Some(refused) = introspection.refuse_ended(&token).await
-                {
-                    return Ok(refused);
+                if let Some(token) = token {
+                    if let Some(refused) = introspection.refuse_ended(&token).await {
+                        return Ok(refused);
+                    }
+                    request
+                        .extensions_mut()
+                        .insert(introspection.standing(token));
                 }
                 kubernetes.oneshot(request).await
             }

@@ -102,9 +102,19 @@ impl PodBackend for NodePods {
             });
             let stdout = pump(child.stdout.take());
             let stderr = pump(child.stderr.take());
-            let (exited, exit) = oneshot::channel();
+            let (mut exited, exit) = oneshot::channel();
             tokio::spawn(async move {
-                let result = match child.wait().await {
+                let ended = tokio::select! {
+                    ended = child.wait() => ended,
+                    // The client left, or lost the right to it.
+                    () = exited.closed() => {
+                        if let Err(error) = child.kill().await {
+                            tracing::warn!(%error, "a command that nobody waits for was not ended");
+                        }
+                        return;
+                    }
+                };
+                let result = match ended {
                     Ok(status) => status
                         .code()
                         .ok_or_else(|| format!("the program was ended: {status}")),

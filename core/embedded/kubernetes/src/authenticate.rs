@@ -59,6 +59,8 @@ pub struct Authenticators {
 #[derive(Default)]
 pub(crate) struct KeyCache(Mutex<HashMap<String, (Instant, JwkSet)>>);
 
+/// How far the clock of whoever issues tokens may be off.
+const LEEWAY: u64 = 10;
 /// A new key shows up at the latest this long after its first use.
 const REFETCH_AFTER: Duration = Duration::from_secs(5);
 /// A withdrawn key is trusted no longer than this.
@@ -68,6 +70,8 @@ const KEYS_VALID: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated {
     pub identity: Identity,
+    /// Unix time at which the token is no longer good.
+    pub until: Option<i64>,
     /// The service account of this cluster that the token was made for.
     pub account: Option<Account>,
 }
@@ -84,6 +88,7 @@ impl From<Identity> for Authenticated {
     fn from(identity: Identity) -> Self {
         Self {
             identity,
+            until: None,
             account: None,
         }
     }
@@ -214,7 +219,7 @@ async fn by_oidc_token(
     ]);
     validation.set_audience(&config.audiences);
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-    validation.leeway = 10;
+    validation.leeway = LEEWAY;
     validation.validate_nbf = true;
     let claims = jsonwebtoken::decode::<Value>(token, &decoding, &validation)
         .map_err(|error| refuse(error.to_string()))?
@@ -251,7 +256,17 @@ async fn by_oidc_token(
     if user.starts_with("system:") {
         return Err(refuse("user names below system: are reserved".into()));
     }
-    Ok(Identity { user, groups }.into())
+    Ok(Authenticated {
+        until: good_until(&claims),
+        identity: Identity { user, groups },
+        account: None,
+    })
+}
+
+/// When a token with these claims is refused for the first time.
+fn good_until(claims: &Value) -> Option<i64> {
+    let expiry = claims.get("exp").and_then(Value::as_i64)?;
+    Some(expiry.saturating_add_unsigned(LEEWAY))
 }
 
 async fn issuer_keys(
@@ -349,6 +364,7 @@ fn by_account_token(inner: &Inner, cluster: &str, token: &str) -> Result<Authent
     validation.set_issuer(&[SERVICE_ACCOUNT_ISSUER]);
     validation.set_audience(&[audience(cluster)]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.leeway = LEEWAY;
     let claims = jsonwebtoken::decode::<Value>(
         token,
         &DecodingKey::from_secret(&inner.token_key),
@@ -370,6 +386,7 @@ fn by_account_token(inner: &Inner, cluster: &str, token: &str) -> Result<Authent
     }
     Ok(Authenticated {
         identity: Identity::service_account(&account.namespace, &account.name),
+        until: good_until(&claims),
         account: Some(account),
     })
 }

@@ -42,6 +42,7 @@ mod read;
 mod reviews;
 mod schemas;
 mod selector;
+mod standing;
 mod state;
 mod status;
 mod table;
@@ -58,6 +59,7 @@ use serde_json::Value;
 pub use authenticate::{Authenticators, OidcConfig};
 pub use identity::Identity;
 pub use pods::{ExecRequest, ExecSession, LogRequest, PodBackend, PodError};
+pub use standing::{Standing, Stands};
 pub use status::ApiError;
 
 /// What the API is built from.

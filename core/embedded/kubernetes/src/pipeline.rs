@@ -13,6 +13,7 @@ use crate::authorize::{Attributes, Policy, authorize, refusal};
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::request::{RequestInfo, ResourcePath, Target};
+use crate::standing::{Guard, Opened, Standing};
 use crate::state::Inner;
 use crate::status::ApiError;
 use crate::{decode, delete, discovery, encode, pods, read, reviews, watch, write};
@@ -47,6 +48,17 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
     };
     let resource = resource.ok_or_else(ApiError::no_such_path)?;
     check_shape(&info, &path, &resource)?;
+    let guard = if info.verb == "watch" || pods::is_stream(&resource, &path.subresource) {
+        Guard::over(Opened {
+            inner: Arc::clone(&inner),
+            authenticated,
+            info: info.clone(),
+            headers: parts.headers.clone(),
+            standing: parts.extensions.get::<Standing>().cloned(),
+        })
+    } else {
+        Guard::none()
+    };
     let mut context = Context {
         inner,
         identity,
@@ -59,13 +71,13 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
         headers: parts.headers.clone(),
         warnings: Vec::new(),
     };
-    if pods::is_stream(&context) {
-        return pods::serve(&context, &mut parts).await;
+    if pods::is_stream(&context.resource, &context.subresource) {
+        return pods::serve(&context, &mut parts, guard).await;
     }
     let mut response = match info.verb {
         "get" => read::get(&context)?,
         "list" => read::list(&context)?,
-        "watch" => watch::serve(&context)?,
+        "watch" => watch::serve(&context, guard)?,
         verb => {
             let bytes = decode::read_body(body).await?;
             match verb {
@@ -96,14 +108,15 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
     Ok(encode::finish(response))
 }
 
-/// Whom a request counts for, if they may do what it asks.
+/// Whom a request counts for, if they may do what it asks; of streams, asked
+/// again while they are open.
 ///
 /// To whoever nothing in a cluster means in particular, it is as if it were not
 /// there: clusters are named after Organizations, and no Organization may learn
 /// from an answer that another exists. What every authenticated user gets in a
 /// cluster (discovery, version, health, reviews of oneself) is for those who
 /// belong there.
-fn permit(
+pub(crate) fn permit(
     inner: &Inner,
     info: &RequestInfo,
     headers: &http::HeaderMap,
@@ -161,7 +174,7 @@ fn check_shape(
 }
 
 /// Whether a request wants to count for somebody else.
-fn impersonates(headers: &http::HeaderMap) -> bool {
+pub(crate) fn impersonates(headers: &http::HeaderMap) -> bool {
     headers
         .keys()
         .any(|name| name.as_str().starts_with("impersonate-"))

@@ -1,10 +1,13 @@
 //! The way to running pods: logs and commands. What runs them is the binary's
-//! choice, behind [`PodBackend`].
+//! choice, behind [`PodBackend`]. Both end when whoever opened them loses the right.
+
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use http::request::Parts;
@@ -12,9 +15,14 @@ use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::catalog::Resource;
 use crate::context::Context;
 use crate::object::{array, integer, text};
+use crate::standing::Guard;
 use crate::status::ApiError;
+
+/// How long a client that is cut off may take to hear why.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Which log to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,9 +72,10 @@ pub struct ExecRequest {
     pub tty: bool,
 }
 
-/// A running command.
+/// A running command. Dropping the session before its exit code has come ends
+/// the command: nobody is left to see what it does.
 pub struct ExecSession {
-    /// Its input; dropping the sender ends it.
+    /// Its input; dropping the sender ends the input.
     pub stdin: mpsc::Sender<Bytes>,
     /// Its output.
     pub stdout: mpsc::Receiver<Bytes>,
@@ -113,16 +122,20 @@ pub trait PodBackend: Send + Sync + 'static {
 }
 
 /// Whether the request is served by a stream instead of an object.
-pub(crate) fn is_stream(context: &Context) -> bool {
-    context.resource.storage == "pods"
+pub(crate) fn is_stream(resource: &Resource, subresource: &str) -> bool {
+    resource.storage == "pods"
         && matches!(
-            context.subresource.as_str(),
+            subresource,
             "log" | "exec" | "attach" | "portforward" | "proxy"
         )
 }
 
 /// Serves `pods/log` and `pods/exec`.
-pub(crate) async fn serve(context: &Context, parts: &mut Parts) -> Result<Response, ApiError> {
+pub(crate) async fn serve(
+    context: &Context,
+    parts: &mut Parts,
+    mut guard: Guard,
+) -> Result<Response, ApiError> {
     let pod = context
         .inner
         .read_key(&context.key(&context.name))
@@ -155,6 +168,8 @@ pub(crate) async fn serve(context: &Context, parts: &mut Parts) -> Result<Respon
                 limit_bytes: params.get("limitBytes").parse().ok(),
             };
             let stream = backend.logs(request).await.map_err(refuse)?;
+            // A log has no place for a reason; a new request is told it.
+            let stream = stream.take_until(async move { drop(guard.ended().await) });
             let mut response = Body::from_stream(stream).into_response();
             response
                 .headers_mut()
@@ -186,7 +201,7 @@ pub(crate) async fn serve(context: &Context, parts: &mut Parts) -> Result<Respon
                 })?;
             let session = backend.exec(request).await.map_err(refuse)?;
             let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
-            Ok(upgrade.on_upgrade(move |socket| relay(socket, session)))
+            Ok(upgrade.on_upgrade(move |socket| converse(socket, session, guard)))
         }
         _ => Err(ApiError::method_not_allowed()),
     }
@@ -224,9 +239,31 @@ fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
     }
 }
 
+/// Lets a client and a command talk for as long as the client may.
+async fn converse(mut socket: WebSocket, session: ExecSession, mut guard: Guard) {
+    // Around the whole, so that it also ends while it waits for a client that
+    // does not read; the session, and with it the command, ends there.
+    let refusal = tokio::select! {
+        biased;
+        refusal = guard.ended() => refusal,
+        () = relay(&mut socket, session) => return,
+    };
+    let farewell = async {
+        let told = channel(3, refusal.to_status().to_string().as_bytes());
+        let policy = CloseFrame {
+            code: close_code::POLICY,
+            reason: refusal.reason.into(),
+        };
+        // Whoever has left already needs no answer.
+        drop(socket.send(told).await);
+        drop(socket.send(Message::Close(Some(policy))).await);
+    };
+    drop(tokio::time::timeout(FAREWELL, farewell).await);
+}
+
 /// Moves bytes between a client and a command. Each message starts with its
 /// channel: 0 input, 1 output, 2 errors, 3 the end, 4 terminal size, 255 close.
-async fn relay(mut socket: WebSocket, session: ExecSession) {
+async fn relay(socket: &mut WebSocket, session: ExecSession) {
     let ExecSession {
         stdin,
         mut stdout,

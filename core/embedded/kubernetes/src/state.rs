@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use catalyst_store::{CommitError, Condition, Entry, Operation, Revision, Transaction};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::Config;
 use crate::authorize::Policy;
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
 #[derive(Default)]
 struct ClusterState {
     epoch: AtomicU64,
+    /// Told after the epoch whenever somebody may have lost a right.
+    rights: watch::Sender<()>,
     catalog: Mutex<Option<(u64, Arc<Catalog>)>>,
     policy: Mutex<Option<(u64, Arc<Policy>)>>,
 }
@@ -183,6 +186,12 @@ impl Inner {
         state.derived(&state.policy, || Arc::new(Policy::load(self, cluster)))
     }
 
+    /// Hears of every change that may take a right away in a cluster, and of the
+    /// cluster's end; nothing for a cluster that is not there.
+    pub fn rights(&self, cluster: &str) -> Option<watch::Receiver<()>> {
+        Some(self.cluster(cluster)?.rights.subscribe())
+    }
+
     /// A resource for any cluster: the built-in one, or the first custom one.
     pub fn resource_anywhere(
         &self,
@@ -233,33 +242,61 @@ impl Inner {
         cluster: &str,
         transaction: Transaction,
     ) -> Result<Revision, CommitError> {
-        let derived: bool = transaction.operations.iter().any(|operation| {
-            let (Operation::Put(key, _) | Operation::Delete(key) | Operation::DeletePrefix(key)) =
-                operation;
-            std::str::from_utf8(key)
-                .ok()
-                .and_then(|key| key.strip_prefix(OBJECTS))
-                .is_some_and(|key| {
-                    let storage = key.split('/').next().unwrap_or_default();
-                    storage == crate::crd::STORAGE
-                        || storage.ends_with(".rbac.authorization.k8s.io")
-                })
-        });
+        let concerns = Concerns::of(&transaction);
         let transaction =
             transaction.when(Condition::Present(format!("{CLUSTERS}{cluster}").into()));
         let store = self.config.store.clone();
-        let Some(state) = self.cluster(cluster).filter(|_| derived) else {
+        let Some(state) = self.cluster(cluster).filter(|_| concerns.any()) else {
             return store.commit(transaction).await;
         };
         // A task of its own: whoever asked may hang up before the answer, and what
         // is derived must change all the same once the write is there.
         let committed = tokio::spawn(async move {
             let result = store.commit(transaction).await;
-            state.epoch.fetch_add(1, Ordering::SeqCst);
+            if concerns.derived {
+                state.epoch.fetch_add(1, Ordering::SeqCst);
+            }
+            if concerns.rights {
+                state.rights.send_replace(());
+            }
             result
         });
         // It ends early only with the runtime.
         committed.await.unwrap_or(Err(CommitError::Closed))
+    }
+}
+
+/// What a transaction may change besides the objects that it writes.
+#[derive(Default)]
+struct Concerns {
+    /// The catalog or the policy.
+    derived: bool,
+    /// Somebody's right to what they have open.
+    rights: bool,
+}
+
+impl Concerns {
+    fn of(transaction: &Transaction) -> Self {
+        let mut concerns = Self::default();
+        for operation in &transaction.operations {
+            let (Operation::Put(key, _) | Operation::Delete(key) | Operation::DeletePrefix(key)) =
+                operation;
+            let storage = std::str::from_utf8(key)
+                .ok()
+                .and_then(|key| key.strip_prefix(OBJECTS))
+                .and_then(|key| key.split('/').next())
+                .unwrap_or_default();
+            let is_policy = storage.ends_with(".rbac.authorization.k8s.io");
+            concerns.derived |= is_policy || storage == crate::crd::STORAGE;
+            // A service account's tokens end with it.
+            concerns.rights |= is_policy
+                || (storage == "serviceaccounts" && !matches!(operation, Operation::Put(..)));
+        }
+        concerns
+    }
+
+    fn any(&self) -> bool {
+        self.derived || self.rights
     }
 }
 

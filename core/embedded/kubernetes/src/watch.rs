@@ -1,7 +1,8 @@
 //! Watching: changes as a stream of JSON lines.
 //!
 //! A watcher sees objects come into and go out of its selection as ADDED and
-//! DELETED, whatever happened to them in the store.
+//! DELETED, whatever happened to them in the store. Whoever loses the right to
+//! watch is told so in an ERROR, and the watch ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::encode::{self, Form, Media};
 use crate::object::{metadata_mut, set};
 use crate::protobuf;
 use crate::read::{Selection, parse_version};
+use crate::standing::Guard;
 use crate::state::{Inner, ObjectKey, decode_entry};
 use crate::status::ApiError;
 
@@ -41,10 +43,11 @@ struct Stream {
     ends: Instant,
     next_bookmark: Instant,
     closed: bool,
+    guard: Guard,
 }
 
 /// Starts a watch.
-pub(crate) fn serve(context: &Context) -> Result<Response, ApiError> {
+pub(crate) fn serve(context: &Context, guard: Guard) -> Result<Response, ApiError> {
     let selection = Selection::of(context)?;
     let (form, media) = encode::negotiate(&context.headers)?;
     let packed = media == Media::Protobuf
@@ -97,6 +100,7 @@ pub(crate) fn serve(context: &Context) -> Result<Response, ApiError> {
         ends: now + timeout,
         next_bookmark: now + BOOKMARK_EVERY,
         closed: false,
+        guard,
     };
     if let Some(page) = page {
         for entry in &page.entries {
@@ -137,6 +141,21 @@ impl Stream {
             }
             let wake = self.ends.min(self.next_bookmark);
             tokio::select! {
+                // In this order: nothing more for whoever lost the right, and an
+                // end however much happens.
+                biased;
+                refusal = self.guard.ended() => {
+                    self.send("ERROR", refusal.to_status());
+                    self.closed = true;
+                }
+                () = tokio::time::sleep_until(wake) => {
+                    let now = Instant::now();
+                    self.closed = now >= self.ends;
+                    self.next_bookmark = now + BOOKMARK_EVERY;
+                    if self.bookmarks {
+                        self.bookmark(self.watch.position(), false);
+                    }
+                }
                 events = self.watch.next() => match events {
                     Ok(events) => {
                         for event in events {
@@ -149,14 +168,6 @@ impl Stream {
                         self.closed = true;
                     }
                 },
-                () = tokio::time::sleep_until(wake) => {
-                    let now = Instant::now();
-                    self.closed = now >= self.ends;
-                    self.next_bookmark = now + BOOKMARK_EVERY;
-                    if self.bookmarks {
-                        self.bookmark(self.watch.position(), false);
-                    }
-                }
             }
             if self.cluster != "*" && !self.inner.has_cluster(&self.cluster) {
                 self.closed = true;

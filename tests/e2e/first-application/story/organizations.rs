@@ -2,9 +2,10 @@
 //! every part; nobody sees what is not theirs.
 
 use std::process::Output;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::People;
 use super::user::{User, invite, try_git};
@@ -184,6 +185,7 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
         panic!("carol cannot clone: {said}; the Organization is {object}");
     }
     wait_for_pods(sovereign, &mut carol, StatusCode::OK).await;
+    let open = watch(sovereign, &mut carol).await;
 
     people
         .alice
@@ -201,6 +203,8 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
     })
     .await;
     wait_for_pods(sovereign, &mut carol, StatusCode::FORBIDDEN).await;
+    // What was open already is closed to her as well.
+    assert_eq!(end_of(open).await, StatusCode::FORBIDDEN);
 
     // Removed from the Sovereign altogether: no token of theirs works any more.
     people.admin.delete("/users/carol").await;
@@ -209,6 +213,46 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
             status == StatusCode::UNAUTHORIZED
         })
         .await;
+    // Even while they are still a member.
+    let alice = &mut people.alice;
+    let mut dave = invite(sovereign, alice, "acme", "dave", "org-developer").await;
+    wait_for_pods(sovereign, &mut dave, StatusCode::OK).await;
+    let open = watch(sovereign, &mut dave).await;
+    people.admin.delete("/users/dave").await;
+    let end = end_of(open).await;
+    assert!(
+        matches!(end, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+        "{end}"
+    );
+}
+
+/// Opens a watch of the pods of acme-dev, as a user.
+async fn watch(sovereign: &Sovereign, user: &mut User) -> reqwest::Response {
+    let path = "/api/v1/namespaces/acme-dev/pods?watch=true";
+    let url = sovereign.cluster("lo-loc-rtz-dev-acme", path);
+    let http = sovereign.administrator().anonymous;
+    let request = http.get(url).bearer_auth(user.token().await);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer
+}
+
+/// Waits for the end of a watch, which must come within seconds, and answers
+/// what it was given as the reason.
+async fn end_of(mut watch: reqwest::Response) -> StatusCode {
+    let mut said = Vec::new();
+    let rest = async {
+        while let Some(bytes) = watch.chunk().await.unwrap() {
+            said.extend_from_slice(&bytes);
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), rest).await;
+    ended.expect("the watch is still open after 10 s");
+    let said = String::from_utf8(said).unwrap();
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["type"], "ERROR", "{last}");
+    let code = last["object"]["code"].as_u64().unwrap();
+    StatusCode::from_u16(u16::try_from(code).unwrap()).unwrap()
 }
 
 async fn wait_for_pods(sovereign: &Sovereign, user: &mut User, wanted: StatusCode) {

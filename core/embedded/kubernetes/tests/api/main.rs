@@ -7,5 +7,6 @@ mod custom_resources;
 mod lifecycle;
 mod objects;
 mod storage_and_quota;
+mod streams;
 mod support;
 mod workloads;

@@ -1,10 +1,11 @@
 //! An API of one cluster `a`, driven in process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use catalyst_kubernetes::{Authenticators, Config, Identity, Kubernetes, Tasks};
+use catalyst_kubernetes::{Authenticators, Config, Identity, Kubernetes, PodBackend, Tasks};
 use catalyst_store::{Options, Store};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -24,6 +25,11 @@ pub struct Answer {
 
 impl Api {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// With something that runs pods.
+    pub async fn start_with(pods: Option<Arc<dyn PodBackend>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
         let tokens = [(
@@ -41,7 +47,7 @@ impl Api {
             },
             token_key: vec![7; 32],
             root_ca: "CA".into(),
-            pods: None,
+            pods,
         });
         assert!(kubernetes.create_cluster("a", &[]).await.unwrap());
         let tasks = kubernetes.start();
