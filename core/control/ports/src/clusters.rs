@@ -2,15 +2,21 @@
 //! Organizations' vclusters.
 //!
 //! Where a cluster is, its kubeconfig says, and that lies in a Secret: a host
-//! cluster's in the management cluster, a vcluster's on its host cluster. A
-//! client is kept until its Secret changes or goes, which is looked at again
-//! after half a minute, and at once after [`Clusters::forget`].
+//! cluster's in the management cluster, a vcluster's on its host cluster. Its
+//! credentials are renewed now and then, and those before end. So a client that
+//! is given out may be kept for ever: each of its requests goes by the kubeconfig
+//! that the Secret holds at the time, which is looked at again after half a
+//! minute, and at once after a request was refused or [`Clusters::forget`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response, StatusCode};
 use k8s_openapi::api::core::v1::Secret;
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
@@ -21,6 +27,8 @@ pub const HOST_KUBECONFIG_NAMESPACE: &str = "catalyst-system";
 const HOST_KEY: &str = "kubeconfig";
 const VCLUSTER_KEY: &str = "config";
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long a request may wait for that.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Clients of all clusters; clones share them.
 #[derive(Clone)]
@@ -34,9 +42,13 @@ type Address = (String, Option<String>);
 
 #[derive(Clone)]
 struct Known {
+    /// Given out: goes by what the Secret holds at the time.
+    lasting: Client,
+    /// Goes by what the Secret held when it was looked at.
     client: Client,
     version: String,
-    looked: Instant,
+    /// Nothing once a request was refused.
+    looked: Option<Instant>,
 }
 
 impl Clusters {
@@ -56,16 +68,14 @@ impl Clusters {
     /// A host cluster, by the Secret of its name in `catalyst-system`, key
     /// `kubeconfig`.
     pub async fn host(&self, name: &str) -> Result<Client, PortError> {
-        let secrets = Api::namespaced(self.management(), HOST_KUBECONFIG_NAMESPACE);
-        let action = format!("reach the host cluster {name}");
-        let address = (name.to_owned(), None);
-        self.by_secret(address, &secrets, name, HOST_KEY, &action)
-            .await?
+        let known = self.known(&(name.to_owned(), None)).await?;
+        known
+            .map(|known| known.lasting)
             .ok_or_else(|| PortError::Prepare {
-                action,
+                action: format!("reach the host cluster {name}"),
                 reason: format!(
                     "the management cluster has no Secret {HOST_KUBECONFIG_NAMESPACE}/{name} with \
-                     the key {HOST_KEY}; register the host cluster first"
+                 the key {HOST_KEY}; register the host cluster first"
                 ),
             })
     }
@@ -79,34 +89,53 @@ impl Clusters {
         organization: &str,
     ) -> Result<Option<Client>, PortError> {
         let address = (host.to_owned(), Some(organization.to_owned()));
-        if let Some(known) = self.fresh(&address) {
-            return Ok(Some(known.client));
-        }
-        let secrets = Api::namespaced(self.host(host).await?, organization);
-        let action = format!("reach the vcluster of {organization} on {host}");
-        let name = format!("vc-{organization}");
-        self.by_secret(address, &secrets, &name, VCLUSTER_KEY, &action)
-            .await
+        Ok(self.known(&address).await?.map(|known| known.lasting))
     }
 
     /// Reads a cluster's kubeconfig anew before it is used again; to be called
     /// when a client of it was refused or found nobody.
     pub fn forget(&self, host: &str, organization: Option<&str>) {
         let address = (host.to_owned(), organization.map(str::to_owned));
-        self.lock().remove(&address);
+        lock(&self.known).remove(&address);
     }
 
-    async fn by_secret(
+    /// What is known of a cluster, looked at anew if that is due; nothing when
+    /// there is no kubeconfig. Boxed, because looking takes another cluster.
+    fn known<'a>(
+        &'a self,
+        address: &'a Address,
+    ) -> BoxFuture<'a, Result<Option<Known>, PortError>> {
+        async move {
+            if let Some(known) = self.fresh(address) {
+                return Ok(Some(known));
+            }
+            let (host, organization) = address;
+            match organization {
+                None => {
+                    let secrets = Api::namespaced(self.management(), HOST_KUBECONFIG_NAMESPACE);
+                    let action = format!("reach the host cluster {host}");
+                    self.look(address, &secrets, host, HOST_KEY, &action).await
+                }
+                Some(organization) => {
+                    let secrets = Api::namespaced(self.host(host).await?, organization);
+                    let action = format!("reach the vcluster of {organization} on {host}");
+                    let name = format!("vc-{organization}");
+                    self.look(address, &secrets, &name, VCLUSTER_KEY, &action)
+                        .await
+                }
+            }
+        }
+        .boxed()
+    }
+
+    async fn look(
         &self,
-        address: Address,
+        address: &Address,
         secrets: &Api<Secret>,
         name: &str,
         key: &str,
         action: &str,
-    ) -> Result<Option<Client>, PortError> {
-        if let Some(known) = self.fresh(&address) {
-            return Ok(Some(known.client));
-        }
+    ) -> Result<Option<Known>, PortError> {
         let secret = secrets
             .get_opt(name)
             .await
@@ -117,33 +146,81 @@ impl Clusters {
             Some((version, content.0))
         });
         let Some((version, content)) = content else {
-            self.lock().remove(&address);
+            lock(&self.known).remove(address);
             return Ok(None);
         };
-        let kept = self.lock().get(&address).cloned();
-        let client = match kept.filter(|known| known.version == version) {
-            Some(known) => known.client,
-            None => connect(&content, action).await?,
+        let kept = lock(&self.known).get(address).cloned();
+        let (client, lasting) = match kept {
+            Some(kept) if kept.version == version => (kept.client, kept.lasting),
+            kept => {
+                let client = connect(&content, action).await?;
+                let lasting = kept.map(|kept| kept.lasting);
+                let lasting = lasting.unwrap_or_else(|| self.lasting(address, &client));
+                (client, lasting)
+            }
         };
         let known = Known {
-            client: client.clone(),
+            lasting,
+            client,
             version,
-            looked: Instant::now(),
+            looked: Some(Instant::now()),
         };
-        self.lock().insert(address, known);
-        Ok(Some(client))
+        lock(&self.known).insert(address.clone(), known.clone());
+        Ok(Some(known))
+    }
+
+    /// A client that may be kept: each request is sent by what is known then.
+    fn lasting(&self, address: &Address, first: &Client) -> Client {
+        let management = self.management();
+        // It is kept in what it refers to.
+        let known = Arc::downgrade(&self.known);
+        let address = address.clone();
+        let last = Arc::new(Mutex::new(first.clone()));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let clusters = known.upgrade().map(|known| Self {
+                management: management.clone(),
+                known,
+            });
+            let (address, last) = (address.clone(), Arc::clone(&last));
+            async move {
+                if let Some(clusters) = &clusters {
+                    let looking = tokio::time::timeout(LOOK_WITHIN, clusters.known(&address));
+                    // A host that is away takes none of its vclusters along; and
+                    // where there is no Secret, the cluster itself says what is wrong.
+                    if let Ok(Ok(Some(known))) = looking.await {
+                        *lock(&last) = known.client;
+                    }
+                }
+                let client = lock(&last).clone();
+                let response: Response<Body> = client.send(request).await?;
+                if let Some(clusters) = clusters
+                    && response.status() == StatusCode::UNAUTHORIZED
+                {
+                    clusters.look_again(&address);
+                }
+                Ok::<_, kube::Error>(response)
+            }
+            .boxed()
+        });
+        Client::new(service, first.default_namespace())
+    }
+
+    fn look_again(&self, address: &Address) {
+        if let Some(known) = lock(&self.known).get_mut(address) {
+            known.looked = None;
+        }
     }
 
     fn fresh(&self, address: &Address) -> Option<Known> {
-        self.lock()
+        lock(&self.known)
             .get(address)
-            .filter(|known| known.looked.elapsed() < LOOK_AGAIN)
+            .filter(|known| known.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN))
             .cloned()
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Address, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A client by a kubeconfig. Its text is never repeated: it holds a key.
@@ -160,4 +237,135 @@ async fn connect(kubeconfig: &[u8], action: &str) -> Result<Client, PortError> {
         .await
         .map_err(|_| unusable("its kubeconfig names no usable cluster and user; write it anew"))?;
     Client::try_from(config).map_err(PortError::kubernetes(action))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A Kubernetes API that serves whoever shows the token of the day.
+    struct Api {
+        url: String,
+        token: Arc<Mutex<String>>,
+    }
+
+    impl Api {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let token = Arc::new(Mutex::new("first".to_owned()));
+            let good = Arc::clone(&token);
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(answer(stream, Arc::clone(&good)));
+                }
+            });
+            Self { url, token }
+        }
+
+        fn kubeconfig(&self, token: &str) -> Value {
+            json!({
+                "apiVersion": "v1", "kind": "Config", "current-context": "x",
+                "clusters": [{"name": "x", "cluster": {"server": self.url}}],
+                "users": [{"name": "x", "user": {"token": token}}],
+                "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            })
+        }
+    }
+
+    async fn answer(stream: TcpStream, good: Arc<Mutex<String>>) {
+        let mut stream = BufReader::new(stream);
+        let mut is_good = false;
+        let mut line = String::new();
+        while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+            let wanted = format!("authorization: bearer {}", lock(&good));
+            is_good |= line.trim_end().eq_ignore_ascii_case(&wanted);
+            if line == "\r\n" {
+                let (code, body) = if is_good {
+                    (
+                        "200 OK",
+                        json!({"major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "",
+                        "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}),
+                    )
+                } else {
+                    (
+                        "401 Unauthorized",
+                        json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                        "status": "Failure", "reason": "Unauthorized", "message": "Unauthorized", "code": 401}),
+                    )
+                };
+                let body = body.to_string();
+                let answer = format!(
+                    "HTTP/1.1 {code}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                is_good = false;
+            }
+            line.clear();
+        }
+    }
+
+    /// A management cluster with one Secret; counts how often it is read.
+    fn management(secret: Arc<Mutex<Value>>) -> (Client, Arc<AtomicUsize>) {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&reads);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let body = lock(&secret).to_string().into_bytes();
+            async move { Ok::<_, std::convert::Infallible>(Response::new(Body::from(body))) }
+        });
+        (Client::new(service, "default"), reads)
+    }
+
+    fn secret(version: &str, kubeconfig: &Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "lo", "resourceVersion": version},
+            "data": {"kubeconfig": STANDARD.encode(kubeconfig.to_string())}})
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_kept_goes_by_renewed_credentials() {
+        let api = Api::start().await;
+        let stored = Arc::new(Mutex::new(secret("1", &api.kubeconfig("first"))));
+        let (management, reads) = management(Arc::clone(&stored));
+        let clusters = Clusters::new(management);
+        let kept = clusters.host("lo").await.unwrap();
+        kept.apiserver_version().await.unwrap();
+        // Within half a minute of a look there is no other.
+        clusters.host("lo").await.unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+
+        *lock(&api.token) = "second".to_owned();
+        *lock(&stored) = secret("2", &api.kubeconfig("second"));
+        let refused = kept.apiserver_version().await.unwrap_err();
+        assert!(
+            matches!(&refused, kube::Error::Api(status) if status.code == 401),
+            "{refused:?}"
+        );
+        kept.apiserver_version().await.unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
+        // Others get the same.
+        let other = clusters.host("lo").await.unwrap();
+        other.apiserver_version().await.unwrap();
+
+        // What was refused is looked for again with the next request, not before.
+        *lock(&api.token) = "third".to_owned();
+        for _ in 0..2 {
+            kept.apiserver_version().await.unwrap_err();
+        }
+        assert_eq!(reads.load(Ordering::SeqCst), 3);
+        *lock(&stored) = secret("3", &api.kubeconfig("third"));
+        kept.apiserver_version().await.unwrap();
+        drop(clusters);
+        kept.apiserver_version().await.unwrap();
+    }
 }
