@@ -125,6 +125,8 @@ impl Introspection {
             return Stands::Yes;
         }
         match self.ask(token).await {
+            // The Kubernetes API goes by the groups that the token speaks of.
+            Ok(Some(answer)) if !answer.is_in_all(&groups_of(token)) => Stands::Ended,
             Ok(Some(_)) => {
                 let mut stood = self.stood();
                 if stood.len() >= MOST_REMEMBERED {
@@ -190,15 +192,17 @@ fn bearer(headers: &http::HeaderMap) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }
 
+/// What a token says, which nobody has checked.
+fn claims(token: &str) -> Option<Value> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
 /// Whether a token says that it comes from the issuer with this introspection
 /// endpoint. Service accounts' do not, and whoever changes what a token says
 /// breaks its signature.
 fn issued_at(token: &str, endpoint: &str) -> bool {
-    let claims = token
-        .split('.')
-        .nth(1)
-        .and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok())
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let claims = claims(token);
     let issuer = claims
         .as_ref()
         .and_then(|claims| claims.get("iss")?.as_str());
@@ -208,6 +212,14 @@ fn issued_at(token: &str, endpoint: &str) -> bool {
             .map(|it| it.trim_end_matches('/'))
             == Some(issuer.trim_end_matches('/'))
     })
+}
+
+/// The groups that a token says its holder is in.
+fn groups_of(token: &str) -> Vec<String> {
+    let groups = claims(token).and_then(|claims| claims.get("groups").cloned());
+    groups
+        .and_then(|groups| serde_json::from_value(groups).ok())
+        .unwrap_or_default()
 }
 
 /// An answer as the Kubernetes API gives it.
@@ -224,6 +236,10 @@ impl Answer {
         self.preferred_username
             .clone()
             .or_else(|| self.username.clone())
+    }
+
+    fn is_in_all(&self, groups: &[String]) -> bool {
+        groups.iter().all(|group| self.groups.contains(group))
     }
 
     fn is_administrator(&self) -> bool {
@@ -329,7 +345,11 @@ mod tests {
     use super::*;
 
     fn token(issuer: &str) -> String {
-        let claims = URL_SAFE_NO_PAD.encode(json!({"iss": issuer, "sub": "boss"}).to_string());
+        token_with(json!({"iss": issuer, "sub": "boss"}))
+    }
+
+    fn token_with(claims: Value) -> String {
+        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
         format!("e30.{claims}.c2ln")
     }
 
@@ -407,6 +427,20 @@ mod tests {
         asked.connect(&issuer.url);
         assert_eq!(standing.ask().await, Stands::Yes);
         issuer.says(json!({"active": false}));
+        assert_eq!(changed(&standing, Stands::Yes).await, Stands::Ended);
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_with_the_groups_that_it_speaks_of() {
+        let issuer = Issuer::start().await;
+        let asked = introspection();
+        asked.connect(&issuer.url);
+        let groups = json!(["staff", SOVEREIGN_ADMIN]);
+        let standing = asked.standing(token_with(json!({"iss": issuer.url, "groups": groups})));
+        let more = json!([SOVEREIGN_ADMIN, "others", "staff"]);
+        issuer.says(json!({"active": true, "username": "boss", "groups": more}));
+        assert_eq!(standing.ask().await, Stands::Yes);
+        issuer.says(json!({"active": true, "username": "boss", "groups": ["staff"]}));
         assert_eq!(changed(&standing, Stands::Yes).await, Stands::Ended);
     }
 
