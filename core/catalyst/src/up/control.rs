@@ -250,9 +250,9 @@ impl ControlPlane {
             payload::publish(&self.registry, &self.site.host, &self.key, &payload).await?;
         let actor = Actor {
             username: CONTROL_PLANE.to_owned(),
-            email: None,
             groups: vec![SOVEREIGN_ADMIN.to_owned()],
             sovereign_admin: true,
+            ..Actor::default()
         };
         let wanted: Vec<RegisterBlueprint> = published
             .iter()

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use catalyst_names::EnvironmentName;
 use catalyst_resources::{Organization, Role};
 
+use crate::RequestId;
+
 /// Somebody who asks for something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Actor {
@@ -20,6 +22,8 @@ pub struct Actor {
     pub groups: Vec<String>,
     /// Whether they administer the whole Sovereign.
     pub sovereign_admin: bool,
+    /// The request in which they ask; none for what is no request.
+    pub request: Option<RequestId>,
 }
 
 /// A role and the Environments it is for.

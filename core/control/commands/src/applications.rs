@@ -136,7 +136,7 @@ impl Commands {
         }
         self.store_secrets(action, &decision).await?;
         let subject = &decision.draft.subject;
-        let message = self.message(subject, word, Some(&digest));
+        let message = crate::message(actor, subject, word, Some(&digest));
         let files = decision.plan.files().clone();
         if !decision.by_pull {
             let commit = self
@@ -522,7 +522,7 @@ impl Commands {
                 .map(|entry| (entry.path, None))
                 .collect();
             let subject = format!("Remove {application} from {environment}");
-            let message = self.message(&subject, "finish-deletion", None);
+            let message = crate::message(&service, &subject, "finish-deletion", None);
             let made = self
                 .commit(
                     &service,

@@ -528,7 +528,7 @@ impl Commands {
                     plan: None,
                 });
             }
-            let message = self.message(&edit.subject, command, None);
+            let message = crate::message(actor, &edit.subject, command, None);
             let made = self
                 .commit(
                     actor,

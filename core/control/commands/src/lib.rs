@@ -25,6 +25,7 @@ mod policy;
 mod promote;
 mod pulls;
 mod push;
+mod request;
 mod state;
 mod store;
 mod users;
@@ -41,6 +42,7 @@ use catalyst_supply::Registry;
 pub use access::{Access, Actor};
 pub use error::CommandError;
 pub use push::{PushCheck, PushFile, PushRef, PushVerdict};
+pub use request::RequestId;
 pub use users::{admitted_blueprint, card, trust_policy};
 
 /// How often a command is decided anew when somebody else was faster.
@@ -130,15 +132,6 @@ impl Commands {
         }
     }
 
-    /// A commit's message with its trailers; every request has its own id.
-    pub(crate) fn message(&self, subject: &str, command: &str, plan: Option<&str>) -> String {
-        let request = uuid::Uuid::new_v4();
-        let plan = plan
-            .map(|digest| format!("Catalyst-Plan: {digest}\n"))
-            .unwrap_or_default();
-        format!("{subject}\n\nCatalyst-Command: {command}\n{plan}Catalyst-Request: {request}\n")
-    }
-
     /// Writes files in one commit, if the branch still stands at `head`.
     #[allow(clippy::too_many_arguments)]
     pub(crate) async fn commit(
@@ -178,5 +171,36 @@ impl Commands {
             .change_files(repository, change)
             .await
             .map_err(CommandError::reach(action))
+    }
+}
+
+/// A commit's message with its trailers; who asks for something outside of a
+/// request is given an id for it.
+pub(crate) fn message(actor: &Actor, subject: &str, command: &str, plan: Option<&str>) -> String {
+    let request = actor.request.clone().unwrap_or_else(RequestId::random);
+    let plan = plan
+        .map(|digest| format!("Catalyst-Plan: {digest}\n"))
+        .unwrap_or_default();
+    format!("{subject}\n\nCatalyst-Command: {command}\n{plan}Catalyst-Request: {request}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_names_the_request_it_was_made_for() {
+        let actor = Actor {
+            request: RequestId::parse("ticket-4711"),
+            ..Actor::default()
+        };
+        assert_eq!(
+            message(&actor, "Install wiki", "install", Some("sha256:00")),
+            "Install wiki\n\nCatalyst-Command: install\nCatalyst-Plan: sha256:00\nCatalyst-Request: ticket-4711\n"
+        );
+        // What nobody asked for by a request is still told apart.
+        let own = || message(&Actor::default(), "Remove wiki", "finish-deletion", None);
+        assert!(own().contains("Catalyst-Request: "));
+        assert_ne!(own(), own());
     }
 }

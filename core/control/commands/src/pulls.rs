@@ -134,7 +134,8 @@ impl Commands {
             });
         }
         let repository = environment_repository(&environment);
-        let message = self.message(
+        let message = crate::message(
+            actor,
             &format!("Merge pull request {number}: {}", pull.title),
             "merge",
             None,

@@ -281,6 +281,7 @@ impl Store {
                 email: user.email,
                 sovereign_admin: user.groups.iter().any(|group| group == SOVEREIGN_ADMIN),
                 groups: user.groups,
+                request: None,
             },
             // Unknown or switched off: no name, so no role.
             None => Actor::default(),

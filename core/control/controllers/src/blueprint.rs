@@ -125,8 +125,8 @@ fn catalyst(ctx: &Context) -> Actor {
     Actor {
         username: "catalyst".to_owned(),
         email: Some(ctx.mail("catalyst")),
-        groups: Vec::new(),
         sovereign_admin: true,
+        ..Actor::default()
     }
 }
 

@@ -102,6 +102,7 @@ impl Gateway {
             username: holder.username,
             email: holder.email,
             groups: holder.groups,
+            request: None,
         };
         let organizations = self.organizations().await?;
         Ok(Caller::new(actor, credential, token, &organizations))

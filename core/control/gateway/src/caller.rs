@@ -12,7 +12,7 @@ use axum::extract::FromRequestParts;
 use catalyst_api::{
     ApplicationView, DeletionView, EnvironmentView, Membership, OrganizationView, PolicyView,
 };
-use catalyst_commands::{Access, Actor};
+use catalyst_commands::{Access, Actor, RequestId};
 use catalyst_names::EnvironmentName;
 use http::request::Parts;
 
@@ -39,7 +39,9 @@ impl FromRequestParts<Gateway> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
         let credential = gateway.credential(&parts.method, &parts.headers)?;
-        gateway.caller(credential).await
+        let mut caller = gateway.caller(credential).await?;
+        caller.actor.request = parts.extensions.get::<RequestId>().cloned();
+        Ok(caller)
     }
 }
 

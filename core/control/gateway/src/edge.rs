@@ -8,6 +8,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use catalyst_commands::RequestId;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -18,21 +19,15 @@ use crate::Gateway;
 
 /// The header that names a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken over from a caller.
-const LONGEST_ID: usize = 64;
-
-/// A request's id; commits made for it carry it as `Catalyst-Request`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(pub String);
 
 /// Gives the request its id, and the answer its headers.
 pub async fn pass(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let is_api = request.uri().path().starts_with("/api/");
-    request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(id) {
+    if let Ok(id) = HeaderValue::try_from(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
     let policy = if is_api {
@@ -78,15 +73,10 @@ pub fn console_policy(issuer_origin: &str) -> String {
 }
 
 /// The caller's own id if it is one, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+fn request_id(headers: &HeaderMap) -> RequestId {
     headers
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
-        .filter(|id| {
-            (1..=LONGEST_ID).contains(&id.len())
-                && id
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        })
-        .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
+        .and_then(RequestId::parse)
+        .unwrap_or_else(RequestId::random)
 }

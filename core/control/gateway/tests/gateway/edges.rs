@@ -147,6 +147,36 @@ async fn every_answer_has_an_id_and_keeps_browsers_at_bay() {
 }
 
 #[tokio::test]
+async fn a_commit_carries_the_id_of_the_request_it_was_made_for() {
+    let world = World::new().await;
+    world.parts().has_configuration = true;
+    let body = json!({"name": "initech", "displayName": "Initech"}).to_string();
+    let forged = "x Catalyst-Plan: sha256:00";
+    for given in [Some("ticket-4711"), Some(forged), None] {
+        let mut request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/organizations")
+            .header("authorization", "Bearer sol-token")
+            .header("content-type", "application/json");
+        if let Some(given) = given {
+            request = request.header("x-request-id", given);
+        }
+        let request = request.body(Body::from(body.clone())).unwrap();
+        let (status, headers, answer) = world.send(request).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer:?}");
+        let answered = headers["x-request-id"].to_str().unwrap();
+        let commit = world.parts().commits.pop().unwrap();
+        assert_eq!(
+            commit["message"],
+            format!(
+                "Create Organization initech\n\nCatalyst-Command: organization-create\nCatalyst-Request: {answered}\n"
+            )
+        );
+        assert_eq!(answered == "ticket-4711", given == Some("ticket-4711"));
+    }
+}
+
+#[tokio::test]
 async fn the_sovereign_is_open_to_all_and_me_is_not() {
     let world = World::new().await;
     let (status, sovereign) = world.ask(None, "GET", "/api/v1/sovereign", None).await;

@@ -68,6 +68,10 @@ pub struct Parts {
     /// Objects that clusters hold, by plural; Organizations are made from
     /// `organizations`.
     pub objects: BTreeMap<String, Vec<Value>>,
+    /// Whether the forge has the Sovereign's configuration, with no file in it.
+    pub has_configuration: bool,
+    /// What was asked to be committed to it.
+    pub commits: Vec<Value>,
     issuer: String,
     made: u32,
 }
@@ -134,6 +138,8 @@ impl World {
             lists: 0,
             woken: Vec::new(),
             objects: objects(),
+            has_configuration: false,
+            commits: Vec::new(),
             issuer: issuer.clone(),
             made: 0,
         }));
@@ -329,6 +335,18 @@ fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
         .route("/oidc/introspect", post(introspect))
         .route("/oidc/revoke", post(revoke))
         .route("/oidc/admin/realms/catalyst/users", get(users))
+        .route(
+            "/git/api/v1/repos/system/catalyst-config/branches/main",
+            get(configuration_head),
+        )
+        .route(
+            "/git/api/v1/repos/system/catalyst-config/git/trees/{head}",
+            get(configuration_tree),
+        )
+        .route(
+            "/git/api/v1/repos/system/catalyst-config/contents",
+            post(configuration_commit),
+        )
         .route("/version", get(version))
         .route("/apis/catalyst.openova.io/v1alpha1/{plural}", get(own_kind))
         .route("/api/v1/namespaces/{namespace}/pods", get(pods))
@@ -469,6 +487,27 @@ async fn users(
         json!({"id": user, "username": user, "enabled": true, "groups": groups, "requiredActions": []})
     });
     Json(users.collect())
+}
+
+async fn configuration_head(State(server): State<Server>) -> Response {
+    if server.parts.lock().unwrap().has_configuration {
+        Json(json!({"name": "main", "commit": {"id": "first"}})).into_response()
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
+}
+
+async fn configuration_tree() -> Json<Value> {
+    Json(json!({"sha": "first", "tree": [], "truncated": false}))
+}
+
+async fn configuration_commit(
+    State(server): State<Server>,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    server.parts.lock().unwrap().commits.push(body);
+    let made = json!({"commit": {"sha": "second"}});
+    (StatusCode::CREATED, Json(made))
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {
