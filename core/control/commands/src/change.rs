@@ -331,18 +331,7 @@ pub(crate) fn delete(
     data: DataChoice,
 ) -> Result<Draft, CommandError> {
     let before = ground.find(name)?;
-    let in_the_way: Vec<String> = ground
-        .tree
-        .dependents(name)
-        .into_iter()
-        .filter(|dependent| {
-            ground
-                .tree
-                .applications
-                .get(dependent)
-                .is_some_and(|application| application.spec.deletion.is_none())
-        })
-        .collect();
+    let in_the_way = living_dependents(ground.tree, name);
     if !in_the_way.is_empty() {
         return Err(CommandError::Allow {
             action: ground.action.clone(),
@@ -387,6 +376,18 @@ pub(crate) fn delete(
         secrets: Vec::new(),
         copies: Vec::new(),
     })
+}
+
+/// The Applications that depend on one and are not being deleted themselves.
+pub(crate) fn living_dependents(tree: &Applications, name: &str) -> Vec<String> {
+    tree.dependents(name)
+        .into_iter()
+        .filter(|dependent| {
+            tree.applications
+                .get(dependent)
+                .is_some_and(|application| application.spec.deletion.is_none())
+        })
+        .collect()
 }
 
 pub(crate) fn refuse_deleted(

@@ -14,6 +14,7 @@ use catalyst_signature::PublicKey;
 use semver::Version;
 
 use crate::access::Access;
+use crate::change::living_dependents;
 use crate::configuration::check_username;
 use crate::documents::{fault, line_of_fault};
 use crate::policy::{self, Brought};
@@ -330,6 +331,7 @@ pub(crate) fn environment_faults(
                 .chain(changed.iter().cloned())
                 .collect();
             faults.extend(tree_faults(&after, &concerned, place, catalogue));
+            faults.extend(deletion_faults(base, &after, &changed));
             if let Some(most) = place.quota.as_ref().and_then(|quota| quota.applications)
                 && after.applications.len() > base.applications.len()
                 && usize::try_from(most).is_ok_and(|most| after.applications.len() > most)
@@ -406,6 +408,34 @@ fn upgrade_fault(
     }
     let reason = target.blueprint.spec.upgrades.check(&from, to).err()?;
     Some(fault(path, text, "/spec/blueprint/version", reason))
+}
+
+/// An Application that others still need does not go, as the command has it. The
+/// others' own faults say that they would stand on nothing; this one says it of what
+/// was pushed, and what to do. What was on its way before is not judged.
+fn deletion_faults(
+    base: &Applications,
+    after: &Applications,
+    changed: &BTreeSet<String>,
+) -> Vec<Fault> {
+    let stays = |tree: &Applications, name: &str| {
+        let found = tree.applications.get(name);
+        found.is_some_and(|application| application.spec.deletion.is_none())
+    };
+    changed
+        .iter()
+        .filter(|name| stays(base, name) && !stays(after, name))
+        .filter_map(|name| {
+            let needed_by = living_dependents(after, name);
+            let path = crate::state::application_path(name);
+            let text = after.files.get(&path).map_or("", String::as_str);
+            let reason = format!(
+                "{name} cannot be deleted while other Applications depend on it: {}; delete those first, or let them depend on another Application",
+                needed_by.join(", ")
+            );
+            (!needed_by.is_empty()).then(|| fault(&path, text, "/spec/deletion", reason))
+        })
+        .collect()
 }
 
 fn brought_by_push(base: &Applications, push: &PushCheck) -> Vec<Brought> {

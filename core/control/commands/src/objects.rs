@@ -15,7 +15,7 @@ use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
-use crate::change::Draft;
+use crate::change::{Draft, living_dependents};
 use crate::state::{Applications, Configuration, application_path};
 use crate::validate::{Catalogue, Place};
 use crate::{CommandError, Commands};
@@ -142,7 +142,10 @@ impl Commands {
             ));
         }
         let mut context = context.clone();
-        context.dependents = living_dependents(tree, name);
+        context.dependents = living_dependents(tree, name)
+            .into_iter()
+            .filter_map(|dependent| ApplicationName::new(dependent).ok())
+            .collect();
         let content = self
             .store()
             .content(self.config(), &blueprint, action)
@@ -262,19 +265,6 @@ fn context(
             .clone_from(&sovereign.spec.trusted_signers);
     }
     Ok(context)
-}
-
-/// Applications that depend on one and are not on their way out.
-fn living_dependents(tree: &Applications, name: &str) -> Vec<ApplicationName> {
-    tree.dependents(name)
-        .into_iter()
-        .filter(|dependent| {
-            tree.applications
-                .get(dependent)
-                .is_some_and(|application| application.spec.deletion.is_none())
-        })
-        .filter_map(|dependent| ApplicationName::new(dependent).ok())
-        .collect()
 }
 
 /// The changed Applications, after those that serve them: network policies of

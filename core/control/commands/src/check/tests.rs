@@ -187,6 +187,34 @@ fn a_bad_push_is_refused_with_file_line_and_reason() {
 }
 
 #[test]
+fn what_others_need_is_not_deleted_by_a_push() {
+    let deleted = |text: &str| format!("{text}  deletion: {{data: drop}}\n");
+    let modified = |name: &str, text: &str| file(&application_path(name), "modified", Some(text));
+    let removed = |name: &str| file(&application_path(name), "removed", None);
+    for (files, place) in [
+        (vec![modified("wiki-db", &deleted(DB))], ":6"),
+        (vec![removed("wiki-db")], ""),
+    ] {
+        let expected = format!(
+            "applications/wiki-db/application.yaml{place}: wiki-db cannot be deleted while other Applications depend on it: wiki; delete those first, or let them depend on another Application"
+        );
+        let messages = answer(files);
+        assert!(messages.contains(&expected), "{messages:#?}");
+    }
+    // With what needs it, or after.
+    for files in [
+        vec![
+            modified("wiki", &deleted(WIKI)),
+            modified("wiki-db", &deleted(DB)),
+        ],
+        vec![removed("wiki"), modified("wiki-db", &deleted(DB))],
+        vec![modified("wiki", &deleted(WIKI))],
+    ] {
+        assert_eq!(answer(files.clone()), Vec::<String>::new(), "{files:?}");
+    }
+}
+
+#[test]
 fn the_main_branch_cannot_be_removed() {
     let mut push = push(Vec::new());
     push.refs[0].new = "0".repeat(40);
