@@ -12,7 +12,8 @@ async fn users_come_are_invited_and_go() {
     let new = NewUser {
         username: "alice".to_owned(),
         email: Some("alice@acme.example".to_owned()),
-        groups: Vec::new(),
+        attributes: [("noted".to_owned(), vec!["acme".to_owned()])].into(),
+        ..NewUser::default()
     };
     let made = identity.user_create(new.clone()).await.unwrap();
     assert!(made.enabled && !made.has_password());
@@ -32,6 +33,8 @@ async fn users_come_are_invited_and_go() {
         (found.groups.as_slice(), found.enabled),
         (groups.as_slice(), false)
     );
+    // What was noted outlives every other change.
+    assert_eq!(found.attributes["noted"], ["acme"]);
     identity.user_set_enabled(&made.id, true).await.unwrap();
 
     let invitation = identity

@@ -36,7 +36,7 @@ impl Edit {
     }
 }
 
-fn object<S, T>(kind: &str, name: &str, spec: S) -> Object<S, T> {
+pub(crate) fn object<S, T>(kind: &str, name: &str, spec: S) -> Object<S, T> {
     Object {
         api_version: format!("{GROUP}/{VERSION}"),
         kind: kind.to_owned(),

@@ -6,8 +6,8 @@ use catalyst_api::{
     OrganizationRole, PolicyView, RegisterBlueprint, SetRole, TrustSigner,
 };
 use catalyst_plan::AdmittedBlueprint;
-use catalyst_ports::NewUser;
-use catalyst_resources::SovereignSpec;
+use catalyst_ports::{NewUser, User};
+use catalyst_resources::{Organization, SovereignSpec};
 use catalyst_signature::{PublicKey, TrustPolicy};
 use catalyst_supply::Admitted;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -17,6 +17,8 @@ use crate::configuration as edit;
 use crate::{Access, Actor, CommandError, Commands};
 
 const SOVEREIGN_ADMIN: &str = "sovereign-admin";
+/// The attribute of a user that names the Organization whose invitation made them.
+const INVITED_INTO: &str = "catalyst-invited-into";
 /// The field manager of what the control plane applies.
 const MANAGER: &str = "catalyst";
 
@@ -45,6 +47,40 @@ fn only_admin(access: &Access, organization: &str, action: &str) -> Result<(), C
         action: action.to_owned(),
         reason: format!("this takes an org-admin of {organization}"),
     })
+}
+
+/// Whether somebody may have a new one-time link for a user who is there: a
+/// sovereign-admin for everybody; an org-admin for those whom an invitation into an
+/// Organization of theirs made, and who belong to such Organizations alone. Who is
+/// merely added to an Organization, and then invited again, stays their own.
+fn may_renew_link<'a>(
+    access: &Access,
+    user: &User,
+    organizations: impl IntoIterator<Item = &'a Organization>,
+) -> bool {
+    if access.is_sovereign_admin() {
+        return true;
+    }
+    if user.groups.iter().any(|group| group == SOVEREIGN_ADMIN) {
+        return false;
+    }
+    let invited_into = user.attributes.get(INVITED_INTO).map(Vec::as_slice);
+    let was_made_here = invited_into
+        .unwrap_or_default()
+        .iter()
+        .any(|organization| access.can_admin(organization));
+    let member = Actor {
+        username: user.username.clone(),
+        groups: user.groups.clone(),
+        ..Actor::default()
+    };
+    let theirs = Access::of(&member, organizations);
+    let belongs_here_alone = !theirs.organizations().is_empty()
+        && theirs
+            .organizations()
+            .keys()
+            .all(|organization| access.can_admin(organization));
+    was_made_here && belongs_here_alone
 }
 
 /// The policy that the Sovereign's configuration makes: which key counts for
@@ -170,16 +206,16 @@ impl Commands {
             Some(&role),
             &action,
         )?;
-        let is_elsewhere = state.content.organizations.iter().any(|(name, other)| {
-            name != organization
-                && other
-                    .spec
-                    .members
-                    .iter()
-                    .any(|member| member.user.as_deref() == Some(invite.username.as_str()))
-        });
+        let organizations: Vec<&Organization> = state.content.organizations.values().collect();
         let mut invitation = self
-            .invite(&access, &invite, Vec::new(), is_elsewhere, &action)
+            .invite(
+                &access,
+                &invite,
+                Vec::new(),
+                Some(organization),
+                &organizations,
+                &action,
+            )
             .await?;
         let accepted = self
             .member_set(actor, organization, &invite.username, role)
@@ -211,7 +247,8 @@ impl Commands {
         } else {
             Vec::new()
         };
-        self.invite(&access, &invite, groups, false, &action).await
+        self.invite(&access, &invite, groups, None, &[], &action)
+            .await
     }
 
     /// Makes or finds the user. A link that sets a password is power over the
@@ -221,7 +258,8 @@ impl Commands {
         access: &Access,
         invite: &Invite,
         groups: Vec<String>,
-        is_elsewhere: bool,
+        into: Option<&str>,
+        organizations: &[&Organization],
         action: &str,
     ) -> Result<Invitation, CommandError> {
         let identity = &self.config().identity;
@@ -250,6 +288,12 @@ impl Commands {
                     username: invite.username.clone(),
                     email: invite.email.clone(),
                     groups,
+                    attributes: into
+                        .map(|organization| {
+                            (INVITED_INTO.to_owned(), vec![organization.to_owned()])
+                        })
+                        .into_iter()
+                        .collect(),
                 };
                 let made = identity
                     .user_create(new)
@@ -258,9 +302,7 @@ impl Commands {
                 (made, true)
             }
         };
-        let is_ours = is_new
-            || access.is_sovereign_admin()
-            || (!is_elsewhere && !user.groups.iter().any(|group| group == SOVEREIGN_ADMIN));
+        let is_ours = is_new || may_renew_link(access, &user, organizations.iter().copied());
         let mut invitation = Invitation {
             username: invite.username.clone(),
             url: None,
@@ -526,5 +568,119 @@ pub fn card(blueprint: &AdmittedBlueprint, versions: Vec<String>) -> BlueprintCa
             .map(|_| format!("/api/v1/blueprints/{source}/{name}/{version}/icon")),
         version,
         versions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_resources::{Member, OrganizationSpec, Role};
+
+    use super::*;
+    use crate::configuration::object;
+
+    fn organization(name: &str, users: &[(&str, Role)], group: Option<&str>) -> Organization {
+        let member = |user: Option<&str>, group: Option<&str>, role| Member {
+            user: user.map(str::to_owned),
+            group: group.map(str::to_owned),
+            role,
+            environments: Vec::new(),
+        };
+        let spec = OrganizationSpec {
+            display_name: name.to_owned(),
+            contact: None,
+            plan: None,
+            members: users
+                .iter()
+                .map(|(user, role)| member(Some(user), None, *role))
+                .chain(group.map(|group| member(None, Some(group), Role::OrgViewer)))
+                .collect(),
+            quota: None,
+        };
+        object("Organization", name, spec)
+    }
+
+    fn user(name: &str, groups: &[&str], invited_into: &[&str]) -> User {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        User {
+            id: name.to_owned(),
+            username: name.to_owned(),
+            email: None,
+            enabled: true,
+            groups: texts(groups),
+            attributes: [(INVITED_INTO.to_owned(), texts(invited_into))].into(),
+            required_actions: vec!["UPDATE_PASSWORD".to_owned()],
+        }
+    }
+
+    #[test]
+    fn an_org_admin_renews_links_only_of_users_who_are_nobody_elses() {
+        let organizations = [
+            organization(
+                "acme",
+                &[
+                    ("ada", Role::OrgAdmin),
+                    ("bob", Role::OrgViewer),
+                    ("both", Role::OrgViewer),
+                    ("carol", Role::OrgViewer),
+                    ("root", Role::OrgViewer),
+                    ("grouped", Role::OrgViewer),
+                ],
+                None,
+            ),
+            organization(
+                "globex",
+                &[("mallory", Role::OrgAdmin), ("both", Role::OrgViewer)],
+                Some("contractors"),
+            ),
+        ];
+        let access = |name: &str, sovereign_admin| {
+            let actor = Actor {
+                username: name.to_owned(),
+                sovereign_admin,
+                ..Actor::default()
+            };
+            Access::of(&actor, &organizations)
+        };
+        let ada = access("ada", false);
+        for (who, one, expected) in [
+            (
+                "invited here, and a member",
+                user("bob", &[], &["acme"]),
+                true,
+            ),
+            (
+                "a member elsewhere too",
+                user("both", &[], &["acme"]),
+                false,
+            ),
+            (
+                "by a group elsewhere too",
+                user("grouped", &["contractors"], &["acme"]),
+                false,
+            ),
+            // By the sovereign-admin, and added to acme by its org-admin since.
+            ("made by another invitation", user("carol", &[], &[]), false),
+            ("made by globex", user("carol", &[], &["globex"]), false),
+            ("a member of nothing", user("dora", &[], &[]), false),
+            ("of nothing any more", user("dora", &[], &["acme"]), false),
+            (
+                "a sovereign-admin",
+                user("root", &["sovereign-admin"], &["acme"]),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                may_renew_link(&ada, &one, &organizations),
+                expected,
+                "{who}"
+            );
+            let sovereign_admin = access("sol", true);
+            assert!(
+                may_renew_link(&sovereign_admin, &one, &organizations),
+                "{who}"
+            );
+            let viewer = access("both", false);
+            assert!(!may_renew_link(&viewer, &one, &organizations), "{who}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //! is the embedded issuer's alone: `POST …/users/{id}/invitation`, which answers
 //! with a one-time link where Keycloak would send a mail.
 
+use std::collections::BTreeMap;
+
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,6 +31,9 @@ pub struct User {
     /// Their groups, without a leading slash.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// What the control plane noted of them; users cannot change it.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Vec<String>>,
     /// What they must do at their next sign-in.
     #[serde(default)]
     pub required_actions: Vec<String>,
@@ -56,6 +61,10 @@ pub struct NewUser {
     /// Their groups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// What is noted of them. On Keycloak the realm's user profile must let
+    /// administrators edit attributes that it does not name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Vec<String>>,
 }
 
 /// A one-time link. Whoever has it becomes the user, so it is shown to nobody

@@ -46,6 +46,9 @@ pub(crate) struct UserRecord {
     pub first_name: Option<String>,
     pub last_name: Option<String>,
     pub groups: Vec<String>,
+    /// Absent in what earlier versions wrote.
+    #[serde(default)]
+    pub attributes: std::collections::BTreeMap<String, Vec<String>>,
     pub enabled: bool,
     pub created: Seconds,
     /// Grows whenever everything the user has open must end.

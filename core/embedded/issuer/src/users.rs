@@ -4,6 +4,8 @@
 //! is disabled, removed or given a new password has a new generation (or
 //! none), which ends every session, grant and link made before.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use url::Url;
 use zeroize::Zeroizing;
@@ -31,6 +33,8 @@ pub struct NewUser {
     pub last_name: Option<String>,
     /// The `groups` claim.
     pub groups: Vec<String>,
+    /// What administrators note of the user; in no token, and fixed from then on.
+    pub attributes: BTreeMap<String, Vec<String>>,
 }
 
 /// Changes to a user; `None` leaves a property as it is.
@@ -63,6 +67,8 @@ pub struct User {
     pub last_name: Option<String>,
     /// The `groups` claim.
     pub groups: Vec<String>,
+    /// What administrators noted of the user.
+    pub attributes: BTreeMap<String, Vec<String>>,
     /// Whether the user may sign in.
     pub enabled: bool,
     /// Whether the user has set a password.
@@ -107,6 +113,7 @@ impl UserRecord {
             first_name: self.first_name,
             last_name: self.last_name,
             groups: self.groups,
+            attributes: self.attributes,
             enabled: self.enabled,
             has_password: self.password.is_some(),
             created: Timestamp::from_second(self.created).unwrap_or(Timestamp::UNIX_EPOCH),
@@ -119,6 +126,7 @@ impl Issuer {
     pub async fn user_create(&self, new: NewUser) -> Result<User, Error> {
         let username = normalize(&new.username);
         check_username(&username)?;
+        check_attributes(&username, &new.attributes)?;
         let mut record = UserRecord {
             id: uuid::Uuid::new_v4().to_string(),
             username: username.clone(),
@@ -126,6 +134,7 @@ impl Issuer {
             first_name: None,
             last_name: None,
             groups: Vec::new(),
+            attributes: new.attributes,
             enabled: true,
             created: self.now(),
             generation: 0,
@@ -400,6 +409,26 @@ impl UserUpdate {
 
 pub(crate) fn normalize(username: &str) -> String {
     username.trim().to_lowercase()
+}
+
+fn check_attributes(
+    username: &str,
+    attributes: &BTreeMap<String, Vec<String>>,
+) -> Result<(), Error> {
+    let is_plain = |text: &String| {
+        !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control)
+    };
+    let is_good = attributes.len() <= 32
+        && attributes.iter().all(|(name, values)| {
+            is_plain(name) && values.len() <= 32 && values.iter().all(is_plain)
+        });
+    if is_good {
+        return Ok(());
+    }
+    Err(Error::UserInvalid {
+        username: username.to_owned(),
+        reason: "an attribute and its values need 1 to 256 bytes each without control characters, and there are 32 of either at most",
+    })
 }
 
 fn check_username(username: &str) -> Result<(), Error> {

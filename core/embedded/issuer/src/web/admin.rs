@@ -5,6 +5,8 @@
 //! Callers hold an access token that a client registered with `admin` got by
 //! client credentials; a user's token never suffices.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
@@ -31,6 +33,7 @@ struct Representation {
     last_name: Option<String>,
     enabled: Option<bool>,
     groups: Option<Vec<String>>,
+    attributes: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// Keycloak's CredentialRepresentation; no `Debug`, it holds a password.
@@ -115,6 +118,7 @@ pub(super) async fn create(
             first_name: wanted.first_name,
             last_name: wanted.last_name,
             groups: wanted.groups.unwrap_or_default(),
+            attributes: wanted.attributes.unwrap_or_default(),
         })
         .await?;
     if wanted.enabled == Some(false) {
@@ -264,6 +268,7 @@ fn represent(user: &User) -> Value {
         "enabled": user.enabled,
         "emailVerified": false,
         "groups": user.groups,
+        "attributes": user.attributes,
         "createdTimestamp": user.created.as_millisecond(),
         "requiredActions": if user.has_password { vec![] } else { vec!["UPDATE_PASSWORD"] },
     })

@@ -124,6 +124,7 @@ impl World {
                 first_name: Some("Ada".to_owned()),
                 last_name: Some("Lovelace".to_owned()),
                 groups: vec!["acme:developer".to_owned()],
+                ..NewUser::default()
             })
             .await
             .unwrap();
