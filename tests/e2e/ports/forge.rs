@@ -5,6 +5,9 @@ use catalyst_ports::{
     PullState, RepositoryId, RepositoryOptions, ReviewState,
 };
 
+use reqwest::Method;
+use serde_json::{Value, json};
+
 use crate::home::Home;
 
 fn person(name: &str) -> Person {
@@ -107,6 +110,46 @@ async fn organizations_repositories_and_teams_come_and_go() {
         forge.user_delete(user).await.unwrap();
         forge.user_delete(user).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_opened_by_hand_is_closed_again() {
+    let home = Home::start().await;
+    let forge = home.forge();
+    let id = repository(&forge, "ports-shut").await;
+    assert_eq!(
+        forge.collaborators_remove(&id).await.unwrap(),
+        Vec::<String>::new()
+    );
+
+    forge
+        .user_ensure("ports-eve", "eve@acme.example")
+        .await
+        .unwrap();
+    let by_hand = async |method: Method, place: &str, body: Value| {
+        let answer = home
+            .forge_request(method, &format!("/repos/ports-shut/ports-shut-dev{place}"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.json::<Value>().await.unwrap_or_default()
+    };
+    let let_in = json!({"permission": "admin"});
+    by_hand(Method::PUT, "/collaborators/ports-eve", let_in).await;
+    let opened = by_hand(Method::PATCH, "", json!({"private": false})).await;
+    assert_eq!(opened["private"], false);
+
+    repository(&forge, "ports-shut").await;
+    assert_eq!(
+        forge.collaborators_remove(&id).await.unwrap(),
+        ["ports-eve"]
+    );
+    let now = by_hand(Method::GET, "", Value::Null).await;
+    assert_eq!(now["private"], true);
+    let left = by_hand(Method::GET, "/collaborators", Value::Null).await;
+    assert_eq!(left, json!([]));
 }
 
 #[tokio::test]

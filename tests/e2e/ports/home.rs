@@ -131,11 +131,24 @@ impl Home {
 
     /// The forge: a real one when the environment names it.
     pub fn forge(&self) -> Forge {
+        let (base, token) = self.forge_address();
+        Forge::new(self.http.clone(), base, Tokens::fixed(token))
+    }
+
+    /// A request to its REST API, as somebody makes by hand who administers it.
+    pub fn forge_request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let (base, token) = self.forge_address();
+        let base = base.as_str().trim_end_matches('/');
+        self.http
+            .request(method, format!("{base}/api/v1{path}"))
+            .header("authorization", format!("token {token}"))
+    }
+
+    fn forge_address(&self) -> (Url, String) {
         let named = std::env::var("CATALYST_TEST_FORGE").ok();
         let base = named.map_or_else(|| self.url("/git"), |base| base.parse().unwrap());
         let token = std::env::var("CATALYST_TEST_FORGE_TOKEN");
-        let tokens = Tokens::fixed(token.unwrap_or_else(|_| ADMINISTRATOR.to_owned()));
-        Forge::new(self.http.clone(), base, tokens)
+        (base, token.unwrap_or_else(|_| ADMINISTRATOR.to_owned()))
     }
 
     pub fn tokens(&self, secret: &str) -> Tokens {

@@ -23,7 +23,7 @@ use crate::kubernetes::{Cluster, ENVIRONMENT, ORGANIZATION};
 use crate::object::{is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
-use crate::{access, finalizer, report, secrets};
+use crate::{access, environment, finalizer, report, secrets};
 
 const READY: &str = "Ready";
 /// The repository of an Organization's own Blueprints.
@@ -126,10 +126,12 @@ async fn forge(
             private: true,
             description: format!("Blueprints of {owner}"),
         };
+        let shared = RepositoryId::new(owner, SHARED_BLUEPRINTS);
         ctx.forge
-            .repository_ensure(&RepositoryId::new(owner, SHARED_BLUEPRINTS), options)
+            .repository_ensure(&shared, options)
             .await
-            .map_err(failed("make", "the repository of Blueprints"))
+            .map_err(failed("make", "the repository of Blueprints"))?;
+        environment::closed(ctx, &shared).await
     };
     try_join4(try_join_all(teams), flux, repository, webhook(ctx, owner))
         .await

@@ -275,9 +275,27 @@ async fn repository(ctx: &Context, places: &[Place]) -> Result<(), ReconcileErro
         .repository_ensure(&repository, options)
         .await
         .map_err(failed("make"))?;
+    closed(ctx, &repository).await?;
     let files = desired::repository_files(&place.environment);
     let message = format!("Create the Environment {}", place.environment);
     first_commit(ctx, &repository, &message, files).await
+}
+
+/// Who may read and write a repository is what its Organization's members are, in
+/// Git; whom somebody let in by hand goes.
+pub async fn closed(ctx: &Context, repository: &RepositoryId) -> Result<(), ReconcileError> {
+    let removed =
+        ctx.forge
+            .collaborators_remove(repository)
+            .await
+            .map_err(ReconcileError::port(
+                "close",
+                format!("the repository {repository}"),
+            ))?;
+    if !removed.is_empty() {
+        tracing::warn!(%repository, collaborators = ?removed, "collaborators whom no commit names removed");
+    }
+    Ok(())
 }
 
 /// What Flux says in one vcluster.

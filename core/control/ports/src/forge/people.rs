@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Forge;
+use super::{Forge, RepositoryId};
 use crate::PortError;
 use crate::http::segment;
 
@@ -278,6 +278,24 @@ impl Forge {
             }
         }
         Ok(())
+    }
+
+    /// Takes a repository from everybody who was let in by name, beside the teams of
+    /// its organization; answers who that was. Asks once when there is nobody.
+    pub async fn collaborators_remove(&self, id: &RepositoryId) -> Result<Vec<String>, PortError> {
+        let place = format!("{}/collaborators", super::path(id));
+        let action = format!("remove the collaborators of {id}");
+        let present: Vec<User> = self.pages(&place, &[], &action).await?;
+        let mut removed = Vec::new();
+        for user in present {
+            let one = format!("{place}/{}", segment(&user.login));
+            self.surface
+                .call(Method::DELETE, &one, action.as_str())
+                .exists()
+                .await?;
+            removed.push(user.login);
+        }
+        Ok(removed)
     }
 
     async fn team_find(
