@@ -152,6 +152,7 @@ impl ControlPlane {
             vault,
             registry_admin,
             registry: Arc::clone(&registry),
+            identity: identity.clone(),
             spine: Arc::clone(&spine),
             commands: commands.clone(),
             addresses: ControllerAddresses {

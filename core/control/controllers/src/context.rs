@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalyst_commands::Commands;
-use catalyst_ports::{Clusters, Forge, RegistryAdmin, Spine, Vault};
+use catalyst_ports::{Clusters, Forge, Identity, RegistryAdmin, Spine, Vault};
 use catalyst_resources::SovereignSpec;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub struct Context {
     pub registry_admin: RegistryAdmin,
     /// The registry's artifacts.
     pub registry: Arc<catalyst_supply::Registry>,
+    /// The identity provider: who is in which group.
+    pub identity: Identity,
     /// Where the progress of deletions is published.
     pub spine: Arc<dyn Spine>,
     /// The write side: makes the commit that ends an Application's deletion, and

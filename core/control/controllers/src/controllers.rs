@@ -79,6 +79,7 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     watches(&shared, &stop, &mut tasks);
     sweeps(&shared, &stop, &mut tasks);
+    groups(&shared, &stop, &mut tasks);
     workers(&shared, &stop, &mut tasks);
     while tasks.join_next().await.is_some() {}
 }
@@ -222,6 +223,11 @@ fn sweeps(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         }
         Ok(())
     });
+}
+
+fn groups(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
+    let (shared, stop) = (shared.clone(), stop.clone());
+    tasks.spawn(async move { crate::groups::follow(&shared, stop).await });
 }
 
 fn workers(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {

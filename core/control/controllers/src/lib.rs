@@ -28,6 +28,7 @@ pub mod desired;
 mod environment;
 mod error;
 mod finalizer;
+mod groups;
 mod kubernetes;
 mod object;
 mod organization;

@@ -23,7 +23,7 @@ use crate::kubernetes::{Cluster, ENVIRONMENT, ORGANIZATION};
 use crate::object::{is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
-use crate::{access, environment, finalizer, report, secrets};
+use crate::{access, environment, finalizer, groups, report, secrets};
 
 const READY: &str = "Ready";
 /// The repository of an Organization's own Blueprints.
@@ -78,32 +78,41 @@ async fn ensure(ctx: &Context, object: &Value) -> Result<(), ReconcileError> {
             error.to_string(),
         )
     })?;
+    // Vclusters know groups; forge and registry know users only.
+    let by_user = async {
+        let members = groups::resolve(ctx, &wanted.members).await?;
+        let (forge, registry) = futures::join!(
+            forge(ctx, &organization, &wanted.display_name, &members),
+            registry(ctx, &organization, &members),
+        );
+        forge.and(registry)
+    };
     // Rights are taken before anything else can fail for other reasons; all
     // are tried, and the first failure is told.
-    let (forge, registry, vault, clusters) = futures::join!(
-        forge(ctx, &organization, &wanted),
-        registry(ctx, &organization, &wanted.members),
+    let (by_user, vault, clusters) = futures::join!(
+        by_user,
         vault(ctx, &organization),
         access::of_organization(ctx, organization.as_str(), &wanted.members),
     );
-    forge.and(registry).and(vault).and(clusters)
+    by_user.and(vault).and(clusters)
 }
 
 async fn forge(
     ctx: &Context,
     organization: &OrganizationName,
-    wanted: &OrganizationSpec,
+    display_name: &str,
+    members: &[Member],
 ) -> Result<(), ReconcileError> {
     let owner = organization.as_str();
     let failed = |action: &'static str, what: &str| {
         ReconcileError::port(action, format!("{what} of {owner}"))
     };
     ctx.forge
-        .organization_ensure(owner, &wanted.display_name)
+        .organization_ensure(owner, display_name)
         .await
         .map_err(failed("make", "the forge organization"))?;
     let teams = TEAMS.iter().map(|(team, permission, roles)| {
-        set_team(ctx, owner, team, *permission, users(&wanted.members, roles)).boxed()
+        set_team(ctx, owner, team, *permission, users(members, roles)).boxed()
     });
     let flux = async {
         let username = flux_user(organization);
@@ -184,7 +193,7 @@ async fn registry(
 /// Everybody who belongs to some Organization may pull what the Sovereign's owner
 /// curates.
 async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
-    let mut readers = BTreeMap::new();
+    let mut members = Vec::new();
     for object in ctx.management().list(ORGANIZATION, "", "").await? {
         let Ok(wanted) = spec::<OrganizationSpec>(&object) else {
             continue;
@@ -192,11 +201,13 @@ async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
         if is_deleting(&object) {
             continue;
         }
-        for (user, _) in registry_members(&wanted.members) {
-            readers.insert(user, RegistryRole::Guest);
-        }
+        members.extend(wanted.members);
     }
-    let readers: Vec<_> = readers.into_iter().collect();
+    let members = groups::resolve(ctx, &members).await?;
+    let readers: Vec<_> = registry_members(&members)
+        .into_iter()
+        .map(|(user, _)| (user, RegistryRole::Guest))
+        .collect();
     ctx.registry_admin
         .project_members_set("catalog-sovereign", &readers)
         .await
