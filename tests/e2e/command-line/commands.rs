@@ -154,8 +154,7 @@ fn a_deletion_is_waited_for_and_says_what_stays() {
     insta::assert_snapshot!(outcome.err, @r"
     Install guests: commit c0ffee0000 in acme/acme-dev
     acme-dev/guests: waiting for the pods of guests
-    guests is gone
-    Left behind:
+    The deletion of guests has ended; left behind:
       volume data-guests-db-0
     ");
     let (_, body) = server.writes().pop().unwrap();

@@ -82,12 +82,14 @@ impl Whole {
 
 /// Says that a deletion has ended, and what it left behind.
 pub fn gone(name: &str, left_behind: &[String]) -> anyhow::Result<()> {
-    say(&format!("{name} is gone"));
-    if !left_behind.is_empty() {
-        say("Left behind:");
-        for it in left_behind {
-            say(&format!("  {it}"));
-        }
+    if left_behind.is_empty() {
+        say(&format!("{name} is gone"));
+        return Ok(());
+    }
+    // It may be the thing itself that somebody else keeps.
+    say(&format!("The deletion of {name} has ended; left behind:"));
+    for it in left_behind {
+        say(&format!("  {it}"));
     }
     Ok(())
 }

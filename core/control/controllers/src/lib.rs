@@ -38,6 +38,8 @@ mod runtime;
 mod saga;
 mod secrets;
 mod sovereign;
+#[cfg(test)]
+mod testing;
 mod vclusters;
 mod wake;
 mod watching;

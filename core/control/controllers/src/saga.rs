@@ -49,6 +49,18 @@ impl Saga {
         }
     }
 
+    /// The same deletion, with a clock that begins at `started_at`.
+    pub fn anew(self, started_at: &str) -> Self {
+        Self::new(self.kind, self.name, started_at)
+    }
+
+    /// Whether its time is up since it was asked for.
+    pub fn is_overdue(&self) -> bool {
+        clock::seconds_since(&self.started_at)
+            .and_then(|passed| u64::try_from(passed).ok())
+            .is_some_and(|passed| Duration::from_secs(passed) >= LIMIT)
+    }
+
     /// Runs a step until it says true, at most for `most` and never past the
     /// deadline. False and errors that may pass are tried again; what remains is
     /// noted as left behind under `what`.
@@ -175,6 +187,9 @@ mod tests {
     fn a_deletion_asked_for_long_ago_still_gets_a_moment() {
         let saga = Saga::new("Environment", "acme-dev", "2020-01-01T00:00:00Z");
         assert!(saga.deadline > Instant::now());
+        assert!(saga.is_overdue());
+        assert!(!saga.anew(&clock::now()).is_overdue());
+        let saga = Saga::new("Environment", "acme-dev", "2020-01-01T00:00:00Z");
         assert_eq!(saga.view(None, false).started_at, "2020-01-01T00:00:00Z");
     }
 }

@@ -2,8 +2,10 @@
 //! the commit that removes its folder.
 //!
 //! `spec.deletion` says what becomes of the data; an Application whose folder was
-//! simply removed keeps it. Dependents go first. What is done once more finds
-//! nothing left and ends at once, so a restart in between does no harm.
+//! simply removed keeps it. Dependents go first; one that others still need when
+//! time is up is kept, and goes when they have gone. What is done once more finds
+//! nothing left and ends at once, so a restart in between does no harm. What must
+//! stay true: the end of a deletion is told once, whoever keeps the object.
 
 use std::time::Duration;
 
@@ -22,17 +24,32 @@ use crate::desired::key;
 use crate::error::ReconcileError;
 use crate::kubernetes::{
     APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE, OCI_REPOSITORY, SECRET,
-    VOLUME_CLAIM,
+    VOLUME_CLAIM, code,
 };
-use crate::object::{annotation, is_deleting, name, text};
+use crate::object::{annotation, array, condition, has_finalizer, is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
 use crate::{clock, finalizer, organization, report, secrets};
 
-/// Set once everything is gone and the second commit is made.
+/// Set once everything is gone, the second commit is made and the end is told.
 const ENDED: &str = "deletion-ended-at";
+/// When the deletion of one that was kept went on.
+const RESUMED: &str = "deletion-resumed-at";
 /// On a volume claim that outlives its Application.
 const KEPT: &str = "kept";
+/// The reason of an Application that others need beyond its deletion's bound.
+const KEPT_FOR_OTHERS: &str = "KeptForDependents";
+/// The reason of one of which nothing is left but the object.
+const HELD_BY_OTHERS: &str = "FinalizersRemain";
+/// How often the object may have changed under the controller's hands.
+const MOST_CONFLICTS: u32 = 5;
+/// How soon one that others hold is looked at again; their going wakes it, the
+/// wait is for what no watch saw.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The same for finalizers, of which no watch tells.
+const LOOK_AT_FINALIZERS: Duration = Duration::from_secs(2);
+/// By these Kubernetes itself keeps an object until its dependents are seen to.
+const OF_KUBERNETES: [&str; 2] = ["foregroundDeletion", "orphan"];
 /// How long Flux may take to apply the second commit before it is made again.
 const COMMIT_AGAIN: i64 = 60;
 
@@ -45,18 +62,35 @@ pub async fn delete(
 ) -> Result<Next, ReconcileError> {
     let ctx = &shared.ctx;
     let is_gone_from_git = is_deleting(object);
-    let ended = annotation(object, &key(ENDED));
+    if is_gone_from_git && !has_finalizer(object, finalizer::APPLICATION) {
+        // Ended and told; what keeps the object is somebody else's.
+        return Ok(None);
+    }
+    let ended = ended(object);
     if !is_gone_from_git && clock::seconds_since(ended).is_some_and(|passed| passed < COMMIT_AGAIN)
     {
         // Flux is about to remove the object.
         return Ok(Some(Duration::from_secs(60)));
     }
-    let dropped = text(object, "/spec/deletion/data") == "drop";
+    let is_told = !ended.is_empty();
     let mut saga = Saga::new(
         "Application",
         format!("{}/{}", at.environment, at.name),
         &started(object),
     );
+    if !is_told {
+        let dependents = remaining_dependents(vcluster, at).await?;
+        if !dependents.is_empty() {
+            let names: Vec<String> = dependents.into_iter().collect();
+            return wait_for(shared, at, vcluster, object, &names.join(", "), saga).await;
+        }
+        if is_kept(object) {
+            // Its first deletion was told as ended; this is another one.
+            let now = clock::now();
+            annotate(vcluster, object, &[(RESUMED, json!(now))]).await?;
+            saga = saga.anew(&now);
+        }
+    }
     tell(
         vcluster,
         object,
@@ -64,67 +98,200 @@ pub async fn delete(
         "its release is being uninstalled",
     )
     .await?;
-    let dependents = remaining_dependents(vcluster, at).await?;
-    if !dependents.is_empty() && ended.is_empty() {
-        let names: Vec<String> = dependents.into_iter().collect();
-        let waiting = format!("its dependents: {}", names.join(", "));
-        report::deletion(ctx, &saga.view(Some(waiting.clone()), false)).await;
-        tell(
-            vcluster,
-            object,
-            "DependentsRemain",
-            &format!("it waits for {waiting}"),
-        )
-        .await?;
-        // Their going wakes this one; the wait is for what no watch saw.
-        return Ok(Some(Duration::from_secs(5)));
-    }
-    report::deletion(ctx, &saga.view(Some("its release".to_owned()), false)).await;
+    progress(shared, &saga, is_told, "its release").await;
     release(vcluster, at, &mut saga).await;
-    report::deletion(
-        ctx,
-        &saga.view(Some("its data and namespace".to_owned()), false),
-    )
-    .await;
+    progress(shared, &saga, is_told, "its data and namespace").await;
     delivery(vcluster, at, &mut saga).await;
+    let dropped = text(object, "/spec/deletion/data") == "drop";
     data(shared, vcluster, at, dropped, &mut saga).await?;
-    if !is_gone_from_git {
-        let finished = ctx
-            .commands
-            .finish_deletion(&at.environment, &at.name)
-            .await;
-        finished.map_err(|error| {
-            ReconcileError::missing(
-                "remove",
-                format!(
-                    "the folder of {} from the repository {}",
-                    at.name, at.environment
-                ),
-                error.to_string(),
-            )
-        })?;
-    }
-    if !is_gone_from_git {
-        // The commit is known here at once, whether or not the forge tells of it.
-        wake(shared, at).await;
-    }
-    organization::finish(ctx, vcluster, object, &saga).await?;
     shared.remembered.forget(at);
     if is_gone_from_git {
-        // The status written meanwhile has made `object` an older version.
-        if let Some(fresh) = vcluster.get(APPLICATION, &at.environment, &at.name).await? {
-            finalizer::remove(vcluster, &fresh, finalizer::APPLICATION).await?;
-        }
-        for neighbour in shared.vclusters.neighbours(at) {
-            shared.applications.add(neighbour);
-        }
-        return Ok(None);
+        return let_go(shared, at, vcluster, object, saga, is_told).await;
     }
-    let mut annotations = Map::new();
-    annotations.insert(key(ENDED), json!(clock::now()));
-    let patch = json!({"metadata": {"annotations": annotations}});
-    vcluster.merge(object, "", &patch).await?;
+    let finished = ctx
+        .commands
+        .finish_deletion(&at.environment, &at.name)
+        .await;
+    finished.map_err(|error| {
+        ReconcileError::missing(
+            "remove",
+            format!(
+                "the folder of {} from the repository {}",
+                at.name, at.environment
+            ),
+            error.to_string(),
+        )
+    })?;
+    // The commit is known here at once, whether or not the forge tells of it.
+    wake(shared, at).await;
+    if !is_told {
+        hold(at, &foreign_finalizers(object), &mut saga);
+        organization::finish(ctx, vcluster, object, &saga).await?;
+    }
+    annotate(vcluster, object, &[(ENDED, json!(clock::now()))]).await?;
     Ok(Some(Duration::from_secs(60)))
+}
+
+/// Whether the deletion of an Application has ended, whoever keeps the object.
+pub fn is_ended(object: &Value) -> bool {
+    let is_released = is_deleting(object) && !has_finalizer(object, finalizer::APPLICATION);
+    is_released || !ended(object).is_empty()
+}
+
+/// Takes the marks of an earlier deletion from an Application that came back.
+pub async fn forget(vcluster: &Cluster, object: &Value) -> Result<(), ReconcileError> {
+    let marks: Vec<(&str, Value)> = [ENDED, RESUMED]
+        .into_iter()
+        .filter(|mark| !annotation(object, &key(mark)).is_empty())
+        .map(|mark| (mark, Value::Null))
+        .collect();
+    if marks.is_empty() {
+        return Ok(());
+    }
+    annotate(vcluster, object, &marks).await
+}
+
+/// When the end was told; empty while it was not. A mark without the wish is of an
+/// earlier life.
+fn ended(object: &Value) -> &str {
+    let is_asked = object
+        .pointer("/spec/deletion")
+        .is_some_and(|one| !one.is_null());
+    if is_asked {
+        annotation(object, &key(ENDED))
+    } else {
+        ""
+    }
+}
+
+/// Waits for the Applications that need this one; keeps it when time is up.
+async fn wait_for(
+    shared: &Shared,
+    at: &ApplicationKey,
+    vcluster: &Cluster,
+    object: &Value,
+    dependents: &str,
+    mut saga: Saga,
+) -> Result<Next, ReconcileError> {
+    let is_kept = is_kept(object);
+    if !is_kept && !saga.is_overdue() {
+        let waiting = format!("its dependents: {dependents}");
+        progress(shared, &saga, false, &waiting).await;
+        let message = format!("it waits for {waiting}");
+        tell(vcluster, object, "DependentsRemain", &message).await?;
+        return Ok(Some(LOOK_AGAIN));
+    }
+    let why = format!(
+        "it is kept, because others depend on it: {dependents}; delete those, or let them depend on another Application, and it goes"
+    );
+    if !is_kept {
+        saga.leave(application(at), why.clone());
+        organization::finish(&shared.ctx, vcluster, object, &saga).await?;
+    }
+    tell(vcluster, object, KEPT_FOR_OTHERS, &why).await?;
+    Ok(None)
+}
+
+/// Whether the deletion was told as ended because others need the Application.
+fn is_kept(object: &Value) -> bool {
+    condition(object, READY).is_some_and(|ready| text(ready, "/reason") == KEPT_FOR_OTHERS)
+}
+
+/// The last of an object that Git no longer has: gives others who hold it the time
+/// that is left, tells the end, and takes the controller's own finalizer.
+async fn let_go(
+    shared: &Shared,
+    at: &ApplicationKey,
+    vcluster: &Cluster,
+    object: &Value,
+    mut saga: Saga,
+    is_told: bool,
+) -> Result<Next, ReconcileError> {
+    // The status written meanwhile has made what was read an older version.
+    let fresh = vcluster.get(APPLICATION, &at.environment, &at.name).await?;
+    let held_by = fresh.as_ref().map(foreign_finalizers).unwrap_or_default();
+    if !is_told {
+        if !held_by.is_empty() && !saga.is_overdue() {
+            let waiting = format!("others, whose finalizers are on it: {}", held_by.join(", "));
+            progress(shared, &saga, false, &waiting).await;
+            return Ok(Some(LOOK_AT_FINALIZERS));
+        }
+        hold(at, &held_by, &mut saga);
+        organization::finish(&shared.ctx, vcluster, object, &saga).await?;
+    }
+    if let Some(fresh) = fresh.filter(|_| !held_by.is_empty()) {
+        tell(vcluster, &fresh, HELD_BY_OTHERS, &held(&held_by)).await?;
+    }
+    release_object(vcluster, at).await?;
+    for neighbour in shared.vclusters.neighbours(at) {
+        shared.applications.add(neighbour);
+    }
+    Ok(None)
+}
+
+/// Takes the controller's finalizer. Others may be writing the object too; reading
+/// it anew is better than telling the end once more.
+async fn release_object(vcluster: &Cluster, at: &ApplicationKey) -> Result<(), ReconcileError> {
+    let mut attempts = 0;
+    loop {
+        let found = vcluster.get(APPLICATION, &at.environment, &at.name).await?;
+        let Some(object) = found else {
+            return Ok(());
+        };
+        attempts += 1;
+        match finalizer::remove(vcluster, &object, finalizer::APPLICATION).await {
+            Err(error) if code(&error) == Some(409) && attempts < MOST_CONFLICTS => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Notes that the object outlives its deletion, and who keeps it.
+fn hold(at: &ApplicationKey, held_by: &[String], saga: &mut Saga) {
+    if !held_by.is_empty() {
+        saga.leave(application(at), held(held_by));
+    }
+}
+
+fn held(by: &[String]) -> String {
+    format!(
+        "finalizers that are not Catalyst's keep the object: {}; it goes when whoever set them has removed them",
+        by.join(", ")
+    )
+}
+
+/// Finalizers that neither this controller nor Kubernetes itself takes away.
+fn foreign_finalizers(object: &Value) -> Vec<String> {
+    array(object, "/metadata/finalizers")
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|one| *one != finalizer::APPLICATION && !OF_KUBERNETES.contains(one))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn application(at: &ApplicationKey) -> String {
+    format!("the Application {}/{}", at.environment, at.name)
+}
+
+/// Says what is waited for, unless the end was told already.
+async fn progress(shared: &Shared, saga: &Saga, is_told: bool, waiting_for: &str) {
+    if !is_told {
+        report::deletion(&shared.ctx, &saga.view(Some(waiting_for.to_owned()), false)).await;
+    }
+}
+
+async fn annotate(
+    vcluster: &Cluster,
+    object: &Value,
+    marks: &[(&str, Value)],
+) -> Result<(), ReconcileError> {
+    let annotations: Map<String, Value> = marks
+        .iter()
+        .map(|(mark, value)| (key(mark), value.clone()))
+        .collect();
+    let patch = json!({"metadata": {"annotations": annotations}});
+    vcluster.merge(object, "", &patch).await.map(drop)
 }
 
 async fn wake(shared: &Shared, at: &ApplicationKey) {
@@ -137,7 +304,11 @@ async fn wake(shared: &Shared, at: &ApplicationKey) {
 /// When the deletion was asked for: when this controller first saw it, which its
 /// own condition remembers.
 fn started(object: &Value) -> String {
-    let since = crate::object::condition(object, READY)
+    let resumed = annotation(object, &key(RESUMED));
+    if !resumed.is_empty() {
+        return resumed.to_owned();
+    }
+    let since = condition(object, READY)
         .filter(|_| text(object, "/status/phase") == "Deleting")
         .map(|ready| text(ready, "/lastTransitionTime").to_owned());
     let asked = text(object, "/metadata/deletionTimestamp").to_owned();
@@ -333,3 +504,6 @@ fn secrets_folder(at: &ApplicationKey) -> Result<String, ReconcileError> {
     })?;
     Ok(format!("org/{organization}/env/{env_type}/{}", at.name))
 }
+
+#[cfg(test)]
+mod tests;

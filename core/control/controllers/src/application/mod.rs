@@ -97,6 +97,7 @@ pub async fn reconcile(shared: &Shared, at: &ApplicationKey) -> Result<Next, Rec
         return deletion::delete(shared, at, &vcluster, &object).await;
     }
     finalizer::add(&vcluster, &object, finalizer::APPLICATION).await?;
+    deletion::forget(&vcluster, &object).await?;
     let before = text(&object, "/status/phase").to_owned();
     let (not_expanded, not_applied, failure) =
         match make(shared, at, &vcluster, &object, &environment).await {

@@ -176,11 +176,13 @@ fn is_ready(application: &Value) -> bool {
         .any(|one| text(one, "/type") == super::phase::READY && text(one, "/status") == "True")
 }
 
-/// Whether an Application waits for others to go before it.
+/// The Applications that must go before one. Those of which nothing is left but an
+/// object that somebody else keeps need it no longer.
 pub async fn remaining_dependents(
     vcluster: &Cluster,
     at: &ApplicationKey,
 ) -> Result<BTreeSet<String>, ReconcileError> {
-    let siblings = vcluster.list(APPLICATION, &at.environment, "").await?;
+    let mut siblings = vcluster.list(APPLICATION, &at.environment, "").await?;
+    siblings.retain(|sibling| !super::deletion::is_ended(sibling));
     Ok(dependents(&siblings, &at.name))
 }
