@@ -201,11 +201,27 @@ impl Policy for Policies {
         address: IpAddr,
         port: u16,
     ) -> bool {
-        self.allows(Direction::Egress, from, &Peer::Address(address), port, None)
+        !is_the_machine(address)
+            && self.allows(Direction::Egress, from, &Peer::Address(address), port, None)
     }
 
     fn is_visible(&self, from: &PodRef, namespace: &str) -> bool {
         cluster(&from.namespace) == cluster(namespace)
+    }
+}
+
+/// Whether an address means the machine that connects, or its own link, where clouds
+/// tell machines their secrets. The node connects for pods, so a name that somebody
+/// lets resolve to one of these would lead past the pod, to whatever trusts programs
+/// on this machine; no policy opens that.
+fn is_the_machine(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_link_local() || address.octets().first() == Some(&0)
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
+        }
     }
 }
 
@@ -410,5 +426,36 @@ mod tests {
         assert!(ask(1, 8005));
         assert!(!ask(200, 8005) && !ask(1, 8011) && !ask(1, 53));
         assert!(!policies.is_external_allowed(&web, None, "2001:db8::1".parse().unwrap(), 8000));
+    }
+
+    #[test]
+    fn no_policy_lets_a_pod_reach_the_machine_itself() {
+        let open = json!({
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]}, {}],
+        });
+        for policies in [policies(&[("dev/blog", open)]), policies(&[])] {
+            let web = pod("dev/blog", "web", 2);
+            let reaches = |address: &str| {
+                let address = address.parse().unwrap();
+                policies.is_external_allowed(&web, Some("name.example"), address, 80)
+            };
+            for address in ["192.0.2.1", "10.0.0.1", "2001:db8::1"] {
+                assert!(reaches(address), "{address}");
+            }
+            for address in [
+                "127.0.0.1",
+                "127.8.0.1",
+                "0.0.0.0",
+                "169.254.169.254",
+                "::1",
+                "::",
+                "::ffff:127.0.0.1",
+                "fe80::1",
+            ] {
+                assert!(!reaches(address), "{address}");
+            }
+        }
     }
 }
