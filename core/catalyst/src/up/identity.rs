@@ -143,6 +143,13 @@ impl Introspection {
         }
     }
 
+    /// Whether a token's holder administers the Sovereign; `None` when the token is
+    /// not good, an error when nobody could be asked.
+    pub async fn is_administrator(&self, token: &str) -> anyhow::Result<Option<bool>> {
+        let answer = self.ask(token).await?;
+        Ok(answer.map(|answer| answer.is_administrator()))
+    }
+
     fn stood(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Instant>> {
         self.stood.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,7 +184,7 @@ impl Introspection {
 }
 
 /// The bearer token of a request, in each way that the Kubernetes API takes one.
-fn bearer(headers: &http::HeaderMap) -> Option<String> {
+pub(super) fn bearer(headers: &http::HeaderMap) -> Option<String> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme

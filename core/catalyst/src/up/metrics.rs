@@ -1,14 +1,20 @@
 //! What `/metrics` tells, in the text format of OpenMetrics.
 //!
+//! Open to programs on this machine, as is customary; over the network only the
+//! Sovereign's administrators read it.
+//!
 //! Names follow `catalyst_<part>_<thing>_<unit>`; the process's own follow the
 //! names that Prometheus' clients use everywhere.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use catalyst_kubernetes::Identity;
+use http::header::{CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -17,7 +23,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::identity::{Introspection, bearer};
+
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The group of the Kubernetes API that may do everything.
+const MASTERS: &str = "system:masters";
 /// From one millisecond to half a minute.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.3, 1.0, 5.0, 30.0];
 
@@ -133,7 +143,33 @@ impl Metrics {
     }
 
     /// The answer to `GET /metrics`.
-    pub fn page(&self) -> Response {
+    pub async fn answer(&self, introspection: &Introspection, request: Request) -> Response {
+        if is_from_here(&request) || has_administrators_certificate(&request) {
+            return self.page();
+        }
+        let Some(token) = bearer(request.headers()) else {
+            return unauthorized("the request carries no credentials");
+        };
+        match introspection.is_administrator(&token).await {
+            Ok(Some(true)) => self.page(),
+            Ok(Some(false)) => (
+                StatusCode::FORBIDDEN,
+                "cannot show the metrics: this takes a sovereign-admin; ask one of them\n",
+            )
+                .into_response(),
+            Ok(None) => unauthorized("the token is not, or no longer, valid"),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "token not recognised");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "cannot show the metrics: the issuer does not answer whose token this is; try again in a moment\n",
+                )
+                    .into_response()
+            }
+        }
+    }
+
+    fn page(&self) -> Response {
         self.resident.set(resident().unwrap_or_default());
         self.descriptors.set(descriptors().unwrap_or_default());
         let mut text = String::new();
@@ -142,6 +178,53 @@ impl Metrics {
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
+}
+
+/// Whether a program on this machine asks this machine. By its name too: what a
+/// browser is led here by, or a proxy passes on, bears another one.
+fn is_from_here(request: &Request) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let is_near = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+    let host = request
+        .uri()
+        .authority()
+        .map(|authority| authority.host())
+        .or_else(|| {
+            let named = request.headers().get(HOST)?.to_str().ok()?;
+            named.parse::<http::uri::Authority>().ok()?;
+            Some(match named.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+                _ => named,
+            })
+        });
+    let is_meant = host.is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || address
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    });
+    let was_passed_on = ["forwarded", "x-forwarded-for", "x-forwarded-host"]
+        .iter()
+        .any(|header| request.headers().contains_key(*header));
+    is_near && is_meant && !was_passed_on
+}
+
+/// Whether the handshake proved an administrator of the Kubernetes API, as the
+/// kubeconfig in the data directory names one.
+fn has_administrators_certificate(request: &Request) -> bool {
+    let identity = request.extensions().get::<Identity>();
+    identity.is_some_and(|identity| identity.groups.iter().any(|group| group == MASTERS))
+}
+
+fn unauthorized(why: &str) -> Response {
+    let explanation = format!(
+        "cannot show the metrics: {why}; send a sovereign-admin's access token as `Authorization: Bearer`, a client certificate of an administrator, or ask from the machine itself\n"
+    );
+    let mut response = (StatusCode::UNAUTHORIZED, explanation).into_response();
+    let challenge = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
 }
 
 fn resident() -> Option<i64> {
@@ -187,5 +270,84 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    fn request(peer: &str, host: &str, token: Option<&str>) -> Request {
+        let mut request = http::Request::builder().uri("/metrics").header(HOST, host);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut request = request.body(axum::body::Body::empty()).unwrap();
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    }
+
+    #[tokio::test]
+    async fn over_the_network_only_administrators_read_them() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let issuer = axum::Router::new().route(
+            "/oidc/introspect",
+            axum::routing::post(|body: String| async move {
+                let groups: &[&str] = match body.contains("token=boss") {
+                    true => &["sovereign-admin"],
+                    false => &["acme"],
+                };
+                let active = !body.contains("token=ended");
+                axum::Json(serde_json::json!({"active": active, "username": "x", "groups": groups}))
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/oidc", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move { axum::serve(listener, issuer).await });
+        let introspection = Introspection::new(reqwest::Client::new(), "catalyst", "s".to_owned());
+        introspection.connect(&url);
+        let metrics = Metrics::new();
+        let far = "192.0.2.7:5000";
+        for (peer, host, token, expected) in [
+            ("127.0.0.1:5000", "127.0.0.1:8080", None, 200),
+            ("[::1]:5000", "[::1]:8080", None, 200),
+            ("[::ffff:127.0.0.1]:5000", "localhost", None, 200),
+            // A page of another site, led here by its name.
+            ("127.0.0.1:5000", "evil.example:8080", None, 401),
+            ("127.0.0.1:5000", "127.0.0.1.evil.example", None, 401),
+            (far, "127.0.0.1:8080", None, 401),
+            (far, "catalyst.example", Some("ended"), 401),
+            (far, "catalyst.example", Some("alice"), 403),
+            (far, "catalyst.example", Some("boss"), 200),
+        ] {
+            let answer = metrics
+                .answer(&introspection, request(peer, host, token))
+                .await;
+            assert_eq!(answer.status(), expected, "{peer} {host} {token:?}");
+            assert_eq!(
+                answer.headers().contains_key(WWW_AUTHENTICATE),
+                expected == 401
+            );
+        }
+        let mut passed_on = request("127.0.0.1:5000", "localhost", None);
+        passed_on
+            .headers_mut()
+            .insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
+        let answer = metrics.answer(&introspection, passed_on).await;
+        assert_eq!(answer.status(), 401);
+
+        for (identity, expected) in [
+            (Identity::administrator("admin"), 200),
+            (Identity::service_account("default", "robot"), 401),
+        ] {
+            let mut certified = request(far, "catalyst.example", None);
+            certified.extensions_mut().insert(identity);
+            let answer = metrics.answer(&introspection, certified).await;
+            assert_eq!(answer.status(), expected);
+        }
+        serving.abort();
+        let answer = metrics
+            .answer(
+                &introspection,
+                request(far, "catalyst.example", Some("boss")),
+            )
+            .await;
+        assert_eq!(answer.status(), 503);
     }
 }

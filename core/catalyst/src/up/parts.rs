@@ -166,7 +166,11 @@ impl Parts {
                 (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
             }
         };
-        let metrics = self.metrics.clone();
+        let (numbers, introspection) = (self.metrics.clone(), self.introspection.clone());
+        let metrics = move |request: axum::extract::Request| {
+            let (numbers, introspection) = (numbers.clone(), introspection.clone());
+            async move { numbers.answer(&introspection, request).await }
+        };
         let kubernetes = self.kubernetes.router();
         let introspection = self.introspection.clone();
         let clusters = move |mut request: axum::extract::Request| {
@@ -187,7 +191,7 @@ impl Parts {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readiness))
-            .route("/metrics", get(move || async move { metrics.page() }))
+            .route("/metrics", get(metrics))
             .nest("/oidc", self.issuer.router())
             .nest("/git", self.forge.router())
             .nest("/vault", self.vault.router())
