@@ -1,10 +1,11 @@
 //! Commands and their answers, over the wire.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::process::{Child, ChildStderr, Command};
 
 use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{Server, TOKEN};
 use crate::support::Home;
 
 const MANIFEST: &str = "\
@@ -135,6 +136,82 @@ fn waiting_ends_with_the_reason_when_it_fails() {
     ");
 }
 
+const SLOW: [&str; 9] = [
+    "install",
+    "guests",
+    "--blueprint=bp-guestbook",
+    "-e",
+    "acme-dev",
+    "--set",
+    "title=Slow",
+    "--yes",
+    "--wait",
+];
+
+/// Runs until the command waits for an Application that takes its time.
+fn begin_to_wait(command: &mut Command) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = lines.any(|line| line.unwrap() == "guests: Installing");
+    assert!(waits, "it ended before it waited");
+    (child, lines)
+}
+
+fn rest(lines: Lines<BufReader<ChildStderr>>) -> String {
+    lines.map(|line| line.unwrap() + "\n").collect()
+}
+
+#[test]
+fn waiting_with_a_token_that_nobody_renews_ends_with_what_goes_on_and_what_to_do() {
+    let (server, home) = start();
+    let mut command = home.command(&SLOW);
+    let (mut child, lines) = begin_to_wait(command.env("CATALYST_TOKEN", TOKEN));
+    server.seen.lock().unwrap().is_script_over = true;
+    server.end_streams();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    insta::assert_snapshot!(rest(lines), @r"
+    error: guests: cannot wait any longer, because the token has ended
+      because: Listen: No.
+    hint: the change itself is made and goes on; `catalyst get` shows how it is
+    hint: the token in CATALYST_TOKEN cannot be renewed: set a new one, or unset it and run `catalyst login`, whose session is renewed as long as a command runs
+    ");
+}
+
+#[test]
+fn waiting_goes_on_when_a_session_is_renewed_and_ends_when_it_cannot_be() {
+    let (server, home) = start();
+    crate::sign_in::sign_in(&home);
+    let (mut child, lines) = begin_to_wait(&mut home.command(&SLOW));
+    let ended = {
+        let mut seen = server.seen.lock().unwrap();
+        seen.expired = seen.access;
+        seen.access
+    };
+    server.end_streams();
+    server.until("the token is renewed and the stream open", |seen| {
+        seen.access > ended && seen.has_streams()
+    });
+    server.set_phase("Running");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(rest(lines), "guests: Running\n");
+
+    server.set_phase("Installing");
+    let (mut child, lines) = begin_to_wait(&mut home.command(&SLOW));
+    {
+        let mut seen = server.seen.lock().unwrap();
+        seen.expired = seen.access;
+        seen.refresh = 99;
+    }
+    server.end_streams();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    insta::assert_snapshot!(rest(lines).replace(&server.url, "SERVER"), @r"
+    error: guests: cannot wait any longer, because the token has ended
+      because: your session at SERVER has ended: invalid_grant, in words
+    hint: the change itself is made and goes on; `catalyst get` shows how it is
+    hint: run `catalyst login` again
+    ");
+}
+
 #[test]
 fn a_deletion_is_waited_for_and_says_what_stays() {
     let (server, home) = start();
@@ -202,7 +279,7 @@ fn refusals_are_shown_with_faults_and_hints() {
     let outcome = crate::support::finish(command.spawn().unwrap());
     insta::assert_snapshot!(outcome.failed(), @r"
     error: Read the API: The token is not known or has ended.
-    hint: sign in: `catalyst login`
+    hint: the token in CATALYST_TOKEN cannot be renewed: set a new one, or unset it and run `catalyst login`, whose session is renewed as long as a command runs
     ");
     let nowhere = Home::new("http://127.0.0.1:9");
     let outcome = nowhere.run(&["get", "applications"]);

@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::support::{Home, finish, mode};
 
 /// Signs in with a browser that agrees; the home is signed in afterwards.
-fn sign_in(home: &Home) {
+pub fn sign_in(home: &Home) {
     let mut command = home.command(&["login", "--server", &home.server]);
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

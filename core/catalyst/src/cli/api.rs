@@ -1,14 +1,17 @@
 //! The client of the REST API: addresses, tokens, answers and refusals.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use catalyst_api::{Page, Problem, SovereignView};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::credentials::Session;
 use super::failure::{Hinted, Refused, hinted};
 use super::output::Output;
 use super::{credentials, oauth};
@@ -56,10 +59,28 @@ pub struct Common {
 pub struct Api {
     http: reqwest::Client,
     base: Url,
-    token: Option<String>,
+    caller: Caller,
+}
+
+/// Whose token requests carry.
+enum Caller {
+    /// Nobody's.
+    Anonymous,
+    /// That of `CATALYST_TOKEN`; nothing here can renew it.
+    Given(String),
+    /// One just obtained, which is not kept yet.
+    New(String),
+    /// That of a sign-in, renewed as long as a command runs.
+    SignedIn(Box<SignedIn>),
+}
+
+struct SignedIn {
+    server: Server,
+    session: Mutex<Session>,
 }
 
 /// Where the server is and how its certificate is judged.
+#[derive(Clone)]
 pub struct Server {
     /// Without a slash at its end.
     pub url: String,
@@ -106,15 +127,24 @@ impl Connection {
     /// sign-in, renewed when it is due.
     pub async fn api(&self) -> anyhow::Result<Api> {
         let server = self.server()?;
-        let token = Self::token(&server).await?;
-        Api::new(&server, Some(token))
+        let caller = match given_token() {
+            Some(token) => Caller::Given(token),
+            None => {
+                let session = oauth::current_session(&server, None).await?;
+                Caller::SignedIn(Box::new(SignedIn {
+                    server: server.clone(),
+                    session: Mutex::new(session),
+                }))
+            }
+        };
+        Api::new(&server, caller)
     }
 
     /// The caller's token for a server.
     pub async fn token(server: &Server) -> anyhow::Result<String> {
         match given_token() {
             Some(token) => Ok(token),
-            None => oauth::current_token(server).await,
+            None => Ok(oauth::current_session(server, None).await?.access_token),
         }
     }
 
@@ -125,7 +155,7 @@ impl Connection {
 
     /// The API without a token, for what anybody may read.
     pub fn anonymous(&self) -> anyhow::Result<Api> {
-        Api::new(&self.server()?, None)
+        Api::new(&self.server()?, Caller::Anonymous)
     }
 }
 
@@ -173,22 +203,26 @@ fn http_client(authority: Option<&str>) -> anyhow::Result<reqwest::Client> {
 }
 
 impl Api {
-    fn new(server: &Server, token: Option<String>) -> anyhow::Result<Self> {
+    fn new(server: &Server, caller: Caller) -> anyhow::Result<Self> {
         Ok(Self {
             http: server.http.clone(),
             base: Url::parse(&format!("{}/api/v1", server.url))?,
-            token,
+            caller,
         })
     }
 
     /// The API with a token that is not kept yet.
     pub fn with_token(server: &Server, token: String) -> anyhow::Result<Self> {
-        Self::new(server, Some(token))
+        Self::new(server, Caller::New(token))
     }
 
     /// The token in use, for the Sovereign's other surfaces.
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+    pub fn token(&self) -> Option<String> {
+        match &self.caller {
+            Caller::Anonymous => None,
+            Caller::Given(token) | Caller::New(token) => Some(token.clone()),
+            Caller::SignedIn(caller) => Some(caller.session().access_token.clone()),
+        }
     }
 
     /// The client in use, for the Sovereign's other surfaces.
@@ -212,24 +246,50 @@ impl Api {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }
-        let request = self.http.request(method, url);
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        }
+        self.http.request(method, url)
     }
 
-    /// Sends a request; a refusal is the API's own words.
+    /// Sends a request with the caller's token; a refusal is the API's own words. A
+    /// command may run longer than a token holds: that of a sign-in is renewed when
+    /// it is due, and when it is refused.
     pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response = request.send().await.map_err(|error| {
-            let message = format!("the Sovereign at {} cannot be reached", self.address());
-            let hint = "check that it runs, and its address (--server or CATALYST_SERVER)";
-            anyhow::Error::new(error.without_url()).context(Hinted::new(message, hint))
-        })?;
+        let request = request.build().context("cannot build the request")?;
+        if let Caller::SignedIn(caller) = &self.caller
+            && oauth::is_due(&caller.session())
+        {
+            caller.renew(None).await?;
+        }
+        let again = request.try_clone();
+        let used = self.token();
+        let response = self.execute(request, used.as_deref()).await?;
         if response.status().is_success() {
             return Ok(response);
         }
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED;
+        if let (true, Caller::SignedIn(caller), Some(again)) = (is_refused, &self.caller, again)
+            && caller.renew(used.as_deref()).await?
+        {
+            let response = self.execute(again, self.token().as_deref()).await?;
+            return match response.status().is_success() {
+                true => Ok(response),
+                false => Err(self.refusal(response).await),
+            };
+        }
         Err(self.refusal(response).await)
+    }
+
+    async fn execute(&self, mut request: Request, token: Option<&str>) -> anyhow::Result<Response> {
+        if let Some(token) = token {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| anyhow::anyhow!("the token cannot be sent: it is not one word"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        self.http.execute(request).await.map_err(|error| {
+            let message = format!("the Sovereign at {} cannot be reached", self.address());
+            let hint = "check that it runs, and its address (--server or CATALYST_SERVER)";
+            anyhow::Error::new(error.without_url()).context(Hinted::new(message, hint))
+        })
     }
 
     async fn refusal(&self, response: Response) -> anyhow::Error {
@@ -243,8 +303,14 @@ impl Api {
             },
         };
         problem.status = status.as_u16();
-        if status == StatusCode::UNAUTHORIZED && problem.next.is_none() {
-            problem.next = Some("sign in: `catalyst login`".to_owned());
+        if status == StatusCode::UNAUTHORIZED {
+            if let Caller::Given(_) = self.caller {
+                problem.next = Some(
+                    "the token in CATALYST_TOKEN cannot be renewed: set a new one, or unset it and run `catalyst login`, whose session is renewed as long as a command runs".to_owned(),
+                );
+            } else if problem.next.is_none() {
+                problem.next = Some("sign in: `catalyst login`".to_owned());
+            }
         }
         Refused(problem).into()
     }
@@ -308,6 +374,23 @@ impl Api {
         serde_json::from_slice(&body)
             .map(Some)
             .context("cannot read the Sovereign's answer; its version may differ from this one's")
+    }
+}
+
+impl SignedIn {
+    fn session(&self) -> MutexGuard<'_, Session> {
+        // No code that can panic runs under the lock.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the session's newer token; false when there can be none.
+    async fn renew(&self, refused: Option<&str>) -> anyhow::Result<bool> {
+        if !oauth::is_renewable(&self.session()) {
+            return Ok(false);
+        }
+        let renewed = oauth::current_session(&self.server, refused).await?;
+        *self.session() = renewed;
+        Ok(true)
     }
 }
 

@@ -18,11 +18,33 @@ pub struct Refused(pub Problem);
 pub struct Hinted {
     message: String,
     hint: String,
+    is_signed_out: bool,
 }
 
 /// A failure with what to do next.
 pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
     Hinted::new(message, hint).into()
+}
+
+/// A failure because nobody is signed in (any more), with what to do next.
+pub fn signed_out(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    let hinted = Hinted::new(message, hint);
+    Hinted {
+        is_signed_out: true,
+        ..hinted
+    }
+    .into()
+}
+
+/// Whether a failure is that the caller is not, or no longer, signed in; trying again
+/// does not help.
+pub fn is_signed_out(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Hinted>()
+        .is_some_and(|hinted| hinted.is_signed_out)
+        || error
+            .downcast_ref::<Refused>()
+            .is_some_and(|Refused(problem)| problem.status == 401)
 }
 
 impl Hinted {
@@ -31,6 +53,7 @@ impl Hinted {
         Self {
             message: message.into(),
             hint: hint.into(),
+            is_signed_out: false,
         }
     }
 }

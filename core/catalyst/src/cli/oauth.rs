@@ -14,7 +14,7 @@ use super::accept;
 use super::api::Server;
 use super::browser;
 use super::credentials::{Locked, Session};
-use super::failure::hinted;
+use super::failure::{hinted, signed_out};
 use super::output::say;
 
 const CLIENT: &str = "catalyst-cli";
@@ -233,32 +233,41 @@ impl Discovery {
 impl OauthError {
     fn into_error(self, attempted: &str) -> anyhow::Error {
         let reason = self.error_description.unwrap_or(self.error);
-        hinted(
+        signed_out(
             format!("{attempted}: {reason}"),
             "run `catalyst login` again",
         )
     }
 }
 
-/// The access token for a server, renewed when it is due. Renewing happens under the
-/// lock of the file: refresh tokens rotate, and one that is used twice ends the
-/// session.
-pub async fn current_token(server: &Server) -> anyhow::Result<String> {
+/// Whether a session's access token ends so soon that it is to be renewed.
+pub fn is_due(session: &Session) -> bool {
+    session.expires_at.is_some_and(|at| at - EARLY <= now())
+}
+
+/// Whether there is anything to renew its access token by.
+pub fn is_renewable(session: &Session) -> bool {
+    session.issuer.is_some() && session.refresh_token.is_some()
+}
+
+/// The session at a server, its access token renewed when it is due or is the one
+/// that was refused. Renewing happens under the lock of the file: refresh tokens
+/// rotate, and one that is used twice ends the session.
+pub async fn current_session(server: &Server, refused: Option<&str>) -> anyhow::Result<Session> {
     let locked = Locked::wait()?;
     let mut kept = locked.read()?;
-    let signed_out = || {
-        hinted(
+    let none = || {
+        signed_out(
             format!("you are not signed in at {}", server.url),
             "run `catalyst login`, or set CATALYST_TOKEN",
         )
     };
-    let session = kept.servers.get(&server.url).ok_or_else(signed_out)?;
-    let is_due = session.expires_at.is_some_and(|at| at - EARLY <= now());
-    if !is_due {
-        return Ok(session.access_token.clone());
+    let session = kept.servers.get(&server.url).ok_or_else(none)?;
+    if !is_due(session) && refused != Some(session.access_token.as_str()) {
+        return Ok(session.clone());
     }
     let (Some(issuer), Some(refresh)) = (&session.issuer, &session.refresh_token) else {
-        return Err(hinted(
+        return Err(signed_out(
             format!("the token for {} has ended", server.url),
             "run `catalyst login` again",
         ));
@@ -280,10 +289,9 @@ pub async fn current_token(server: &Server) -> anyhow::Result<String> {
         certificate_authority: session.certificate_authority.clone(),
         ..renewed
     };
-    let token = renewed.access_token.clone();
-    kept.servers.insert(server.url.clone(), renewed);
+    kept.servers.insert(server.url.clone(), renewed.clone());
     locked.write(&kept)?;
-    Ok(token)
+    Ok(renewed)
 }
 
 /// 256 random bits as text; also what RFC 7636 wants of a verifier.

@@ -9,6 +9,7 @@ use catalyst_api::StreamItem;
 use reqwest::{Method, Response};
 
 use super::api::Api;
+use super::failure::is_signed_out;
 
 /// Connection attempts in a row before giving up.
 const ATTEMPTS: u32 = 6;
@@ -72,7 +73,9 @@ impl<'a> Stream<'a> {
                         }
                         self.response = Some(response);
                     }
-                    Err(error) if failures + 1 >= ATTEMPTS => return Err(error),
+                    Err(error) if failures + 1 >= ATTEMPTS || is_signed_out(&error) => {
+                        return Err(error);
+                    }
                     Err(_) => {
                         failures += 1;
                         tokio::time::sleep(Duration::from_millis(200 << failures)).await;

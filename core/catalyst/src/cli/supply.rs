@@ -22,7 +22,7 @@ pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry>
         let own = api.sovereign().await?.addresses.registry;
         if own == host {
             let credentials = match api.token() {
-                Some(token) => Credentials::Bearer(token.to_owned()),
+                Some(token) => Credentials::Bearer(token),
                 None => Credentials::Anonymous,
             };
             return Ok(Registry::new(api.http().clone(), credentials));

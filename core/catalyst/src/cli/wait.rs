@@ -6,7 +6,7 @@ use std::time::Duration;
 use catalyst_api::{ApplicationView, DeletionView, EnvironmentView, Health, StreamItem};
 
 use super::api::Api;
-use super::failure::hinted;
+use super::failure::{Hinted, hinted, is_signed_out};
 use super::output::say;
 use super::stream::{Event, Stream};
 
@@ -39,6 +39,11 @@ impl Patience {
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         match tokio::time::timeout(Duration::from_secs(self.timeout), work).await {
+            // The change was made before; only looking on ends.
+            Ok(Err(error)) if is_signed_out(&error) => Err(error.context(Hinted::new(
+                format!("{what}: cannot wait any longer, because the token has ended"),
+                "the change itself is made and goes on; `catalyst get` shows how it is",
+            ))),
             Ok(outcome) => outcome,
             Err(_) => Err(hinted(
                 format!("{what} is not done after {} seconds", self.timeout),
