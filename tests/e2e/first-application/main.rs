@@ -21,6 +21,7 @@ mod pods;
 #[allow(dead_code)]
 #[path = "../support/process.rs"]
 mod process;
+mod readme;
 #[allow(dead_code)]
 #[path = "../support/registry.rs"]
 mod registry;
@@ -146,6 +147,22 @@ async fn an_application_goes_live_and_leaves_again() {
         eprintln!("not run: Applications, because of this machine:\n{why}");
     }
     story::run(directory.path(), obstacle.is_none()).await;
+}
+
+/// What the README and the pages of the kinds show works as it stands.
+#[tokio::test]
+async fn the_documentation_is_true() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    if let Some(why) = pods::obstacle() {
+        eprintln!("not run: Applications, because of this machine:\n{why}");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let sovereign = Sovereign::start_logging(&data, "127.0.0.1:0");
+    readme::every_line_works(&sovereign, directory.path()).await;
+    readme::every_example_is_taken(&sovereign).await;
+    sovereign.terminate();
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! The README's one screen of use, typed as it stands: a newcomer's first hour.
+//!
+//! A line that needs a person or does not end by itself is used as far as it goes:
+//! nobody is there to sign in, so a token stands in for `login`; `open` is left
+//! once its page was read, and `--watch` once it has shown something.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::sovereign::{Sovereign, program};
+use crate::user::User;
+
+const README: &str = include_str!("../../../README.md");
+
+/// The commands of the first block that begins with the alias.
+fn commands() -> Vec<String> {
+    let block = README
+        .split("```sh\n")
+        .find_map(|block| block.strip_prefix("alias catalyst="))
+        .unwrap();
+    let block = block.split("```").next().unwrap();
+    block
+        .lines()
+        .skip(1)
+        .map(|line| line.split(" #").next().unwrap().trim().to_owned())
+        .collect()
+}
+
+/// Ends when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A command line in a shell where `catalyst` is what is tested.
+struct Terminal<'a> {
+    folder: &'a Path,
+    server: String,
+    token: String,
+}
+
+impl Terminal<'_> {
+    fn shell(&self, line: &str) -> Command {
+        let path = std::env::var("PATH").unwrap();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", line])
+            .current_dir(self.folder)
+            .env("PATH", format!("{}:{path}", self.folder.display()))
+            .env("XDG_CONFIG_HOME", self.folder)
+            .env("CATALYST_SERVER", &self.server)
+            .env("CATALYST_TOKEN", &self.token)
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("BROWSER")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, line: &str) -> String {
+        let output = self.shell(line).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "$ {line}\n{said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The first line that a command prints; it goes on until it is dropped.
+    fn first_line(&self, line: &str) -> (Running, String) {
+        let exec = format!("exec {line}");
+        let mut child = self.shell(&exec).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        out.read_line(&mut first).unwrap();
+        (Running(child), first)
+    }
+
+    /// The commit that the Application was installed by.
+    fn installed_by(&self) -> String {
+        let history = self.run("catalyst history guests -e acme-dev --output json");
+        let history: Value = serde_json::from_str(&history).unwrap();
+        let entries = history.as_array().or(history["items"].as_array());
+        let first = entries.and_then(|all| all.last());
+        first.unwrap_or_else(|| panic!("{history:#}"))["commit"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+/// Each example of a page in `docs/spec` is what the API takes, unknown fields and
+/// wrong values refused. Uses the Environment that the README makes.
+pub async fn every_example_is_taken(sovereign: &Sovereign) {
+    let http = sovereign.administrator().http;
+    for (page, plural) in [
+        (
+            include_str!("../../../docs/spec/application.md"),
+            "applications",
+        ),
+        (
+            include_str!("../../../docs/spec/blueprint.md"),
+            "blueprints",
+        ),
+        (
+            include_str!("../../../docs/spec/environment.md"),
+            "environments",
+        ),
+        (
+            include_str!("../../../docs/spec/environment-policy.md"),
+            "environmentpolicies",
+        ),
+        (
+            include_str!("../../../docs/spec/organization.md"),
+            "organizations",
+        ),
+        (
+            include_str!("../../../docs/spec/sovereign.md"),
+            "sovereigns",
+        ),
+    ] {
+        let example = page.split("```yaml\n").nth(1).unwrap();
+        let example = example.split("```").next().unwrap();
+        let mut object = catalyst_yaml::from_str(example).unwrap();
+        let namespace = object["metadata"]["namespace"].as_str();
+        let (cluster, place) = match namespace {
+            Some(namespace) => ("lo-loc-rtz-dev-acme", format!("namespaces/{namespace}/")),
+            None => ("lo-loc-mgt-prod", String::new()),
+        };
+        object["metadata"]["name"] = "example".into();
+        let path = format!("/apis/catalyst.openova.io/v1alpha1/{place}{plural}");
+        let url = sovereign.cluster(cluster, &path);
+        let query = "?dryRun=All&fieldValidation=Strict";
+        let answer = http
+            .post(format!("{url}{query}"))
+            .json(&object)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        let said = answer.text().await.unwrap();
+        assert_eq!(status, reqwest::StatusCode::CREATED, "{plural}: {said}");
+    }
+}
+
+pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
+    let link = sovereign.address("signIn").to_owned();
+    let mut admin = User::join(sovereign, "sovereign-admin", &link).await;
+    let folder = directory.join("terminal");
+    std::fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(program(), folder.join("catalyst")).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut typed = Vec::new();
+    for line in commands() {
+        let terminal = Terminal {
+            folder: &folder,
+            server: sovereign
+                .address("api")
+                .trim_end_matches("/api/v1")
+                .to_owned(),
+            token: admin.token().await,
+        };
+        let words: Vec<&str> = line.split_whitespace().collect();
+        typed.push(words[1].to_owned());
+        if words[1] == "login" {
+            assert!(terminal.run("catalyst whoami").contains("sovereign-admin"));
+        } else if words[1] == "open" {
+            let (_running, address) = terminal.first_line(&line);
+            let page = http.get(address.trim()).send().await.unwrap();
+            let page = page.text().await.unwrap();
+            assert!(page.contains("Hello"), "{page}");
+        } else if line.contains("--watch") {
+            let (_running, shown) = terminal.first_line(&line);
+            assert!(!shown.trim().is_empty());
+        } else if line.contains("COMMIT") {
+            terminal.run(&line.replace("COMMIT", &terminal.installed_by()));
+            let spec = terminal.run("catalyst get application guests -e acme-dev --output json");
+            assert!(spec.contains("Hello"), "{spec}");
+        } else {
+            terminal.run(&line);
+        }
+    }
+    for verb in [
+        "login", "create", "install", "open", "rollback", "promote", "delete",
+    ] {
+        assert!(
+            typed.iter().any(|one| one == verb),
+            "{verb} is not in the README"
+        );
+    }
+}
