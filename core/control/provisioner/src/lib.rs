@@ -1,0 +1,17 @@
+//! Provisioning: from an API token to a running Sovereign.
+//!
+//! Called by `catalyst provision`. OpenTofu makes what must exist before Kubernetes
+//! does, once; Flux then applies `clusters/<sovereign-fqdn>/`.
+//!
+//! What must stay true:
+//! - everything that can be known to be wrong is told at once, before anything is made;
+//! - what comes next is decided in one place, from the record of what was done;
+//! - the cloud's token stands in the environment of OpenTofu and in what is handed over
+//!   to the cluster, nowhere else.
+
+mod carried;
+pub mod config;
+pub mod render;
+
+pub use carried::Module;
+pub use config::{Config, ConfigError, Problem};

@@ -1,0 +1,132 @@
+//! `clusters/<sovereign-fqdn>/`: what Flux applies, from the template that the binary
+//! carries. Pure but for [`write`].
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::carried::CLUSTER_TEMPLATE;
+use crate::config::Config;
+
+/// A file of the folder: its path below `clusters/<sovereign-fqdn>/`, and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Path, with slashes.
+    pub path: String,
+    /// Content.
+    pub text: String,
+}
+
+/// Why the folder was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// Files are there that say something else.
+    #[error("cannot render into {}: {} would be replaced: {}; look at the difference, then pass --force", .folder.display(), count(.files.len()), .files.join(", "))]
+    Replace {
+        /// The folder.
+        folder: PathBuf,
+        /// The files, by path below it.
+        files: Vec<String>,
+    },
+    /// A file or folder could not be read or written.
+    #[error("cannot render {}: {source}; see that the folder can be written", .path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn count(files: usize) -> String {
+    match files {
+        1 => "one file".to_owned(),
+        several => format!("{several} files"),
+    }
+}
+
+/// The files of a Sovereign's folder, in order of their paths.
+pub fn render(config: &Config) -> Vec<Rendered> {
+    let folder = format!("clusters/{}/", config.sovereign_fqdn);
+    CLUSTER_TEMPLATE
+        .iter()
+        .map(|(path, content)| Rendered {
+            path: (*path).to_owned(),
+            text: match *path {
+                "settings.yaml" => settings(config),
+                _ => String::from_utf8_lossy(content).replace("clusters/_template/", &folder),
+            },
+        })
+        .collect()
+}
+
+/// What differs from one Sovereign to the next, for Flux to substitute.
+fn settings(config: &Config) -> String {
+    let derived = config.derived();
+    let object = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "sovereign-settings", "namespace": "flux-system"},
+        "data": {
+            "sovereign_fqdn": config.sovereign_fqdn,
+            "sovereign_name": derived.name,
+            "host_cluster": derived.host_cluster,
+            "location_code": derived.location_code,
+            "location": derived.location,
+            "acme_email": config.acme_email,
+            "replicas": derived.replicas.to_string(),
+        },
+    });
+    format!(
+        "# What differs from one Sovereign to the next; written by `catalyst provision render`.\n# Nothing in it is secret.\n{}",
+        catalyst_yaml::to_string(&object)
+    )
+}
+
+/// Names of the Flux Kustomizations that the folder has: the parts of a Sovereign.
+pub fn parts() -> Vec<String> {
+    CLUSTER_TEMPLATE
+        .iter()
+        .filter_map(|(path, _)| {
+            let (number, part) = path.strip_suffix(".yaml")?.split_once('-')?;
+            number
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| part.to_owned())
+        })
+        .collect()
+}
+
+/// Writes the folder below `root` and gives its path and how many files changed.
+/// Files that are as they should be are left alone; others are only replaced by `force`.
+pub fn write(config: &Config, root: &Path, force: bool) -> Result<(PathBuf, usize), RenderError> {
+    let folder = root.join("clusters").join(&config.sovereign_fqdn);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RenderError::Write { path, source }
+    };
+    let mut changes = Vec::new();
+    let mut replaced = Vec::new();
+    for file in render(config) {
+        let path = folder.join(&file.path);
+        match fs::read(&path) {
+            Ok(there) if there == file.text.as_bytes() => continue,
+            Ok(_) => replaced.push(file.path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&path)(error)),
+        }
+        changes.push((path, file.text));
+    }
+    if !force && !replaced.is_empty() {
+        return Err(RenderError::Replace {
+            folder,
+            files: replaced,
+        });
+    }
+    for (path, text) in &changes {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed(parent))?;
+        }
+        fs::write(path, text).map_err(failed(path))?;
+    }
+    Ok((folder, changes.len()))
+}

@@ -1,0 +1,257 @@
+//! `sovereign.yaml`: read strictly, judged whole, in step with the module's variables.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use catalyst_provisioner::{Config, Module};
+use serde_json::Value;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ci";
+
+fn small() -> String {
+    format!(
+        "sovereignFqdn: omantel.example
+region: fsn
+sshPublicKey: {KEY}
+adminCidrs: [203.0.113.7/32]
+gitUrl: https://git.example/sovereigns
+acmeEmail: platform@omantel.example
+"
+    )
+}
+
+fn no_file(path: &Path) -> io::Result<String> {
+    panic!("{} was read", path.display())
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match Config::parse("sovereign.yaml", text, &no_file) {
+        Ok(config) => panic!("{config:?} was accepted"),
+        Err(error) => error.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn what_is_left_out_has_the_modules_defaults() {
+    let config = Config::parse("sovereign.yaml", &small(), &no_file).unwrap();
+    let values = config.variables();
+    let text = module_file("variables.tf");
+    let mut compared = 0;
+    for (variable, default) in variables(&text) {
+        let value = values
+            .get(&variable)
+            .unwrap_or_else(|| panic!("{variable} is not written to tofu.auto.tfvars.json"));
+        if let Some(default) = default {
+            assert_eq!(value, &default, "{variable}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "only {compared} defaults were compared");
+    assert_eq!(
+        values.as_object().unwrap().len(),
+        variables(&text).len(),
+        "a value is written that is no variable of the module"
+    );
+}
+
+fn module_file(name: &str) -> String {
+    Module::hetzner()
+        .files()
+        .find(|(path, _)| *path == name)
+        .map(|(_, content)| String::from_utf8(content.to_vec()).unwrap())
+        .unwrap()
+}
+
+/// Variables of the module with their defaults.
+fn variables(text: &str) -> BTreeMap<String, Option<Value>> {
+    text.split("\nvariable \"")
+        .skip(1)
+        .map(|block| {
+            let name = block.split('"').next().unwrap().to_owned();
+            let block = block.split("\n}").next().unwrap();
+            let default = block.lines().find_map(|line| {
+                let (word, value) = line.trim().split_once('=')?;
+                (word.trim() == "default").then(|| serde_json::from_str(value.trim()).unwrap())
+            });
+            (name, default)
+        })
+        .collect()
+}
+
+#[test]
+fn regions_are_where_the_module_has_them() {
+    let text = module_file("variables.tf");
+    for code in ["fsn", "nbg", "hel", "ash", "hil", "sin"] {
+        let config = Config::parse(
+            "sovereign.yaml",
+            &small().replace("region: fsn", &format!("region: {code}")),
+            &no_file,
+        )
+        .unwrap();
+        let derived = config.derived();
+        let line = format!("{code} = {{ location = {:?},", derived.location);
+        assert!(text.contains(&line), "{line}");
+        assert_eq!(derived.host_cluster, format!("hz-{code}-mgt-prod"));
+        assert_eq!(derived.location_code.len(), 4);
+    }
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_the_nearest_known_property() {
+    insta::assert_snapshot!(
+        problems(
+            "sovereign_fqdn: omantel.example
+region: fsn1
+controlPlaneCount: three
+workerCount: 60
+adminCidrs: [0.0.0.0/0]
+sshPublicKey: |
+  -----BEGIN OPENSSH PRIVATE KEY-----
+  canary
+gitUrl: https://me:canary@git.example/x
+acmeEmail: nobody
+domainMode: pool
+podCidr: 10.0.128.0/17
+limits: {server: 3}
+favouriteColour: blue
+"
+        )
+        .join("\n")
+    );
+}
+
+#[test]
+fn each_rule_of_the_module_is_known() {
+    for (line, expected) in [
+        (
+            "sovereignFqdn: Omantel.example",
+            "sovereignFqdn: \"Omantel.example\" is not a lower-case domain name",
+        ),
+        ("sovereignFqdn: omantel", "at least two labels"),
+        ("sovereignFqdn: omantel.example.", "without a trailing dot"),
+        (
+            "region: xyz",
+            "region: \"xyz\" is not one of ash, fsn, hel, hil, nbg, sin",
+        ),
+        (
+            "extraRegions: {toolong: {location: abc1, networkZone: eu-x, letter: x}}",
+            "extraRegions: \"toolong\"",
+        ),
+        (
+            "extraRegions: {abc: {location: abc1, networkZone: eu, letter: x}}",
+            "extraRegions.abc: location looks like",
+        ),
+        ("buildingBlock: web", "not one of mgt, rtz, dmz"),
+        ("envType: production", "not one of prod, stg"),
+        ("hetznerProjectId: mine", "the project's number"),
+        ("extraLabels: {openova.io/role: x}", "sets itself"),
+        ("extraLabels: {\"-x\": z}", "is not a label"),
+        ("domainMode: own", "not one of byo, pool"),
+        ("dnsZone: example", "belongs to domainMode pool"),
+        ("dnsTtl: 5", "5 is not from 60 to 86400"),
+        ("sshPublicKey: hello", "one line of OpenSSH"),
+        ("sshPublicKeyFile: key.pub", "leave one of them out"),
+        ("adminCidrs: []", "names no network"),
+        ("adminCidrs: [203.0.113.7]", "is not a network"),
+        ("adminCidrs: [203.0.113.7/33]", "is not a network"),
+        ("adminCidrs: [\"::/0\"]", "whole Internet"),
+        ("controlPlaneCount: 2", "neither 1 nor 3"),
+        ("workerCount: 51", "51 is not from 0 to 50"),
+        ("workerCount: -1", "a whole number, not negative"),
+        ("workerServerType: m5.large", "not a Hetzner server type"),
+        ("controlPlaneServerType: cx3", "not a Hetzner server type"),
+        ("image: windows-11", "neither a Hetzner image"),
+        ("loadBalancerType: big", "load balancer type"),
+        ("networkCidr: 10.0.0.1/16", "whose address is its first"),
+        ("networkCidr: 8.0.0.0/16", "is not private"),
+        ("subnetCidr: 10.0.0.0/25", "smaller than a /24"),
+        ("subnetCidr: 10.1.0.0/20", "does not lie within networkCidr"),
+        ("podCidr: 10.0.0.0/8", "overlaps networkCidr"),
+        ("podCidr: 10.43.0.0/20", "overlaps serviceCidr"),
+        ("serviceCidr: 10.0.0.0/16", "overlaps networkCidr"),
+        ("k3sVersion: v1.31.0+k3s1", "1.32 or later"),
+        ("k3sChannel: nightly", "stable, latest"),
+        ("ciliumVersion: v1.20.2", "a chart version"),
+        ("helmVersion: v4.0.0", "helm 3"),
+        ("fluxVersion: 2.9.5", "Flux 2"),
+        ("gitUrl: git@git.example:x", "https://host/path"),
+        ("gitBranch: a..b", "name of a branch"),
+        ("joinTokenTtlMinutes: 5", "5 is not from 20 to 240"),
+        ("acmeEmail: me@localhost", "not an e-mail address"),
+        ("provider: aws", "unknown variant `aws`, expected `hetzner`"),
+        ("gitCredentials: sometimes", "true or false"),
+    ] {
+        let property = line.split(':').next().unwrap();
+        let rest: String = small()
+            .lines()
+            .filter(|other| other.split(':').next() != Some(property))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let found = problems(&format!("{rest}{line}\n"));
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        assert!(found[0].contains(expected), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn the_key_comes_from_its_file_and_a_private_one_is_refused() {
+    let text = small().replace(
+        &format!("sshPublicKey: {KEY}"),
+        "sshPublicKeyFile: /keys/id.pub",
+    );
+    let config = Config::parse("f", &text, &|path| {
+        assert_eq!(path, Path::new("/keys/id.pub"));
+        Ok(format!("{KEY}\n"))
+    })
+    .unwrap();
+    assert_eq!(config.variables()["ssh_public_key"], KEY);
+
+    let refused = |answer: fn() -> io::Result<String>| {
+        Config::parse("f", &text, &|_| answer())
+            .unwrap_err()
+            .to_string()
+    };
+    let private = refused(|| Ok("-----BEGIN OPENSSH PRIVATE KEY-----\ncanary".to_owned()));
+    assert!(
+        private.contains("/keys/id.pub is a private key"),
+        "{private}"
+    );
+    assert!(!private.contains("canary"), "{private}");
+    let absent = refused(|| Err(io::ErrorKind::NotFound.into()));
+    assert!(absent.contains("cannot read /keys/id.pub"), "{absent}");
+}
+
+#[test]
+fn what_is_no_mapping_is_refused_as_a_whole() {
+    for (text, expected) in [
+        ("", "it is empty"),
+        ("- a", "it is a list"),
+        ("a: [", "cannot read the YAML at line"),
+    ] {
+        let found = problems(text);
+        assert!(found[0].contains(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn a_channel_of_k3s_replaces_the_release() {
+    let config = Config::parse("f", &format!("{}k3sChannel: stable\n", small()), &no_file).unwrap();
+    let values = config.variables();
+    assert_eq!(values["k3s_version"], Value::Null);
+    assert_eq!(values["k3s_channel"], "stable");
+}
+
+#[test]
+fn the_schema_is_as_published() {
+    let schema = serde_json::to_string_pretty(&Config::schema()).unwrap();
+    insta::assert_snapshot!(schema);
+}
