@@ -11,7 +11,12 @@
 
 mod carried;
 pub mod config;
+pub mod directory;
+pub mod record;
 pub mod render;
+mod secret;
+pub mod tofu;
 
 pub use carried::Module;
 pub use config::{Config, ConfigError, Problem};
+pub use secret::{Redactor, Secret};

@@ -1,0 +1,239 @@
+//! A Sovereign's private directory on the machine that provisions it.
+//!
+//! It holds the record of what was done, the staged module with OpenTofu's encrypted
+//! state, and the secrets that this machine made. Folders are 0700, files 0600; one
+//! run works in it at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::record::Record;
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Another run works in it.
+    #[error("cannot provision {sovereign}: another run is at work in {} ({holder}); wait for it, or end it", .path.display())]
+    Busy {
+        /// The Sovereign.
+        sovereign: String,
+        /// The directory.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// It is another Sovereign's.
+    #[error("cannot provision {sovereign} in {}: it is the directory of {other}; name another with --directory", .path.display())]
+    OfAnother {
+        /// The Sovereign that was asked for.
+        sovereign: String,
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        other: String,
+    },
+    /// It holds something else.
+    #[error("cannot provision {sovereign} in {}: it has files and no record of a Sovereign; name an empty or new directory with --directory", .path.display())]
+    Foreign {
+        /// The Sovereign that was asked for.
+        sovereign: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing was ever begun there.
+    #[error("cannot find the record of {sovereign}: nothing was begun in {}; run `catalyst provision apply` first, or name its directory with --directory", .path.display())]
+    Absent {
+        /// The Sovereign that was asked for.
+        sovereign: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The record cannot be understood.
+    #[error("cannot read the record {}: {reason}; it was not written by this version of Catalyst", .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Access {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// The directory, held by this run until it is dropped.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    sovereign: String,
+    // The lock ends with the file.
+    _lock: File,
+}
+
+const RECORD: &str = "provision.json";
+const LOCK: &str = "lock";
+
+impl Directory {
+    /// Opens the directory of a Sovereign, making it where nothing is, and keeps
+    /// other runs out.
+    pub fn open(path: &Path, sovereign: &str) -> Result<Self, DirectoryError> {
+        private_folder(path).map_err(failed("make the folder", path))?;
+        let lock_path = path.join(LOCK);
+        let is_new = !path.join(RECORD).exists();
+        if is_new && !lock_path.exists() {
+            let mut entries = fs::read_dir(path).map_err(failed("list", path))?;
+            if entries.next().is_some() {
+                return Err(DirectoryError::Foreign {
+                    sovereign: sovereign.to_owned(),
+                    path: path.to_owned(),
+                });
+            }
+        }
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed("open", &lock_path))?;
+        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(failed("lock", &lock_path)(error.into()));
+            }
+            let mut holder = String::new();
+            _ = lock.read_to_string(&mut holder);
+            return Err(DirectoryError::Busy {
+                sovereign: sovereign.to_owned(),
+                path: path.to_owned(),
+                holder: match holder.trim() {
+                    "" => "it does not say which".to_owned(),
+                    holder => holder.to_owned(),
+                },
+            });
+        }
+        let line = format!(
+            "process {}, since {}",
+            std::process::id(),
+            jiff::Timestamp::now()
+        );
+        lock.set_len(0)
+            .and_then(|()| lock.write_all(line.as_bytes()))
+            .map_err(failed("write", &lock_path))?;
+        let directory = Self {
+            path: path.to_owned(),
+            sovereign: sovereign.to_owned(),
+            _lock: lock,
+        };
+        // Refuses the directory of another Sovereign before anything is changed in it.
+        directory.read()?;
+        Ok(directory)
+    }
+
+    /// The record as it stands, without keeping other runs out; for `status`.
+    pub fn look(path: &Path, sovereign: &str) -> Result<Record, DirectoryError> {
+        read_record(path, sovereign)?.ok_or_else(|| DirectoryError::Absent {
+            sovereign: sovereign.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the module and OpenTofu's state are.
+    pub fn module(&self) -> PathBuf {
+        self.path.join("module")
+    }
+
+    /// The record; `None` where nothing was begun yet.
+    pub fn read(&self) -> Result<Option<Record>, DirectoryError> {
+        read_record(&self.path, &self.sovereign)
+    }
+
+    /// Replaces the record; a power cut leaves the old or the new one.
+    pub fn save(&self, record: &Record) -> Result<(), DirectoryError> {
+        let path = self.path.join(RECORD);
+        let mut text = serde_json::to_vec_pretty(record)
+            .map_err(|error| failed("write", &path)(io::Error::other(error)))?;
+        text.push(b'\n');
+        write(&path, &text).map_err(failed("write", &path))
+    }
+}
+
+fn read_record(path: &Path, sovereign: &str) -> Result<Option<Record>, DirectoryError> {
+    let file = path.join(RECORD);
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", &file)(error)),
+    };
+    let unreadable = |reason: String| DirectoryError::Record {
+        path: file.clone(),
+        reason,
+    };
+    let record: Record =
+        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    if record.version != Record::VERSION {
+        return Err(unreadable(format!("it has the form {}", record.version)));
+    }
+    if record.sovereign != sovereign {
+        return Err(DirectoryError::OfAnother {
+            sovereign: sovereign.to_owned(),
+            path: path.to_owned(),
+            other: record.sovereign,
+        });
+    }
+    Ok(Some(record))
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
+    let path = path.to_owned();
+    move |source| DirectoryError::Access {
+        action,
+        path,
+        source,
+    }
+}
+
+/// Makes a folder that only its owner may enter, with those above it; takes others'
+/// rights away where it exists.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+/// Replaces a file that only its owner may read: written whole, on disk, then renamed.
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = folder.join(name);
+    // What a run that was cut off left behind may have other rights.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}

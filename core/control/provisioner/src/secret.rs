@@ -1,0 +1,111 @@
+//! Secrets, and texts that must not hold them.
+
+use std::fmt;
+use std::path::Path;
+use std::{fs, io};
+
+use aws_lc_rs::rand;
+use zeroize::Zeroizing;
+
+use crate::directory;
+
+/// A text that no `Debug` or `Display` shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret over.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The secret itself; for environments, pipes and headers only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// 32 random bytes in hexadecimal.
+    pub fn random() -> io::Result<Self> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        rand::fill(bytes.as_mut_slice())
+            .map_err(|_| io::Error::other("the system's random numbers cannot be had"))?;
+        Ok(Self::new(hex::encode(bytes.as_slice())))
+    }
+
+    /// The secret that this file keeps (0600); it is made at the first call.
+    pub fn kept(path: &Path) -> io::Result<Self> {
+        match fs::read_to_string(path) {
+            Ok(text) if !text.trim().is_empty() => Ok(Self::new(text.trim())),
+            Ok(_) => Err(io::Error::other(
+                "the file is empty; restore it from a copy of the directory",
+            )),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let secret = Self::random()?;
+                directory::write(path, secret.reveal().as_bytes())?;
+                Ok(secret)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// Takes secrets out of texts that others wrote.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor(Vec<Secret>);
+
+impl Redactor {
+    /// A redactor of these secrets; texts too short to be secrets are left alone.
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self(
+            secrets
+                .into_iter()
+                .filter(|secret| secret.reveal().len() >= 8)
+                .collect(),
+        )
+    }
+
+    /// The text without the secrets.
+    pub fn clean(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            text.replace(secret.reveal(), "[secret]")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_neither_shown_nor_left_in_texts() {
+        let secret = Secret::new("canary-0123456789");
+        let redactor = Redactor::new([secret.clone(), Secret::new("")]);
+        assert_eq!(
+            redactor.clean("401 for canary-0123456789: no"),
+            "401 for [secret]: no"
+        );
+        assert!(!format!("{secret:?}{redactor:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_kept_secret_is_made_once_and_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passphrase");
+        let first = Secret::kept(&path).unwrap();
+        assert_eq!(first.reveal().len(), 64);
+        assert_eq!(first, Secret::kept(&path).unwrap());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        fs::write(&path, "").unwrap();
+        assert!(Secret::kept(&path).is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! The driver on the real OpenTofu, with a module of `terraform_data` resources.
+//!
+//! `CATALYST_TOFU` names the binary; the lane `tests/real/provisioner` builds it and
+//! sets `CATALYST_REQUIRE_TOFU`, with which nothing may be left out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod driver;
+mod support;
