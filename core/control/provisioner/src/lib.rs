@@ -9,14 +9,20 @@
 //! - the cloud's token stands in the environment of OpenTofu and in what is handed over
 //!   to the cluster, nowhere else.
 
+mod archive;
 mod carried;
+mod cluster;
 pub mod config;
 pub mod directory;
+pub mod preflight;
+mod provisioner;
 pub mod record;
 pub mod render;
 mod secret;
+mod ssh;
 pub mod tofu;
 
 pub use carried::Module;
 pub use config::{Config, ConfigError, Problem};
+pub use provisioner::{Event, Options, ProvisionError, Provisioner, Waits};
 pub use secret::{Redactor, Secret};

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use derived::{Derived, Place};
+pub(crate) use read::at_home;
 pub use read::{ConfigError, Problem, ReadFile};
 
 /// A Sovereign on Hetzner Cloud: where it runs, on what, and who may reach it.

@@ -11,4 +11,9 @@
 )]
 
 mod driver;
+// The tests of preflight use the rest of it.
+#[allow(dead_code)]
+#[path = "../support/hetzner.rs"]
+mod hetzner;
+mod steps;
 mod support;

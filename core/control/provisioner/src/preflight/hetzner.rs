@@ -1,0 +1,200 @@
+//! Hetzner Cloud's API, as far as looking needs it
+//! (<https://docs.hetzner.cloud/reference/cloud>).
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::secret::Secret;
+
+/// Where the API is.
+pub const ADDRESS: &str = "https://api.hetzner.cloud/v1";
+
+/// Why the API did not say what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HetznerError {
+    /// It refused.
+    #[error("cannot {action}: Hetzner answered {status} ({code}): {message}")]
+    Refused {
+        /// What was attempted.
+        action: String,
+        /// HTTP status.
+        status: u16,
+        /// Its word for the error.
+        code: String,
+        /// Its sentence.
+        message: String,
+    },
+    /// It gave no answer that can be read.
+    #[error(
+        "cannot {action}: Hetzner gave no answer that can be read: {reason}; see that this machine reaches it"
+    )]
+    Reach {
+        /// What was attempted.
+        action: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// Whether a token is good for provisioning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    /// It may read and write.
+    Writes,
+    /// It may only read.
+    ReadsOnly,
+    /// Hetzner does not know it.
+    Unknown,
+}
+
+/// A client with one project's token.
+#[derive(Debug, Clone)]
+pub struct Hetzner {
+    http: Client,
+    base: String,
+    token: Secret,
+}
+
+/// A project has hundreds of things at most; more pages than this are a loop.
+const MOST_PAGES: u64 = 100;
+
+impl Hetzner {
+    /// A client of the API at `base`.
+    pub fn new(base: &Url, token: Secret) -> Result<Self, HetznerError> {
+        let http = Client::builder()
+            .timeout(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| HetznerError::Reach {
+                action: "prepare requests to Hetzner".to_owned(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            http,
+            base: base.as_str().trim_end_matches('/').to_owned(),
+            token,
+        })
+    }
+
+    /// Asks to make an SSH key without a name or a key, which can make nothing: who may
+    /// write is told that both are missing, who may not is told that.
+    pub async fn token_state(&self) -> Result<TokenState, HetznerError> {
+        let action = "ask whether the token may write";
+        match self
+            .ask(Method::POST, "/ssh_keys", Some(json!({})), action)
+            .await
+        {
+            Ok(_) => Err(HetznerError::Reach {
+                action: action.to_owned(),
+                reason: "it accepted an empty request".to_owned(),
+            }),
+            Err(HetznerError::Refused { status, code, .. })
+                if code == "invalid_input" || code == "json_error" || status == 422 =>
+            {
+                Ok(TokenState::Writes)
+            }
+            Err(HetznerError::Refused { status: 401, .. }) => Ok(TokenState::Unknown),
+            Err(HetznerError::Refused { status: 403, .. }) => Ok(TokenState::ReadsOnly),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Everything of a kind in the project, such as `servers`.
+    pub async fn list(&self, kind: &str) -> Result<Vec<Value>, HetznerError> {
+        let action = format!("list {}", kind.replace('_', " "));
+        let mut found = Vec::new();
+        let mut page = 1;
+        for _ in 0..MOST_PAGES {
+            let path = format!("/{kind}?page={page}&per_page=50");
+            let mut answer = self.ask(Method::GET, &path, None, &action).await?;
+            match answer.get_mut(kind).map(Value::take) {
+                Some(Value::Array(items)) => found.extend(items),
+                _ => {
+                    return Err(HetznerError::Reach {
+                        action,
+                        reason: format!("it has no {kind}"),
+                    });
+                }
+            }
+            match answer
+                .pointer("/meta/pagination/next_page")
+                .and_then(Value::as_u64)
+            {
+                Some(next) => page = next,
+                None => return Ok(found),
+            }
+        }
+        Err(HetznerError::Reach {
+            action,
+            reason: format!("it has more than {MOST_PAGES} pages"),
+        })
+    }
+
+    /// Removes one thing. What is gone already is success; `false` means that something
+    /// else still uses it, or is at work on it.
+    pub async fn delete(&self, kind: &str, id: u64) -> Result<bool, HetznerError> {
+        let action = format!("delete {} {id}", kind.replace('_', " "));
+        let path = format!("/{kind}/{id}");
+        match self.ask(Method::DELETE, &path, None, &action).await {
+            Ok(_) => Ok(true),
+            Err(HetznerError::Refused { status: 404, .. }) => Ok(true),
+            Err(HetznerError::Refused { status, code, .. })
+                if matches!(status, 409 | 423) || code == "resource_in_use" || code == "locked" =>
+            {
+                Ok(false)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        action: &str,
+    ) -> Result<Value, HetznerError> {
+        let reach = |error: reqwest::Error| HetznerError::Reach {
+            action: action.to_owned(),
+            // The address is ours; what stands behind it is the cause.
+            reason: std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string),
+        };
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token.reveal());
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(reach)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(reach)?;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = |name: &str| {
+            answer
+                .pointer(&format!("/error/{name}"))
+                .and_then(Value::as_str)
+                .map(|text| text.chars().take(500).collect::<String>())
+        };
+        Err(HetznerError::Refused {
+            action: action.to_owned(),
+            status: status.as_u16(),
+            code: text("code").unwrap_or_else(|| "no code".to_owned()),
+            message: text("message").unwrap_or_else(|| reason(status)),
+        })
+    }
+}
+
+fn reason(status: StatusCode) -> String {
+    status
+        .canonical_reason()
+        .unwrap_or("nothing else")
+        .to_lowercase()
+}

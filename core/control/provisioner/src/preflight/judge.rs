@@ -1,0 +1,301 @@
+//! What would make a later step fail, from what was seen. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::hetzner::{HetznerError, TokenState};
+use crate::config::{Config, Derived};
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// Whether provisioning would fail by it; otherwise it is worth knowing.
+    pub problem: bool,
+    /// What it is about.
+    pub subject: String,
+    /// What was found, and what to do.
+    pub message: String,
+}
+
+impl Finding {
+    pub(super) fn problem(subject: &str, message: impl Into<String>) -> Self {
+        Self {
+            problem: true,
+            subject: subject.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn note(subject: &str, message: impl Into<String>) -> Self {
+        Self {
+            problem: false,
+            ..Self::problem(subject, message)
+        }
+    }
+}
+
+/// What was seen of the project.
+#[derive(Debug)]
+pub struct Seen {
+    /// What the token may do.
+    pub token: Result<TokenState, HetznerError>,
+    /// Everything of each kind, by Hetzner's name of the kind.
+    pub lists: BTreeMap<&'static str, Result<Vec<Value>, HetznerError>>,
+    /// Whether OpenTofu's state has resources of this Sovereign already.
+    pub resumed: bool,
+}
+
+/// Kinds that are listed.
+pub const KINDS: [&str; 10] = [
+    "servers",
+    "load_balancers",
+    "networks",
+    "firewalls",
+    "ssh_keys",
+    "placement_groups",
+    "primary_ips",
+    "server_types",
+    "locations",
+    "load_balancer_types",
+];
+
+/// Judges what was seen against what the module would make.
+pub fn judge(config: &Config, seen: &Seen) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match &seen.token {
+        Ok(TokenState::Writes) => {}
+        Ok(TokenState::Unknown) => {
+            findings.push(Finding::problem("token", "Hetzner does not know it; set HCLOUD_TOKEN to one of the project's API tokens"));
+            // Nothing else can be seen with it.
+            return findings;
+        }
+        Ok(TokenState::ReadsOnly) => findings.push(Finding::problem("token", "it may only read; make one with the right to read and write in Hetzner's console (Security, API tokens)")),
+        Err(error) => findings.push(Finding::problem("token", error.to_string())),
+    }
+    let derived = config.derived();
+    let mut unseen = BTreeMap::new();
+    for (kind, list) in &seen.lists {
+        if let Err(error) = list {
+            // One network failure is told once.
+            unseen.entry(error.to_string()).or_insert(*kind);
+        }
+    }
+    findings.extend(
+        unseen
+            .iter()
+            .map(|(error, kind)| Finding::problem(&kind.replace('_', " "), error)),
+    );
+    collisions(config, &derived, seen, &mut findings);
+    limits(config, &derived, seen, &mut findings);
+    types(config, &derived, seen, &mut findings);
+    findings
+}
+
+impl Seen {
+    fn of(&self, kind: &str) -> &[Value] {
+        match self.lists.get(kind) {
+            Some(Ok(items)) => items,
+            _ => &[],
+        }
+    }
+
+    fn was_seen(&self, kind: &str) -> bool {
+        matches!(self.lists.get(kind), Some(Ok(_)))
+    }
+}
+
+fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+    item.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn label(item: &Value) -> &str {
+    item.pointer("/labels/openova.io~1sovereign")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Names that the module gives, by kind.
+fn names(config: &Config, derived: &Derived) -> Vec<(&'static str, String)> {
+    let name = &derived.name;
+    let mut all = vec![
+        ("networks", name.clone()),
+        ("firewalls", format!("{name}-nodes")),
+        ("ssh_keys", format!("{name}-admin")),
+        ("placement_groups", format!("{name}-control-planes")),
+        ("load_balancers", format!("{name}-public")),
+    ];
+    let numbered = |count: u16, kind: &'static str, part: &'static str| {
+        (1..=count).map(move |index| (kind, format!("{name}-{part}-{index}")))
+    };
+    all.extend(numbered(config.control_plane_count, "servers", "cp"));
+    all.extend(numbered(config.worker_count, "servers", "worker"));
+    let groups = config.worker_count.div_ceil(10);
+    all.extend(numbered(groups, "placement_groups", "workers"));
+    if config.control_plane_count > 1 {
+        all.push(("load_balancers", format!("{name}-join")));
+    }
+    all
+}
+
+fn collisions(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Finding>) {
+    let mut left_over = Vec::new();
+    for (kind, name) in names(config, derived) {
+        let Some(item) = seen.of(kind).iter().find(|item| text(item, "name") == name) else {
+            continue;
+        };
+        let what = format!("{} {name}", kind.trim_end_matches('s').replace('_', " "));
+        if label(item) != derived.name {
+            findings.push(Finding::problem(
+                &what,
+                "something else of this name is in the project; rename it, or use another project",
+            ));
+        } else if !seen.resumed {
+            left_over.push(what);
+        }
+    }
+    if !left_over.is_empty() {
+        findings.push(Finding::problem(
+            "left over",
+            format!(
+                "the project has resources of {} that this directory knows nothing of: {}; resume from the directory that made them, or remove them",
+                config.sovereign_fqdn,
+                left_over.join(", ")
+            ),
+        ));
+    }
+    let body = |key: &str| key.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    let own = body(config.ssh_public_key.as_deref().unwrap_or_default());
+    let same = seen
+        .of("ssh_keys")
+        .iter()
+        .find(|item| body(text(item, "public_key")) == own && label(item) != derived.name);
+    if let Some(item) = same {
+        findings.push(Finding::problem("SSH key", format!("the project has this key already, as {:?}, and takes each key once; use another key, or remove that one", text(item, "name"))));
+    }
+}
+
+fn limits(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Finding>) {
+    let servers = u32::from(config.control_plane_count) + u32::from(config.worker_count);
+    let balancers = if config.control_plane_count > 1 { 2 } else { 1 };
+    for (kind, what, limit, needed) in [
+        ("servers", "servers", config.limits.servers, servers),
+        (
+            "load_balancers",
+            "load balancers",
+            config.limits.load_balancers,
+            balancers,
+        ),
+        ("networks", "networks", config.limits.networks, 1),
+        (
+            "primary_ips",
+            "primary IPs",
+            config.limits.primary_ips,
+            2 * servers,
+        ),
+    ] {
+        let Some(limit) = limit.filter(|_| seen.was_seen(kind)) else {
+            continue;
+        };
+        // What this Sovereign has already is counted among what it needs. A primary IP
+        // carries no label of ours; its server does.
+        let own_servers: Vec<_> = seen
+            .of("servers")
+            .iter()
+            .filter(|item| label(item) == derived.name)
+            .filter_map(|item| item.get("id").and_then(Value::as_u64))
+            .collect();
+        let is_own = |item: &&Value| {
+            label(item) == derived.name
+                || item
+                    .get("assignee_id")
+                    .and_then(Value::as_u64)
+                    .is_some_and(|id| own_servers.contains(&id))
+        };
+        let others = seen.of(kind).iter().filter(|item| !is_own(item)).count();
+        let others = u32::try_from(others).unwrap_or(u32::MAX);
+        if others.saturating_add(needed) > limit {
+            findings.push(Finding::problem(what, format!("the Sovereign needs {needed} and others have {others}, together more than the project's limit of {limit}; ask for a higher limit in Hetzner's console, or plan fewer nodes")));
+        }
+    }
+}
+
+fn types(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Finding>) {
+    let location = &derived.location;
+    if seen.was_seen("locations") {
+        let known: Vec<&str> = seen
+            .of("locations")
+            .iter()
+            .map(|item| text(item, "name"))
+            .collect();
+        if !known.contains(&location.as_str()) {
+            findings.push(Finding::problem(
+                "region",
+                format!(
+                    "Hetzner has no location {location}, only {}",
+                    known.join(", ")
+                ),
+            ));
+            return;
+        }
+    }
+    let mut wanted = vec![&config.control_plane_server_type];
+    if config.worker_count > 0 && !wanted.contains(&&config.worker_server_type) {
+        wanted.push(&config.worker_server_type);
+    }
+    for name in wanted.into_iter().filter(|_| seen.was_seen("server_types")) {
+        let what = format!("server type {name}");
+        let all = seen.of("server_types");
+        let Some(item) = all.iter().find(|item| text(item, "name") == name) else {
+            findings.push(Finding::problem(&what, "Hetzner has no such type"));
+            continue;
+        };
+        let at = |item: &Value| {
+            item.get("locations")
+                .and_then(Value::as_array)
+                .and_then(|all| all.iter().find(|at| text(at, "name") == location).cloned())
+        };
+        let Some(here) = at(item) else {
+            let others: Vec<&str> = all
+                .iter()
+                .filter(|item| at(item).is_some())
+                .map(|item| text(item, "name"))
+                .collect();
+            findings.push(Finding::problem(
+                &what,
+                format!(
+                    "it is not offered in {location}; there are {}",
+                    others.join(", ")
+                ),
+            ));
+            continue;
+        };
+        if here.get("deprecation").is_some_and(|it| !it.is_null()) {
+            findings.push(Finding::note(
+                &what,
+                format!("Hetzner is about to withdraw it in {location}"),
+            ));
+        }
+        // Hetzner's own word on stock, which has been wrong in both directions.
+        if here.get("available") == Some(&Value::Bool(false)) {
+            findings.push(Finding::note(
+                &what,
+                format!("Hetzner says that none is free in {location} now; creating it may fail"),
+            ));
+        }
+    }
+    for name in [&config.load_balancer_type, &config.join_load_balancer_type] {
+        let known = seen.of("load_balancer_types");
+        let missing = seen.was_seen("load_balancer_types")
+            && !known.iter().any(|item| text(item, "name") == name);
+        let finding = Finding::problem(
+            &format!("load balancer type {name}"),
+            "Hetzner has no such type",
+        );
+        if missing && !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+}

@@ -1,0 +1,664 @@
+//! Carries out what [`crate::record::next`] decides, a step at a time, and tells it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::archive;
+use crate::carried::Module;
+use crate::cluster::{self, Handed, Progress};
+use crate::config::Config;
+use crate::directory::{Directory, DirectoryError};
+use crate::preflight::{self, Finding};
+use crate::record::{Life, Next, Record, Refusal, Step, next};
+use crate::render;
+use crate::secret::Secret;
+use crate::ssh::{Ssh, SshError};
+use crate::tofu::{Limits, Planned, ResourceState, Tofu, TofuError, TofuEvent};
+
+/// What is told while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(
+    tag = "event",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
+pub enum Event {
+    /// A step begins.
+    StepBegun {
+        /// The step.
+        step: Step,
+        /// Its place among `of`.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// How long it usually takes.
+        expected_seconds: u64,
+    },
+    /// A step is done.
+    StepDone {
+        /// The step.
+        step: Step,
+        /// How long it took.
+        seconds: u64,
+    },
+    /// A step failed.
+    StepFailed {
+        /// The step.
+        step: Step,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// What preflight found.
+    Found(Finding),
+    /// What OpenTofu tells.
+    Tofu(TofuEvent),
+    /// How many resources are done.
+    Resources {
+        /// Done.
+        done: usize,
+        /// Of so many.
+        total: usize,
+    },
+    /// What is waited for.
+    Waiting {
+        /// The step.
+        step: Step,
+        /// What is not there yet, and why.
+        what: String,
+        /// Since when.
+        seconds: u64,
+        /// At most so long.
+        limit_seconds: u64,
+    },
+}
+
+/// Why a Sovereign was not provisioned.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// The directory or the record.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// OpenTofu.
+    #[error(transparent)]
+    Tofu(#[from] TofuError),
+    /// The first control plane.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// Preflight found what would make it fail.
+    #[error("cannot provision {sovereign}: preflight found {}; nothing was created", listed(.problems))]
+    Preflight {
+        /// The Sovereign.
+        sovereign: String,
+        /// What it found.
+        problems: Vec<Finding>,
+    },
+    /// Nothing may be done.
+    #[error("cannot provision {sovereign}: {refusal}")]
+    Refused {
+        /// The Sovereign.
+        sovereign: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Something did not come in time.
+    #[error("cannot {}: after {seconds} s: {last}; look at the nodes (`journalctl -u catalyst-bootstrap`), then run `catalyst provision resume`", .step.title())]
+    Late {
+        /// The step.
+        step: Step,
+        /// How long was waited.
+        seconds: u64,
+        /// What was not there.
+        last: String,
+    },
+    /// Somebody interrupted it.
+    #[error("interrupted while it was to {}; run `catalyst provision resume` to go on", .step.title())]
+    Interrupted {
+        /// The step.
+        step: Step,
+    },
+    /// The module gave no such output.
+    #[error(
+        "cannot go on: the module has no output {name}; see that Catalyst's own module is used"
+    )]
+    Output {
+        /// The output.
+        name: &'static str,
+    },
+    /// The credentials of a private Git repository are not given.
+    #[error(
+        "cannot hand secrets over: gitCredentials is true, and CATALYST_GIT_USERNAME or CATALYST_GIT_PASSWORD is not set; set both, then run `catalyst provision resume`"
+    )]
+    GitCredentials,
+    /// A secret of this machine could not be kept.
+    #[error("cannot use {}: {source}", .path.display())]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The state was not put away.
+    #[error(transparent)]
+    Archive(#[from] archive::ArchiveError),
+}
+
+fn listed(problems: &[Finding]) -> String {
+    let count = match problems.len() {
+        1 => "one problem".to_owned(),
+        several => format!("{several} problems"),
+    };
+    problems.iter().fold(count, |text, found| {
+        format!(
+            "{text}\n  {}: {}",
+            found.subject,
+            found.message.replace('\n', "\n    ")
+        )
+    })
+}
+
+/// How long the cluster is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// SSH on the first control plane.
+    pub ssh: Duration,
+    /// Every node joined.
+    pub kubernetes: Duration,
+    /// Git read by Flux.
+    pub flux: Duration,
+    /// Every part Ready.
+    pub parts: Duration,
+    /// Between two looks.
+    pub between: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Self {
+            ssh: minutes(5),
+            kubernetes: minutes(60),
+            flux: minutes(10),
+            parts: minutes(60),
+            between: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What is used to provision.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// OpenTofu.
+    pub tofu: PathBuf,
+    /// OpenSSH's client.
+    pub ssh: PathBuf,
+    /// Where the nodes take SSH.
+    pub ssh_port: u16,
+    /// Hetzner's API, for preflight.
+    pub hetzner: Url,
+    /// The module.
+    pub module: Module,
+    /// The cloud's token.
+    pub token: Secret,
+    /// User and password of a private Git repository.
+    pub git: Option<(String, Secret)>,
+    /// How long OpenTofu may take.
+    pub limits: Limits,
+    /// How long the cluster may take.
+    pub waits: Waits,
+}
+
+/// One run for one Sovereign.
+pub struct Provisioner<'a> {
+    config: &'a Config,
+    options: &'a Options,
+    directory: Directory,
+    record: Record,
+    inputs: String,
+    /// How many resources the plan of this run would change.
+    planned: usize,
+    tofu: Tofu,
+    ssh: Ssh,
+    cancel: CancellationToken,
+    sink: &'a mut dyn FnMut(Event),
+}
+
+impl<'a> Provisioner<'a> {
+    /// Takes hold of the Sovereign's directory.
+    pub fn new(
+        config: &'a Config,
+        options: &'a Options,
+        directory: Directory,
+        cancel: CancellationToken,
+        sink: &'a mut dyn FnMut(Event),
+    ) -> Result<Self, ProvisionError> {
+        let record = match directory.read()? {
+            Some(record) => record,
+            None => {
+                let record = Record::new(&config.sovereign_fqdn, Timestamp::now());
+                directory.save(&record)?;
+                record
+            }
+        };
+        // Another passphrase than the state's own would only hide what was lost.
+        let has_state = directory.module().join("terraform.tfstate").exists();
+        let passphrase = kept(&directory, "passphrase", has_state)?;
+        let tofu = Tofu::new(
+            &options.tofu,
+            directory.path(),
+            &passphrase,
+            &[("HCLOUD_TOKEN", options.token.clone())],
+            options.limits,
+            cancel.clone(),
+        );
+        let ssh = Ssh::new(&options.ssh, options.ssh_port, config, directory.path());
+        let mut hash = Sha256::new();
+        hash.update(config.variables().to_string());
+        hash.update(options.module.digest());
+        Ok(Self {
+            config,
+            options,
+            directory,
+            record,
+            inputs: hex::encode(hash.finalize()),
+            planned: 0,
+            tofu,
+            ssh,
+            cancel,
+            sink,
+        })
+    }
+
+    /// Does what comes before creating, and gives the plan; `None` where creating is
+    /// done with these inputs. A plan of an earlier run is not used: it is made anew.
+    pub async fn plan(&mut self) -> Result<Option<Planned>, ProvisionError> {
+        match self.next()? {
+            Some(step) if step <= Step::Apply => {}
+            _ => return Ok(None),
+        }
+        self.record.done.remove(&Step::Plan);
+        let mut planned = None;
+        while let Some(step) = self.next()?.filter(|step| *step <= Step::Plan) {
+            planned = self.step(step).await?;
+        }
+        Ok(planned)
+    }
+
+    /// Goes on to the end. What is created was planned before, by [`Self::plan`].
+    pub async fn finish(&mut self) -> Result<&Record, ProvisionError> {
+        while let Some(step) = self.next()? {
+            self.step(step).await?;
+        }
+        Ok(&self.record)
+    }
+
+    /// Destroys what OpenTofu made, and proves that nothing is left.
+    pub async fn destroy(&mut self) -> Result<(), ProvisionError> {
+        if self.record.life == Life::Archived {
+            return Err(self.refused(Refusal::Archived));
+        }
+        self.record.life = Life::Destroying;
+        self.directory.save(&self.record)?;
+        if self.tofu.has_state() {
+            self.tofu.stage(&self.options.module)?;
+            self.tofu.write_variables(&self.config.variables())?;
+            let sink = &mut *self.sink;
+            self.tofu
+                .init(&mut |event| sink(Event::Tofu(event)))
+                .await?;
+            let total = self.tofu.state_list().await?.len();
+            let mut count = Count::new(total, sink);
+            self.tofu.destroy(&mut |event| count.tell(event)).await?;
+        }
+        self.tofu.forget_plan()?;
+        // The next servers at these addresses have other keys.
+        let known = self.directory.path().join("known_hosts");
+        if known.exists() {
+            std::fs::remove_file(&known).map_err(|source| ProvisionError::Keep {
+                path: known,
+                source,
+            })?;
+        }
+        self.record.destroyed();
+        Ok(self.directory.save(&self.record)?)
+    }
+
+    /// Puts the encrypted state away once everything is done, and gives the folder.
+    pub fn archive(&mut self) -> Result<PathBuf, ProvisionError> {
+        if self.record.life == Life::Archived {
+            return Err(self.refused(Refusal::Archived));
+        }
+        if let Some(step) = self.next()? {
+            return Err(archive::ArchiveError::Unfinished { step }.into());
+        }
+        let folder = archive::put_away(&self.directory, Timestamp::now())?;
+        self.record.life = Life::Archived;
+        self.directory.save(&self.record)?;
+        archive::clear(&self.directory)?;
+        Ok(folder)
+    }
+
+    fn refused(&self, refusal: Refusal) -> ProvisionError {
+        ProvisionError::Refused {
+            sovereign: self.config.sovereign_fqdn.clone(),
+            refusal,
+        }
+    }
+
+    fn next(&self) -> Result<Option<Step>, ProvisionError> {
+        match next(&self.record, &self.inputs) {
+            Next::Run(step) => Ok(Some(step)),
+            Next::Finished => Ok(None),
+            Next::Refused(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    /// Carries out one step, between two writes of the record.
+    async fn step(&mut self, step: Step) -> Result<Option<Planned>, ProvisionError> {
+        self.record.begin(step, Timestamp::now());
+        self.directory.save(&self.record)?;
+        (self.sink)(Event::StepBegun {
+            step,
+            number: step.number(),
+            of: Step::ALL.len(),
+            expected_seconds: step.expected_seconds(),
+        });
+        let begun = Instant::now();
+        let mut versions = BTreeMap::new();
+        let mut planned = None;
+        match self.work(step, &mut versions, &mut planned).await {
+            Ok(()) => {
+                self.record
+                    .finish(step, Timestamp::now(), &self.inputs, versions);
+                self.directory.save(&self.record)?;
+                (self.sink)(Event::StepDone {
+                    step,
+                    seconds: begun.elapsed().as_secs(),
+                });
+                Ok(planned)
+            }
+            Err(error) => {
+                let message = error.to_string();
+                self.record.fail(message.clone());
+                self.directory.save(&self.record)?;
+                (self.sink)(Event::StepFailed { step, message });
+                Err(error)
+            }
+        }
+    }
+
+    async fn work(
+        &mut self,
+        step: Step,
+        versions: &mut BTreeMap<String, String>,
+        planned: &mut Option<Planned>,
+    ) -> Result<(), ProvisionError> {
+        let sink = &mut *self.sink;
+        match step {
+            Step::Preflight => self.preflight().await?,
+            Step::StageModule => {
+                self.tofu.stage(&self.options.module)?;
+                versions.insert("module".to_owned(), self.options.module.digest());
+                versions.insert("catalyst".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+            }
+            Step::WriteVariables => self.tofu.write_variables(&self.config.variables())?,
+            Step::Init => {
+                versions.insert("tofu".to_owned(), self.tofu.version().await?.to_string());
+                self.tofu
+                    .init(&mut |event| sink(Event::Tofu(event)))
+                    .await?;
+                versions.extend(self.tofu.providers());
+            }
+            Step::Plan => {
+                let found = self
+                    .tofu
+                    .plan(&mut |event| sink(Event::Tofu(event)))
+                    .await?;
+                self.planned = found.changes.len();
+                *planned = Some(found);
+            }
+            Step::Apply => {
+                let mut count = Count::new(self.planned, sink);
+                self.tofu.apply(&mut |event| count.tell(event)).await?;
+                self.record.outputs = self.tofu.outputs().await?;
+                versions.extend(self.config.versions());
+            }
+            Step::WaitSsh => {
+                let ssh = self.control_plane()?;
+                self.wait(step, self.options.waits.ssh, async || {
+                    if !ssh.is_open().await {
+                        return Progress::Waiting("port 22 takes no connection".to_owned());
+                    }
+                    told(ssh.run("sign in", "true", None, MINUTE).await, |_| {
+                        Progress::Ready
+                    })
+                })
+                .await?;
+            }
+            Step::WaitKubernetes => {
+                let ssh = self.control_plane()?;
+                self.wait(step, self.options.waits.kubernetes, async || {
+                    let said = ssh.run(
+                        "ask how far the node is",
+                        cluster::BOOTSTRAP_STATUS,
+                        None,
+                        MINUTE,
+                    );
+                    told(said.await, cluster::bootstrap)
+                })
+                .await?;
+            }
+            Step::HandOver => self.hand_over().await?,
+            Step::WaitFlux => {
+                let ssh = self.control_plane()?;
+                self.wait(step, self.options.waits.flux, async || {
+                    let said = ssh.run("ask Flux for its source", cluster::SOURCE, None, MINUTE);
+                    told(said.await, |text| {
+                        cluster::readiness(&serde_json::from_str(text).unwrap_or_default())
+                    })
+                })
+                .await?;
+            }
+            Step::WaitParts => {
+                let ssh = self.control_plane()?;
+                let wanted = render::parts();
+                self.wait(step, self.options.waits.parts, async || {
+                    let said = ssh.run(
+                        "ask Flux for the parts",
+                        cluster::KUSTOMIZATIONS,
+                        None,
+                        MINUTE,
+                    );
+                    told(said.await, |text| {
+                        let list: Value = serde_json::from_str(text).unwrap_or_default();
+                        all(&cluster::parts(&list, &wanted))
+                    })
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn preflight(&mut self) -> Result<(), ProvisionError> {
+        let found = preflight::preflight(
+            self.config,
+            &self.tofu,
+            &self.ssh,
+            &self.options.hetzner,
+            &self.options.token,
+        )
+        .await;
+        for finding in &found {
+            (self.sink)(Event::Found(finding.clone()));
+        }
+        let problems: Vec<Finding> = found.into_iter().filter(|found| found.problem).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(ProvisionError::Preflight {
+            sovereign: self.config.sovereign_fqdn.clone(),
+            problems,
+        })
+    }
+
+    async fn hand_over(&mut self) -> Result<(), ProvisionError> {
+        let git = match (self.config.git_credentials, &self.options.git) {
+            (false, _) => None,
+            (true, Some(git)) => Some(git.clone()),
+            (true, None) => return Err(ProvisionError::GitCredentials),
+        };
+        // OpenBao opens with the seal that it was first given, and no other.
+        let again = self.record.handed_over;
+        let handed = Handed {
+            hetzner_token: self.options.token.clone(),
+            openbao_seal: kept(&self.directory, "openbao-seal", again)?,
+            gitea_password: kept(&self.directory, "gitea-admin", again)?,
+            git,
+        };
+        let list = cluster::secrets(&handed).ok_or_else(|| ProvisionError::Keep {
+            path: self.directory.path().join("openbao-seal"),
+            source: std::io::Error::other("it is not 64 hexadecimal digits"),
+        })?;
+        let ssh = self.control_plane()?;
+        let text = list.to_string();
+        ssh.run(
+            "hand secrets over",
+            cluster::HAND_OVER,
+            Some(text.as_bytes()),
+            MINUTE,
+        )
+        .await?;
+        Ok(())
+    }
+
+    fn control_plane(&self) -> Result<Ssh, ProvisionError> {
+        let name = "control_plane_ip";
+        let address = self.record.outputs.get(name).and_then(Value::as_str);
+        Ok(self.ssh.on(address.ok_or(ProvisionError::Output { name })?))
+    }
+
+    /// Looks again and again until it is so, the time is up, or somebody interrupts.
+    async fn wait(
+        &mut self,
+        step: Step,
+        limit: Duration,
+        look: impl AsyncFn() -> Progress,
+    ) -> Result<(), ProvisionError> {
+        let begun = Instant::now();
+        let mut last = String::new();
+        loop {
+            let found = tokio::select! {
+                found = look() => found,
+                () = self.cancel.cancelled() => return Err(ProvisionError::Interrupted { step }),
+            };
+            let Progress::Waiting(what) = found else {
+                return Ok(());
+            };
+            let seconds = begun.elapsed().as_secs();
+            if what != last {
+                (self.sink)(Event::Waiting {
+                    step,
+                    what: what.clone(),
+                    seconds,
+                    limit_seconds: limit.as_secs(),
+                });
+                last = what;
+            }
+            if begun.elapsed() >= limit {
+                return Err(ProvisionError::Late {
+                    step,
+                    seconds,
+                    last,
+                });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.options.waits.between) => {}
+                () = self.cancel.cancelled() => return Err(ProvisionError::Interrupted { step }),
+            }
+        }
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What an answer over SSH means; none is one more reason to wait.
+fn told(said: Result<String, SshError>, judge: impl FnOnce(&str) -> Progress) -> Progress {
+    match said {
+        Ok(text) => judge(&text),
+        Err(error) => Progress::Waiting(error.to_string()),
+    }
+}
+
+/// All parts as one: Ready, or those that are not with the first one's reason.
+fn all(parts: &[(String, Progress)]) -> Progress {
+    let waiting: Vec<(&str, &str)> = parts
+        .iter()
+        .filter_map(|(part, progress)| match progress {
+            Progress::Ready => None,
+            Progress::Waiting(why) => Some((part.as_str(), why.as_str())),
+        })
+        .collect();
+    let Some((first, why)) = waiting.first() else {
+        return Progress::Ready;
+    };
+    let ready = parts.len() - waiting.len();
+    Progress::Waiting(format!(
+        "{ready} of {} parts are Ready; {first}: {why}",
+        parts.len()
+    ))
+}
+
+/// A secret of the directory; where it was in use before, it must be there.
+fn kept(directory: &Directory, name: &str, in_use: bool) -> Result<Secret, ProvisionError> {
+    let path = directory.path().join(name);
+    if in_use && !path.exists() {
+        return Err(ProvisionError::Keep {
+            path,
+            source: std::io::Error::other(
+                "it is gone, and what was made with it cannot be read without it; restore it from a copy of the directory",
+            ),
+        });
+    }
+    Secret::kept(&path).map_err(|source| ProvisionError::Keep { path, source })
+}
+
+/// Counts resources while OpenTofu works on them.
+struct Count<'a> {
+    done: usize,
+    total: usize,
+    sink: &'a mut dyn FnMut(Event),
+}
+
+impl<'a> Count<'a> {
+    fn new(total: usize, sink: &'a mut dyn FnMut(Event)) -> Self {
+        Self {
+            done: 0,
+            total,
+            sink,
+        }
+    }
+
+    fn tell(&mut self, event: TofuEvent) {
+        let is_done = matches!(
+            &event,
+            TofuEvent::Resource { state: ResourceState::Done, action, .. } if action != "read"
+        );
+        (self.sink)(Event::Tofu(event));
+        if is_done {
+            self.done += 1;
+            (self.sink)(Event::Resources {
+                done: self.done,
+                total: self.total.max(self.done),
+            });
+        }
+    }
+}

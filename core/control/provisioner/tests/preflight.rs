@@ -1,0 +1,190 @@
+//! Preflight: what it sees, and every problem at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "support/hetzner.rs"]
+mod hetzner;
+
+use std::collections::BTreeMap;
+
+use catalyst_provisioner::preflight::{Hetzner, KINDS, Seen, TokenState, judge};
+use catalyst_provisioner::{Config, Secret};
+use hetzner::{Project, Server, TOKEN};
+use serde_json::{Value, json};
+
+const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+
+fn config(more: &str) -> Config {
+    let text = format!(
+        "sovereignFqdn: omantel.example
+region: fsn
+sshPublicKey: ssh-ed25519 {KEY} me
+adminCidrs: [203.0.113.7/32]
+gitUrl: https://git.example/sovereigns
+acmeEmail: platform@omantel.example
+{more}"
+    );
+    Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
+}
+
+fn client(server: &Server) -> Hetzner {
+    Hetzner::new(&server.address, Secret::new(TOKEN)).unwrap()
+}
+
+async fn see(project: Project, resumed: bool) -> Seen {
+    let server = project.serve().await;
+    let hetzner = client(&server);
+    let mut lists = BTreeMap::new();
+    for kind in KINDS {
+        lists.insert(kind, hetzner.list(kind).await);
+    }
+    Seen {
+        token: hetzner.token_state().await,
+        lists,
+        resumed,
+    }
+}
+
+fn lines(config: &Config, seen: &Seen) -> Vec<String> {
+    judge(config, seen)
+        .iter()
+        .map(|found| {
+            let mark = if found.problem { "problem" } else { "note" };
+            format!("{mark}: {}: {}", found.subject, found.message)
+        })
+        .collect()
+}
+
+fn own(kind: &str, name: &str, id: u64) -> Value {
+    json!({"id": id, "name": name, "kind": kind, "labels": {"openova.io/sovereign": "omantel-example"}})
+}
+
+#[tokio::test]
+async fn an_empty_project_with_a_good_token_has_no_problem() {
+    let seen = see(Project::empty(), false).await;
+    assert_eq!(lines(&config(""), &seen), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_token_is_tried_by_a_request_that_can_make_nothing() {
+    for (rights, expected) in [
+        ("write", TokenState::Writes),
+        ("read", TokenState::ReadsOnly),
+        ("none", TokenState::Unknown),
+    ] {
+        let project = Project {
+            rights,
+            ..Project::empty()
+        };
+        let server = project.serve().await;
+        assert_eq!(client(&server).token_state().await.unwrap(), expected);
+        assert_eq!(server.calls(), ["POST /ssh_keys {}"]);
+    }
+}
+
+#[tokio::test]
+async fn every_page_is_read() {
+    let servers = (0..120).map(|index| json!({"id": index, "name": format!("other-{index}")}));
+    let server = Project::empty().with("servers", servers).serve().await;
+    assert_eq!(client(&server).list("servers").await.unwrap().len(), 120);
+    assert_eq!(server.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn every_problem_is_told_at_once() {
+    let others = (0..6)
+        .map(|index| json!({"id": 100 + index, "name": format!("other-{index}"), "labels": {}}));
+    let project = Project::empty()
+        .with("servers", others)
+        .with("networks", [json!({"id": 1, "name": "omantel-example", "labels": {}})])
+        .with("firewalls", [own("firewall", "omantel-example-nodes", 2)])
+        .with("ssh_keys", [json!({"id": 3, "name": "laptop", "public_key": format!("ssh-ed25519 {KEY} other"), "labels": {}})]);
+    let seen = see(
+        Project {
+            rights: "read",
+            ..project
+        },
+        false,
+    )
+    .await;
+    let config = config(
+        "workerServerType: cpx32\ncontrolPlaneServerType: cx99\nloadBalancerType: lb99\nlimits: {servers: 10, loadBalancers: 5}\n",
+    );
+    insta::assert_snapshot!(lines(&config, &seen).join("\n"));
+}
+
+#[tokio::test]
+async fn what_this_sovereign_made_before_is_no_collision_and_counts_once() {
+    let project = || {
+        Project::empty()
+            .with("servers", [own("server", "omantel-example-cp-1", 7)])
+            .with("networks", [own("network", "omantel-example", 8)])
+            .with(
+                "primary_ips",
+                [json!({"id": 9, "name": "ip", "assignee_id": 7, "labels": {}})],
+            )
+    };
+    let config = config("limits: {servers: 6, networks: 1, primaryIps: 12}\n");
+    assert_eq!(
+        lines(&config, &see(project(), true).await),
+        Vec::<String>::new()
+    );
+    let unknown = lines(&config, &see(project(), false).await);
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
+    assert!(
+        unknown[0].contains("network omantel-example, server omantel-example-cp-1"),
+        "{unknown:?}"
+    );
+}
+
+#[tokio::test]
+async fn stock_and_withdrawal_are_notes_only() {
+    let mut project = Project::empty();
+    let types = project.lists.get_mut("server_types").unwrap();
+    types[0]["locations"][0]["available"] = json!(false);
+    types[1]["locations"][0]["deprecation"] = json!({"unavailable_after": "2027-01-01T00:00:00Z"});
+    let found = lines(&config(""), &see(project, false).await);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.iter().all(|line| line.starts_with("note: ")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_the_one_thing_told() {
+    let seen = see(
+        Project {
+            rights: "none",
+            ..Project::empty()
+        },
+        false,
+    )
+    .await;
+    let found = lines(&config(""), &seen);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("set HCLOUD_TOKEN"), "{found:?}");
+    assert!(!format!("{seen:?}{found:?}").contains(TOKEN));
+}
+
+#[tokio::test]
+async fn no_answer_is_a_problem_that_names_no_token() {
+    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1", nobody.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    drop(nobody);
+    let hetzner = Hetzner::new(&address, Secret::new(TOKEN)).unwrap();
+    let error = hetzner.list("servers").await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot list servers: Hetzner gave no answer"),
+        "{error}"
+    );
+    assert!(!error.contains(TOKEN), "{error}");
+}

@@ -1,0 +1,416 @@
+//! The steps from preflight to the parts, on the real OpenTofu. The module makes
+//! `terraform_data` resources; `ssh` is a script that answers as a control plane would,
+//! so what is shown here is the order, the record and going on, not a cloud.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use catalyst_provisioner::directory::Directory;
+use catalyst_provisioner::record::{Life, Record, Refusal, Step};
+use catalyst_provisioner::tofu::Limits;
+use catalyst_provisioner::{
+    Config, Event, Module, Options, ProvisionError, Provisioner, Secret, Waits, render,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::hetzner::{Project, TOKEN};
+use crate::support::{appears, binary, files, holds};
+
+const MODULE: &str = r#"
+variable "sovereign_fqdn" {
+  type = string
+}
+variable "worker_count" {
+  type = number
+}
+resource "terraform_data" "network" {
+  input = var.sovereign_fqdn
+}
+resource "terraform_data" "server" {
+  count      = 1 + var.worker_count
+  input      = "server"
+  depends_on = [terraform_data.network]
+  provisioner "local-exec" {
+    command = "GATE"
+  }
+}
+output "control_plane_ip" {
+  value = "127.0.0.1"
+}
+output "console_url" {
+  value = "https://console.${var.sovereign_fqdn}"
+}
+"#;
+
+/// A Sovereign's directory, and beside it the world that it is provisioned in.
+struct World {
+    root: PathBuf,
+    options: Options,
+    // Port 22 of the control plane.
+    _listener: tokio::net::TcpListener,
+}
+
+const READY: &str = r#"{"type":"Ready","status":"True","reason":"ReconciliationSucceeded"}"#;
+
+impl World {
+    async fn new(binary: &Path, root: &Path, gate: &str) -> Self {
+        let server = Project::empty().serve().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = Self {
+            root: root.to_owned(),
+            options: Options {
+                tofu: binary.to_owned(),
+                ssh: root.join("ssh"),
+                ssh_port: listener.local_addr().unwrap().port(),
+                hetzner: server.address.clone(),
+                module: Module::new([(
+                    "main.tf".to_owned(),
+                    MODULE.replace("GATE", gate).into_bytes(),
+                )]),
+                token: Secret::new(TOKEN),
+                git: Some(("flux".to_owned(), Secret::new("canary-git-password"))),
+                limits: Limits::default(),
+                waits: Waits {
+                    between: Duration::from_millis(20),
+                    ..Waits::default()
+                },
+            },
+            _listener: listener,
+        };
+        world.node("done");
+        let parts: Vec<Value> = render::parts()
+            .iter()
+            .map(|part| json!({"metadata": {"name": part}, "status": {"conditions": [serde_json::from_str::<Value>(READY).unwrap()]}}))
+            .collect();
+        world.write("parts", &json!({"items": parts}).to_string());
+        world.write(
+            "source",
+            &format!(r#"{{"status":{{"conditions":[{READY}]}}}}"#),
+        );
+        let here = root.display();
+        world.write(
+            "ssh",
+            &format!(
+                r#"#!/bin/sh
+test -z "$HCLOUD_TOKEN" || exit 9
+for last; do :; done
+case $last in
+-V | true) ;;
+*status.json) cat {here}/status ;;
+*gitrepositories*) cat {here}/source ;;
+*kustomizations*) cat {here}/parts ;;
+catalyst-hand-over) cat >{here}/handed ;;
+*) echo "unknown: $last" >&2; exit 1 ;;
+esac
+"#
+            ),
+        );
+        std::fs::set_permissions(root.join("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        world
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.root.join(name), text).unwrap();
+    }
+
+    /// How far the node says it is.
+    fn node(&self, state: &str) {
+        self.write(
+            "status",
+            &format!(r#"{{"state":"{state}","step":"cilium","message":"line 7"}}"#),
+        );
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.root.join("sovereign")
+    }
+
+    fn record(&self) -> Record {
+        Directory::look(&self.directory(), "omantel.example").unwrap()
+    }
+
+    /// One run to the end: what it would change, how it ended, what it told.
+    async fn run(&self, config: &Config) -> (usize, Result<(), ProvisionError>, Vec<Event>) {
+        let mut events = Vec::new();
+        let mut sink = |event| events.push(event);
+        let directory = Directory::open(&self.directory(), &config.sovereign_fqdn).unwrap();
+        let mut run = Provisioner::new(
+            config,
+            &self.options,
+            directory,
+            CancellationToken::new(),
+            &mut sink,
+        )
+        .unwrap();
+        let result = async {
+            let planned = run.plan().await?;
+            let changes = planned.map_or(0, |planned| planned.changes.len());
+            run.finish().await?;
+            Ok(changes)
+        }
+        .await;
+        drop(run);
+        match result {
+            Ok(changes) => (changes, Ok(()), events),
+            Err(error) => (0, Err(error), events),
+        }
+    }
+
+    async fn destroy(&self, config: &Config) -> Result<(), ProvisionError> {
+        let directory = Directory::open(&self.directory(), &config.sovereign_fqdn).unwrap();
+        let mut sink = |_| {};
+        let cancel = CancellationToken::new();
+        Provisioner::new(config, &self.options, directory, cancel, &mut sink)
+            .unwrap()
+            .destroy()
+            .await
+    }
+
+    /// How a run is refused before it begins.
+    fn refused(&self, config: &Config) -> String {
+        let directory = Directory::open(&self.directory(), &config.sovereign_fqdn).unwrap();
+        let mut sink = |_| {};
+        let cancel = CancellationToken::new();
+        match Provisioner::new(config, &self.options, directory, cancel, &mut sink) {
+            Ok(_) => panic!("it was not refused"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn archive(&self, config: &Config) -> Result<PathBuf, ProvisionError> {
+        let directory = Directory::open(&self.directory(), &config.sovereign_fqdn).unwrap();
+        let mut sink = |_| {};
+        let cancel = CancellationToken::new();
+        Provisioner::new(config, &self.options, directory, cancel, &mut sink)
+            .unwrap()
+            .archive()
+    }
+}
+
+fn config(workers: u16) -> Config {
+    let text = format!(
+        "sovereignFqdn: omantel.example
+region: fsn
+sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
+adminCidrs: [203.0.113.7/32]
+gitUrl: https://git.example/sovereigns
+gitCredentials: true
+acmeEmail: platform@omantel.example
+workerCount: {workers}
+"
+    );
+    Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
+}
+
+fn begun(events: &[Event]) -> Vec<Step> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::StepBegun { step, .. } => Some(*step),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_step_is_taken_once_and_a_second_run_takes_none() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    let (changes, result, events) = world.run(&config(2)).await;
+    result.unwrap();
+    assert_eq!(changes, 4);
+    assert_eq!(begun(&events), Step::ALL);
+    assert!(
+        events.contains(&Event::Resources { done: 4, total: 4 }),
+        "{events:?}"
+    );
+    let record = world.record();
+    assert_eq!(record.done.len(), Step::ALL.len());
+    assert_eq!(
+        record.outputs["console_url"],
+        "https://console.omantel.example"
+    );
+    assert!(record.done[&Step::Init].versions.contains_key("tofu"));
+    assert_eq!(record.done[&Step::Apply].versions["k3s"], "v1.35.1+k3s1");
+
+    let handed: Value =
+        serde_json::from_slice(&std::fs::read(root.path().join("handed")).unwrap()).unwrap();
+    let token = handed["items"][0]["data"]["token"].as_str().unwrap();
+    let token = base64::engine::general_purpose::STANDARD
+        .decode(token)
+        .unwrap();
+    assert_eq!(token, TOKEN.as_bytes());
+    assert_eq!(handed["items"].as_array().unwrap().len(), 5);
+
+    let (changes, result, again) = world.run(&config(2)).await;
+    result.unwrap();
+    assert_eq!((changes, begun(&again)), (0, vec![]));
+    assert_eq!(world.record(), record);
+
+    // The token and Git's password were handed over, and are nowhere else.
+    let told = serde_json::to_string(&events).unwrap();
+    for canary in [TOKEN, "canary-git-password"] {
+        assert!(!told.contains(canary), "{told}");
+        for (path, content) in files(&world.directory()) {
+            assert!(!holds(&content, canary), "{} has {canary}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_waited_in_vain_goes_on_where_it_stood() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.node("failed");
+    world.options.waits.kubernetes = Duration::from_millis(500);
+    let (_, result, events) = world.run(&config(1)).await;
+    let error = result.unwrap_err().to_string();
+    assert!(
+        error.contains("step cilium failed and is tried again: line 7"),
+        "{error}"
+    );
+    assert_eq!(begun(&events).last(), Some(&Step::WaitKubernetes));
+    let attempt = world.record().attempt.unwrap();
+    assert_eq!(attempt.step, Step::WaitKubernetes);
+    assert_eq!(attempt.failure, Some(error));
+
+    world.node("done");
+    let (changes, result, events) = world.run(&config(1)).await;
+    result.unwrap();
+    assert_eq!(changes, 0);
+    assert_eq!(
+        begun(&events),
+        &Step::ALL[Step::WaitKubernetes.number() - 1..]
+    );
+}
+
+#[tokio::test]
+async fn a_changed_description_is_planned_and_applied() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    world.run(&config(1)).await.1.unwrap();
+    let (changes, result, events) = world.run(&config(3)).await;
+    result.unwrap();
+    assert_eq!(changes, 2);
+    assert_eq!(begun(&events), Step::ALL);
+}
+
+#[tokio::test]
+async fn what_is_destroyed_can_be_made_anew_and_what_is_archived_is_left_alone() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    let config = config(0);
+    let unfinished = world.archive(&config).unwrap_err().to_string();
+    assert!(unfinished.contains("is not done"), "{unfinished}");
+    world.run(&config).await.1.unwrap();
+    world.destroy(&config).await.unwrap();
+    assert_eq!(world.record().life, Life::Destroyed);
+    world.destroy(&config).await.unwrap();
+    let (changes, result, _) = world.run(&config).await;
+    result.unwrap();
+    assert_eq!(changes, 2);
+
+    let folder = world.archive(&config).unwrap();
+    let state = std::fs::read(folder.join("terraform.tfstate")).unwrap();
+    assert!(holds(&state, "encrypted_data"));
+    assert!(folder.join("archive.json").is_file());
+    assert!(!world.directory().join("module").exists());
+    for result in [world.run(&config).await.1, world.destroy(&config).await] {
+        assert!(
+            matches!(
+                result,
+                Err(ProvisionError::Refused {
+                    refusal: Refusal::Archived,
+                    ..
+                })
+            ),
+            "{result:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_in_use_is_never_replaced() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    world.run(&config(0)).await.1.unwrap();
+    std::fs::remove_file(world.directory().join("openbao-seal")).unwrap();
+    // A change goes through all steps again, the hand-over among them.
+    let error = world.run(&config(1)).await.1.unwrap_err().to_string();
+    assert!(error.contains("openbao-seal: it is gone"), "{error}");
+    assert!(!world.directory().join("openbao-seal").exists());
+    std::fs::remove_file(world.directory().join("passphrase")).unwrap();
+    let error = world.refused(&config(1));
+    assert!(error.contains("passphrase: it is gone"), "{error}");
+}
+
+#[tokio::test]
+async fn a_problem_that_preflight_finds_stops_before_anything_is_made() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    let project = Project {
+        rights: "read",
+        ..Project::empty()
+    };
+    world.options.hetzner = project.serve().await.address.clone();
+    world.options.ssh = root.path().join("absent-ssh");
+    let (_, result, _) = world.run(&config(1)).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("2 problems"), "{error}");
+    assert!(
+        error.contains("absent-ssh") && error.contains("may only read"),
+        "{error}"
+    );
+    assert!(!world.directory().join("module").exists());
+}
+
+/// The other half of the next test: the run that is killed.
+#[tokio::test]
+async fn the_run_that_is_killed() {
+    let Some(root) = std::env::var_os("CATALYST_TEST_KILLED_STEPS") else {
+        return;
+    };
+    let root = PathBuf::from(root);
+    let gate = gate(&root);
+    let world = World::new(&binary().unwrap(), &root, &gate).await;
+    world.run(&config(0)).await.1.unwrap();
+}
+
+fn gate(root: &Path) -> String {
+    let here = root.display();
+    format!("touch {here}/started; until [ -e {here}/gate ]; do sleep 0.05; done")
+}
+
+#[tokio::test]
+async fn a_run_killed_while_it_creates_is_gone_on_with() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut run = Command::new(std::env::current_exe().unwrap())
+        .args(["steps::the_run_that_is_killed", "--exact"])
+        .env("CATALYST_TEST_KILLED_STEPS", root.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    appears(&root.path().join("started")).await;
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let world = World::new(&binary, root.path(), &gate(root.path())).await;
+    assert_eq!(world.record().attempt.unwrap().step, Step::Apply);
+    std::fs::write(root.path().join("gate"), "").unwrap();
+    let (changes, result, events) = world.run(&config(0)).await;
+    result.unwrap();
+    // OpenTofu went on by itself and had made everything.
+    assert_eq!(changes, 0);
+    assert_eq!(begun(&events), &Step::ALL[Step::Plan.number() - 1..]);
+}
