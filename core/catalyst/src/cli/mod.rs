@@ -5,7 +5,7 @@
 //!
 //! Every command that works on a Sovereign is a client of its REST API and has no
 //! other way in; those on charts and Blueprint folders need no Sovereign and start
-//! no asynchronous runtime.
+//! no asynchronous runtime. `provision` makes a Sovereign.
 
 mod accept;
 mod api;
@@ -29,6 +29,7 @@ mod output;
 mod people;
 mod plan;
 mod prepare;
+mod provision;
 mod pulls;
 mod rows;
 mod scaffold;
@@ -80,6 +81,7 @@ enum Command {
     Blueprint(Box<blueprint::Blueprint>),
     Chart(Box<chart::ChartCommand>),
     Kustomize(kustomize::Kustomize),
+    Provision(Box<provision::Provision>),
 }
 
 /// Runs the command that the process was started with.
@@ -119,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Blueprint(command) => command.run(),
         Command::Chart(command) => command.run(),
         Command::Kustomize(command) => command.run(),
+        Command::Provision(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,522 @@
+//! `catalyst provision`: a Sovereign on a cloud, from an API token to a running one.
+//!
+//! No client of a Sovereign: there is none yet. What is done and what comes next is
+//! decided in `catalyst-provisioner`; here are words, questions and the display.
+
+mod init;
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use catalyst_provisioner::directory::Directory;
+use catalyst_provisioner::preflight;
+use catalyst_provisioner::record::{Life, Next, Record, Step, next};
+use catalyst_provisioner::tofu::{Limits, Planned};
+use catalyst_provisioner::{Config, Event, Module, Options, Provisioner, Secret, Waits, render};
+use clap::Subcommand;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::failure::hinted;
+use super::output::{Output, print, say, table};
+use progress::Display;
+
+/// Provision a Sovereign on Hetzner Cloud
+#[derive(Debug, clap::Args)]
+pub struct Provision {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Schema(Schema),
+    Render(Render),
+    Plan(Plan),
+    Apply(Apply),
+    Resume(Resume),
+    Status(Status),
+    Destroy(Destroy),
+    Archive(Archive),
+}
+
+/// Print the JSON Schema of sovereign.yaml
+#[derive(Debug, clap::Args)]
+struct Schema {}
+
+/// Write clusters/<sovereign-fqdn>/, which Flux applies, for the Git repository
+#[derive(Debug, clap::Args)]
+struct Render {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// The Git checkout to write into.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    into: PathBuf,
+    /// Replace files that say something else.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Look for problems and show what would be created; create nothing
+#[derive(Debug, clap::Args)]
+struct Plan {
+    #[command(flatten)]
+    work: Work,
+}
+
+/// Create the Sovereign, or change it to what sovereign.yaml says
+#[derive(Debug, clap::Args)]
+struct Apply {
+    #[command(flatten)]
+    work: Work,
+    /// Carry the plan out without asking.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Go on where an earlier run stopped
+#[derive(Debug, clap::Args)]
+struct Resume {
+    #[command(flatten)]
+    apply: Apply,
+}
+
+/// Say what was done when, and what comes next
+#[derive(Debug, clap::Args)]
+struct Status {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Destroy everything that was created, and prove that nothing is left
+#[derive(Debug, clap::Args)]
+struct Destroy {
+    #[command(flatten)]
+    work: Work,
+    /// Destroy without asking.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// End phase 0: put OpenTofu's encrypted state away, so that nothing applies it again
+#[derive(Debug, clap::Args)]
+struct Archive {
+    #[command(flatten)]
+    work: Work,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The description of the Sovereign.
+    #[arg(long, short, value_name = "FILE", default_value = "sovereign.yaml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Private directory of this Sovereign: record, state, secrets
+    /// [default: catalyst/sovereigns/<fqdn> in the user's data directory].
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Form {
+    /// Form of what is printed: text for people, json for programs, an event a line.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Printed,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Printed {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+struct Work {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    form: Form,
+    /// OpenTofu, 1.9 or later.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        env = "CATALYST_TOFU",
+        default_value = "tofu"
+    )]
+    tofu: PathBuf,
+    /// OpenSSH's client.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        env = "CATALYST_SSH",
+        default_value = "ssh"
+    )]
+    ssh: PathBuf,
+}
+
+impl Provision {
+    /// Runs the command.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.command {
+            Command::Init(command) => command.run(),
+            Command::Schema(_) => Output::Json.value(&Config::schema()),
+            Command::Render(command) => command.run(),
+            Command::Status(command) => command.run(),
+            Command::Plan(command) => super::client(command.run()),
+            Command::Apply(command) => super::client(command.run()),
+            Command::Resume(command) => super::client(command.run()),
+            Command::Destroy(command) => super::client(command.run()),
+            Command::Archive(command) => super::client(command.run()),
+        }
+    }
+}
+
+impl ConfigFile {
+    fn read(&self) -> anyhow::Result<Config> {
+        let path = &self.config;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            hinted(
+                format!("cannot read {}: {error}", path.display()),
+                "name the description with --config; `catalyst provision init` writes one",
+            )
+        })?;
+        let read = |path: &Path| std::fs::read_to_string(path);
+        Ok(Config::parse(&path.display().to_string(), &text, &read)?)
+    }
+}
+
+impl Place {
+    fn directory(&self, config: &Config) -> anyhow::Result<PathBuf> {
+        if let Some(given) = &self.directory {
+            return Ok(given.clone());
+        }
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let data = match (set("XDG_DATA_HOME"), set("HOME")) {
+            (Some(data), _) => PathBuf::from(data),
+            (None, Some(home)) => PathBuf::from(home).join(".local/share"),
+            (None, None) => {
+                return Err(hinted(
+                    "cannot tell where this Sovereign's directory is: neither XDG_DATA_HOME nor HOME is set",
+                    "name it with --directory",
+                ));
+            }
+        };
+        Ok(data
+            .join("catalyst/sovereigns")
+            .join(&config.sovereign_fqdn))
+    }
+}
+
+impl Render {
+    fn run(&self) -> anyhow::Result<()> {
+        let config = self.config.read()?;
+        let (folder, changed) = render::write(&config, &self.into, self.force)?;
+        say(&match changed {
+            0 => format!("{} is as it should be", folder.display()),
+            1 => format!("wrote one file below {}", folder.display()),
+            several => format!("wrote {several} files below {}", folder.display()),
+        });
+        if changed > 0 {
+            say(&format!(
+                "Commit it and push it to {} (branch {}).",
+                config.git_url, config.git_branch
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Work {
+    fn options(&self) -> anyhow::Result<Options> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let token = set("HCLOUD_TOKEN").ok_or_else(|| {
+            hinted(
+                "cannot reach Hetzner: HCLOUD_TOKEN is not set",
+                "set it to an API token of the project with the right to read and write; it is kept nowhere",
+            )
+        })?;
+        let endpoint = set("HCLOUD_ENDPOINT");
+        let address = endpoint.as_deref().unwrap_or(preflight::ADDRESS);
+        let hetzner: Url = address
+            .parse()
+            .with_context(|| format!("cannot reach Hetzner at HCLOUD_ENDPOINT, {address}"))?;
+        Ok(Options {
+            tofu: found(&self.tofu),
+            ssh: found(&self.ssh),
+            ssh_port: 22,
+            hetzner,
+            module: Module::hetzner(),
+            token: Secret::new(token),
+            git: set("CATALYST_GIT_USERNAME").zip(set("CATALYST_GIT_PASSWORD").map(Secret::new)),
+            limits: Limits::default(),
+            waits: Waits::default(),
+        })
+    }
+}
+
+/// A program that is named by a path, from any folder; a bare name is looked for in PATH.
+fn found(program: &Path) -> PathBuf {
+    if program.components().count() > 1 {
+        return std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
+    }
+    program.to_owned()
+}
+
+impl Plan {
+    async fn run(&self) -> anyhow::Result<()> {
+        let config = self.work.place.config.read()?;
+        let options = self.work.options()?;
+        let directory = open(&self.work, &config)?;
+        let mut display = Display::new(self.work.form.output);
+        let mut sink = |event: Event| display.tell(&event);
+        let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
+        let planned = run.plan().await?;
+        drop(run);
+        display.planned(planned.as_ref())
+    }
+}
+
+impl Apply {
+    async fn run(&self) -> anyhow::Result<()> {
+        let config = self.work.place.config.read()?;
+        let options = self.work.options()?;
+        let directory = open(&self.work, &config)?;
+        let cancel = interrupts()?;
+        let display = std::cell::RefCell::new(Display::new(self.work.form.output));
+        let mut sink = |event: Event| display.borrow_mut().tell(&event);
+        let mut run = Provisioner::new(&config, &options, directory, cancel.clone(), &mut sink)?;
+        if let Some(planned) = run.plan().await? {
+            display.borrow_mut().planned(Some(&planned))?;
+            if !self.yes && !planned.is_empty() {
+                confirm(&describe(&planned), &config.sovereign_fqdn, &cancel).await?;
+            }
+        }
+        let record = run.finish().await?;
+        display.borrow_mut().finished(record)
+    }
+}
+
+fn describe(planned: &Planned) -> String {
+    match planned.changes.len() {
+        1 => "Carry out this one change?".to_owned(),
+        several => format!("Carry out these {several} changes?"),
+    }
+}
+
+impl Resume {
+    async fn run(&self) -> anyhow::Result<()> {
+        let place = &self.apply.work.place;
+        let config = place.config.read()?;
+        // There must be something to go on with.
+        Directory::look(&place.directory(&config)?, &config.sovereign_fqdn)?;
+        self.apply.run().await
+    }
+}
+
+impl Destroy {
+    async fn run(&self) -> anyhow::Result<()> {
+        let config = self.work.place.config.read()?;
+        let options = self.work.options()?;
+        let path = self.work.place.directory(&config)?;
+        Directory::look(&path, &config.sovereign_fqdn)?;
+        let directory = open(&self.work, &config)?;
+        let cancel = interrupts()?;
+        if !self.yes {
+            let question = format!(
+                "This destroys {} with everything on it, data included. Destroy it?",
+                config.sovereign_fqdn
+            );
+            confirm(&question, &config.sovereign_fqdn, &cancel).await?;
+        }
+        let mut display = Display::new(self.work.form.output);
+        let mut sink = |event: Event| display.tell(&event);
+        let mut run = Provisioner::new(&config, &options, directory, cancel, &mut sink)?;
+        run.destroy().await?;
+        drop(run);
+        display.destroyed(&config.sovereign_fqdn)
+    }
+}
+
+impl Archive {
+    async fn run(&self) -> anyhow::Result<()> {
+        let config = self.work.place.config.read()?;
+        let options = self.work.options()?;
+        let path = self.work.place.directory(&config)?;
+        Directory::look(&path, &config.sovereign_fqdn)?;
+        let directory = open(&self.work, &config)?;
+        let mut sink = |_: Event| {};
+        let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
+        let folder = run.archive()?;
+        match self.work.form.output {
+            Printed::Json => Output::Json.value(&serde_json::json!({ "archive": folder })),
+            Printed::Text => {
+                say(
+                    "The state is put away, encrypted; keep a copy of the whole directory where backups are.",
+                );
+                print(&format!("{}\n", folder.display()))
+            }
+        }
+    }
+}
+
+impl Status {
+    fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.config.read()?;
+        let path = self.place.directory(&config)?;
+        let record = Directory::look(&path, &config.sovereign_fqdn)?;
+        if self.form.output == Printed::Json {
+            return Output::Json.value(&record);
+        }
+        print(&table(
+            &["step", "state", "ended", "took", "versions"],
+            rows(&record),
+        ))?;
+        say(&standing(&record));
+        Ok(())
+    }
+}
+
+fn rows(record: &Record) -> Vec<Vec<String>> {
+    Step::ALL
+        .iter()
+        .map(|step| {
+            let attempt = record.attempt.as_ref().filter(|it| it.step == *step);
+            let (state, ended, took, versions) = match (record.done.get(step), attempt) {
+                (Some(done), _) => {
+                    let versions: Vec<String> = done
+                        .versions
+                        .iter()
+                        .map(|(name, version)| {
+                            let short: String = version.chars().take(20).collect();
+                            format!("{name} {short}")
+                        })
+                        .collect();
+                    let took = progress::duration(done.seconds);
+                    (
+                        "done",
+                        done.at.strftime("%F %TZ").to_string(),
+                        took,
+                        versions.join(", "),
+                    )
+                }
+                (None, Some(attempt)) => {
+                    let state = if attempt.failure.is_some() {
+                        "failed"
+                    } else {
+                        "begun"
+                    };
+                    (state, String::new(), String::new(), String::new())
+                }
+                (None, None) => ("", String::new(), String::new(), String::new()),
+            };
+            vec![step.to_string(), state.to_owned(), ended, took, versions]
+        })
+        .collect()
+}
+
+/// Where it stands in a sentence.
+fn standing(record: &Record) -> String {
+    let sovereign = &record.sovereign;
+    match record.life {
+        Life::Destroyed => return format!("{sovereign} is destroyed; nothing is left."),
+        Life::Destroying => {
+            return format!(
+                "{sovereign} is being destroyed; run `catalyst provision destroy` until it is."
+            );
+        }
+        Life::Archived => return format!("{sovereign} is running, and its phase 0 is archived."),
+        Life::Provisioning => {}
+    }
+    if let Some(attempt) = &record.attempt {
+        return match &attempt.failure {
+            Some(failure) => format!("{failure}\nRun `catalyst provision resume` to go on."),
+            None => format!(
+                "It was to {}; if no run is at work, go on with `catalyst provision resume`.",
+                attempt.step.title()
+            ),
+        };
+    }
+    // Whatever inputs the steps were done with.
+    let inputs = record
+        .done
+        .values()
+        .next()
+        .map_or("", |done| done.inputs.as_str());
+    match next(record, inputs) {
+        Next::Run(step) => format!("Next: {}. Run `catalyst provision resume`.", step.title()),
+        _ => {
+            let url = record.outputs.get("console_url").and_then(|it| it.as_str());
+            match url {
+                Some(url) => format!("{sovereign} is provisioned: {url}"),
+                None => format!("{sovereign} is provisioned."),
+            }
+        }
+    }
+}
+
+fn open(work: &Work, config: &Config) -> anyhow::Result<Directory> {
+    let path = std::path::absolute(work.place.directory(config)?)?;
+    Ok(Directory::open(&path, &config.sovereign_fqdn)?)
+}
+
+/// Canceled by Ctrl-C or SIGTERM; what goes on then ends in good order.
+fn interrupts() -> anyhow::Result<CancellationToken> {
+    let cancel = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let canceled = cancel.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            say("Stopping in good order: OpenTofu ends what it is making and saves its state.");
+            canceled.cancel();
+        }
+    });
+    Ok(cancel)
+}
+
+/// Asks; only the Sovereign's name or yes goes on.
+async fn confirm(
+    question: &str,
+    sovereign: &str,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
+    use std::io::{IsTerminal as _, Write as _};
+    if !std::io::stdin().is_terminal() {
+        return Err(hinted(
+            format!("nobody can be asked whether to go on with {sovereign}"),
+            "look at `catalyst provision plan`, then pass --yes",
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let (send, receive) = tokio::sync::oneshot::channel();
+    // A thread of its own: it may wait for a line for ever, and the process need not.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        _ = send.send(read.map(|_| answer));
+    });
+    let answer = tokio::select! {
+        answer = receive => answer.context("nobody answered")??,
+        () = cancel.cancelled() => String::new(),
+    };
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(anyhow::anyhow!("nothing was changed")),
+    }
+}

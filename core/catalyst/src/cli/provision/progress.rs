@@ -1,0 +1,248 @@
+//! What people and programs see while a Sovereign is provisioned.
+//!
+//! People get lines on standard error: a step with its place and usual time, each
+//! resource as it is done, what is waited for. Programs get every event on standard
+//! output, one JSON object a line, with the time it was told.
+
+use std::time::Instant;
+
+use catalyst_provisioner::Event;
+use catalyst_provisioner::record::Record;
+use catalyst_provisioner::tofu::{Planned, ResourceState, TofuEvent};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Printed;
+use crate::cli::output::{print, say};
+
+pub(super) struct Display {
+    form: Printed,
+    begun: Instant,
+}
+
+impl Display {
+    pub(super) fn new(form: Printed) -> Self {
+        Self {
+            form,
+            begun: Instant::now(),
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: &Event) {
+        match self.form {
+            // A reader that went away ends the process; other failures are told at the end.
+            Printed::Json => _ = line(event),
+            Printed::Text => {
+                if let Some(text) = describe(event, self.begun.elapsed().as_secs()) {
+                    say(&text);
+                }
+            }
+        }
+    }
+
+    /// The plan, or that there is none to make.
+    pub(super) fn planned(&self, planned: Option<&Planned>) -> anyhow::Result<()> {
+        if self.form == Printed::Json {
+            let changes: Vec<Value> = planned
+                .iter()
+                .flat_map(|planned| &planned.changes)
+                .map(|(address, action)| json!({"address": address, "action": action}))
+                .collect();
+            return line(&json!({"event": "planned", "changes": changes}));
+        }
+        let Some(planned) = planned.filter(|planned| !planned.is_empty()) else {
+            say("Nothing would change.");
+            return Ok(());
+        };
+        let mut text = String::new();
+        for (address, action) in &planned.changes {
+            text.push_str(&format!("{:<8} {address}\n", action));
+        }
+        print(&text)?;
+        let counts: Vec<String> = ["create", "update", "replace", "delete"]
+            .iter()
+            .map(|action| (planned.count(action), action))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, action)| format!("{count} to {action}"))
+            .collect();
+        say(&format!("Plan: {}.", counts.join(", ")));
+        Ok(())
+    }
+
+    pub(super) fn finished(&self, record: &Record) -> anyhow::Result<()> {
+        if self.form == Printed::Json {
+            return line(
+                &json!({"event": "finished", "sovereign": record.sovereign, "outputs": record.outputs}),
+            );
+        }
+        say(&format!(
+            "{} is provisioned, in {}.",
+            record.sovereign,
+            duration(self.begun.elapsed().as_secs())
+        ));
+        if let Some(records) = record.outputs.get("dns_records").and_then(Value::as_array) {
+            say("Its domain leads to it when DNS has:");
+            for record in records {
+                let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("?");
+                say(&format!(
+                    "  {} {} {}",
+                    text("name"),
+                    text("type"),
+                    text("value")
+                ));
+            }
+        }
+        if let Some(command) = record
+            .outputs
+            .get("kubeconfig_command")
+            .and_then(Value::as_str)
+        {
+            say(&format!("For a kubeconfig:\n  {command}"));
+        }
+        say("When all is well, end phase 0 with `catalyst provision archive`.");
+        match record.outputs.get("console_url").and_then(Value::as_str) {
+            Some(url) => print(&format!("{url}\n")),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn destroyed(&self, sovereign: &str) -> anyhow::Result<()> {
+        if self.form == Printed::Json {
+            return line(&json!({"event": "destroyed", "sovereign": sovereign}));
+        }
+        say(&format!(
+            "{sovereign} is destroyed: OpenTofu's state is empty. Volumes and load balancers that the cluster itself had made are not in it; look for them in Hetzner's console."
+        ));
+        Ok(())
+    }
+}
+
+/// An event as a line of JSON, with the time.
+fn line(event: &impl Serialize) -> anyhow::Result<()> {
+    let mut value = serde_json::to_value(event)?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("at".to_owned(), json!(jiff::Timestamp::now()));
+    }
+    print(&format!("{value}\n"))
+}
+
+/// Seconds as people say them.
+pub(super) fn duration(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h{minutes:02}m"),
+    }
+}
+
+/// The line for people, if the event is worth one.
+fn describe(event: &Event, elapsed: u64) -> Option<String> {
+    Some(match event {
+        Event::StepBegun {
+            step,
+            number,
+            of,
+            expected_seconds,
+        } => format!(
+            "[{number:>2}/{of}] {} (usually {}; {} so far)",
+            step.title(),
+            duration(*expected_seconds),
+            duration(elapsed)
+        ),
+        Event::StepDone { seconds, .. } if *seconds >= 2 => {
+            format!("        done in {}", duration(*seconds))
+        }
+        // The error itself is told at the end, with its hints.
+        Event::StepDone { .. } | Event::StepFailed { .. } => return None,
+        Event::Found(found) => {
+            let mark = if found.problem { "problem" } else { "note" };
+            format!("        {mark}: {}: {}", found.subject, found.message)
+        }
+        Event::Resources { done, total } => {
+            format!(
+                "        {done}/{total} resources, {} so far",
+                duration(elapsed)
+            )
+        }
+        Event::Waiting {
+            what,
+            seconds,
+            limit_seconds,
+            ..
+        } => format!(
+            "        {} of at most {}: {what}",
+            duration(*seconds),
+            duration(*limit_seconds)
+        ),
+        Event::Tofu(TofuEvent::Resource {
+            address,
+            action,
+            state,
+            seconds,
+        }) => match state {
+            ResourceState::Done => {
+                format!("        {address}: {action} done in {}", duration(*seconds))
+            }
+            ResourceState::Failed => format!("        {address}: {action} failed"),
+            ResourceState::Working => {
+                format!("        {address}: {action}, {} so far", duration(*seconds))
+            }
+            ResourceState::Begun => return None,
+        },
+        Event::Tofu(TofuEvent::Diagnostic(found)) if !found.error => {
+            format!("        warning: {}", found.summary)
+        }
+        Event::Tofu(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_provisioner::record::Step;
+
+    use super::*;
+
+    #[test]
+    fn people_read_steps_resources_and_what_is_waited_for() {
+        let resource = |state| {
+            Event::Tofu(TofuEvent::Resource {
+                address: "hcloud_network.sovereign".to_owned(),
+                action: "create".to_owned(),
+                state,
+                seconds: 3,
+            })
+        };
+        let events = [
+            Event::StepBegun {
+                step: Step::Apply,
+                number: 6,
+                of: 11,
+                expected_seconds: 180,
+            },
+            resource(ResourceState::Begun),
+            resource(ResourceState::Done),
+            Event::Resources { done: 1, total: 31 },
+            Event::StepDone {
+                step: Step::Apply,
+                seconds: 71,
+            },
+            Event::Waiting {
+                step: Step::WaitParts,
+                what: "3 of 22 parts are Ready; openbao: Unhealthy".to_owned(),
+                seconds: 3700,
+                limit_seconds: 7200,
+            },
+        ];
+        let lines: Vec<String> = events
+            .iter()
+            .filter_map(|event| describe(event, 64))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        [ 6/11] create the resources (usually 3m00s; 1m04s so far)
+                hcloud_network.sovereign: create done in 3s
+                1/31 resources, 1m04s so far
+                done in 1m11s
+                1h01m of at most 2h00m: 3 of 22 parts are Ready; openbao: Unhealthy
+        ");
+    }
+}
