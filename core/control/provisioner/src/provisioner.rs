@@ -17,7 +17,7 @@ use crate::carried::Module;
 use crate::cluster::{self, Handed, Progress};
 use crate::config::Config;
 use crate::directory::{Directory, DirectoryError};
-use crate::preflight::{self, Finding};
+use crate::preflight::{self, Finding, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::render;
 use crate::secret::Secret;
@@ -93,6 +93,9 @@ pub enum ProvisionError {
     /// The first control plane.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// The cloud's API.
+    #[error(transparent)]
+    Hetzner(#[from] HetznerError),
     /// Preflight found what would make it fail.
     #[error("cannot provision {sovereign}: preflight found {}; nothing was created", listed(.problems))]
     Preflight {
@@ -132,6 +135,14 @@ pub enum ProvisionError {
     Output {
         /// The output.
         name: &'static str,
+    },
+    /// The project has things of this Sovereign that OpenTofu did not know.
+    #[error("the destroy of {sovereign} left in the project what OpenTofu does not know: {}; remove it in Hetzner's console, then run `catalyst provision destroy` again", .left.join(", "))]
+    Leaked {
+        /// The Sovereign.
+        sovereign: String,
+        /// Kind and name of each.
+        left: Vec<String>,
     },
     /// The credentials of a private Git repository are not given.
     #[error(
@@ -319,6 +330,7 @@ impl<'a> Provisioner<'a> {
             self.tofu.destroy(&mut |event| count.tell(event)).await?;
         }
         self.tofu.forget_plan()?;
+        self.nothing_in_project().await?;
         // The next servers at these addresses have other keys.
         let known = self.directory.path().join("known_hosts");
         if known.exists() {
@@ -329,6 +341,20 @@ impl<'a> Provisioner<'a> {
         }
         self.record.destroyed();
         Ok(self.directory.save(&self.record)?)
+    }
+
+    /// The state says that nothing is left, the project has the last word: what was made
+    /// when OpenTofu was killed may never have come into its state.
+    async fn nothing_in_project(&mut self) -> Result<(), ProvisionError> {
+        let name = self.config.derived().name;
+        match preflight::left_over(&self.options.hetzner, &self.options.token, &name).await {
+            Ok(left) if left.is_empty() => Ok(()),
+            Ok(left) => Err(ProvisionError::Leaked {
+                sovereign: self.config.sovereign_fqdn.clone(),
+                left,
+            }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Puts the encrypted state away once everything is done, and gives the folder.

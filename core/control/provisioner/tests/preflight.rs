@@ -12,7 +12,7 @@ mod hetzner;
 
 use std::collections::BTreeMap;
 
-use catalyst_provisioner::preflight::{Hetzner, KINDS, Seen, TokenState, judge};
+use catalyst_provisioner::preflight::{Hetzner, KINDS, Seen, TokenState, judge, left_over};
 use catalyst_provisioner::{Config, Secret};
 use hetzner::{Project, Server, TOKEN};
 use serde_json::{Value, json};
@@ -139,6 +139,30 @@ async fn what_this_sovereign_made_before_is_no_collision_and_counts_once() {
     assert!(
         unknown[0].contains("network omantel-example, server omantel-example-cp-1"),
         "{unknown:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_carries_the_sovereigns_label_is_left_over() {
+    let server = Project::empty()
+        .with("servers", [own("server", "omantel-example-cp-1", 7)])
+        .with(
+            "load_balancers",
+            [own("balancer", "omantel-example-public", 8)],
+        )
+        .with(
+            "networks",
+            [json!({"id": 1, "name": "omantel-example", "labels": {}})],
+        )
+        .serve()
+        .await;
+    let left = left_over(&server.address, &Secret::new(TOKEN), "omantel-example").await;
+    assert_eq!(
+        left.unwrap(),
+        [
+            "load balancer omantel-example-public",
+            "server omantel-example-cp-1"
+        ]
     );
 }
 

@@ -111,7 +111,7 @@ impl Display {
             return line(&json!({"event": "destroyed", "sovereign": sovereign}));
         }
         say(&format!(
-            "{sovereign} is destroyed: OpenTofu's state is empty. Volumes and load balancers that the cluster itself had made are not in it; look for them in Hetzner's console."
+            "{sovereign} is destroyed: OpenTofu's state is empty, and nothing in the project carries its label. Volumes and load balancers that the cluster itself had made carry none; look for them in Hetzner's console."
         ));
         Ok(())
     }

@@ -107,14 +107,19 @@ impl Seen {
     }
 }
 
-fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn label(item: &Value) -> &str {
+pub(super) fn label(item: &Value) -> &str {
     item.pointer("/labels/openova.io~1sovereign")
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// A thing by kind and name, such as `load balancer omantel-public`.
+pub(super) fn titled(kind: &str, name: &str) -> String {
+    format!("{} {name}", kind.trim_end_matches('s').replace('_', " "))
 }
 
 /// Names that the module gives, by kind.
@@ -146,7 +151,7 @@ fn collisions(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Ve
         let Some(item) = seen.of(kind).iter().find(|item| text(item, "name") == name) else {
             continue;
         };
-        let what = format!("{} {name}", kind.trim_end_matches('s').replace('_', " "));
+        let what = titled(kind, &name);
         if label(item) != derived.name {
             findings.push(Finding::problem(
                 &what,

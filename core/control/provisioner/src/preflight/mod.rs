@@ -75,6 +75,32 @@ async fn look(hetzner: &Hetzner, resumed: bool) -> Seen {
     }
 }
 
+/// Kinds that the module makes; what uses stands before what is used.
+const MADE: [&str; 6] = [
+    "load_balancers",
+    "servers",
+    "placement_groups",
+    "firewalls",
+    "networks",
+    "ssh_keys",
+];
+
+/// Kind and name of everything in the project that carries a Sovereign's label.
+pub async fn left_over(
+    address: &Url,
+    token: &Secret,
+    sovereign: &str,
+) -> Result<Vec<String>, HetznerError> {
+    let hetzner = Hetzner::new(address, token.clone())?;
+    let mut left = Vec::new();
+    for kind in MADE {
+        let items = hetzner.list(kind).await?;
+        let own = items.iter().filter(|item| judge::label(item) == sovereign);
+        left.extend(own.map(|item| judge::titled(kind, judge::text(item, "name"))));
+    }
+    Ok(left)
+}
+
 async fn zone_is_there(hetzner: &Hetzner, zone: &str) -> Option<Finding> {
     let subject = format!("zone {zone}");
     match hetzner.list("zones").await {

@@ -374,6 +374,27 @@ async fn a_problem_that_preflight_finds_stops_before_anything_is_made() {
     assert!(!world.directory().join("module").exists());
 }
 
+#[tokio::test]
+async fn a_destroy_that_leaves_something_in_the_project_names_it() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.run(&config(0)).await.1.unwrap();
+    // Made, and never seen by the state: OpenTofu was killed in between.
+    let leaked = json!({"id": 7, "name": "omantel-example-worker-1", "labels": {"openova.io/sovereign": "omantel-example"}});
+    let project = Project::empty().with("servers", [leaked]);
+    let empty = world.options.hetzner.clone();
+    world.options.hetzner = project.serve().await.address.clone();
+    let error = world.destroy(&config(0)).await.unwrap_err().to_string();
+    assert!(error.contains("server omantel-example-worker-1"), "{error}");
+    assert_eq!(world.record().life, Life::Destroying);
+    let refused = world.run(&config(0)).await.1.unwrap_err().to_string();
+    assert!(refused.contains("catalyst provision destroy"), "{refused}");
+    world.options.hetzner = empty;
+    world.destroy(&config(0)).await.unwrap();
+    assert_eq!(world.record().life, Life::Destroyed);
+}
+
 /// The other half of the next test: the run that is killed.
 #[tokio::test]
 async fn the_run_that_is_killed() {
