@@ -256,6 +256,8 @@ impl Tofu {
         let mut environment: Vec<(OsString, OsString)> = PASSED
             .iter()
             .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+            // OpenTofu warns of a file that is not there, amid what it prints for programs.
+            .filter(|(name, value)| name != "TF_CLI_CONFIG_FILE" || Path::new(value).exists())
             .collect();
         let mut set = |name: &str, value: &str| environment.push((name.into(), value.into()));
         set("TF_ENCRYPTION", encryption.reveal());

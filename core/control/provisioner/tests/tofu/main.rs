@@ -15,5 +15,6 @@ mod driver;
 #[allow(dead_code)]
 #[path = "../support/hetzner.rs"]
 mod hetzner;
+mod rules;
 mod steps;
 mod support;

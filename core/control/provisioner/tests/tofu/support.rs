@@ -159,7 +159,7 @@ pub async fn appears(path: &Path) {
     let begun = Instant::now();
     while !path.exists() {
         assert!(
-            begun.elapsed() < Duration::from_secs(60),
+            begun.elapsed() < Duration::from_secs(180),
             "{} did not appear",
             path.display()
         );
