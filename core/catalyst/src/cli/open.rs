@@ -62,9 +62,7 @@ impl Open {
         }
         let host = authority(&url)?;
         let upstream = upstream(&api).await?;
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("cannot listen on this machine")?;
+        let listener = listen().await.context("cannot listen on this machine")?;
         let local = format!("http://{}{}", listener.local_addr()?, url.path());
         print(&format!("{local}\n"))?;
         say(&format!(
@@ -72,6 +70,17 @@ impl Open {
         ));
         browser::open(&local);
         forward(listener, upstream, host).await
+    }
+}
+
+/// Not at the address where somebody may be signed in at the console: cookies
+/// know no ports, and an Application must neither get nor set the console's.
+async fn listen() -> std::io::Result<TcpListener> {
+    match TcpListener::bind("127.0.0.2:0").await {
+        Ok(listener) => Ok(listener),
+        // Not every system has the whole of 127.0.0.0/8; the Sovereign's gateway
+        // keeps its own cookies back there too.
+        Err(_) => TcpListener::bind("127.0.0.1:0").await,
     }
 }
 

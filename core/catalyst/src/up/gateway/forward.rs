@@ -1,5 +1,6 @@
 //! One request over one connection to a pod, and the answer back, upgrades
-//! (WebSocket) included.
+//! (WebSocket) included. What must stay true: no Application sees, or sets, the
+//! cookies by which somebody is signed in at the Sovereign itself.
 
 use std::net::SocketAddr;
 
@@ -7,8 +8,8 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CONNECTION, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use hyper::client::conn::http1;
@@ -52,6 +53,7 @@ pub async fn forward(
         Ok(answer) => answer,
         Err(error) => return failed(host, &error.to_string()),
     };
+    keep_own_cookies_unset(answer.headers_mut());
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client_side) = client_side
     {
@@ -89,6 +91,7 @@ fn prepare(
     parts.uri = Uri::builder().path_and_query(path).build()?;
     parts.version = http::Version::HTTP_11;
     strip(&mut parts.headers);
+    keep_own_cookies_back(&mut parts.headers);
     // HTTP/2 names the host in the URI only.
     if let Some(authority) = authority {
         parts.headers.entry(HOST).or_insert(authority);
@@ -136,6 +139,53 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a cookie of this name is the console's or the issuer's. Cookies know
+/// no ports: where an Application is reached by another port of a host at which
+/// somebody is signed in, browsers send them along.
+fn is_own_cookie(pair: &[u8]) -> bool {
+    let pair = pair.trim_ascii_start();
+    ["catalyst", "__Host-catalyst", "__Secure-catalyst"]
+        .iter()
+        .any(|own| {
+            pair.get(..own.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(own.as_bytes()))
+        })
+}
+
+fn keep_own_cookies_back(headers: &mut HeaderMap) {
+    let kept: Vec<HeaderValue> = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| {
+            let pairs: Vec<&[u8]> = value
+                .as_bytes()
+                .split(|byte| *byte == b';')
+                .filter(|pair| !is_own_cookie(pair))
+                .collect();
+            let kept = pairs.join(&b';');
+            let kept = kept.trim_ascii();
+            (!kept.is_empty()).then(|| HeaderValue::from_bytes(kept).ok())?
+        })
+        .collect();
+    headers.remove(COOKIE);
+    for value in kept {
+        headers.append(COOKIE, value);
+    }
+}
+
+fn keep_own_cookies_unset(headers: &mut HeaderMap) {
+    let kept: Vec<HeaderValue> = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|value| !is_own_cookie(value.as_bytes()))
+        .cloned()
+        .collect();
+    headers.remove(SET_COOKIE);
+    for value in kept {
+        headers.append(SET_COOKIE, value);
+    }
+}
+
 fn failed(host: &str, why: &str) -> Response {
     tracing::debug!(host, why, "a pod's answer failed");
     (
@@ -143,4 +193,50 @@ fn failed(host: &str, why: &str) -> Response {
         format!("{host} broke off before it answered. Try again; its logs may say why.\n"),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name.clone(), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_sovereigns_own_cookies_reach_no_application() {
+        for (sent, expected) in [
+            (vec!["a=1; catalyst_session=x; b=2"], vec!["a=1; b=2"]),
+            (vec!["catalyst_session=x"], vec![]),
+            (
+                vec!["catalyst-session=x; __Host-catalyst_session=y"],
+                vec![],
+            ),
+            (vec!["Catalyst_session=x;a=1", "b=2"], vec!["a=1", "b=2"]),
+            (vec!["my_catalyst=1"], vec!["my_catalyst=1"]),
+        ] {
+            let mut headers = headers(COOKIE, &sent);
+            keep_own_cookies_back(&mut headers);
+            assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn no_application_sets_the_sovereigns_own_cookies() {
+        let set = [
+            "a=1; Path=/",
+            "catalyst_session=x; Path=/",
+            "__Host-catalyst_session=x",
+        ];
+        let mut headers = headers(SET_COOKIE, &set);
+        keep_own_cookies_unset(&mut headers);
+        assert_eq!(
+            headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(),
+            ["a=1; Path=/"]
+        );
+    }
 }
