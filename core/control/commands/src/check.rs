@@ -18,7 +18,7 @@ use crate::change::living_dependents;
 use crate::configuration::check_username;
 use crate::documents::{fault, line_of_fault};
 use crate::policy::{self, Brought};
-use crate::push::{PushCheck, PushFile, PushVerdict};
+use crate::push::{PushCheck, PushCommit, PushFile, PushVerdict};
 use crate::state::{Applications, BRANCH, CONFIG, Configuration, application_of_path, kind_of};
 use crate::store::place_of;
 use crate::validate::{Catalogue, Place, application_faults, tree_faults};
@@ -78,10 +78,15 @@ impl Commands {
         let Some((owner, name)) = push.repository.split_once('/') else {
             return refuse("the repository's name cannot be read".to_owned());
         };
-        if push.files_truncated {
+        if push.files_truncated || push.commits_truncated {
             return refuse(
-                "it changes more files than can be checked; push in smaller steps".to_owned(),
+                "it brings more than can be checked at once; push in smaller steps".to_owned(),
             );
+        }
+        let mut faults = story_faults(push);
+        faults.extend(self.authorship_faults(push, &action).await?);
+        if !faults.is_empty() {
+            return Ok(faults);
         }
         let actor = self
             .store()
@@ -128,6 +133,58 @@ impl Commands {
         }
         self.judge_environment(push, &environment, &state.content, &action)
             .await
+    }
+
+    /// New commits that name another user as their author: who changed what is
+    /// read from commits.
+    async fn authorship_faults(
+        &self,
+        push: &PushCheck,
+        action: &str,
+    ) -> Result<Vec<String>, CommandError> {
+        let mut faults = Vec::new();
+        // A merge writes a commit of its own, under the name of who merges.
+        if push.pull_request.is_some() {
+            return Ok(faults);
+        }
+        let named: BTreeMap<&str, &PushCommit> = push
+            .commits
+            .iter()
+            .map(|commit| (commit.author.trim(), commit))
+            .collect();
+        for (author, commit) in named {
+            if author.eq_ignore_ascii_case(&push.pusher) {
+                continue;
+            }
+            if self.is_somebody(author, action).await? {
+                faults.push(format!(
+                    "commit {}: it names {author} as its author, and you are {}; set your own name (git config user.name {}) and write it anew (git commit --amend --reset-author)",
+                    short(&commit.id),
+                    push.pusher,
+                    push.pusher
+                ));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Whether a name is a user's, or Catalyst's own; however it is written.
+    async fn is_somebody(&self, name: &str, action: &str) -> Result<bool, CommandError> {
+        let lower = name.to_lowercase();
+        if lower == "catalyst" || name == self.config().service_user {
+            return Ok(true);
+        }
+        for name in BTreeSet::from([name, lower.as_str()]) {
+            // Most names of people have a space, and are nobody's user name.
+            if check_username(name, action).is_err() {
+                continue;
+            }
+            let found = self.store().actor(self.config(), name, action).await?;
+            if !found.username.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn judge_environment(
@@ -182,6 +239,44 @@ impl Commands {
         }
         Ok(messages)
     }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..10).unwrap_or(id)
+}
+
+/// Whether a line of a message says something that only Catalyst says.
+fn is_trailer(line: &str) -> bool {
+    line.trim_start()
+        .get(.."catalyst-".len())
+        .is_some_and(|start| start.eq_ignore_ascii_case("catalyst-"))
+        && line.contains(':')
+}
+
+/// What is wrong with the story that a push tells: one that takes back what the
+/// desired state once was, or passes for a command of Catalyst's.
+fn story_faults(push: &PushCheck) -> Vec<String> {
+    let main = main_reference();
+    let mut faults = Vec::new();
+    if push.forced.contains(&main) {
+        faults.push(format!(
+            "{BRANCH} only goes forward, so that no change is lost from its history; fetch and merge, and take changes back with git revert"
+        ));
+    }
+    // What a merge brings was judged when it was pushed.
+    if push.pull_request.is_none() {
+        let claimed = push
+            .commits
+            .iter()
+            .filter(|commit| commit.message.lines().skip(1).any(is_trailer));
+        faults.extend(claimed.map(|commit| {
+            format!(
+                "commit {}: its message has a line that begins with \"Catalyst-\", by which Catalyst marks its own commits; write it anew without (git commit --amend)",
+                short(&commit.id)
+            )
+        }));
+    }
+    faults
 }
 
 /// A branch bears the name of who pushes to it, so that whoever wrote a change

@@ -13,6 +13,14 @@ pub struct PushCheck {
     /// Refs that are to move.
     #[serde(default)]
     pub refs: Vec<PushRef>,
+    /// Those of the refs that leave commits behind. A forge that does not say
+    /// cannot be judged, so it must.
+    pub forced: Vec<String>,
+    /// Commits that no ref held before, newest first.
+    pub commits: Vec<PushCommit>,
+    /// Whether there are more commits than are listed.
+    #[serde(default)]
+    pub commits_truncated: bool,
     /// The pull request that is being merged, if that is what happens.
     #[serde(default)]
     pub pull_request: Option<u64>,
@@ -22,6 +30,17 @@ pub struct PushCheck {
     /// Whether there are more files than are listed.
     #[serde(default)]
     pub files_truncated: bool,
+}
+
+/// A commit that is new to the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PushCommit {
+    /// Its id.
+    pub id: String,
+    /// Whom it names as its author.
+    pub author: String,
+    /// The whole message.
+    pub message: String,
 }
 
 /// A ref that is to move.

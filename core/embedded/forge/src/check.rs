@@ -15,6 +15,8 @@ use crate::{CheckConfig, Inner};
 
 /// At most so many files are described.
 const MOST_FILES: usize = 10_000;
+/// At most so many new commits are described.
+const MOST_COMMITS: usize = 10_000;
 /// An answer is cut off after so many bytes.
 const LARGEST_ANSWER: usize = 1 << 20;
 
@@ -28,6 +30,13 @@ pub struct Request {
     pub pusher: String,
     /// Refs that are to move.
     pub refs: Vec<RefUpdate>,
+    /// Those of the refs that leave commits behind: the new one does not come
+    /// after the old one.
+    pub forced: Vec<String>,
+    /// Commits that no ref held before, newest first.
+    pub commits: Vec<NewCommit>,
+    /// Whether there are more commits than are listed.
+    pub commits_truncated: bool,
     /// The pull request that is being merged, if that is what happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<u64>,
@@ -35,6 +44,17 @@ pub struct Request {
     pub files: Vec<File>,
     /// Whether there are more files than are listed.
     pub files_truncated: bool,
+}
+
+/// A commit that is new to the repository.
+#[derive(Debug, Serialize)]
+pub struct NewCommit {
+    /// Its id.
+    pub id: String,
+    /// Whom it names as its author.
+    pub author: String,
+    /// The whole message.
+    pub message: String,
 }
 
 /// A file that is to change.
@@ -111,10 +131,22 @@ pub async fn ask(
             );
         }
     };
+    let (forced, commits) = match story_of(view, refs).await {
+        Ok(story) => story,
+        Err(error) => {
+            tracing::warn!(%error, repository, "new commits not readable for the check");
+            return Verdict::refused(
+                "the change was refused: its commits cannot be read for the check",
+            );
+        }
+    };
     let request = Request {
         repository: repository.clone(),
         pusher,
         refs: refs.to_vec(),
+        forced,
+        commits_truncated: commits.len() >= MOST_COMMITS,
+        commits,
         pull_request,
         files,
         files_truncated,
@@ -166,6 +198,42 @@ async fn post(inner: &Inner, config: &CheckConfig, request: &Request) -> Result<
         allowed: answer.allowed,
         messages: answer.messages,
     })
+}
+
+/// The refs that leave commits behind, and the commits that are new.
+async fn story_of(
+    view: &Repository,
+    refs: &[RefUpdate],
+) -> git::Result<(Vec<String>, Vec<NewCommit>)> {
+    let mut forced = Vec::new();
+    let mut tips = Vec::new();
+    for update in refs.iter().filter(|update| update.new != git::ZERO) {
+        let new = commit_of(view, &update.new).await?;
+        if update.old != git::ZERO {
+            let old = commit_of(view, &update.old).await?;
+            let goes_on = match (&old, &new) {
+                (Some(old), Some(new)) => view.merge_base(old, new).await?.as_ref() == Some(old),
+                // A tag of something else than a commit has no story.
+                _ => false,
+            };
+            if !goes_on {
+                forced.push(update.name.clone());
+            }
+        }
+        tips.extend(new);
+    }
+    if tips.is_empty() {
+        return Ok((forced, Vec::new()));
+    }
+    let mut range: Vec<&str> = tips.iter().map(String::as_str).collect();
+    range.extend(["--not", "--all"]);
+    let commits = view.log(&range, "", 0, MOST_COMMITS).await?;
+    let commits = commits.into_iter().map(|commit| NewCommit {
+        id: commit.id,
+        author: commit.author.name,
+        message: commit.message,
+    });
+    Ok((forced, commits.collect()))
 }
 
 async fn describe(

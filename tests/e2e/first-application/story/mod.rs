@@ -78,6 +78,7 @@ pub async fn run(directory: &Path, with_containers: bool) {
     install::no_other_application_reaches_the_database(&sovereign, &mut people, directory).await;
     push::a_push_updates_the_application(&sovereign, &mut people, directory).await;
     push::bad_pushes_are_refused_with_file_and_line(&sovereign, &mut people, directory).await;
+    push::a_push_takes_nothing_back_and_passes_for_nobody(&sovereign, &mut people, directory).await;
     promotion::a_promotion_waits_for_another_user(&sovereign, &mut people).await;
     let sovereign = power_cut(sovereign, &data, &mut people).await;
     promotion::a_rollback_is_a_commit(&sovereign, &mut people).await;

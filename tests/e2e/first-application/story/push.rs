@@ -74,6 +74,55 @@ pub async fn a_push_updates_the_application(
     assert!(diff.contains("Guests of Acme"), "{diff}");
 }
 
+/// What was acknowledged stays in the history, under the name of who did it, and
+/// nobody reaches into another Organization from their own.
+pub async fn a_push_takes_nothing_back_and_passes_for_nobody(
+    sovereign: &Sovereign,
+    people: &mut People,
+    directory: &Path,
+) {
+    let folder = directory.join("honest");
+    let commit = ["commit", "--quiet", "--all", "--allow-empty", "-m"];
+    let spoken = |pushed: std::process::Output| {
+        let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
+        assert!(!pushed.status.success(), "it went through");
+        said
+    };
+    clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+    git(&folder, &["reset", "--quiet", "--hard", "HEAD~1"]);
+    git(&folder, &[&commit[..], &["Begin anew"]].concat());
+    let said = spoken(try_git(&folder, &["push", "--quiet", "--force"]));
+    assert!(said.contains("only goes forward"), "{said}");
+
+    clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+    let as_alice = ["-c", "user.name=Alice"];
+    git(&folder, &[&as_alice, &commit[..], &["Not me"]].concat());
+    let said = spoken(try_git(&folder, &["push", "--quiet"]));
+    assert!(said.contains("names Alice as its author"), "{said}");
+
+    clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+    let claim = "Change it\n\nCatalyst-Command: change";
+    git(&folder, &[&commit[..], &[claim]].concat());
+    let said = spoken(try_git(&folder, &["push", "--quiet"]));
+    assert!(said.contains("Catalyst marks its own commits"), "{said}");
+
+    for (from, to, expected) in [
+        (
+            "namespace: acme-dev",
+            "namespace: globex-dev",
+            "metadata.namespace must be",
+        ),
+        ("source: catalog", "source: globex", "globex"),
+    ] {
+        clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+        edit(&folder, from, to);
+        git(&folder, &[&commit[..], &["Reach out"]].concat());
+        let said = spoken(try_git(&folder, &["push", "--quiet"]));
+        assert!(said.contains(&format!("{FILE}:")), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 pub async fn bad_pushes_are_refused_with_file_and_line(
     sovereign: &Sovereign,
     people: &mut People,

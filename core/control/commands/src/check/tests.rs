@@ -1,7 +1,7 @@
 //! Pushes, as tables: what comes in, and the line that comes back.
 
 use super::*;
-use crate::push::PushRef;
+use crate::push::{PushCommit, PushRef};
 use crate::state::application_path;
 use crate::validate::tests::{catalogue, place};
 
@@ -27,6 +27,9 @@ fn push(files: Vec<PushFile>) -> PushCheck {
             old: "1".repeat(40),
             new: "2".repeat(40),
         }],
+        forced: Vec::new(),
+        commits: Vec::new(),
+        commits_truncated: false,
         pull_request: None,
         files,
         files_truncated: false,
@@ -386,6 +389,7 @@ fn a_branch_bears_the_name_of_who_pushes_to_it() {
         serde_json::from_value(serde_json::json!({
             "repository": "acme/acme-prod", "pusher": "bob", "pullRequest": pull_request,
             "refs": [{"ref": reference, "old": "0".repeat(40), "new": "1".repeat(40)}],
+            "forced": [], "commits": [],
         }))
         .unwrap()
     };
@@ -401,5 +405,66 @@ fn a_branch_bears_the_name_of_who_pushes_to_it() {
     ] {
         let faults = branch_faults(&push(reference, pull_request));
         assert_eq!(!faults.is_empty(), is_refused, "{reference}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_story_only_goes_forward_and_is_told_by_who_tells_it() {
+    let commit = |message: &str| PushCommit {
+        id: "0123456789abcdef".to_owned(),
+        author: "ada".to_owned(),
+        message: message.to_owned(),
+    };
+    let main = main_reference();
+    let other = "refs/heads/ada/fix".to_owned();
+    for (forced, messages, pull_request, words) in [
+        (vec![], vec!["Say hello"], None, None),
+        (vec![other.clone()], vec!["Say hello"], None, None),
+        (
+            vec![other, main.clone()],
+            vec![],
+            None,
+            Some("only goes forward"),
+        ),
+        (vec![main], vec![], Some(3), Some("only goes forward")),
+        (
+            vec![],
+            vec!["Fine", "Change it\n\nCatalyst-Command: change"],
+            None,
+            Some("commit 0123456789: its message"),
+        ),
+        (
+            vec![],
+            vec!["Change it\n\n catalyst-plan: x"],
+            None,
+            Some("Catalyst-"),
+        ),
+        (
+            vec![],
+            vec!["Change it\n\nCatalyst-Command: change"],
+            Some(3),
+            None,
+        ),
+        (
+            vec![],
+            vec!["Catalyst-minded: a subject", "Tell\n\nof catalyst-things"],
+            None,
+            None,
+        ),
+    ] {
+        let push = PushCheck {
+            forced,
+            commits: messages.into_iter().map(commit).collect(),
+            pull_request,
+            ..push(Vec::new())
+        };
+        let faults = story_faults(&push);
+        match words {
+            None => assert_eq!(faults, Vec::<String>::new()),
+            Some(words) => assert!(
+                faults.len() == 1 && faults[0].contains(words),
+                "{words}: {faults:?}"
+            ),
+        }
     }
 }

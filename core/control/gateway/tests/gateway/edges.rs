@@ -272,7 +272,10 @@ async fn the_forges_events_are_taken_when_they_are_signed() {
 #[tokio::test]
 async fn a_push_is_checked_for_the_forge_alone() {
     let world = World::new().await;
-    let body = json!({"repository": "acme/nothing", "pusher": "olga", "refs": [], "files": []});
+    let body = json!({
+        "repository": "acme/nothing", "pusher": "olga",
+        "refs": [], "forced": [], "commits": [], "files": [],
+    });
     let ask = |token: Option<&str>| {
         let mut request = Request::builder()
             .method("POST")
@@ -290,4 +293,13 @@ async fn a_push_is_checked_for_the_forge_alone() {
     assert_eq!(status, StatusCode::OK);
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     assert!(answer["allowed"].is_boolean() && answer["messages"].is_array());
+    // A forge that does not say what a push leaves behind is not answered.
+    let untold = json!({"repository": "acme/nothing", "pusher": "olga", "refs": [], "files": []});
+    let request = Request::builder()
+        .method("POST")
+        .uri("/api/v1/checks/push")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {CHECK_TOKEN}"));
+    let request = request.body(Body::from(untold.to_string())).unwrap();
+    assert!(world.send(request).await.0.is_client_error());
 }
