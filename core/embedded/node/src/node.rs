@@ -266,6 +266,14 @@ impl Node {
             .collect()
     }
 
+    /// How many pods have processes now, those of an earlier node included.
+    pub fn alive(&self) -> usize {
+        identities(&self.pods_folder)
+            .iter()
+            .filter(|i| Sandbox::adopt(&self.pods_folder.join(&i.uid), i.address).is_some())
+            .count()
+    }
+
     /// Ends every pod not in `uids`, those of an earlier node included.
     pub async fn retain(self: &Arc<Self>, uids: &[String], grace: Option<Duration>) {
         let mut all: Vec<String> = guard(&self.pods).keys().cloned().collect();
