@@ -1,7 +1,7 @@
 //! What goes wrong from outside: a taken port, a foreign or full disk, a clock
 //! that jumps, a machine without namespaces, charts and images that do not
-//! work, requests nobody should send, and power cuts. Each gives a clear error,
-//! exits or degrades cleanly, and loses nothing.
+//! work, requests nobody should send, connections nobody closes, and power cuts.
+//! Each gives a clear error, exits or degrades cleanly, and loses nothing.
 //!
 //! Drives `catalyst up` from outside, as the first story does; what this machine
 //! cannot make is named on standard error.
@@ -20,6 +20,7 @@ mod namespaces;
 mod power;
 mod requests;
 mod start;
+mod stop;
 
 // What this program does not use of the helpers, another one does.
 #[allow(dead_code)]

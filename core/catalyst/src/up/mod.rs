@@ -3,6 +3,9 @@
 //! Opens the data directory, builds the parts in dependency order, serves them
 //! on one port, says where they are, and drains on SIGINT or SIGTERM. The only
 //! place that knows all parts; each knows nothing of the others.
+//!
+//! What must stay true: from the signal to the end of the process it takes less
+//! than 5 s, whatever anybody has open.
 
 mod api;
 mod client;
@@ -27,13 +30,14 @@ mod vclusters;
 mod workloads;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use data::DataDirectory;
@@ -42,8 +46,16 @@ use report::{Addresses, Output, Progress};
 use server::Surfaces;
 use tls::Authority;
 
+/// From the signal to the end of the process. What was acknowledged is on disk by
+/// then, so whatever would take longer is cut off.
+const STOP_WITHIN: Duration = Duration::from_millis(4500);
+/// Of that, what may go by before the store is closed.
+const DRAIN_WITHIN: Duration = Duration::from_millis(3500);
 /// How long the control plane may take to stop.
-const STOP_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+const CONTROL_WITHIN: Duration = Duration::from_secs(1);
+/// How long pods that are ended too have between being asked and being killed; a
+/// hook before it may take as long.
+const POD_GRACE: Duration = Duration::from_millis(1500);
 
 /// Start an embedded Sovereign in the foreground.
 #[derive(Debug, clap::Args)]
@@ -60,6 +72,33 @@ pub struct Arguments {
     /// How the addresses are printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// End the pods too when stopping; without it they go on running, and the next
+    /// start takes them over.
+    #[arg(long)]
+    stop_pods: bool,
+}
+
+/// What asks the process to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    /// Waits for one of them.
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Runs until it is told to stop.
@@ -69,12 +108,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .build()
         .context("cannot start the asynchronous runtime")?;
     let result = runtime.block_on(serve(arguments));
-    // What still runs has been told to stop and was given its time.
-    runtime.shutdown_background();
-    result
+    // What still runs was told to stop. The last of it to go closes the store.
+    let left = match &result {
+        Ok(deadline) => deadline.saturating_duration_since(Instant::now()),
+        Err(_) => Duration::ZERO,
+    };
+    runtime.shutdown_timeout(left);
+    result.map(|_| ())
 }
 
-async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+/// Serves until a signal comes; answers by when the process must have ended.
+async fn serve(arguments: &Arguments) -> anyhow::Result<Instant> {
     let mut progress = Progress::new(arguments.output);
     let directory = match &arguments.data {
         Some(directory) => directory.clone(),
@@ -82,8 +126,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let data = DataDirectory::open(&directory)?;
     let stop = CancellationToken::new();
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut signals = Signals::listen()?;
 
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
         format!(
@@ -123,7 +166,11 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         .no_proxy()
         .build()
         .context("cannot build the HTTP client")?;
-    let parts = Parts::open(&data, &site, &authority, http, &mut progress).await?;
+    let parts = tokio::select! {
+        parts = Parts::open(&data, &site, &authority, http, &mut progress) => parts?,
+        // Nobody was served yet, so there is nothing to drain.
+        () = signals.any() => return Ok(Instant::now() + STOP_WITHIN),
+    };
     let surfaces = Surfaces {
         router: parts.router(),
         gateway: parts.gateway(),
@@ -150,47 +197,102 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     )?;
     progress.ready("server");
     let mut tasks = JoinSet::new();
-    parts.control().start(&stop, &mut tasks).await?;
     let mut maintenance = Box::pin(parts.maintain(stop.clone()));
-    tokio::select! {
-        published = parts.control().publish() => published?,
+    let getting_ready = async {
+        parts.control().start(&stop, &mut tasks).await?;
+        parts.control().publish().await
+    };
+    let is_ready = tokio::select! {
+        done = getting_ready => {
+            done?;
+            true
+        }
         () = maintenance.as_mut() => bail!("the maintenance of the parts ended by itself"),
-        _ = interrupt.recv() => return Ok(()),
-        _ = terminate.recv() => return Ok(()),
+        () = signals.any() => false,
+    };
+    if is_ready {
+        progress.ready("blueprints");
+        let sign_in = parts.first_sign_in().await?;
+        progress.finish(&Addresses {
+            console: format!("{base}/"),
+            sign_in,
+            api: format!("{base}/api/v1"),
+            openapi: format!("{base}/api/v1/openapi.json"),
+            kubernetes,
+            git: format!("{base}/git"),
+            registry: host,
+            issuer: format!("{base}/oidc"),
+            vault: format!("{base}/vault"),
+            kubeconfig: kubeconfig.display().to_string(),
+            ready_millis: progress.elapsed_millis(),
+        })?;
+        parts.set_ready();
+        tokio::select! {
+            () = signals.any() => {}
+            () = maintenance.as_mut() => bail!("the maintenance of the parts ended by itself"),
+        }
     }
-    progress.ready("blueprints");
-
-    let sign_in = parts.first_sign_in().await?;
-    progress.finish(&Addresses {
-        console: format!("{base}/"),
-        sign_in,
-        api: format!("{base}/api/v1"),
-        openapi: format!("{base}/api/v1/openapi.json"),
-        kubernetes,
-        git: format!("{base}/git"),
-        registry: host,
-        issuer: format!("{base}/oidc"),
-        vault: format!("{base}/vault"),
-        kubeconfig: kubeconfig.display().to_string(),
-        ready_millis: progress.elapsed_millis(),
-    })?;
-    parts.set_ready();
-
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        () = maintenance.as_mut() => bail!("the maintenance of the parts ended by itself"),
-    }
+    let deadline = Instant::now() + STOP_WITHIN;
     tracing::info!("stopping");
     stop.cancel();
     drop(maintenance);
-    // What the control plane is in the middle of is taken up at the next start.
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    drop(tokio::time::timeout(STOP_WITHIN, ended).await);
-    tasks.abort_all();
-    server.await.context("the server ended badly")?;
-    parts.close().await;
-    Ok(())
+    drain(parts, tasks, server, arguments, &directory, deadline).await?;
+    Ok(deadline)
+}
+
+/// Lets everything that was told to stop come to its end, then closes the store.
+async fn drain(
+    mut parts: Parts,
+    mut tasks: JoinSet<()>,
+    mut server: JoinHandle<()>,
+    arguments: &Arguments,
+    directory: &Path,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    let control = async {
+        // What the control plane is in the middle of is taken up at the next start.
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(CONTROL_WITHIN, ended).await);
+        tasks.abort_all();
+    };
+    let pods = async {
+        if arguments.stop_pods {
+            parts.end_pods(POD_GRACE).await;
+        }
+    };
+    let ended = async { tokio::join!(&mut server, control, pods).0 };
+    let served = tokio::time::timeout(DRAIN_WITHIN, ended).await;
+    server.abort();
+    let alive = parts.pods_alive();
+    if alive > 0 && arguments.output == Output::Text {
+        eprintln!("{}", about_pods(alive, directory));
+    }
+    if tokio::time::timeout_at(deadline.into(), parts.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the store was not closed in time; nothing that was acknowledged is lost");
+    }
+    match served {
+        Ok(served) => served.context("the server ended badly"),
+        Err(_) => {
+            tracing::warn!("what had not ended in time was cut off");
+            Ok(())
+        }
+    }
+}
+
+/// What whoever stopped a Sovereign must know about pods that outlive it.
+fn about_pods(alive: usize, directory: &Path) -> String {
+    let (pods, them) = match alive {
+        1 => ("1 pod goes".to_owned(), "it"),
+        _ => (format!("{alive} pods go"), "them"),
+    };
+    let directory = directory.display();
+    format!(
+        "{pods} on running; the next `catalyst up` with this data directory takes {them} over. \
+         To end {them} as well, start `catalyst up --data {directory} --stop-pods` and stop it."
+    )
 }
 
 fn default_directory() -> anyhow::Result<PathBuf> {
@@ -202,5 +304,33 @@ fn default_directory() -> anyhow::Result<PathBuf> {
         None => bail!(
             "cannot choose a data directory: neither XDG_DATA_HOME nor HOME is set; pass --data DIR"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_stops_it_is_told_of_the_pods_and_the_way_to_end_them() {
+        assert_eq!(
+            about_pods(1, Path::new("/data")),
+            "1 pod goes on running; the next `catalyst up` with this data directory takes it over. \
+             To end it as well, start `catalyst up --data /data --stop-pods` and stop it."
+        );
+        assert!(about_pods(3, Path::new("/data")).starts_with("3 pods go on running; "));
+    }
+
+    #[test]
+    fn there_is_time_to_close_the_store_after_the_last_request() {
+        for (shorter, longer) in [
+            (server::DRAIN + server::CUT, DRAIN_WITHIN),
+            (CONTROL_WITHIN, DRAIN_WITHIN),
+            (2 * POD_GRACE, DRAIN_WITHIN),
+            (DRAIN_WITHIN, STOP_WITHIN),
+            (STOP_WITHIN, Duration::from_secs(5)),
+        ] {
+            assert!(shorter < longer, "{shorter:?} {longer:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use catalyst_flux::Flux;
 use catalyst_forge::{CheckConfig, Forge};
 use catalyst_issuer::{Client, EncryptionKey, Issuer, NewUser, SecretHash};
 use catalyst_kubernetes::{Authenticators, Identity, Kubernetes, OidcConfig, Tasks};
-use catalyst_node::Node;
+use catalyst_node::{Node, NodeHandle};
 use catalyst_registry::{Permissions, Registry};
 use catalyst_store::Store;
 use catalyst_vault::Vault;
@@ -75,8 +75,9 @@ pub struct Parts {
     clusters: Vec<String>,
     ready: Arc<AtomicBool>,
     metrics: Metrics,
+    node: NodeHandle,
     _tasks: Tasks,
-    _node_tasks: JoinSet<()>,
+    node_tasks: JoinSet<()>,
 }
 
 impl Parts {
@@ -124,7 +125,14 @@ impl Parts {
         )
         .await?;
         progress.ready("kubelet");
-        let gateway = Gateway::start(api, &site.domain, workloads, node, &mut node_tasks).await?;
+        let gateway = Gateway::start(
+            api,
+            &site.domain,
+            workloads,
+            Arc::clone(&node),
+            &mut node_tasks,
+        )
+        .await?;
         let flux = stand_ins(&kubernetes, data, site, http.clone(), &mut node_tasks)?;
         progress.ready("gateway");
         let forge = open_forge(&store, data, base, &credential, &introspection).await?;
@@ -151,8 +159,9 @@ impl Parts {
             clusters,
             ready: Arc::default(),
             metrics: Metrics::new(),
+            node,
             _tasks: tasks,
-            _node_tasks: node_tasks,
+            node_tasks,
         })
     }
 
@@ -295,9 +304,23 @@ impl Parts {
         }
     }
 
+    /// How many pods have processes now.
+    pub fn pods_alive(&self) -> usize {
+        self.node.alive()
+    }
+
+    /// Ends all pods: their programs are asked, and killed after `grace`. The API
+    /// is not told, so that the next start makes them run again.
+    pub async fn end_pods(&mut self, grace: Duration) {
+        // Whoever would start them again, or write down that they ended, goes first.
+        self.node_tasks.shutdown().await;
+        self.node.retain(&[], Some(grace)).await;
+    }
+
     /// Lets go of the store, which flushes it.
     pub async fn close(self) {
-        drop(self);
+        // It waits for the disk, which must not hold up whoever counts the time.
+        drop(tokio::task::spawn_blocking(move || drop(self)).await);
     }
 }
 

@@ -32,7 +32,9 @@ use super::metrics::Metrics;
 /// TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long open requests may take to end once the server is told to stop.
-const DRAIN: Duration = Duration::from_secs(2);
+pub const DRAIN: Duration = Duration::from_secs(2);
+/// How long all connections together may take to go after that.
+pub const CUT: Duration = Duration::from_millis(500);
 const TLS_HANDSHAKE_RECORD: u8 = 0x16;
 
 /// Whether a request came over TLS; set on every request.
@@ -50,7 +52,7 @@ pub struct Surfaces {
     pub metrics: Metrics,
 }
 
-/// Serves until told to stop, then drains.
+/// Serves until told to stop, then drains; over within [`DRAIN`] and [`CUT`].
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
@@ -84,7 +86,7 @@ pub async fn serve(
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(2 * DRAIN, connections.wait())
+    if tokio::time::timeout(DRAIN + CUT, connections.wait())
         .await
         .is_err()
     {
@@ -102,12 +104,23 @@ async fn handle(
     // Small answers must not wait for more to come.
     drop(stream.set_nodelay(true));
     let mut first = [0];
-    let peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await;
+    // Whoever has not said a word, or not who it is, asked for nothing yet: a
+    // server that stops does not wait for that.
+    let peeked = tokio::select! {
+        biased;
+        peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)) => peeked,
+        () = stop.cancelled() => return,
+    };
     if !matches!(peeked, Ok(Ok(1))) {
         return;
     }
     if first == [TLS_HANDSHAKE_RECORD] {
-        match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        let accepted = tokio::select! {
+            biased;
+            accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
             Ok(Ok(stream)) => {
                 let identity = stream
                     .get_ref()

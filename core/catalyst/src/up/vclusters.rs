@@ -5,17 +5,21 @@
 //! What must stay true: the object's finalizer goes only after the logical
 //! cluster has gone; what the kubeconfig can do ends at its own cluster; its token
 //! is renewed when half of its life is over, so that whoever reads the Secret
-//! finds a good one, and whoever got hold of it once does not have it for long.
+//! finds a good one, and whoever got hold of it once does not have it for long; a
+//! Secret that somebody deletes or spoils is written anew at once; a vcluster that
+//! cannot be made or removed holds up no other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use catalyst_kubernetes::Kubernetes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -31,11 +35,22 @@ const CLUSTER: &str = "openova.io/cluster";
 /// Whom the kubeconfig speaks for, in `kube-system` of the vcluster.
 const ACCOUNT: &str = "catalyst";
 const RETRY: SignedDuration = SignedDuration::from_secs(2);
+/// How long one look at a request may take before it is given up and taken anew.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the kubeconfig's token is good.
 const LIFE: SignedDuration = SignedDuration::from_hours(12);
 /// Tokens end by the clock on the wall, which goes on while a machine sleeps and
 /// its timers do not; so it is looked at this often.
 const CLOCK: Duration = Duration::from_secs(30);
+/// On the Secret, so that it can be followed among all others.
+const LABELS: [(&str, &str); 2] = [
+    ("app.kubernetes.io/component", "kubeconfig"),
+    ("app.kubernetes.io/managed-by", MANAGER),
+];
+/// What the names of Secrets begin with, before the vcluster's.
+const PREFIX: &str = "vc-";
+/// On the Secret: the SHA-256 of the kubeconfig, as it was written.
+const DIGEST: &str = "vcluster.openova.io/digest";
 /// On the Secret: the URL of the vcluster.
 const SERVER: &str = "vcluster.openova.io/server";
 /// On the Secret: when the token is to be renewed.
@@ -107,71 +122,57 @@ pub fn custom_resource_definition() -> Value {
 }
 
 impl VClusters {
-    /// Follows requests until the task is dropped.
+    /// Follows requests, and the Secrets that answer them, until the task is dropped.
     pub async fn run(self) {
-        let mut objects: HashMap<Key, DynamicObject> = HashMap::new();
-        let mut due: HashMap<Key, Timestamp> = HashMap::new();
-        // Of a list under way. What it does not show went unseen, and is not to be
-        // made anew when its time comes.
-        let mut listed: HashSet<Key> = HashSet::new();
-        let api: Api<DynamicObject> =
+        let mut book = Book::default();
+        let requests: Api<DynamicObject> =
             Api::all_with(self.everywhere.clone(), &resource(GROUP, "VCluster"));
-        let mut events = watcher(api, watcher::Config::default())
+        let mut requests = watcher(requests, watcher::Config::default())
             .default_backoff()
             .boxed();
+        let secrets: Api<DynamicObject> =
+            Api::all_with(self.everywhere.clone(), &resource("", "Secret"));
+        let selector = LABELS.map(|(name, value)| format!("{name}={value}"));
+        let selected = watcher::Config::default().labels(&selector.join(","));
+        let mut secrets = watcher(secrets, selected).default_backoff().boxed();
+        let mut running: FuturesUnordered<BoxFuture<'_, (Key, Option<Timestamp>)>> =
+            FuturesUnordered::new();
         loop {
-            let keys = tokio::select! {
-                event = events.next() => match event {
-                    Some(Ok(Event::Apply(object) | Event::InitApply(object))) => {
-                        let Some(key) = key_of(&object) else { continue };
-                        objects.insert(key.clone(), object);
-                        listed.insert(key.clone());
-                        vec![key]
-                    }
-                    Some(Ok(Event::Delete(object))) => {
-                        if let Some(key) = key_of(&object) {
-                            objects.remove(&key);
-                            listed.remove(&key);
-                            due.remove(&key);
-                        }
-                        continue;
-                    }
-                    Some(Ok(Event::Init)) => {
-                        listed.clear();
-                        continue;
-                    }
-                    Some(Ok(Event::InitDone)) => {
-                        objects.retain(|key, _| listed.contains(key));
-                        due.retain(|key, _| listed.contains(key));
-                        continue;
-                    }
+            let wait = pause(book.due.values(), Timestamp::now());
+            tokio::select! {
+                event = requests.next() => match event {
+                    Some(Ok(event)) => book.request(event),
                     Some(Err(error)) => {
                         tracing::debug!(error = %error, "watch of vclusters ended; starting again");
-                        continue;
                     }
                     None => return,
                 },
-                () = tokio::time::sleep(pause(due.values(), Timestamp::now())) => {
-                    let now = Timestamp::now();
-                    due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect()
-                }
-            };
-            for key in keys {
-                let again = match objects.get(&key) {
-                    Some(object) => self.look_at(&key, object).await,
-                    None => None,
-                };
-                match again {
-                    Some(at) => due.insert(key, at),
-                    None => due.remove(&key),
-                };
+                event = secrets.next() => match event {
+                    Some(Ok(event)) => book.secret(event),
+                    Some(Err(error)) => {
+                        tracing::debug!(error = %error, "watch of kubeconfigs ended; starting again");
+                    }
+                    None => return,
+                },
+                Some((key, again)) = running.next() => book.done(key, again),
+                () = tokio::time::sleep(wait) => book.overdue(Timestamp::now()),
+            }
+            for key in book.begin() {
+                running.push(Box::pin(self.look_at(key)));
             }
         }
     }
 
     /// Does what there is to do now; when there will be more without an event.
-    async fn look_at(&self, key: &Key, object: &DynamicObject) -> Option<Timestamp> {
-        match self.reconcile(key, object).await {
+    async fn look_at(&self, key: Key) -> (Key, Option<Timestamp>) {
+        let looked = tokio::time::timeout(PATIENCE, self.reconcile(&key)).await;
+        let result = looked.unwrap_or_else(|_| {
+            Err(anyhow!(
+                "it was not done within {} s, and was given up",
+                PATIENCE.as_secs()
+            ))
+        });
+        let again = match result {
             Ok(renewal) => renewal,
             Err(error) => {
                 tracing::warn!(
@@ -182,22 +183,23 @@ impl VClusters {
                 );
                 Timestamp::now().checked_add(RETRY).ok()
             }
-        }
+        };
+        (key, again)
     }
 
     /// Makes it so; answers when the kubeconfig is to be renewed.
-    async fn reconcile(
-        &self,
-        (host, namespace, name): &Key,
-        object: &DynamicObject,
-    ) -> anyhow::Result<Option<Timestamp>> {
+    async fn reconcile(&self, (host, namespace, name): &Key) -> anyhow::Result<Option<Timestamp>> {
         let client = (self.connect)(host);
         let vclusters: Api<DynamicObject> =
             Api::namespaced_with(client.clone(), namespace, &resource(GROUP, "VCluster"));
         let secrets: Api<DynamicObject> =
             Api::namespaced_with(client, namespace, &resource("", "Secret"));
+        // As it is now: what woke this may be the Secret, or the clock.
+        let Some(object) = vclusters.get_opt(name).await? else {
+            return Ok(None);
+        };
         let qualified = format!("{host}-{name}");
-        let secret = format!("vc-{name}");
+        let secret = format!("{PREFIX}{name}");
         let finalizers = object.metadata.finalizers.clone().unwrap_or_default();
         if object.metadata.deletion_timestamp.is_some() {
             if !finalizers.iter().any(|one| one == FINALIZER) {
@@ -235,18 +237,20 @@ impl VClusters {
             .create_cluster(&qualified, &self.bootstrap)
             .await?;
         let server = format!("{}/{qualified}", self.server);
+        let with_token = |token: &str| kubeconfig(&qualified, &server, &self.authority, token);
         let known = secrets.get_opt(&secret).await?;
-        let renewal = renewal(known.as_ref(), &server, Timestamp::now()).filter(|_| !is_new);
-        let renewal = match renewal {
+        let known = known.filter(|known| !is_new && is_intact(known, with_token));
+        let renewal = match renewal(known.as_ref(), &server, Timestamp::now()) {
             Some(at) => at,
             None => {
                 let token = token(&(self.connect)(&qualified)).await?;
                 let renewal = token.renewal(Timestamp::now());
-                let kubeconfig = kubeconfig(&qualified, &server, &self.authority, &token.value);
+                let kubeconfig = with_token(&token.value);
+                let labels = BTreeMap::from(LABELS);
                 let wanted = json!({
                     "apiVersion": "v1", "kind": "Secret",
-                    "metadata": {"name": secret, "namespace": namespace, "annotations": {
-                        SERVER: server, RENEW: renewal.to_string(),
+                    "metadata": {"name": secret, "namespace": namespace, "labels": labels, "annotations": {
+                        SERVER: server, RENEW: renewal.to_string(), DIGEST: digest(&kubeconfig),
                     }},
                     "data": {"config": STANDARD.encode(kubeconfig)},
                 });
@@ -274,6 +278,94 @@ impl VClusters {
             .patch_status(name, &PatchParams::default(), &Patch::Merge(&status))
             .await;
         absent(patched).map(|()| Some(renewal))
+    }
+}
+
+/// Which requests there are, and what is to be done about them.
+#[derive(Default)]
+struct Book {
+    known: HashSet<Key>,
+    /// Of a list under way. What it does not show went unseen, and is not to be
+    /// made anew when its time comes.
+    listed: HashSet<Key>,
+    /// To be looked at, as soon as nobody looks at them.
+    waiting: HashSet<Key>,
+    /// Looked at now: never twice at once.
+    running: HashSet<Key>,
+    /// To be looked at by the clock; none of these runs.
+    due: HashMap<Key, Timestamp>,
+}
+
+impl Book {
+    /// What happened to a request.
+    fn request(&mut self, event: Event<DynamicObject>) {
+        match event {
+            Event::Apply(object) | Event::InitApply(object) => {
+                if let Some(key) = key_of(&object) {
+                    self.known.insert(key.clone());
+                    self.listed.insert(key.clone());
+                    self.waiting.insert(key);
+                }
+            }
+            Event::Delete(object) => {
+                if let Some(key) = key_of(&object) {
+                    self.listed.remove(&key);
+                    self.known.remove(&key);
+                    self.waiting.remove(&key);
+                    self.due.remove(&key);
+                }
+            }
+            Event::Init => self.listed.clear(),
+            Event::InitDone => {
+                self.known.retain(|key| self.listed.contains(key));
+                self.waiting.retain(|key| self.listed.contains(key));
+                self.due.retain(|key, _| self.listed.contains(key));
+            }
+        }
+    }
+
+    /// What happened to a Secret. That it was written here comes back too, and
+    /// finds nothing to do.
+    fn secret(&mut self, event: Event<DynamicObject>) {
+        match event {
+            Event::Apply(secret) | Event::Delete(secret) => {
+                if let Some(key) = request_of(&secret)
+                    && self.known.contains(&key)
+                {
+                    self.waiting.insert(key);
+                }
+            }
+            // No list names what went while nobody watched.
+            Event::InitDone => self.waiting.extend(self.known.iter().cloned()),
+            Event::Init | Event::InitApply(_) => {}
+        }
+    }
+
+    /// What is due by the clock has to be looked at.
+    fn overdue(&mut self, now: Timestamp) {
+        let due = self.due.iter().filter(|(_, at)| **at <= now);
+        self.waiting.extend(due.map(|(key, _)| key.clone()));
+    }
+
+    /// What waits and is not looked at yet; it is from now on.
+    fn begin(&mut self) -> Vec<Key> {
+        let ready: Vec<Key> = self.waiting.difference(&self.running).cloned().collect();
+        for key in &ready {
+            self.waiting.remove(key);
+            self.due.remove(key);
+            self.running.insert(key.clone());
+        }
+        ready
+    }
+
+    /// Somebody has looked at one, and says when it will be time again.
+    fn done(&mut self, key: Key, again: Option<Timestamp>) {
+        self.running.remove(&key);
+        if let Some(at) = again
+            && self.known.contains(&key)
+        {
+            self.due.insert(key, at);
+        }
     }
 }
 
@@ -353,6 +445,33 @@ fn renewal(secret: Option<&DynamicObject>, server: &str, now: Timestamp) -> Opti
     (left.is_positive() && left <= LIFE / 2).then_some(renewal)
 }
 
+/// Whether a Secret holds what was written, and what would be written now but for
+/// the token; and whether it is followed.
+fn is_intact(secret: &DynamicObject, with_token: impl Fn(&str) -> String) -> bool {
+    let labels = secret.metadata.labels.as_ref();
+    let is_followed = LABELS.iter().all(|(name, value)| {
+        labels
+            .and_then(|labels| labels.get(*name))
+            .is_some_and(|found| found == value)
+    });
+    let holds = || {
+        let digested = secret.metadata.annotations.as_ref()?.get(DIGEST)?;
+        let config = secret.data.pointer("/data/config")?.as_str()?;
+        let config = String::from_utf8(STANDARD.decode(config).ok()?).ok()?;
+        let content = catalyst_yaml::from_str(&config).ok()?;
+        let token = content.pointer("/users/0/user/token")?.as_str()?;
+        Some(config == with_token(token) && *digested == digest(&config))
+    };
+    is_followed && holds().unwrap_or(false)
+}
+
+fn digest(text: &str) -> String {
+    hex::encode(aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        text.as_bytes(),
+    ))
+}
+
 /// How long to wait for what is due first.
 fn pause<'a>(due: impl Iterator<Item = &'a Timestamp>, now: Timestamp) -> Duration {
     let first = due.min().map(|at| now.duration_until(*at));
@@ -383,215 +502,12 @@ fn key_of(object: &DynamicObject) -> Option<Key> {
     ))
 }
 
-#[cfg(test)]
-mod tests {
-    use catalyst_kubernetes::{Authenticators, Config, Identity};
-    use catalyst_store::{Options, Store};
-    use tokio::task::JoinSet;
-
-    use super::*;
-    use crate::up::client::in_process;
-
-    const HOST: &str = "lo-loc-rtz-dev";
-    const VCLUSTER: &str = "lo-loc-rtz-dev-acme";
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn secret(annotations: &[(&str, &str)]) -> DynamicObject {
-        let mut secret = DynamicObject::new("vc-acme", &resource("", "Secret"));
-        let all = annotations.iter();
-        let all = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        secret.metadata.annotations = Some(all.collect());
-        secret
-    }
-
-    #[test]
-    fn a_kubeconfig_is_renewed_when_half_of_its_life_is_over() {
-        let here = (SERVER, "https://here");
-        let table = [
-            ("good", vec![here, (RENEW, "2026-11-28T12:00:00Z")], true),
-            (
-                "just written",
-                vec![here, (RENEW, "2026-11-28T16:00:00Z")],
-                true,
-            ),
-            ("due", vec![here, (RENEW, "2026-11-28T10:00:00Z")], false),
-            (
-                "overdue",
-                vec![here, (RENEW, "2026-11-20T10:00:00Z")],
-                false,
-            ),
-            (
-                "written by a clock ahead",
-                vec![here, (RENEW, "2026-11-28T16:00:01Z")],
-                false,
-            ),
-            (
-                "of another address",
-                vec![(SERVER, "https://there"), (RENEW, "2026-11-28T12:00:00Z")],
-                false,
-            ),
-            ("of unknown age", vec![here], false),
-            ("nonsense", vec![here, (RENEW, "soon")], false),
-            ("nothing", vec![], false),
-        ];
-        let now = at("2026-11-28T10:00:00Z");
-        for (case, annotations, is_good) in table {
-            let found = renewal(Some(&secret(&annotations)), "https://here", now);
-            assert_eq!(found.is_some(), is_good, "{case}: {found:?}");
-        }
-        assert_eq!(renewal(None, "https://here", now), None);
-        let token = Token {
-            value: String::new(),
-            expires: at("2026-11-28T22:00:00Z"),
-        };
-        assert_eq!(token.renewal(now), at("2026-11-28T16:00:00Z"));
-    }
-
-    #[test]
-    fn the_clock_is_looked_at_however_long_there_is_nothing_to_do() {
-        let now = at("2026-11-28T10:00:00Z");
-        for (due, seconds) in [
-            (vec![], 30),
-            (vec!["2026-11-28T16:00:00Z"], 30),
-            (vec!["2026-11-28T16:00:00Z", "2026-11-28T10:00:02Z"], 2),
-            (vec!["2026-11-28T09:00:00Z"], 0),
-        ] {
-            let due: Vec<Timestamp> = due.into_iter().map(at).collect();
-            assert_eq!(
-                pause(due.iter(), now),
-                Duration::from_secs(seconds),
-                "{due:?}"
-            );
-        }
-    }
-
-    /// A host cluster in which somebody fulfils requests for vclusters.
-    struct World {
-        client: kube::Client,
-        router: axum::Router,
-        _running: JoinSet<()>,
-        _folder: tempfile::TempDir,
-    }
-
-    impl World {
-        async fn start() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
-            let kubernetes = Kubernetes::new(Config {
-                store,
-                authenticators: Authenticators::default(),
-                token_key: vec![7; 32],
-                root_ca: "CA".to_owned(),
-                pods: None,
-            });
-            let definitions = [custom_resource_definition()];
-            kubernetes.create_cluster(HOST, &definitions).await.unwrap();
-            let router = kubernetes.router();
-            let identity = Identity::administrator("system:embedded");
-            let client = in_process(&router, &identity, HOST);
-            let connecting = router.clone();
-            let vclusters = VClusters {
-                everywhere: in_process(&router, &identity, "*"),
-                connect: Arc::new(move |cluster| in_process(&connecting, &identity, cluster)),
-                server: "https://here/clusters".to_owned(),
-                authority: "CA".to_owned(),
-                bootstrap: Arc::new(account()),
-                kubernetes,
-            };
-            let mut running = JoinSet::new();
-            running.spawn(vclusters.run());
-            Self {
-                client,
-                router,
-                _running: running,
-                _folder: folder,
-            }
-        }
-
-        fn api(&self, group: &str, kind: &str) -> Api<DynamicObject> {
-            Api::namespaced_with(self.client.clone(), "default", &resource(group, kind))
-        }
-
-        /// Waits for a Secret with another token than one that was seen before.
-        async fn token(&self, before: &str) -> (DynamicObject, String) {
-            let renewed = async {
-                loop {
-                    let secret = self.api("", "Secret").get_opt("vc-acme").await.unwrap();
-                    if let Some(secret) = secret {
-                        let content = secret.data["data"]["config"].as_str().unwrap();
-                        let content = String::from_utf8(STANDARD.decode(content).unwrap()).unwrap();
-                        let kubeconfig: Value = catalyst_yaml::from_str(&content).unwrap();
-                        let token = kubeconfig["users"][0]["user"]["token"].as_str();
-                        let token = token.unwrap().to_owned();
-                        if token != before {
-                            return (secret, token);
-                        }
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            };
-            let found = tokio::time::timeout(Duration::from_secs(20), renewed).await;
-            found.expect("no other token within 20 s")
-        }
-
-        /// What the vcluster answers to a token.
-        async fn answer(&self, token: &str) -> u16 {
-            let request = http::Request::builder()
-                .uri(format!("/clusters/{VCLUSTER}/api/v1/namespaces"))
-                .header("authorization", format!("Bearer {token}"))
-                .body(axum::body::Body::empty())
-                .unwrap();
-            let answer = tower::ServiceExt::oneshot(self.router.clone(), request);
-            answer.await.unwrap().status().as_u16()
-        }
-    }
-
-    fn claims(token: &str) -> Value {
-        let payload = token.split('.').nth(1).unwrap();
-        let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-        serde_json::from_slice(&engine.decode(payload).unwrap()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_vclusters_kubeconfig_holds_a_short_token_that_is_renewed() {
-        let world = World::start().await;
-        let object = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "VCluster",
-            "metadata": {"name": "acme"}, "spec": {}});
-        let object = serde_json::from_value(object).unwrap();
-        let vclusters = world.api(GROUP, "VCluster");
-        vclusters
-            .create(&PostParams::default(), &object)
-            .await
-            .unwrap();
-        let (secret, first) = world.token("").await;
-        assert_eq!(world.answer(&first).await, 200);
-        let lives = claims(&first)["exp"].as_i64().unwrap() - Timestamp::now().as_second();
-        assert!(lives > 0 && lives <= LIFE.as_secs(), "{lives} s");
-        let annotations = secret.metadata.annotations.unwrap();
-        let renewal = at(&annotations[RENEW]).as_second() - Timestamp::now().as_second();
-        assert!(renewal > 0 && renewal <= LIFE.as_secs() / 2, "{renewal} s");
-
-        // Two tokens of one second are the same.
-        let issued = claims(&first)["iat"].as_i64().unwrap();
-        while Timestamp::now().as_second() == issued {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        // Half of its life later (the time is what the Secret says).
-        let past = json!({"metadata": {"annotations": {RENEW: "2026-01-01T00:00:00Z"}}});
-        let merge = Patch::Merge(&past);
-        let parameters = PatchParams::default();
-        let secrets = world.api("", "Secret");
-        secrets.patch("vc-acme", &parameters, &merge).await.unwrap();
-        let touch = json!({"metadata": {"annotations": {"touched": "now"}}});
-        let merge = Patch::Merge(&touch);
-        vclusters.patch("acme", &parameters, &merge).await.unwrap();
-        let (_, second) = world.token(&first).await;
-        // Those who hold the first one have half of its life to find the second.
-        for token in [&first, &second] {
-            assert_eq!(world.answer(token).await, 200);
-        }
-    }
+/// The request that a Secret answers.
+fn request_of(secret: &DynamicObject) -> Option<Key> {
+    let (cluster, namespace, name) = key_of(secret)?;
+    let name = name.strip_prefix(PREFIX)?.to_owned();
+    Some((cluster, namespace, name))
 }
+
+#[cfg(test)]
+mod tests;
