@@ -148,6 +148,13 @@ export function startFixture(port = 0) {
     return data.history.get(key)?.[0]?.commit ?? commitId(key)
   }
 
+  /** Refuses a deletion while there are Applications, unless they go too. */
+  function keeps(title, isGone, query) {
+    const there = [...data.applications.values()].filter((one) => isGone(one.environment)).map((one) => `${one.environment}/${one.name}`)
+    if (there.length === 0 || query.get('applications') === 'drop') return undefined
+    return [409, refuse(409, 'refused', title, `There are Applications in it: ${there.join(', ')}.`, 'Delete the Applications first.')]
+  }
+
   // [method, pattern, handler({username, parameters, body, query})] → [status, json]
   const routes = [
     ['GET', '/me', ({ username }) => [200, { ...pick(data.users.get(username)), organizations: rolesOf(username) }]],
@@ -163,7 +170,9 @@ export function startFixture(port = 0) {
       return [202, { repository: 'system/catalyst-config', commit: commitId(body.name) }]
     }],
     ['GET', '/organizations/:organization', ({ parameters }) => one(data.organizations.get(parameters.organization), `Organization ${parameters.organization}`)],
-    ['DELETE', '/organizations/:organization', ({ parameters: { organization } }) => {
+    ['DELETE', '/organizations/:organization', ({ parameters: { organization }, query }) => {
+      const kept = keeps(`Delete the Organization ${organization}`, (environment) => organizationOf(environment) === organization, query)
+      if (kept) return kept
       erase('Organization', organization, organization, `vcluster ${organization}`, [], () => data.organizations.delete(organization))
       return [202, { repository: 'system/catalyst-config', commit: commitId('delete') }]
     }],
@@ -183,7 +192,9 @@ export function startFixture(port = 0) {
     ['DELETE', '/users/:user', ({ parameters }) => (data.users.delete(parameters.user), [204])],
     ['GET', '/environments', ({ username }) => page([...data.environments.values()].filter((one) => sees(username, one.organization)).map(environmentView))],
     ['GET', '/environments/:environment', ({ parameters }) => one(data.environments.has(parameters.environment) && environmentView(data.environments.get(parameters.environment)), `Environment ${parameters.environment}`)],
-    ['DELETE', '/environments/:environment', ({ parameters: { environment } }) => {
+    ['DELETE', '/environments/:environment', ({ parameters: { environment }, query }) => {
+      const kept = keeps(`Delete the Environment ${environment}`, (one) => one === environment, query)
+      if (kept) return kept
       erase('Environment', environment, organizationOf(environment), `namespace ${environment}`, [`Repository ${environment} (archived)`], () => { data.environments.delete(environment); const owner = data.organizations.get(organizationOf(environment)); owner.environments = owner.environments.filter((one) => one !== environment) })
       return [202, { repository: 'system/catalyst-config', commit: commitId('delete') }]
     }],

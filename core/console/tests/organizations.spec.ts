@@ -84,11 +84,32 @@ test('members are invited once by link, given roles and removed', async ({ signe
 test('an Environment is deleted, and what was left behind is named', async ({ signedIn: page }) => {
   await page.goto('/environments/acme-dev')
   await page.getByRole('button', { name: 'Delete Environment' }).click()
+  const dialog = page.getByRole('dialog')
   await page.getByLabel('Type “acme-dev” to confirm').fill('acme-dev')
-  await page.getByRole('dialog').getByRole('button', { name: 'Delete Environment' }).click()
+  // Its Applications are named, and go only when that is agreed to.
+  await expect(dialog.getByRole('list', { name: 'These Applications go too:' })).toContainText('guestbook')
+  await dialog.getByRole('button', { name: 'Delete Environment' }).click()
+  await expect(dialog).toContainText('Agree that these Applications go too.')
+  await dialog.getByLabel('Delete these Applications and their data').check()
+  const request = page.waitForRequest((one) => one.method() === 'DELETE')
+  await dialog.getByRole('button', { name: 'Delete Environment' }).click()
+  expect(new URL((await request).url()).search).toBe('?applications=drop')
   await expect(page.getByTestId('deletion')).toContainText('Waiting for namespace acme-dev')
   await expect(page.getByTestId('deletion')).toContainText('Environment acme-dev is deleted.')
   await expect(page.getByTestId('deletion')).toContainText('Repository acme-dev (archived)')
+})
+
+test('an Organization is deleted with the Applications that were named', async ({ signedIn: page }) => {
+  await page.goto('/organizations/acme')
+  await page.getByRole('button', { name: 'Delete Organization' }).click()
+  const dialog = page.getByRole('dialog')
+  await expect(dialog.getByRole('list', { name: 'These Applications go too:' })).toContainText('acme-dev/guestbook')
+  await dialog.getByLabel('Type “acme” to confirm').fill('acme')
+  await dialog.getByRole('button', { name: 'Delete Organization' }).click()
+  await expect(dialog).toContainText('Agree that these Applications go too.')
+  await dialog.getByLabel('Delete these Applications and their data').check()
+  await dialog.getByRole('button', { name: 'Delete Organization' }).click()
+  await expect(page.getByTestId('deletion')).toContainText('Organization acme is deleted.')
 })
 
 test('the clone command is there to copy', async ({ signedIn: page }) => {

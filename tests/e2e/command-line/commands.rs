@@ -242,6 +242,52 @@ fn a_deletion_is_waited_for_and_says_what_stays() {
 }
 
 #[test]
+fn what_holds_applications_is_deleted_only_when_that_is_said() {
+    let (server, home) = start();
+    for (kind, name) in [("environment", "acme-dev"), ("organization", "acme")] {
+        let outcome = home.run(&["delete", kind, name]);
+        let err = outcome.failed();
+        assert!(
+            err.starts_with(&format!(
+                "error: cannot delete the {kind} {name}, because it has Applications: acme-dev/guests\n"
+            )),
+            "{err}"
+        );
+        assert!(err.contains("pass --applications drop"), "{err}");
+        let outcome = home.run(&["delete", kind, name, "--applications", "drop"]);
+        let err = outcome.failed();
+        assert!(
+            err.starts_with(&format!("Delete the {kind} {name}, for good\n")),
+            "{err}"
+        );
+        assert!(err.contains("\n  - acme-dev/guests\n"), "{err}");
+        assert!(err.ends_with("then pass --yes\n"), "{err}");
+    }
+    assert!(server.writes().is_empty(), "{:?}", server.writes());
+
+    // With --yes nobody is asked; what Git holds is for the Sovereign to say.
+    let outcome = home.run(&["delete", "environment", "acme-dev", "--yes"]);
+    let err = outcome.failed();
+    assert!(
+        err.contains("There is an Application in it: acme-dev/guests"),
+        "{err}"
+    );
+    for (kind, name) in [("environment", "acme-dev"), ("organization", "acme")] {
+        home.run(&["delete", kind, name, "--applications", "drop", "--yes"])
+            .worked();
+    }
+    let calls: Vec<String> = server.writes().into_iter().map(|(call, _)| call).collect();
+    assert_eq!(
+        calls,
+        [
+            "DELETE environments/acme-dev",
+            "DELETE environments/acme-dev?applications=drop",
+            "DELETE organizations/acme?applications=drop",
+        ]
+    );
+}
+
+#[test]
 fn nobody_to_ask_means_that_yes_must_be_said() {
     let (server, home) = start();
     let outcome = home.run(&["install", "guests", "-b", "bp-guestbook", "-e", "acme-dev"]);

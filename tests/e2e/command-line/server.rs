@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
@@ -318,6 +318,7 @@ async fn stream(State(server): State<Server>, headers: HeaderMap) -> Response {
 async fn api(
     State(server): State<Server>,
     Path(path): Path<String>,
+    RawQuery(query): RawQuery,
     method: http::Method,
     headers: HeaderMap,
     body: String,
@@ -336,7 +337,11 @@ async fn api(
         }))
         .into_response();
     }
-    let call = format!("{method} {path}");
+    // How lists are read is nothing that tests look at.
+    let call = match query {
+        Some(query) if method != http::Method::GET => format!("{method} {path}?{query}"),
+        _ => format!("{method} {path}"),
+    };
     let (answer, pending) = {
         let mut seen = server.seen.lock().unwrap();
         if !is_known(&seen, &headers) {
@@ -419,7 +424,18 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         "GET environments/acme-dev/applications" => {
             Json(json!({"items": [application(seen)]})).into_response()
         }
-        "GET environments" => Json(json!({"items": [{
+        "DELETE environments/acme-dev" => problem(
+            409,
+            json!({
+                "type": "about:catalyst/refused", "title": "Delete the Environment acme-dev",
+                "detail": "There is an Application in it: acme-dev/guests",
+            }),
+        ),
+        "DELETE environments/acme-dev?applications=drop"
+        | "DELETE organizations/acme?applications=drop" => {
+            (StatusCode::ACCEPTED, Json(accepted)).into_response()
+        }
+        "GET environments" | "GET organizations/acme/environments" => Json(json!({"items": [{
             "name": "acme-dev", "organization": "acme", "envType": "dev", "vclusters": [],
             "repository": "r", "applications": 1, "policies": [],
             "health": {"phase": "Running", "reason": "", "message": "", "observedAt": "", "since": ""},

@@ -52,7 +52,14 @@ int main(int count, char **words) {
 /// Why this machine cannot run the test, if it cannot.
 pub fn obstacle() -> Option<String> {
     let doctor = Command::new(program()).arg("doctor").output().unwrap();
-    (!doctor.status.success()).then(|| String::from_utf8_lossy(&doctor.stdout).into_owned())
+    let why = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    let is_able = doctor.status.success();
+    // The lane that demands every client demands containers as well.
+    assert!(
+        is_able || std::env::var_os("CATALYST_REQUIRE_CLIENTS").is_none(),
+        "this machine runs no containers:\n{why}"
+    );
+    (!is_able).then_some(why)
 }
 
 pub async fn a_deployment_runs_as_a_container(

@@ -366,7 +366,17 @@ impl Api {
 
     /// Asks for a deletion; the answer, where there is one.
     pub async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<Option<T>> {
-        let response = self.send(self.request(Method::DELETE, path)).await?;
+        self.delete_with(path, &[]).await
+    }
+
+    /// Asks for a deletion with query parameters; the answer, where there is one.
+    pub async fn delete_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Option<T>> {
+        let request = self.request(Method::DELETE, path).query(query);
+        let response = self.send(request).await?;
         let body = response.bytes().await.context("the answer broke off")?;
         if body.is_empty() {
             return Ok(None);

@@ -33,7 +33,7 @@ struct Organization {
     /// A mail address.
     #[arg(long, value_name = "ADDRESS")]
     contact: Option<String>,
-    /// A user who becomes org-admin; may be given more than once.
+    /// A user who is there already and becomes org-admin; may be given more than once.
     #[arg(long, value_name = "USER")]
     admin: Vec<String>,
     #[command(flatten)]

@@ -89,7 +89,7 @@ struct ListMembers {
 struct SetMember {
     /// The Organization.
     organization: String,
-    /// The user's name.
+    /// The user's name; who is no user yet is invited.
     user: String,
     /// The role.
     #[arg(value_enum)]

@@ -240,7 +240,11 @@ impl How {
         }
         if !self.yes {
             say(&plan::describe(&found, false));
-            confirm(&asked.environment)?;
+            confirm(
+                &format!("Carry this out in {}?", asked.environment),
+                "carry the plan out",
+                "look at it with `catalyst plan`, then pass --yes",
+            )?;
         }
         let name = change::application(&asked.command).to_owned();
         let path = ["environments", &asked.environment, "applications", &name];
@@ -305,15 +309,15 @@ pub fn said(accepted: &Accepted, subject: &str, output: Output) -> anyhow::Resul
     Ok(())
 }
 
-/// Asks whether the plan shall be carried out.
-fn confirm(environment: &str) -> anyhow::Result<()> {
+/// Asks whether to go on; where nobody can be asked, nothing is done.
+pub fn confirm(question: &str, what: &str, hint: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(hinted(
-            "nobody can be asked whether to carry the plan out",
-            "look at it with `catalyst plan`, then pass --yes",
+            format!("nobody can be asked whether to {what}"),
+            hint,
         ));
     }
-    eprint!("Carry this out in {environment}? [y/N] ");
+    eprint!("{} [y/N] ", output::plain(question));
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

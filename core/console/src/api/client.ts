@@ -132,7 +132,8 @@ export const api = {
   organizations: () => list<Api.OrganizationView>('/organizations'),
   organization: (name: string) => json<Api.OrganizationView>('GET', '/organizations' + path(name)),
   organizationCreate: (body: Api.CreateOrganization) => json<Api.Accepted>('POST', '/organizations', body),
-  organizationDelete: (name: string) => json<Api.Accepted>('DELETE', '/organizations' + path(name)),
+  organizationDelete: (name: string, withApplications: boolean) =>
+    json<Api.Accepted>('DELETE', '/organizations' + path(name) + (withApplications ? '?applications=drop' : '')),
   memberSet: (organization: string, user: string, body: Api.SetRole) =>
     json<Api.Accepted>('PUT', '/organizations' + path(organization, 'members', user), body),
   memberRemove: (organization: string, user: string) =>
@@ -150,7 +151,8 @@ export const api = {
 
   environments: () => list<Api.EnvironmentView>('/environments'),
   environment: (name: string) => json<Api.EnvironmentView>('GET', '/environments' + path(name)),
-  environmentDelete: (name: string) => json<Api.Accepted>('DELETE', '/environments' + path(name)),
+  environmentDelete: (name: string, withApplications: boolean) =>
+    json<Api.Accepted>('DELETE', '/environments' + path(name) + (withApplications ? '?applications=drop' : '')),
 
   blueprints: () => list<Api.BlueprintCard>('/blueprints'),
   blueprint: (source: string, name: string, version?: string) =>

@@ -114,7 +114,7 @@ export interface paths {
         get: operations["environment_get"];
         put?: never;
         post?: never;
-        /** Deletes an Environment with its Applications. */
+        /** Deletes an Environment; refused while it has Applications, unless they go too. */
         delete: operations["environment_delete"];
         options?: never;
         head?: never;
@@ -414,7 +414,10 @@ export interface paths {
         get: operations["organization_get"];
         put?: never;
         post?: never;
-        /** Deletes an Organization with its Environments. */
+        /**
+         * Deletes an Organization with its Environments; refused while these have
+         *     Applications, unless they go too.
+         */
         delete: operations["organization_delete"];
         options?: never;
         head?: never;
@@ -1850,7 +1853,10 @@ export interface operations {
     };
     environment_delete: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `drop`: the Applications in it and their data go too. Refused while there are any if absent. */
+                applications?: string;
+            };
             header?: never;
             path: {
                 /** @description `{organization}-{env type}`. */
@@ -2483,7 +2489,10 @@ export interface operations {
     };
     organization_delete: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `drop`: the Applications in it and their data go too. Refused while there are any if absent. */
+                applications?: string;
+            };
             header?: never;
             path: {
                 /** @description The Organization's slug. */

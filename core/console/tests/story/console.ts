@@ -129,10 +129,10 @@ export class Console {
     await expect(this.page.getByRole('row', { name: new RegExp(`^${username}\\b`) })).toHaveCount(0, { timeout: SOON })
   }
 
-  /** Deletes an Environment from its page; answers what was left behind. */
-  async deleteEnvironment(name: string): Promise<string[]> {
+  /** Deletes an Environment from its page with the Applications that must be named there; answers what was left behind. */
+  async deleteEnvironment(name: string, applications: string[] = []): Promise<string[]> {
     await this.page.goto(`/environments/${name}`)
-    return this.deleteByName('Environment', name)
+    return this.deleteByName('Environment', name, applications)
   }
 
   /** Deletes an Organization from its page; answers what was left behind. */
@@ -141,9 +141,11 @@ export class Console {
     return this.deleteByName('Organization', name)
   }
 
-  private async deleteByName(kind: string, name: string): Promise<string[]> {
+  private async deleteByName(kind: string, name: string, applications: string[] = []): Promise<string[]> {
     await this.page.getByRole('button', { name: `Delete ${kind}` }).click()
     const dialog = this.page.getByRole('dialog', { name: `Delete ${kind}` })
+    for (const one of applications) await expect(dialog.getByRole('listitem').filter({ hasText: new RegExp(`^${one}$`) })).toBeVisible({ timeout: SOON })
+    if (applications.length > 0) await dialog.getByLabel('Delete these Applications and their data').check()
     await dialog.getByLabel(`Type “${name}” to confirm`).fill(name)
     await dialog.getByRole('button', { name: `Delete ${kind}` }).click()
     return this.deleted(`${kind} ${name}`)

@@ -175,7 +175,11 @@ pub(crate) fn install(ground: &Ground<'_>, request: &Install) -> Result<Draft, C
             .catalogue
             .newest(&source, &request.blueprint)
             .map(|newest| newest.version())
-            .unwrap_or_else(|| "0.0.0".to_owned()),
+            .ok_or_else(|| CommandError::Find {
+                action: ground.action.clone(),
+                what: format!("Blueprint {} in {source}", request.blueprint),
+                next: "look for it in the marketplace, or register it".to_owned(),
+            })?,
     };
     let reference = BlueprintReference {
         source,

@@ -19,7 +19,8 @@ use catalyst_signature::PublicKey;
 
 use crate::access::Access;
 use crate::state::Configuration;
-use crate::{Actor, CommandError, Commands, documents, policy};
+pub(crate) use crate::usernames::check_username;
+use crate::{Actor, CommandError, Commands, documents, policy, usernames};
 
 /// What a command writes: subject, and files by path (`None` removes).
 pub(crate) struct Edit {
@@ -114,8 +115,10 @@ pub(crate) fn create_organization(
             .collect(),
         quota: None,
     };
+    usernames::check_organization_name(configuration, &name, action)?;
     for user in &request.admins {
         check_username(user, action)?;
+        usernames::check_is_no_organization(configuration, user, action)?;
     }
     let organization: Organization = object("Organization", name.as_str(), spec);
     Ok(Edit::one(
@@ -182,7 +185,7 @@ pub(crate) fn set_member(
     action: &str,
 ) -> Result<Edit, CommandError> {
     let organization = find(configuration, name, action)?;
-    check_username(username, action)?;
+    usernames::check_form(username, action)?;
     let mut after = organization.clone();
     let is_them = |member: &Member| member.user.as_deref() == Some(username);
     let was_there = after.spec.members.iter().any(is_them);
@@ -198,6 +201,10 @@ pub(crate) fn set_member(
         }
         None => format!("Remove {username} from Organization {name}"),
         Some(role) => {
+            if !was_there {
+                check_username(username, action)?;
+                usernames::check_is_no_organization(configuration, username, action)?;
+            }
             for environment in &role.environments {
                 let is_own = configuration
                     .environments
@@ -258,28 +265,6 @@ pub(crate) fn remove_user(configuration: &Configuration, username: &str) -> Edit
         subject: format!("Remove user {username}"),
         files,
     }
-}
-
-/// What forge, issuer and RBAC all take as a user name.
-pub(crate) fn check_username(username: &str, action: &str) -> Result<(), CommandError> {
-    let is_fine = (1..=40).contains(&username.len())
-        && username
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        && username.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && username.ends_with(|c: char| c.is_ascii_alphanumeric())
-        && !username.to_ascii_lowercase().starts_with("flux-")
-        // The control plane's own name in the forge: its pushes pass.
-        && !username.eq_ignore_ascii_case("catalyst");
-    if is_fine {
-        return Ok(());
-    }
-    Err(CommandError::validate(
-        action,
-        format!(
-            "{username:?} is no user name: use up to 40 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, and neither beginning with `flux-` nor being `catalyst`"
-        ),
-    ))
 }
 
 pub(crate) fn create_environment(
@@ -686,7 +671,15 @@ mod tests {
         let elsewhere = role(OrganizationRole::OrgDeveloper, &["globex-dev"]);
         assert!(set_member(&configuration, "acme", "eve", Some(&elsewhere), "set").is_err());
         assert!(set_member(&configuration, "acme", "eve", None, "remove").is_err());
-        for bad in ["", "a b", "-a", "flux-acme", "Flux-x", "Catalyst", "a/../b"] {
+        for bad in [
+            "",
+            "a b",
+            "flux-acme",
+            "Catalyst",
+            "a/../b",
+            "system",
+            "Acme",
+        ] {
             assert!(
                 set_member(&configuration, "acme", bad, Some(&viewer), "set").is_err(),
                 "{bad}"

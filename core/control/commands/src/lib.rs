@@ -17,6 +17,7 @@ mod applications;
 mod change;
 mod check;
 mod configuration;
+mod deletions;
 mod documents;
 mod error;
 mod history;
@@ -28,6 +29,7 @@ mod push;
 mod request;
 mod state;
 mod store;
+mod usernames;
 mod users;
 mod validate;
 

@@ -12,9 +12,9 @@ use catalyst_signature::{PublicKey, TrustPolicy};
 use catalyst_supply::Admitted;
 use kube::api::{DynamicObject, Patch, PatchParams};
 
-use crate::applications::environment_name;
 use crate::configuration as edit;
-use crate::{Access, Actor, CommandError, Commands};
+use crate::state::Configuration;
+use crate::{Access, Actor, CommandError, Commands, usernames};
 
 const SOVEREIGN_ADMIN: &str = "sovereign-admin";
 /// The attribute of a user that names the Organization whose invitation made them.
@@ -22,7 +22,7 @@ const INVITED_INTO: &str = "catalyst-invited-into";
 /// The field manager of what the control plane applies.
 const MANAGER: &str = "catalyst";
 
-fn only_sovereign_admin(access: &Access, action: &str) -> Result<(), CommandError> {
+pub(crate) fn only_sovereign_admin(access: &Access, action: &str) -> Result<(), CommandError> {
     if access.is_sovereign_admin() {
         return Ok(());
     }
@@ -32,7 +32,11 @@ fn only_sovereign_admin(access: &Access, action: &str) -> Result<(), CommandErro
     })
 }
 
-fn only_admin(access: &Access, organization: &str, action: &str) -> Result<(), CommandError> {
+pub(crate) fn only_admin(
+    access: &Access,
+    organization: &str,
+    action: &str,
+) -> Result<(), CommandError> {
     if access.can_admin(organization) {
         return Ok(());
     }
@@ -121,25 +125,30 @@ impl Commands {
         request: CreateOrganization,
     ) -> Result<Accepted, CommandError> {
         let action = format!("create the Organization {}", request.name);
-        self.edit_configuration(actor, "organization-create", &action, |state, access| {
+        let decide = |state: &Configuration, access: &Access| {
             only_sovereign_admin(access, &action)?;
             edit::create_organization(state, &request, &action)
-        })
-        .await
+        };
+        // Judged before anybody is looked for.
+        let state = self.store().configuration(self.config(), &action).await?;
+        decide(&state.content, &Access::of(actor, &[]))?;
+        let namesake = self.user_of(&request.name, &action).await?;
+        usernames::check_is_no_user(namesake.as_ref(), &action)?;
+        for admin in &request.admins {
+            let found = self.user_of(admin, &action).await?;
+            usernames::check_is_known(admin, found.as_ref(), &action)?;
+        }
+        self.edit_configuration(actor, "organization-create", &action, decide)
+            .await
     }
 
-    /// Deletes an Organization with its Environments.
-    pub async fn organization_delete(
-        &self,
-        actor: &Actor,
-        organization: &str,
-    ) -> Result<Accepted, CommandError> {
-        let action = format!("delete the Organization {organization}");
-        self.edit_configuration(actor, "organization-delete", &action, |state, access| {
-            only_sovereign_admin(access, &action)?;
-            edit::delete_organization(state, organization, &action)
-        })
-        .await
+    /// A user as the identity provider has them.
+    async fn user_of(&self, username: &str, action: &str) -> Result<Option<User>, CommandError> {
+        self.config()
+            .identity
+            .user_find(username)
+            .await
+            .map_err(CommandError::reach(action))
     }
 
     /// Gives a user a role in an Organization, in place of the one they had.
@@ -151,11 +160,20 @@ impl Commands {
         role: SetRole,
     ) -> Result<Accepted, CommandError> {
         let action = format!("set the role of {username} in {organization}");
-        self.edit_configuration(actor, "member-set", &action, |state, access| {
+        let decide = |state: &Configuration, access: &Access| {
             only_admin(access, organization, &action)?;
             edit::set_member(state, organization, username, Some(&role), &action)
-        })
-        .await
+        };
+        // Judged before anybody is looked for.
+        let state = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(actor, state.content.organizations.values());
+        decide(&state.content, &access)?;
+        if !usernames::is_member(&state.content, organization, username) {
+            let found = self.user_of(username, &action).await?;
+            usernames::check_is_known(username, found.as_ref(), &action)?;
+        }
+        self.edit_configuration(actor, "member-set", &action, decide)
+            .await
     }
 
     /// Takes a user out of an Organization.
@@ -206,19 +224,18 @@ impl Commands {
             Some(&role),
             &action,
         )?;
-        let organizations: Vec<&Organization> = state.content.organizations.values().collect();
         let mut invitation = self
             .invite(
                 &access,
                 &invite,
                 Vec::new(),
                 Some(organization),
-                &organizations,
+                &state.content,
                 &action,
             )
             .await?;
         let accepted = self
-            .member_set(actor, organization, &invite.username, role)
+            .member_set(actor, organization, &invitation.username, role)
             .await?;
         invitation.commit = accepted.commit;
         Ok(invitation)
@@ -233,7 +250,7 @@ impl Commands {
         let action = format!("invite {}", invite.username);
         let access = Access::of(actor, &[]);
         only_sovereign_admin(&access, &action)?;
-        edit::check_username(&invite.username, &action)?;
+        usernames::check_form(&invite.username, &action)?;
         if invite.role.is_some() {
             return Err(CommandError::Validate {
                 action,
@@ -247,7 +264,8 @@ impl Commands {
         } else {
             Vec::new()
         };
-        self.invite(&access, &invite, groups, None, &[], &action)
+        let state = self.store().configuration(self.config(), &action).await?;
+        self.invite(&access, &invite, groups, None, &state.content, &action)
             .await
     }
 
@@ -259,14 +277,11 @@ impl Commands {
         invite: &Invite,
         groups: Vec<String>,
         into: Option<&str>,
-        organizations: &[&Organization],
+        configuration: &Configuration,
         action: &str,
     ) -> Result<Invitation, CommandError> {
         let identity = &self.config().identity;
-        let found = identity
-            .user_find(&invite.username)
-            .await
-            .map_err(CommandError::reach(action))?;
+        let found = self.user_of(&invite.username, action).await?;
         let (user, is_new) = match found {
             Some(user) => {
                 let mut wanted = user.groups.clone();
@@ -284,6 +299,8 @@ impl Commands {
                 (user, false)
             }
             None => {
+                usernames::check_username(&invite.username, action)?;
+                usernames::check_is_no_organization(configuration, &invite.username, action)?;
                 let new = NewUser {
                     username: invite.username.clone(),
                     email: invite.email.clone(),
@@ -302,9 +319,10 @@ impl Commands {
                 (made, true)
             }
         };
-        let is_ours = is_new || may_renew_link(access, &user, organizations.iter().copied());
+        let is_ours = is_new || may_renew_link(access, &user, configuration.organizations.values());
         let mut invitation = Invitation {
-            username: invite.username.clone(),
+            // As the identity provider writes it.
+            username: user.username.clone(),
             url: None,
             expires_at: None,
             commit: None,
@@ -335,7 +353,7 @@ impl Commands {
         let action = format!("remove the user {username}");
         let access = Access::of(actor, &[]);
         only_sovereign_admin(&access, &action)?;
-        edit::check_username(username, &action)?;
+        usernames::check_form(username, &action)?;
         if username == actor.username {
             return Err(CommandError::Allow {
                 action,
@@ -381,25 +399,6 @@ impl Commands {
         self.edit_configuration(actor, "environment-create", &action, |state, access| {
             only_admin(access, organization, &action)?;
             edit::create_environment(state, organization, &request, &action)
-        })
-        .await
-    }
-
-    /// Deletes an Environment with its Applications.
-    pub async fn environment_delete(
-        &self,
-        actor: &Actor,
-        environment: &str,
-    ) -> Result<Accepted, CommandError> {
-        let action = format!("delete the Environment {environment}");
-        let name = environment_name(environment, &action)?;
-        let owner = name
-            .parts()
-            .map(|(owner, _)| owner.to_string())
-            .unwrap_or_default();
-        self.edit_configuration(actor, "environment-delete", &action, |state, access| {
-            only_admin(access, &owner, &action)?;
-            edit::delete_environment(state, &name, &action)
         })
         .await
     }

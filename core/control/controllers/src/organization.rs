@@ -10,7 +10,7 @@ use catalyst_names::OrganizationName;
 use catalyst_ports::{Permission, RegistryRole, RepositoryId, RepositoryOptions};
 use catalyst_resources::{EnvironmentSpec, Member, OrganizationSpec, Role};
 use futures::FutureExt;
-use futures::future::{try_join_all, try_join4};
+use futures::future::join_all;
 use serde_json::{Map, Value};
 
 use crate::bootstrap::webhook;
@@ -142,9 +142,16 @@ async fn forge(
             .map_err(failed("make", "the repository of Blueprints"))?;
         environment::closed(ctx, &shared).await
     };
-    try_join4(try_join_all(teams), flux, repository, webhook(ctx, owner))
-        .await
-        .map(drop)
+    // What fails stops nothing else: a member whom the forge cannot make must not
+    // keep another one's right, or the webhook, from being set.
+    let (teams, flux, repository, webhook) =
+        futures::join!(join_all(teams), flux, repository, webhook(ctx, owner));
+    first_failure(teams).and(flux).and(repository).and(webhook)
+}
+
+/// The first failure of what was all tried.
+fn first_failure(outcomes: Vec<Result<(), ReconcileError>>) -> Result<(), ReconcileError> {
+    outcomes.into_iter().collect()
 }
 
 async fn set_team(
@@ -273,7 +280,8 @@ async fn delete(
         text(object, "/metadata/deletionTimestamp"),
     );
     report::deletion(ctx, &saga.view(Some("its Environments".to_owned()), false)).await;
-    // Commands refuse while there are Environments; what a push left over goes now.
+    // The commit that deletes an Organization deletes its Environments; what a push
+    // left over goes now.
     saga.step("its Environments", Duration::from_secs(45), || async {
         let left = environments_of(ctx, owner).await?;
         for environment in &left {
@@ -436,6 +444,18 @@ mod tests {
         assert_eq!(of("admins"), ["ada", "zoe"]);
         assert_eq!(of("developers"), ["ada"]);
         assert_eq!(of("viewers"), ["vic"]);
+    }
+
+    #[test]
+    fn the_first_failure_of_several_is_told() {
+        let failed = |what: &str| {
+            let reason = "it is taken".to_owned();
+            Err(ReconcileError::invalid("make", what.to_owned(), reason))
+        };
+        assert!(first_failure(vec![Ok(()), Ok(())]).is_ok());
+        let told = first_failure(vec![Ok(()), failed("one"), failed("two")]);
+        let told = told.unwrap_err().chain();
+        assert!(told.contains("one") && !told.contains("two"), "{told}");
     }
 
     #[test]

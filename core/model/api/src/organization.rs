@@ -110,6 +110,18 @@ pub struct EnvironmentView {
     pub health: Health,
 }
 
+/// What the deletion of an Environment or an Organization does with the
+/// Applications in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplicationsChoice {
+    /// They stay, so that nothing is deleted while there are any.
+    #[default]
+    Keep,
+    /// They go, and their data with them.
+    Drop,
+}
+
 /// Creates an Environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

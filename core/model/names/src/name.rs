@@ -113,6 +113,15 @@ const RESERVED_ORGANIZATIONS: [&str; 7] = [
     "catalog-sovereign",
 ];
 
+impl OrganizationName {
+    /// Whether a text, in whatever case, is a word that no Organization may have
+    /// as its name. The forge has users beside organizations, so these words are
+    /// no users' names either.
+    pub fn is_reserved(text: &str) -> bool {
+        is_reserved_word(&text.to_ascii_lowercase())
+    }
+}
+
 /// What a DNS label may look like, as a sentence; `None` when it fits.
 fn label_problem(text: &str, shortest: usize, longest: usize) -> Option<String> {
     if !(shortest..=longest).contains(&text.len()) {
@@ -141,6 +150,13 @@ fn check_organization(text: &str) -> Result<(), NameError> {
     if let Some(problem) = label_problem(text, 3, 32) {
         return refuse(problem);
     }
+    if is_reserved_word(text) {
+        return refuse("the word is reserved".to_owned());
+    }
+    Ok(())
+}
+
+fn is_reserved_word(text: &str) -> bool {
     let is_code = Provider::ALL.iter().any(|value| value.code() == text)
         || BuildingBlock::ALL.iter().any(|value| value.code() == text)
         || EnvType::ALL.iter().any(|value| value.code() == text)
@@ -149,10 +165,7 @@ fn check_organization(text: &str) -> Result<(), NameError> {
                 .iter()
                 .any(|region| region.code == text)
         });
-    if RESERVED_ORGANIZATIONS.contains(&text) || text.starts_with("kube-") || is_code {
-        return refuse("the word is reserved".to_owned());
-    }
-    Ok(())
+    RESERVED_ORGANIZATIONS.contains(&text) || text.starts_with("kube-") || is_code
 }
 
 fn check_application(text: &str) -> Result<(), NameError> {

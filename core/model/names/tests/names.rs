@@ -30,7 +30,13 @@ fn organizations_follow_the_slug_rule_and_reserved_words() {
     for (bad, reason) in refused {
         let error = OrganizationName::new(bad).unwrap_err().to_string();
         assert!(error.contains(reason), "{bad}: {error}");
+        assert_eq!(
+            OrganizationName::is_reserved(&bad.to_uppercase()),
+            reason == "reserved",
+            "{bad}"
+        );
     }
+    assert!(!OrganizationName::is_reserved("acme"));
 }
 
 #[test]

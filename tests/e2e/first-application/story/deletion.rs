@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::People;
@@ -48,7 +48,7 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
     let (status, problem) = people
         .alice
         .refused(
-            reqwest::Method::POST,
+            Method::POST,
             "/environments/acme-dev/changes",
             Some(json!({"command": "delete", "application": "guestbook-db", "data": "drop"})),
         )
@@ -78,7 +78,7 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
     )
     .await;
     assert_eq!(claims["items"], json!([]), "data: drop left {claims:#}");
-    let (_, answer) = people.alice.ask(reqwest::Method::GET, database, None).await;
+    let (_, answer) = people.alice.ask(Method::GET, database, None).await;
     assert_eq!(answer["status"], 404, "{answer:#}");
 
     // The second commit removed the folder.
@@ -88,10 +88,11 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
     loop {
         let clone = tempfile::tempdir_in(folder.path()).unwrap();
         git(clone.path(), &["clone", "--quiet", &url, "."]);
-        if !clone.path().join("applications/guestbook-db").exists() {
+        let is_there = |name: &str| clone.path().join("applications").join(name).exists();
+        if !is_there("guestbook") && !is_there("guestbook-db") {
             break;
         }
-        assert!(started.elapsed() < BOUND, "the folder is still there");
+        assert!(started.elapsed() < BOUND, "a folder is still there");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
@@ -111,7 +112,19 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
         .await
         .unwrap();
     assert!(deleted.status().is_success());
-    people.admin.delete("/environments/acme-prod").await;
+    // What holds an Application goes only when that is said, and by whom no policy
+    // binds.
+    for path in ["/environments/acme-prod", "/organizations/acme"] {
+        let (status, problem) = people.admin.refused(Method::DELETE, path, None).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("acme-prod/guestbook"), "{problem:#}");
+    }
+    let all = "/environments/acme-prod?applications=drop";
+    let (status, problem) = people.alice.refused(Method::DELETE, all, None).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
+    assert!(problem.to_string().contains("policy"), "{problem:#}");
+    people.admin.delete(all).await;
     gone(&mut people.admin, "/environments/acme-prod").await;
     people.admin.delete("/organizations/acme").await;
     gone(&mut people.admin, "/organizations/acme").await;

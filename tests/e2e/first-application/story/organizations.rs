@@ -186,6 +186,9 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
     }
     wait_for_pods(sovereign, &mut carol, StatusCode::OK).await;
     let open = watch(sovereign, &mut carol).await;
+    // There is nothing yet, which only those may know who may read there.
+    let asked = tags(sovereign, &mut carol).await;
+    assert_eq!(asked, StatusCode::NOT_FOUND);
 
     people
         .alice
@@ -203,6 +206,18 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
     })
     .await;
     wait_for_pods(sovereign, &mut carol, StatusCode::FORBIDDEN).await;
+    let started = std::time::Instant::now();
+    loop {
+        let asked = tags(sovereign, &mut carol).await;
+        if matches!(asked, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            break;
+        }
+        assert!(
+            started.elapsed().as_secs() < 30,
+            "carol still gets {asked} from the registry"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     // What was open already is closed to her as well.
     assert_eq!(end_of(open).await, StatusCode::FORBIDDEN);
 
@@ -224,6 +239,15 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
         matches!(end, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
         "{end}"
     );
+}
+
+/// Asks the registry for the tags of a repository of acme's, as a user.
+async fn tags(sovereign: &Sovereign, user: &mut User) -> StatusCode {
+    let token = user.token().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.get(sovereign.url("/v2/acme/nothing/tags/list"));
+    let answer = request.basic_auth(&user.name, Some(token)).send().await;
+    answer.unwrap().status()
 }
 
 /// Opens a watch of the pods of acme-dev, as a user.

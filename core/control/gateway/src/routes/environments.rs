@@ -3,13 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use catalyst_api::{Accepted, ApplicationCommand, EnvironmentView, Execute, Page, PlanView};
+use catalyst_api::{
+    Accepted, ApplicationCommand, ApplicationsChoice, EnvironmentView, Execute, Page, PlanView,
+};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{accepted, page};
 use crate::Gateway;
-use crate::body::{ApiJson, ApiPath};
+use crate::body::{ApiJson, ApiPath, ApiQuery};
 use crate::caller::Caller;
 use crate::problem::Refusal;
 
@@ -37,20 +41,31 @@ pub async fn environment_get(
     gateway.environment_seen(&caller, &name).map(Json)
 }
 
-/// Deletes an Environment with its Applications.
+/// What goes with what is deleted.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeletionQuery {
+    /// `drop`: the Applications in it and their data go too. Refused while there are any if absent.
+    #[param(value_type = Option<String>)]
+    pub applications: Option<ApplicationsChoice>,
+}
+
+/// Deletes an Environment; refused while it has Applications, unless they go too.
 #[utoipa::path(delete, path = "/api/v1/environments/{environment}", tag = "environments", operation_id = "environment_delete",
-    params(("environment" = String, Path, description = "`{organization}-{env type}`.")),
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."), DeletionQuery),
     responses((status = 202, description = "In Git; the deletion goes on.", body = Accepted)))]
 pub async fn environment_delete(
     caller: Caller,
     State(gateway): State<Gateway>,
     ApiPath(name): ApiPath<String>,
+    ApiQuery(query): ApiQuery<DeletionQuery>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     caller.require_environment(&name)?;
+    let choice = query.applications.unwrap_or_default();
     accepted(
         gateway
             .commands()
-            .environment_delete(&caller.actor, &name)
+            .environment_delete(&caller.actor, &name, choice)
             .await,
     )
 }

@@ -8,9 +8,10 @@ use catalyst_api::{
 };
 use http::StatusCode;
 
+use super::environments::DeletionQuery;
 use super::{accepted, page};
 use crate::Gateway;
-use crate::body::{ApiJson, ApiPath};
+use crate::body::{ApiJson, ApiPath, ApiQuery};
 use crate::caller::Caller;
 use crate::problem::Refusal;
 
@@ -55,20 +56,23 @@ pub async fn organization_get(
     gateway.organization_seen(&caller, &name).map(Json)
 }
 
-/// Deletes an Organization with its Environments.
+/// Deletes an Organization with its Environments; refused while these have
+/// Applications, unless they go too.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}", tag = "organizations", operation_id = "organization_delete",
-    params(("organization" = String, Path, description = "The Organization's slug.")),
+    params(("organization" = String, Path, description = "The Organization's slug."), DeletionQuery),
     responses((status = 202, description = "In Git; the deletion goes on.", body = Accepted)))]
 pub async fn organization_delete(
     caller: Caller,
     State(gateway): State<Gateway>,
     ApiPath(name): ApiPath<String>,
+    ApiQuery(query): ApiQuery<DeletionQuery>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     caller.require_organization(&name)?;
+    let choice = query.applications.unwrap_or_default();
     accepted(
         gateway
             .commands()
-            .organization_delete(&caller.actor, &name)
+            .organization_delete(&caller.actor, &name, choice)
             .await,
     )
 }

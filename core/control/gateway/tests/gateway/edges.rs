@@ -65,6 +65,14 @@ async fn malformed_requests_are_answered_with_problems() {
         ),
         (
             "DELETE",
+            "/api/v1/environments/acme-dev?applications=perhaps",
+            "",
+            "",
+            400,
+            "malformed-query",
+        ),
+        (
+            "DELETE",
             "/assets/app.js",
             "",
             "",
@@ -174,6 +182,45 @@ async fn a_commit_carries_the_id_of_the_request_it_was_made_for() {
         );
         assert_eq!(answered == "ticket-4711", given == Some("ticket-4711"));
     }
+}
+
+#[tokio::test]
+async fn an_organization_takes_nobodys_name_and_is_given_to_nobody_unknown() {
+    let world = World::new().await;
+    world.parts().has_configuration = true;
+    let path = "/api/v1/organizations";
+    for (body, words, next) in [
+        (
+            json!({"name": "olga"}),
+            "Olga is a user",
+            "Choose another name",
+        ),
+        (json!({"name": "system"}), "reserved", ""),
+        (
+            json!({"name": "initech", "admins": ["olga", "nobody"]}),
+            "There is no user nobody",
+            "catalyst user invite nobody",
+        ),
+        (
+            json!({"name": "initech", "admins": ["system"]}),
+            "reserved",
+            "",
+        ),
+    ] {
+        let (status, problem) = world.ask(Some("sol"), "POST", path, Some(&body)).await;
+        assert!(
+            matches!(status.as_u16(), 409 | 422),
+            "{body}: {status} {problem}"
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{body}: {problem}");
+        let hint = problem["next"].as_str().unwrap_or_default();
+        assert!(hint.contains(next), "{body}: {problem}");
+    }
+    assert!(world.parts().commits.is_empty());
+    let body = json!({"name": "initech", "admins": ["olga"]});
+    let (status, answer) = world.ask(Some("sol"), "POST", path, Some(&body)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
 }
 
 #[tokio::test]

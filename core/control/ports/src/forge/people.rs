@@ -254,30 +254,47 @@ impl Forge {
         let place = format!("/teams/{}/members", found.id);
         let present: Vec<User> = self.pages(&place, &[], &action).await?;
         let is_same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+        // One whom the forge does not take, or let go, stops none of the others.
+        let mut failures = Vec::new();
         for user in &present {
             if members.iter().any(|member| is_same(member, &user.login)) {
                 continue;
             }
             let one = format!("{place}/{}", segment(&user.login));
-            self.surface
+            let removed = self
+                .surface
                 .call(Method::DELETE, &one, action.as_str())
                 .exists()
-                .await?;
+                .await;
+            failures.extend(removed.err());
         }
         for member in members {
             if present.iter().any(|user| is_same(member, &user.login)) {
                 continue;
             }
-            let one = format!("{place}/{}", segment(member));
-            let add = || self.surface.call(Method::PUT, &one, action.as_str());
-            if !add().exists().await? {
-                self.remember(member, false);
-                self.user_ensure(member, &format!("{member}@noreply.localhost"))
-                    .await?;
-                add().ok().await?;
-            }
+            let added = self.team_member_add(&place, member, &action).await;
+            failures.extend(added.err());
         }
-        Ok(())
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Puts a user into the team at a place, and makes the user first where there
+    /// is none.
+    async fn team_member_add(
+        &self,
+        place: &str,
+        member: &str,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let one = format!("{place}/{}", segment(member));
+        let add = || self.surface.call(Method::PUT, &one, action);
+        if add().exists().await? {
+            return Ok(());
+        }
+        self.remember(member, false);
+        self.user_ensure(member, &format!("{member}@noreply.localhost"))
+            .await?;
+        add().ok().await.map(drop)
     }
 
     /// Takes a repository from everybody who was let in by name, beside the teams of
