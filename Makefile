@@ -37,6 +37,7 @@ test: check-tools images console ## Run every test that needs only git, cargo, n
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --workspace
+	cd core/console && npm test
 
 test-real: check-tools-real ## Run the lanes that need real parts; builds and caches them.
 	tests/real/run
