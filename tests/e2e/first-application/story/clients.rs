@@ -40,15 +40,17 @@ pub async fn kubectl_shows_what_runs(
     }
     let applications = run(&["get", "applications", "-n", "acme-dev"]);
     assert!(applications.contains("guestbook"), "{applications}");
-    let ready = "--for=condition=Available";
-    run(&[
-        "-n",
-        "guestbook",
-        "wait",
-        ready,
-        "deployment/guestbook",
-        "--timeout=60s",
-    ]);
+    let comes_up = || {
+        run(&[
+            "-n",
+            "guestbook",
+            "wait",
+            "--for=condition=Available",
+            "deployment/guestbook",
+            "--timeout=60s",
+        ])
+    };
+    comes_up();
     let shown = run(&["-n", "guestbook", "describe", "deployment", "guestbook"]);
     assert!(shown.contains("ghcr.io/openova-io/guestbook"), "{shown}");
     let log = run(&["-n", "guestbook", "logs", "deployment/guestbook"]);
@@ -62,14 +64,7 @@ pub async fn kubectl_shows_what_runs(
         "app.kubernetes.io/instance=guestbook",
         "--timeout=60s",
     ]);
-    run(&[
-        "-n",
-        "guestbook",
-        "wait",
-        ready,
-        "deployment/guestbook",
-        "--timeout=60s",
-    ]);
+    comes_up();
     let mut refused = kubectl(&["-n", "guestbook", "delete", "deployment", "guestbook"]).unwrap();
     let output = refused.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -2,6 +2,7 @@
 //! one refuses the other refuses too.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use catalyst_provisioner::tofu::TofuError;
 use catalyst_provisioner::{Config, Module};
@@ -67,11 +68,9 @@ fn camel(name: &str) -> String {
     })
 }
 
-#[tokio::test]
-async fn what_the_module_refuses_is_refused_before_it_is_asked() {
-    let Some(binary) = binary() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::new(&binary, folder.path());
+/// OpenTofu on the module's variables alone, which need no provider.
+async fn of_variables(binary: &Path, folder: &Path) -> Bench {
+    let bench = Bench::new(binary, folder);
     let only_variables = Module::hetzner()
         .files()
         .filter(|(path, _)| *path == "variables.tf")
@@ -79,6 +78,14 @@ async fn what_the_module_refuses_is_refused_before_it_is_asked() {
         .collect::<Vec<_>>();
     bench.tofu.stage(&Module::new(only_variables)).unwrap();
     bench.tofu.init(&mut |_| {}).await.unwrap();
+    bench
+}
+
+#[tokio::test]
+async fn what_the_module_refuses_is_refused_before_it_is_asked() {
+    let Some(binary) = binary() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let bench = of_variables(&binary, folder.path()).await;
     for wrong in wrong() {
         let expected: BTreeSet<String> = wrong.as_object().unwrap().keys().cloned().collect();
         let mut values = right();
@@ -125,14 +132,7 @@ async fn what_the_module_refuses_is_refused_before_it_is_asked() {
 async fn what_a_description_says_is_what_the_module_takes() {
     let Some(binary) = binary() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::new(&binary, folder.path());
-    let only_variables = Module::hetzner()
-        .files()
-        .filter(|(path, _)| *path == "variables.tf")
-        .map(|(path, content)| (path.to_owned(), content.to_vec()))
-        .collect::<Vec<_>>();
-    bench.tofu.stage(&Module::new(only_variables)).unwrap();
-    bench.tofu.init(&mut |_| {}).await.unwrap();
+    let bench = of_variables(&binary, folder.path()).await;
     let small = "sovereignFqdn: omantel.pool.example
 region: fsn
 sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
