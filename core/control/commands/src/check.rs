@@ -18,7 +18,7 @@ use crate::change::living_dependents;
 use crate::configuration::check_username;
 use crate::documents::{fault, line_of_fault};
 use crate::policy::{self, Brought};
-use crate::push::{PushCheck, PushCommit, PushFile, PushVerdict};
+use crate::push::{PushCheck, PushCommit, PushFile, PushRef, PushVerdict};
 use crate::state::{Applications, BRANCH, CONFIG, Configuration, application_of_path, kind_of};
 use crate::store::place_of;
 use crate::validate::{Catalogue, Place, application_faults, tree_faults};
@@ -253,11 +253,18 @@ fn is_trailer(line: &str) -> bool {
         && line.contains(':')
 }
 
-/// What is wrong with the story that a push tells: one that takes back what the
-/// desired state once was, or passes for a command of Catalyst's.
+/// What is wrong with the story that a push tells, in whichever repository: one
+/// that takes back what the desired state once was, or passes for a command of
+/// Catalyst's. Who removes [`BRANCH`] could push it anew with another story.
 fn story_faults(push: &PushCheck) -> Vec<String> {
     let main = main_reference();
     let mut faults = Vec::new();
+    let is_removed = |moved: &PushRef| moved.name == main && is_zero(&moved.new);
+    if push.refs.iter().any(is_removed) {
+        faults.push(format!(
+            "{BRANCH} is the desired state and cannot be removed; take changes back with git revert"
+        ));
+    }
     if push.forced.contains(&main) {
         faults.push(format!(
             "{BRANCH} only goes forward, so that no change is lost from its history; fetch and merge, and take changes back with git revert"
@@ -353,13 +360,6 @@ pub(crate) fn environment_faults(
     catalogue: &Catalogue,
 ) -> Vec<String> {
     let mut messages = Vec::new();
-    for moved in &push.refs {
-        if moved.name == main_reference() && is_zero(&moved.new) {
-            messages.push(format!(
-                "{BRANCH} is the desired state; it cannot be removed"
-            ));
-        }
-    }
     for file in &push.files {
         if let Some(problem) = environment_file_problem(file) {
             messages.push(problem);
@@ -553,13 +553,6 @@ fn brought_by_push(base: &Applications, push: &PushCheck) -> Vec<Brought> {
 /// Everything wrong with a push to `system/catalyst-config`.
 pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Vec<String> {
     let mut messages = Vec::new();
-    for moved in &push.refs {
-        if moved.name == main_reference() && is_zero(&moved.new) {
-            messages.push(format!(
-                "{BRANCH} is the desired state; it cannot be removed"
-            ));
-        }
-    }
     for file in &push.files {
         let path = file.path.as_str();
         if path == "sovereign.yaml" && file.status == "removed" {

@@ -218,17 +218,44 @@ fn what_others_need_is_not_deleted_by_a_push() {
 }
 
 #[test]
-fn the_main_branch_cannot_be_removed() {
-    let mut push = push(Vec::new());
-    push.refs[0].new = "0".repeat(40);
-    assert_eq!(
-        environment_faults(&base(), &push, &place(), &catalogue()).len(),
-        1
-    );
-    assert_eq!(
-        configuration_faults(&Configuration::default(), &push).len(),
-        1
-    );
+fn the_main_branch_of_no_repository_can_be_removed() {
+    for repository in [
+        "acme/acme-dev",
+        "acme/shared-blueprints",
+        "system/catalyst-config",
+        "system/runbooks",
+        "catalog-sovereign/blueprints",
+    ] {
+        let moved = |name: &str, new: &str| PushRef {
+            name: name.to_owned(),
+            old: "1".repeat(40),
+            new: new.repeat(40),
+        };
+        let main = main_reference();
+        for (refs, is_refused) in [
+            (vec![moved(&main, "0")], true),
+            (
+                vec![moved("refs/heads/ada/fix", "0"), moved(&main, "0")],
+                true,
+            ),
+            (vec![moved("refs/heads/ada/fix", "0")], false),
+            (vec![moved("refs/tags/main", "0")], false),
+            (vec![moved(&main, "2")], false),
+        ] {
+            let push = PushCheck {
+                repository: repository.to_owned(),
+                refs,
+                ..push(Vec::new())
+            };
+            let faults = story_faults(&push);
+            assert_eq!(
+                faults.iter().any(|line| line.contains("cannot be removed")),
+                is_refused,
+                "{push:?}: {faults:?}"
+            );
+            assert_eq!(faults.len(), usize::from(is_refused), "{faults:?}");
+        }
+    }
 }
 
 #[test]
