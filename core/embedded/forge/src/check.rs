@@ -5,11 +5,13 @@
 //! What must stay true: anything but a 200 with a well-formed answer in time
 //! means refused.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::git::{self, Repository};
+use crate::git::{self, GitError, Repository};
 use crate::records::RefUpdate;
 use crate::{CheckConfig, Inner};
 
@@ -122,23 +124,24 @@ pub async fn ask(
             messages: Vec::new(),
         };
     };
-    let (files, files_truncated) = match describe(view, default_branch, refs, config).await {
-        Ok(described) => described,
-        Err(error) => {
-            tracing::warn!(%error, repository, "changed files not readable for the check");
-            return Verdict::refused(
-                "the change was refused: its files cannot be read for the check",
-            );
-        }
+    let unread = |error: GitError, what: &str| {
+        tracing::warn!(%error, repository, what, "not readable for the check");
+        Verdict::refused(format!(
+            "the change was refused: its {what} cannot be read for the check"
+        ))
     };
-    let (forced, commits) = match story_of(view, refs).await {
+    let commits = match commits_of(view, refs).await {
+        Ok(commits) => commits,
+        Err(error) => return unread(error, "commits"),
+    };
+    let described = describe(view, default_branch, refs, &commits, config).await;
+    let (files, files_truncated) = match described {
+        Ok(described) => described,
+        Err(error) => return unread(error, "files"),
+    };
+    let (forced, commits) = match story_of(view, refs, &commits).await {
         Ok(story) => story,
-        Err(error) => {
-            tracing::warn!(%error, repository, "new commits not readable for the check");
-            return Verdict::refused(
-                "the change was refused: its commits cannot be read for the check",
-            );
-        }
+        Err(error) => return unread(error, "commits"),
     };
     let request = Request {
         repository: repository.clone(),
@@ -204,14 +207,14 @@ async fn post(inner: &Inner, config: &CheckConfig, request: &Request) -> Result<
 async fn story_of(
     view: &Repository,
     refs: &[RefUpdate],
+    commits: &Commits,
 ) -> git::Result<(Vec<String>, Vec<NewCommit>)> {
     let mut forced = Vec::new();
-    let mut tips = Vec::new();
+    let mut tips: Vec<&str> = Vec::new();
     for update in refs.iter().filter(|update| update.new != git::ZERO) {
-        let new = commit_of(view, &update.new).await?;
+        let new = commits.get(&update.new);
         if update.old != git::ZERO {
-            let old = commit_of(view, &update.old).await?;
-            let goes_on = match (&old, &new) {
+            let goes_on = match (commits.get(&update.old), new) {
                 (Some(old), Some(new)) => view.merge_base(old, new).await?.as_ref() == Some(old),
                 // A tag of something else than a commit has no story.
                 _ => false,
@@ -220,12 +223,12 @@ async fn story_of(
                 forced.push(update.name.clone());
             }
         }
-        tips.extend(new);
+        tips.extend(new.map(String::as_str));
     }
     if tips.is_empty() {
         return Ok((forced, Vec::new()));
     }
-    let mut range: Vec<&str> = tips.iter().map(String::as_str).collect();
+    let mut range = tips;
     range.extend(["--not", "--all"]);
     let commits = view.log(&range, "", 0, MOST_COMMITS).await?;
     let commits = commits.into_iter().map(|commit| NewCommit {
@@ -240,17 +243,22 @@ async fn describe(
     view: &Repository,
     default_branch: &str,
     refs: &[RefUpdate],
+    commits: &Commits,
     config: &CheckConfig,
 ) -> git::Result<(Vec<File>, bool)> {
     let mut files = Vec::new();
     let mut remaining = config.largest_total;
     for update in refs.iter().filter(|update| update.new != git::ZERO) {
-        let old = base_of(view, default_branch, update).await?;
         // A tag may point to something without files.
-        let Some(new) = commit_of(view, &update.new).await? else {
+        let Some(new) = commits.get(&update.new) else {
             continue;
         };
-        let changes = view.changes(&old, &new, false).await?;
+        let old = match commits.get(&update.old) {
+            Some(old) => old.clone(),
+            None if update.old == git::ZERO => parting(view, default_branch, new).await?,
+            None => git::EMPTY_TREE.to_owned(),
+        };
+        let changes = view.changes(&old, new, false).await?;
         let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
         let sizes = view.sizes(&ids).await?;
         for change in changes {
@@ -284,38 +292,50 @@ async fn describe(
     Ok((files, false))
 }
 
-async fn commit_of(view: &Repository, id: &str) -> git::Result<Option<String>> {
-    let input = format!("{id}^{{commit}}\n");
+/// By the id of an object: the commit that it is, or that it is a tag of.
+type Commits = HashMap<String, String>;
+
+/// The commits that the refs lead from and to; Git is asked once for all.
+async fn commits_of(view: &Repository, refs: &[RefUpdate]) -> git::Result<Commits> {
+    let ids: Vec<&str> = refs
+        .iter()
+        .filter(|update| update.new != git::ZERO)
+        .flat_map(|update| [update.old.as_str(), update.new.as_str()])
+        .filter(|id| *id != git::ZERO)
+        .collect();
+    if ids.is_empty() {
+        return Ok(Commits::new());
+    }
+    let mut input = String::new();
+    for id in &ids {
+        input.push_str(&format!("{id}^{{commit}}\n"));
+    }
     let output = view
         .run_with(&["cat-file", "--batch-check"], input.as_bytes())
         .await?;
-    let text = String::from_utf8_lossy(&output);
-    let mut words = text.split(' ');
-    Ok(match (words.next(), words.next()) {
-        (Some(id), Some("commit")) => Some(id.to_owned()),
-        _ => None,
-    })
+    // One line for each, in the order asked.
+    let mut commits = Commits::new();
+    for (id, line) in ids
+        .into_iter()
+        .zip(String::from_utf8_lossy(&output).lines())
+    {
+        let mut words = line.split(' ');
+        if let (Some(commit), Some("commit")) = (words.next(), words.next()) {
+            commits.insert(id.to_owned(), commit.to_owned());
+        }
+    }
+    Ok(commits)
 }
 
-/// What a ref's files are compared with: its old commit, or for a new ref
-/// where it parted from the default branch.
-async fn base_of(
-    view: &Repository,
-    default_branch: &str,
-    update: &RefUpdate,
-) -> git::Result<String> {
-    if update.old != git::ZERO {
-        let old = commit_of(view, &update.old).await?;
-        return Ok(old.unwrap_or_else(|| git::EMPTY_TREE.to_owned()));
-    }
+/// Where a new ref parted from the default branch: what its files are compared
+/// with.
+async fn parting(view: &Repository, default_branch: &str, new: &str) -> git::Result<String> {
     let main = view
         .reference(&format!("refs/heads/{default_branch}"))
         .await?;
-    let (Some(main), Some(new)) = (main, commit_of(view, &update.new).await?) else {
-        return Ok(git::EMPTY_TREE.to_owned());
+    let parted = match main {
+        Some(main) => view.merge_base(&main, new).await?,
+        None => None,
     };
-    Ok(view
-        .merge_base(&main, &new)
-        .await?
-        .unwrap_or_else(|| git::EMPTY_TREE.to_owned()))
+    Ok(parted.unwrap_or_else(|| git::EMPTY_TREE.to_owned()))
 }

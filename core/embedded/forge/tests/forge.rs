@@ -102,6 +102,20 @@ async fn the_check_refuses_with_its_reason_and_nothing_moves() {
     assert_eq!(question["files"][0]["content"], "good: true\n");
     let before = git(&work, &["rev-parse", "HEAD"]).await;
 
+    // A tag of what is there, and a branch at it, bring nothing.
+    git(&work, &["tag", "-a", "v1", "-m", "One"]).await;
+    git(
+        &work,
+        &["push", "-q", "origin", "v1", "HEAD:refs/heads/side"],
+    )
+    .await;
+    let asked = s.sink.wait_for("/check", 2).await;
+    let question: Value = serde_json::from_slice(&asked[1].body).unwrap();
+    assert_eq!(question["refs"].as_array().unwrap().len(), 2, "{question}");
+    for nothing in ["forced", "commits", "files"] {
+        assert_eq!(question[nothing], json!([]), "{question}");
+    }
+
     s.write("work/app.yaml", "bad: true\n");
     git(&work, &["commit", "-qam", "Bad"]).await;
     let bad = git(&work, &["rev-parse", "HEAD"]).await;
