@@ -29,6 +29,8 @@ pub fn cases() -> Vec<suite::Case<World>> {
         others_act_for_nobody,
         a_token_is_as_good_as_a_password,
         anonymous_requests_are_refused,
+        strangers_do_not_find_one_another,
+        only_administrators_have_repositories_of_their_own,
     ]
 }
 
@@ -382,4 +384,49 @@ async fn anonymous_requests_are_refused(world: World) {
     assert_eq!(ask(Method::GET, "/version").await, 200);
     let absent: RepositoryId = "access-19/absent".parse().unwrap();
     assert!(!world.forge.repository_exists(&absent).await.unwrap());
+}
+
+async fn strangers_do_not_find_one_another(world: World) {
+    for name in ["access-20-a", "access-20-b"] {
+        world.user(name).await;
+    }
+    let ask = |path| world.ask_as("access-20-a", Method::GET, path, Value::Null);
+    let (status, found) = ask("/users/access-20-a").await;
+    assert_eq!((status, &found["login"]), (200, &json!("access-20-a")));
+    for path in ["/users/access-20-b", "/users/access-20-b/repos"] {
+        let (status, body) = ask(path).await;
+        assert_eq!(status, 404, "{path}: {body}");
+    }
+    assert_eq!(world.get("/users/access-20-b").await.0, 200);
+    let names = |found: &Value| {
+        let found = found["data"].as_array().unwrap().iter();
+        let mut names: Vec<_> = found
+            .map(|it| it["login"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    let path = "/users/search?q=access-20-";
+    assert_eq!(names(&ask(path).await.1), ["access-20-a"]);
+    let (_, found) = world.get(path).await;
+    assert_eq!(names(&found), ["access-20-a", "access-20-b"]);
+}
+
+async fn only_administrators_have_repositories_of_their_own(world: World) {
+    world.user("access-21").await;
+    let body = json!({"name": "access-21-own", "private": true});
+    let path = "/user/repos";
+    let (status, refused) = world
+        .ask_as("access-21", Method::POST, path, body.clone())
+        .await;
+    assert_eq!(status, 403, "{refused}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(
+        message.contains("maximum limit of repositories"),
+        "{message}"
+    );
+    let (status, made) = world.ask(Method::POST, path, body).await;
+    assert_eq!(status, 201, "{made}");
+    let own = format!("/repos/{}", made["full_name"].as_str().unwrap());
+    assert_eq!(world.ask(Method::DELETE, &own, Value::Null).await.0, 204);
 }

@@ -5,7 +5,7 @@
 //! outsider gets "not found", for every verb; a user or a membership that was
 //! removed counts from the next request on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 
@@ -354,6 +354,44 @@ pub fn may_see_org(
     })
 }
 
+/// The keys of the users of whom somebody may know: themself, and whoever is in
+/// a team of an organization with them; `None` for everybody, whom administrators
+/// may know. Gitea shows users of private visibility so on their pages; its API
+/// keeps them from members of the same organization too.
+pub fn acquaintances(
+    inner: &Inner,
+    caller: &Caller,
+) -> Result<Option<HashSet<String>>, MetadataError> {
+    if caller.user.admin {
+        return Ok(None);
+    }
+    let key = caller.key();
+    let teams = inner.records.all_teams()?;
+    let organizations: HashSet<&str> = teams
+        .iter()
+        .filter(|team| team.members.contains(&key))
+        .map(|team| team.org.as_str())
+        .collect();
+    let mut known: HashSet<String> = teams
+        .iter()
+        .filter(|team| organizations.contains(team.org.as_str()))
+        .flat_map(|team| team.members.iter().cloned())
+        .collect();
+    known.insert(key);
+    Ok(Some(known))
+}
+
+/// A user of whom somebody may know; not found for everybody else.
+pub fn user(inner: &Inner, caller: Option<&Caller>, name: &str) -> Result<UserRecord, ApiError> {
+    let caller = caller.ok_or_else(ApiError::missing)?;
+    let user = inner.records.user(name)?.ok_or_else(ApiError::missing)?;
+    let known = acquaintances(inner, caller)?;
+    if known.is_some_and(|known| !known.contains(&key_of(&user.name))) {
+        return Err(ApiError::missing());
+    }
+    Ok(user)
+}
+
 /// A repository for somebody with at least `need`; not found for outsiders.
 pub fn repository(
     inner: &Inner,
@@ -362,14 +400,14 @@ pub fn repository(
     name: &str,
     need: Permission,
 ) -> Result<RepoRecord, ApiError> {
-    let missing = || ApiError::new(404, "The target couldn't be found.");
     if names::check_owner(owner).is_err() || names::check_repository(name).is_err() {
-        return Err(missing());
+        return Err(ApiError::missing());
     }
-    let repo = inner.records.repo(owner, name)?.ok_or_else(missing)?;
+    let repo = inner.records.repo(owner, name)?;
+    let repo = repo.ok_or_else(ApiError::missing)?;
     let has = permission(inner, caller, &repo)?;
     if has == Permission::None {
-        return Err(missing());
+        return Err(ApiError::missing());
     }
     if has < need {
         if caller.is_none() {

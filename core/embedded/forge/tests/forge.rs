@@ -454,6 +454,87 @@ async fn an_outsider_finds_nothing_on_any_verb() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn users_find_whom_they_share_an_organization_with() {
+    let s = Sovereign::start().await;
+    s.seed().await;
+    let names = |found: &Value| -> Vec<String> {
+        let found = found["data"].as_array().unwrap().iter();
+        found
+            .map(|user| user["login"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    // catalyst made the organization, and owns it.
+    for (user, query, expected) in [
+        ("mallory", "", &["mallory"][..]),
+        ("mallory", "?q=ali", &[][..]),
+        ("alice", "", &["alice", "bob", "catalyst", "ruth"][..]),
+        ("alice", "?q=B", &["bob"][..]),
+        ("alice", "?q=mal", &[][..]),
+        (
+            "admin",
+            "",
+            &["alice", "bob", "catalyst", "mallory", "ruth"][..],
+        ),
+    ] {
+        let (status, found) = s.get(user, &format!("/users/search{query}")).await;
+        assert_eq!(status, 200, "{found}");
+        assert_eq!(names(&found), expected, "{user} {query}");
+    }
+    assert_eq!(s.get("nobody", "/users/search").await.0, 401);
+    for (user, about, is_found) in [
+        ("mallory", "mallory", true),
+        ("bob", "ALICE", true),
+        ("admin", "mallory", true),
+        ("mallory", "alice", false),
+        ("alice", "mallory", false),
+        ("nobody", "alice", false),
+    ] {
+        for end in ["", "/repos"] {
+            let (status, found) = s.get(user, &format!("/users/{about}{end}")).await;
+            let expected = if is_found { 200 } else { 404 };
+            assert_eq!(status, expected, "{user} {about}{end}: {found}");
+            if !is_found {
+                let (_, other) = s.get(user, &format!("/users/no-such{end}")).await;
+                assert_eq!(
+                    found, other,
+                    "{user} {about}{end} tells that the user exists"
+                );
+            }
+        }
+    }
+    // Who has no right to ask about others hears the same of everybody.
+    for about in ["alice", "mallory", "no-such"] {
+        let path = format!("/repos/acme/dev/collaborators/{about}/permission");
+        assert_eq!(s.get("ruth", &path).await.0, 403, "{about}");
+    }
+    // Who leaves is found no longer.
+    let gone = s.send("DELETE", "admin", "/orgs/acme/members/ruth", json!({}));
+    assert_eq!(gone.await.0, 204);
+    assert_eq!(s.get("ruth", "/users/alice").await.0, 404);
+    assert_eq!(s.get("alice", "/users/ruth").await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_are_an_organizations() {
+    let s = Sovereign::start().await;
+    s.seed().await;
+    let own = json!({"name": "own"});
+    let (status, refused) = s.post("alice", "/user/repos", own.clone()).await;
+    assert_eq!(status, 403, "{refused}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("limit: 0"), "{message}");
+    assert_eq!(s.get("admin", "/repos/alice/own").await.0, 404);
+    // A push makes none either.
+    let remote = s.remote("alice", "alice/own");
+    git(&s.dir, &["init", "-q", "own"]).await;
+    let work = s.path("own");
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "One"]).await;
+    git_fails(&work, &["push", &remote, "HEAD:refs/heads/main"]).await;
+    let (status, made) = s.post("admin", "/user/repos", own).await;
+    assert_eq!((status, &made["full_name"]), (201, &json!("catalyst/own")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_scopes_paging_and_bad_input() {
     let s = Sovereign::start().await;
     s.seed().await;

@@ -87,7 +87,7 @@ async fn of_user(
     Path(user): Path<String>,
     pages: Pages,
 ) -> Reply {
-    let user = inner.records.user(&user)?.ok_or_else(ApiError::missing)?;
+    let user = access::user(&inner, caller.as_ref(), &user)?;
     let repos = inner.records.repos(Some(&user.name))?;
     let (items, total) = show(&inner, caller.as_ref(), &pages, repos)?;
     Ok(pages.answer(&inner, &items, total))
@@ -139,11 +139,19 @@ struct RepoInput {
     auto_init: bool,
 }
 
+/// Repositories are an organization's, as with Gitea's `MAX_CREATION_LIMIT = 0`:
+/// nobody keeps what no Organization knows of.
 async fn create_own(
     State(inner): App,
     Known(caller): Known,
     Input(input): Input<RepoInput>,
 ) -> Reply {
+    if !caller.user.admin {
+        return Err(ApiError::new(
+            403,
+            "user has reached maximum limit of repositories [limit: 0]",
+        ));
+    }
     let owner = caller.user.name.clone();
     make(&inner, &caller, owner, input).await
 }
@@ -409,14 +417,15 @@ async fn permission_of(
     Path((owner, repo, user)): UserPath,
 ) -> Reply {
     let repo = access::repository(&inner, Some(&caller), &owner, &repo, Permission::Read)?;
-    let record = inner.records.user(&user)?.ok_or_else(ApiError::missing)?;
-    let own = caller.user.id == record.id;
+    // Refused whoever it is about, so that it does not tell who there is.
+    let own = shapes::same_name(&caller.user.name, &user);
     if !own && access::permission(&inner, Some(&caller), &repo)? < Permission::Admin {
         return Err(ApiError::new(
             403,
             "only an administrator of the repository may see this",
         ));
     }
+    let record = inner.records.user(&user)?.ok_or_else(ApiError::missing)?;
     let other = Caller {
         user: record,
         scopes: None,

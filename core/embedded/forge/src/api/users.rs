@@ -39,10 +39,7 @@ async fn myself(State(inner): App, Known(caller): Known) -> Reply {
 }
 
 async fn one(State(inner): App, Anyone(caller): Anyone, Path(name): Path<String>) -> Reply {
-    if caller.is_none() {
-        return Err(ApiError::missing());
-    }
-    let user = inner.records.user(&name)?.ok_or_else(ApiError::missing)?;
+    let user = access::user(&inner, caller.as_ref(), &name)?;
     reply(200, shapes::user(&inner, &user))
 }
 
@@ -51,10 +48,19 @@ struct Search {
     q: Option<String>,
 }
 
-async fn search(State(inner): App, _: Known, Query(query): Query<Search>, pages: Pages) -> Reply {
+async fn search(
+    State(inner): App,
+    Known(caller): Known,
+    Query(query): Query<Search>,
+    pages: Pages,
+) -> Reply {
     let word = key_of(&query.q.unwrap_or_default());
+    let known = access::acquaintances(&inner, &caller)?;
     let mut users = inner.records.users()?;
-    users.retain(|user| key_of(&user.name).contains(&word));
+    users.retain(|user| {
+        let key = key_of(&user.name);
+        key.contains(&word) && known.as_ref().is_none_or(|known| known.contains(&key))
+    });
     let (users, _) = pages.cut(users);
     let data: Vec<Value> = users
         .iter()
