@@ -535,6 +535,35 @@ async fn repositories_are_an_organizations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_route_is_answered_as_giteas_errors_are() {
+    let s = Sovereign::start().await;
+    s.seed().await;
+    let missing = json!({"errors": null, "message": "not found", "url": ""});
+    for path in [
+        "",
+        "/",
+        "/nothing",
+        "/nothing/at/all",
+        "/users/alice/nothing",
+        "/repos/acme/dev/nothing/at/all",
+    ] {
+        for verb in ["GET", "POST", "DELETE"] {
+            let answer = s.send(verb, "alice", path, Value::Null).await;
+            assert_eq!(answer, (404, missing.clone()), "{verb} {path:?}");
+        }
+    }
+    let wrong = json!({"message": "method not allowed", "url": ""});
+    for (verb, path) in [
+        ("DELETE", "/version"),
+        ("PUT", "/user"),
+        ("PUT", "/repos/acme/dev"),
+    ] {
+        let answer = s.send(verb, "alice", path, Value::Null).await;
+        assert_eq!(answer, (405, wrong.clone()), "{verb} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_scopes_paging_and_bad_input() {
     let s = Sovereign::start().await;
     s.seed().await;

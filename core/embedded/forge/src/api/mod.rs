@@ -2,7 +2,7 @@
 //!
 //! Every request is authenticated and its token's scope compared before a
 //! handler runs; handlers get a [`Caller`]. Errors are Gitea's
-//! `{"message", "url"}`.
+//! `{"message", "url"}`, with `"errors": null` where nothing was found.
 
 mod browse;
 mod contents;
@@ -21,7 +21,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -94,11 +94,11 @@ pub(crate) fn disk_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (
-            self.status,
-            Json(json!({"message": self.message, "url": ""})),
-        )
-            .into_response()
+        let body = match self.status {
+            StatusCode::NOT_FOUND => json!({"errors": null, "message": self.message, "url": ""}),
+            _ => json!({"message": self.message, "url": ""}),
+        };
+        (self.status, Json(body)).into_response()
     }
 }
 
@@ -302,14 +302,31 @@ pub fn router(inner: Arc<Inner>) -> Router {
         .merge(pulls::router())
         .merge(hooks::router())
         .merge(statuses::router())
-        .fallback(|| async { ApiError::missing() })
+        // Routes, and no fallback: that of a router which is nested in one that is
+        // itself nested is lost.
+        .route("/", any(unknown))
+        .route("/{*path}", any(unknown))
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(inner.config.largest_request))
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&inner),
             identify,
         ))
         .with_state(inner);
-    Router::new().nest("/api/v1", api)
+    Router::new()
+        .nest("/api/v1", api)
+        // The nested `/` is without the slash at the end.
+        .route("/api/v1/", any(unknown))
+}
+
+/// The answer for what is no path of the API.
+async fn unknown() -> ApiError {
+    ApiError::new(404, "not found")
+}
+
+/// The answer for a method that a path does not have.
+async fn wrong_method() -> ApiError {
+    ApiError::new(405, "method not allowed")
 }
 
 /// Gitea's version whose shapes are served.
