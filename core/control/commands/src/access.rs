@@ -149,9 +149,21 @@ impl Access {
         self.has(organization, &[Role::OrgAdmin])
     }
 
-    /// Whether they may set policies for its Environments.
+    /// Whether they may set policies for its Environments, as long as these ask
+    /// for no less than before.
     pub fn can_set_policy(&self, organization: &str) -> bool {
         self.has(organization, &[Role::OrgAdmin, Role::SecurityOfficer])
+    }
+
+    /// Whether they may let policies ask for less of an Environment: a
+    /// security-officer whom these do not bind, for want of the right to change it.
+    pub fn can_loosen_policy(&self, environment: &EnvironmentName) -> bool {
+        let is_officer = || {
+            environment.parts().is_ok_and(|(organization, _)| {
+                self.has(organization.as_str(), &[Role::SecurityOfficer])
+            })
+        };
+        self.sovereign_admin || (!self.can_change(environment) && is_officer())
     }
 
     /// Whether they may publish Blueprints of a source. `catalog` and

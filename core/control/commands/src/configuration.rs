@@ -20,7 +20,7 @@ use catalyst_signature::PublicKey;
 use crate::access::Access;
 use crate::state::Configuration;
 pub(crate) use crate::usernames::check_username;
-use crate::{Actor, CommandError, Commands, documents, policy, usernames};
+use crate::{Actor, CommandError, Commands, documents, loosening, policy, usernames};
 
 /// What a command writes: subject, and files by path (`None` removes).
 pub(crate) struct Edit {
@@ -413,6 +413,9 @@ pub(crate) fn put_policy(
     let path = format!("policies/{name}.yaml");
     let written: EnvironmentPolicy = object("EnvironmentPolicy", name, spec);
     let text = documents::write(&written, configuration.files.get(&path).map(String::as_str));
+    let mut after = configuration.policies.clone();
+    after.insert(name.clone(), written);
+    loosening::check(&configuration.policies, &after, access, action)?;
     Ok(Edit::one(format!("Set policy {name}"), path, Some(text)))
 }
 
@@ -431,6 +434,9 @@ pub(crate) fn delete_policy(
             next: "look at the list of policies".to_owned(),
         })?;
     check_policy_access(access, &found.spec.applies_to.environments, action)?;
+    let mut after = configuration.policies.clone();
+    after.remove(name);
+    loosening::check(&configuration.policies, &after, access, action)?;
     Ok(Edit::one(
         format!("Delete policy {name}"),
         format!("policies/{name}.yaml"),
@@ -734,6 +740,39 @@ mod tests {
                 .to_string()
                 .contains("score-gate is not supported")
         );
+        // Nor is what binds her: she may add to it.
+        let bound = apply(
+            &configuration,
+            put_policy(
+                &configuration,
+                &access,
+                &policy(&["acme-prod"], rule.clone()),
+                "set",
+            )
+            .unwrap(),
+        );
+        let twice = json!({"kind": "pr-required", "minApprovals": 2});
+        let stricter = policy(&["acme-prod", "acme-dev"], twice);
+        assert!(put_policy(&bound, &access, &stricter, "set").is_ok());
+        let window =
+            json!({"kind": "change-window", "window": {"cron": "0 9 * * *", "duration": "8h"}});
+        for weaker in [
+            policy(&["acme-dev"], rule.clone()),
+            policy(
+                &["acme-prod"],
+                json!({"kind": "pr-required", "minApprovals": 0}),
+            ),
+            policy(&["acme-prod"], window),
+        ] {
+            let refused = put_policy(&bound, &access, &weaker, "set");
+            assert!(
+                matches!(refused, Err(CommandError::Authorize { .. })),
+                "{weaker:?}"
+            );
+            assert!(put_policy(&bound, &admin(), &weaker, "set").is_ok());
+        }
+        let refused = delete_policy(&bound, &access, "careful", "delete");
+        assert!(matches!(refused, Err(CommandError::Authorize { .. })));
         // What a sovereign-admin set over two Organizations is not hers to lift.
         let wide = policy(&["acme-prod", "acme-dev"], rule);
         let mut configuration = apply(

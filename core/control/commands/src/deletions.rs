@@ -3,7 +3,8 @@
 //!
 //! What must stay true: no Application goes that nobody named. What cannot be
 //! read counts as holding Applications, and who must change an Environment by
-//! pull request does not get round that by deleting it.
+//! pull request does not get round that by deleting it, nor by deleting it empty
+//! and making it anew.
 
 use std::collections::BTreeMap;
 
@@ -29,10 +30,10 @@ fn check(
     choice: ApplicationsChoice,
     action: &str,
 ) -> Result<(), CommandError> {
-    match choice {
-        ApplicationsChoice::Keep => check_empty(environments, held, action),
-        ApplicationsChoice::Drop => check_policies(configuration, access, environments, action),
+    if choice == ApplicationsChoice::Keep {
+        check_empty(environments, held, action)?;
     }
+    check_policies(configuration, access, environments, action)
 }
 
 fn check_empty(environments: &[String], held: &Held, action: &str) -> Result<(), CommandError> {
@@ -89,10 +90,10 @@ fn check_policies(
             return Err(CommandError::Allow {
                 action: action.to_owned(),
                 reason: format!(
-                    "the policy {policy} wants every change to {environment} as a pull request, and this would delete its Applications without one"
+                    "the policy {policy} wants every change to {environment} as a pull request, and this would delete it, and what binds it, without one"
                 ),
                 next: Some(
-                    "delete the Applications by pull request first, and then what is empty without `applications=drop`; or ask a sovereign-admin"
+                    "delete the Applications by pull request first, and ask a sovereign-admin to delete what is empty, or a security-officer to lift the policy"
                         .to_owned(),
                 ),
             });
@@ -347,10 +348,17 @@ mod tests {
         // A policy of another kind, and none at all.
         assert!(deletion("acme-dev", false).is_ok());
         assert!(deletion("globex-dev", false).is_ok());
-        // What is empty goes by whoever administers it.
-        let empty = held(&[("acme-prod", Ok(""))]);
-        let gone = names(&["acme-prod"]);
-        let access = access(false);
-        assert!(check(&configuration, &access, &gone, &empty, Keep, "delete it").is_ok());
+        // Nor what is empty: made anew it would be bound by nothing.
+        let empty = held(&[("acme-dev", Ok("")), ("acme-prod", Ok(""))]);
+        for (environment, sovereign_admin, may) in [
+            ("acme-prod", false, false),
+            ("acme-prod", true, true),
+            ("acme-dev", false, true),
+        ] {
+            let access = access(sovereign_admin);
+            let gone = names(&[environment]);
+            let checked = check(&configuration, &access, &gone, &empty, Keep, "delete it");
+            assert_eq!(checked.is_ok(), may, "{environment}: {checked:?}");
+        }
     }
 }

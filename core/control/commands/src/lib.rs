@@ -21,6 +21,7 @@ mod deletions;
 mod documents;
 mod error;
 mod history;
+mod loosening;
 mod objects;
 mod policy;
 mod promote;

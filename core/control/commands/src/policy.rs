@@ -88,7 +88,7 @@ pub(crate) fn merge_blocks(policies: &[&EnvironmentPolicy], facts: &Facts) -> Ve
         if rule.kind != RuleKind::PrRequired {
             continue;
         }
-        let wanted = usize::try_from(rule.min_approvals.unwrap_or(1)).unwrap_or(1);
+        let wanted = wanted_approvals(rule);
         let given = approvals(rule, facts);
         if given.len() < wanted {
             let who = if rule.approvers.is_empty() {
@@ -165,6 +165,11 @@ fn rules<'a>(
     policies
         .iter()
         .flat_map(|policy| policy.spec.rules.iter().map(move |rule| (*policy, rule)))
+}
+
+/// How many approvals a pr-required rule asks for.
+pub(crate) fn wanted_approvals(rule: &PolicyRule) -> usize {
+    usize::try_from(rule.min_approvals.unwrap_or(1)).unwrap_or(1)
 }
 
 /// Each reviewer's last word on the commit that is to enter.
@@ -274,7 +279,7 @@ fn wanted_duration(text: Option<&str>) -> Result<SignedDuration, String> {
 }
 
 /// `90s`, `24h`, `1h30m`, `7d`.
-fn duration(text: &str) -> Option<SignedDuration> {
+pub(crate) fn duration(text: &str) -> Option<SignedDuration> {
     let mut total: i64 = 0;
     let mut digits = String::new();
     for letter in text.chars() {

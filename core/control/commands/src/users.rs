@@ -14,7 +14,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 
 use crate::configuration as edit;
 use crate::state::Configuration;
-use crate::{Access, Actor, CommandError, Commands, usernames};
+use crate::{Access, Actor, CommandError, Commands, loosening, usernames};
 
 const SOVEREIGN_ADMIN: &str = "sovereign-admin";
 /// The attribute of a user that names the Organization whose invitation made them.
@@ -162,6 +162,7 @@ impl Commands {
         let action = format!("set the role of {username} in {organization}");
         let decide = |state: &Configuration, access: &Access| {
             only_admin(access, organization, &action)?;
+            loosening::check_role(access, edit::role_of(role.role), &action)?;
             edit::set_member(state, organization, username, Some(&role), &action)
         };
         // Judged before anybody is looked for.
@@ -217,6 +218,7 @@ impl Commands {
             environments: invite.environments.clone(),
         };
         // Judged before a user is made for nothing.
+        loosening::check_role(&access, edit::role_of(role.role), &action)?;
         edit::set_member(
             &state.content,
             organization,

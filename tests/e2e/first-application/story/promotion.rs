@@ -26,6 +26,12 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
             |value| value["policies"] == json!(["acme-prod-approval"]),
         )
         .await;
+    // Whom it binds does not lift it.
+    let (status_code, problem) = people
+        .alice
+        .refused(Method::DELETE, "/policies/acme-prod-approval", None)
+        .await;
+    assert_eq!(status_code, StatusCode::FORBIDDEN, "{problem:#}");
     let accepted = people
         .alice
         .post(
