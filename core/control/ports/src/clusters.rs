@@ -7,6 +7,10 @@
 //! is given out may be kept for ever: each of its requests goes by the kubeconfig
 //! that the Secret holds at the time, which is looked at again after half a
 //! minute, and at once after a request was refused or [`Clusters::forget`].
+//!
+//! A cluster that is to tell of others and does not answer is not asked again for
+//! a while: whoever comes next goes by what was known, or hears at once that it is
+//! away, so that waits do not add up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,18 +31,25 @@ pub const HOST_KUBECONFIG_NAMESPACE: &str = "catalyst-system";
 const HOST_KEY: &str = "kubeconfig";
 const VCLUSTER_KEY: &str = "config";
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How long a request may wait for that.
+/// How long is waited for the cluster that has the Secret.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
+/// How long it is not asked again once it has not answered.
+const REST: Duration = Duration::from_secs(10);
 
 /// Clients of all clusters; clones share them.
 #[derive(Clone)]
 pub struct Clusters {
     management: Client,
     known: Arc<Mutex<HashMap<Address, Known>>>,
+    silent: Arc<Mutex<Silent>>,
+    look_within: Duration,
 }
 
 /// A host cluster, or the vcluster of an Organization on it.
 type Address = (String, Option<String>);
+/// Host clusters that did not answer, and the management cluster (no name), since
+/// when.
+type Silent = HashMap<Option<String>, Instant>;
 
 #[derive(Clone)]
 struct Known {
@@ -57,6 +68,8 @@ impl Clusters {
         Self {
             management,
             known: Arc::default(),
+            silent: Arc::default(),
+            look_within: LOOK_WITHIN,
         }
     }
 
@@ -114,18 +127,53 @@ impl Clusters {
                 None => {
                     let secrets = Api::namespaced(self.management(), HOST_KUBECONFIG_NAMESPACE);
                     let action = format!("reach the host cluster {host}");
-                    self.look(address, &secrets, host, HOST_KEY, &action).await
+                    let look = self.look(address, &secrets, host, HOST_KEY, &action);
+                    self.in_time(None, &action, look).await
                 }
                 Some(organization) => {
                     let secrets = Api::namespaced(self.host(host).await?, organization);
                     let action = format!("reach the vcluster of {organization} on {host}");
                     let name = format!("vc-{organization}");
-                    self.look(address, &secrets, &name, VCLUSTER_KEY, &action)
-                        .await
+                    let look = self.look(address, &secrets, &name, VCLUSTER_KEY, &action);
+                    self.in_time(Some(host.as_str()), &action, look).await
                 }
             }
         }
         .boxed()
+    }
+
+    /// Waits for a look that asks a host cluster, or the management cluster, but
+    /// not for long, and not while it is known to be silent.
+    async fn in_time<T>(
+        &self,
+        asked: Option<&str>,
+        action: &str,
+        look: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let asked = asked.map(str::to_owned);
+        let part = match &asked {
+            Some(_) => "host cluster",
+            None => "management cluster",
+        };
+        let silence = |what: &str| PortError::Reach {
+            part,
+            action: action.to_owned(),
+            source: what.into(),
+        };
+        let since = lock(&self.silent).get(&asked).copied();
+        if is_at_rest(since, Instant::now()) {
+            return Err(silence("it gave none a moment ago"));
+        }
+        match tokio::time::timeout(self.look_within, look).await {
+            Ok(looked) => {
+                lock(&self.silent).remove(&asked);
+                looked
+            }
+            Err(_) => {
+                lock(&self.silent).insert(asked, Instant::now());
+                Err(silence("none came in time"))
+            }
+        }
     }
 
     async fn look(
@@ -172,6 +220,7 @@ impl Clusters {
     /// A client that may be kept: each request is sent by what is known then.
     fn lasting(&self, address: &Address, first: &Client) -> Client {
         let management = self.management();
+        let (silent, look_within) = (Arc::clone(&self.silent), self.look_within);
         // It is kept in what it refers to.
         let known = Arc::downgrade(&self.known);
         let address = address.clone();
@@ -180,16 +229,17 @@ impl Clusters {
             let clusters = known.upgrade().map(|known| Self {
                 management: management.clone(),
                 known,
+                silent: Arc::clone(&silent),
+                look_within,
             });
             let (address, last) = (address.clone(), Arc::clone(&last));
             async move {
-                if let Some(clusters) = &clusters {
-                    let looking = tokio::time::timeout(LOOK_WITHIN, clusters.known(&address));
-                    // A host that is away takes none of its vclusters along; and
-                    // where there is no Secret, the cluster itself says what is wrong.
-                    if let Ok(Ok(Some(known))) = looking.await {
-                        *lock(&last) = known.client;
-                    }
+                // A host that is away takes none of its vclusters along; and where
+                // there is no Secret, the cluster itself says what is wrong.
+                if let Some(clusters) = &clusters
+                    && let Ok(Some(known)) = clusters.known(&address).await
+                {
+                    *lock(&last) = known.client;
                 }
                 let client = lock(&last).clone();
                 let response: Response<Body> = client.send(request).await?;
@@ -219,6 +269,11 @@ impl Clusters {
     }
 }
 
+/// Whether a cluster that has been silent since then is not to be asked yet.
+fn is_at_rest(since: Option<Instant>, now: Instant) -> bool {
+    since.is_some_and(|since| now.saturating_duration_since(since) < REST)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -241,7 +296,7 @@ async fn connect(kubeconfig: &[u8], action: &str) -> Result<Client, PortError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
@@ -326,6 +381,27 @@ mod tests {
         (Client::new(service, "default"), reads)
     }
 
+    /// The same, which says nothing while it is told not to.
+    fn moody(secret: Value) -> (Client, Arc<AtomicUsize>, Arc<AtomicBool>) {
+        let (reads, silent) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (count, is_silent) = (Arc::clone(&reads), Arc::clone(&silent));
+        let service = tower::service_fn(move |_: Request<Body>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let is_silent = is_silent.load(Ordering::SeqCst);
+            let body = secret.to_string().into_bytes();
+            async move {
+                if is_silent {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, std::convert::Infallible>(Response::new(Body::from(body)))
+            }
+        });
+        (Client::new(service, "default"), reads, silent)
+    }
+
     fn secret(version: &str, kubeconfig: &Value) -> Value {
         json!({"apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": "lo", "resourceVersion": version},
@@ -367,5 +443,54 @@ mod tests {
         kept.apiserver_version().await.unwrap();
         drop(clusters);
         kept.apiserver_version().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_next_does_not_wait_for_who_is_away() {
+        let api = Api::start().await;
+        let (management, reads, silent) = moody(secret("1", &api.kubeconfig("first")));
+        let clusters = Clusters {
+            look_within: Duration::from_millis(50),
+            ..Clusters::new(management)
+        };
+        let kept = clusters.host("lo").await.unwrap();
+        kept.apiserver_version().await.unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+
+        // From now on each use would look again.
+        let address = ("lo".to_owned(), None);
+        clusters.look_again(&address);
+        silent.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            // By what was known.
+            kept.apiserver_version().await.unwrap();
+        }
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
+        let error = clusters.host("lo").await.err().unwrap();
+        assert!(error.retryable(), "{error}");
+        assert!(error.to_string().contains("management cluster"), "{error}");
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
+
+        // After a rest it is asked again, and is there.
+        silent.store(false, Ordering::SeqCst);
+        let long_ago = Instant::now().checked_sub(REST).unwrap();
+        lock(&clusters.silent).insert(None, long_ago);
+        clusters.host("lo").await.unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 3);
+        assert!(lock(&clusters.silent).is_empty());
+    }
+
+    #[test]
+    fn a_rest_ends() {
+        let now = Instant::now();
+        for (since, expected) in [
+            (None, false),
+            (Some(now), true),
+            (Some(now + REST), true),
+            (now.checked_sub(REST / 2), true),
+            (now.checked_sub(REST), false),
+        ] {
+            assert_eq!(is_at_rest(since, now), expected, "{since:?}");
+        }
     }
 }
