@@ -154,10 +154,7 @@ pub async fn forget(vcluster: &Cluster, object: &Value) -> Result<(), ReconcileE
 /// When the end was told; empty while it was not. A mark without the wish is of an
 /// earlier life.
 fn ended(object: &Value) -> &str {
-    let is_asked = object
-        .pointer("/spec/deletion")
-        .is_some_and(|one| !one.is_null());
-    if is_asked {
+    if is_wished(object) {
         annotation(object, &key(ENDED))
     } else {
         ""
@@ -301,22 +298,42 @@ async fn wake(shared: &Shared, at: &ApplicationKey) {
         .await;
 }
 
-/// When the deletion was asked for: when this controller first saw it, which its
-/// own condition remembers.
+/// When the deletion was asked for. Kubernetes itself notes when Flux wrote the
+/// wish, and when the object was deleted, so that it counts from then on even while
+/// this controller can write nothing; its own condition, which may be older than
+/// the wish, only stands in where that note is missing.
 fn started(object: &Value) -> String {
+    let since = || {
+        condition(object, READY)
+            .filter(|_| text(object, "/status/phase") == "Deleting")
+            .map(|ready| text(ready, "/lastTransitionTime"))
+    };
+    let wished = is_wished(object)
+        .then(|| wished(object).or_else(since))
+        .flatten();
     let resumed = annotation(object, &key(RESUMED));
-    if !resumed.is_empty() {
-        return resumed.to_owned();
-    }
-    let since = condition(object, READY)
-        .filter(|_| text(object, "/status/phase") == "Deleting")
-        .map(|ready| text(ready, "/lastTransitionTime").to_owned());
-    let asked = text(object, "/metadata/deletionTimestamp").to_owned();
-    match since {
-        Some(since) if !since.is_empty() && object.pointer("/spec/deletion").is_some() => since,
-        _ if !asked.is_empty() => asked,
-        _ => clock::now(),
-    }
+    let asked = text(object, "/metadata/deletionTimestamp");
+    [resumed, wished.unwrap_or_default(), asked]
+        .into_iter()
+        .find(|time| !time.is_empty())
+        .map_or_else(clock::now, str::to_owned)
+}
+
+/// When somebody last wrote `spec.deletion`, as the API server keeps account of
+/// who wrote which fields.
+fn wished(object: &Value) -> Option<&str> {
+    array(object, "/metadata/managedFields")
+        .iter()
+        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:deletion").is_some())
+        .map(|entry| text(entry, "/time"))
+        .filter(|time| !time.is_empty())
+        .min()
+}
+
+fn is_wished(object: &Value) -> bool {
+    object
+        .pointer("/spec/deletion")
+        .is_some_and(|one| !one.is_null())
 }
 
 async fn tell(

@@ -205,3 +205,47 @@ async fn the_marks_of_an_earlier_deletion_go_when_an_application_comes_back() {
         json!({"example.com/note": "stays"})
     );
 }
+
+#[test]
+fn a_deletion_counts_from_when_it_was_asked_for() {
+    const ASKED: &str = "2026-11-23T10:00:00Z";
+    const LATER: &str = "2026-11-23T10:07:00Z";
+    let flux = |fields: Value| json!({"manager": "kustomize-controller", "operation": "Apply", "time": ASKED, "fieldsV1": fields});
+    let wish = || flux(json!({"f:spec": {"f:deletion": {"f:data": {}}, "f:blueprint": {}}}));
+    let told = |since: &str| json!({"phase": "Deleting", "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": since}]});
+    let object = |fields: Value, deletion: Value, status: Value| {
+        let mut object = application_object("db");
+        object["metadata"]["managedFields"] = json!([fields]);
+        object["spec"]["deletion"] = deletion;
+        object["status"] = status;
+        object
+    };
+    let drop = || json!({"data": "drop"});
+    let other = || flux(json!({"f:spec": {"f:blueprint": {}}}));
+    for (object, expected) in [
+        // Nothing could be written yet.
+        (object(wish(), drop(), json!({})), ASKED),
+        // It was told late; it had failed since long before.
+        (object(wish(), drop(), told(LATER)), ASKED),
+        (object(wish(), drop(), told(LONG_AGO)), ASKED),
+        // Nobody keeps account of fields.
+        (object(other(), drop(), told(LATER)), LATER),
+        (object(Value::Null, drop(), told(LATER)), LATER),
+    ] {
+        assert_eq!(started(&object), expected, "{object:#}");
+        // That the folder went meanwhile begins nothing anew.
+        let mut gone = object.clone();
+        gone["metadata"]["deletionTimestamp"] = json!(LATER);
+        assert_eq!(started(&gone), expected, "{gone:#}");
+        // That it was kept, and goes on, does.
+        let mut resumed = object;
+        resumed["metadata"]["annotations"] = json!({"openova.io/deletion-resumed-at": LATER});
+        assert_eq!(started(&resumed), LATER, "{resumed:#}");
+    }
+    // A folder that was just removed; a wish of an earlier life does not count.
+    let mut removed = object(other(), Value::Null, told(LONG_AGO));
+    removed["metadata"]["deletionTimestamp"] = json!(LATER);
+    assert_eq!(started(&removed), LATER);
+    let nothing = object(other(), drop(), json!({}));
+    assert!(clock::seconds_since(&started(&nothing)).is_some_and(|passed| passed < 60));
+}
