@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::Remembered;
 use crate::context::Context;
+use crate::groups::LastRead;
 use crate::kubernetes::{BLUEPRINT, ENVIRONMENT, ORGANIZATION, SOVEREIGN};
 use crate::object::{name, text};
 use crate::queue::Queue;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub vclusters: Vclusters,
     /// What the application controller keeps between two looks.
     pub remembered: Arc<Remembered>,
+    /// Who was in which group when that was last read.
+    pub groups: Arc<LastRead>,
 }
 
 /// Runs all controllers until told to stop.
@@ -72,6 +75,7 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         applications: Queue::default(),
         vclusters: Vclusters::new(stop.clone()),
         remembered: Arc::default(),
+        groups: Arc::default(),
     };
     if !first_bootstrap(&shared.ctx, &stop).await {
         return;

@@ -3,16 +3,18 @@
 //!
 //! [`resolve`] is called with every reconcile of an Organization; [`follow`] wakes
 //! those whose groups have other users than before, since no watch tells of that.
-//! What must stay true: who leaves a group loses what it gave within seconds.
+//! What must stay true: who leaves a group loses what it gave within seconds; while
+//! the groups cannot be read, only what groups gave stays as it was last known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use catalyst_ports::User;
 use catalyst_resources::{Member, OrganizationSpec};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Context, spec};
+use crate::context::spec;
 use crate::controllers::Shared;
 use crate::error::ReconcileError;
 use crate::kubernetes::ORGANIZATION;
@@ -21,33 +23,83 @@ use crate::object::name;
 /// How often the groups are read, while some Organization names one.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// Group → the users in it who may sign in: who may not has no rights anywhere.
+type Groups = BTreeMap<String, BTreeSet<String>>;
 /// Organization → group and user, for each user who is in a group that it names.
 type Known = BTreeMap<String, BTreeSet<(String, String)>>;
 
-/// Members by user name alone: whoever is in a group stands in its place. Asks the
-/// identity provider only when a group is named.
-pub async fn resolve(ctx: &Context, members: &[Member]) -> Result<Vec<Member>, ReconcileError> {
-    if members.iter().all(|member| member.group.is_none()) {
-        return Ok(members.to_vec());
+/// The groups as they were last read; nothing before the first time.
+#[derive(Debug, Default)]
+pub struct LastRead(Mutex<Option<Groups>>);
+
+impl LastRead {
+    fn lock(&self) -> MutexGuard<'_, Option<Groups>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    Ok(resolved(members, &users(ctx).await?))
 }
 
-async fn users(ctx: &Context) -> Result<Vec<User>, ReconcileError> {
-    ctx.identity.user_list().await.map_err(ReconcileError::port(
+/// Members by user name alone.
+pub struct Resolved {
+    /// Whoever is in a group stands in its place.
+    pub members: Vec<Member>,
+    /// Why who is in a group is as it was last known. It is told, and tried again,
+    /// once the members have what is theirs.
+    pub outcome: Result<(), ReconcileError>,
+}
+
+/// Members by user name alone. Asks the identity provider only when a group is named;
+/// fails when it does not answer and never has.
+pub async fn resolve(shared: &Shared, members: &[Member]) -> Result<Resolved, ReconcileError> {
+    if members.iter().all(|member| member.group.is_none()) {
+        return Ok(Resolved {
+            members: members.to_vec(),
+            outcome: Ok(()),
+        });
+    }
+    let read = read(shared).await;
+    match (read, shared.groups.lock().as_ref()) {
+        (Ok(groups), _) => Ok(Resolved {
+            members: resolved(members, &groups),
+            outcome: Ok(()),
+        }),
+        (Err(error), Some(last)) => Ok(Resolved {
+            members: resolved(members, last),
+            outcome: Err(error),
+        }),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Reads all groups, and remembers them.
+async fn read(shared: &Shared) -> Result<Groups, ReconcileError> {
+    let users = shared.ctx.identity.user_list().await;
+    let groups = by_group(&users.map_err(ReconcileError::port(
         "read",
         "the groups of the identity provider's users",
-    ))
+    ))?);
+    *shared.groups.lock() = Some(groups.clone());
+    Ok(groups)
 }
 
-fn resolved(members: &[Member], users: &[User]) -> Vec<Member> {
+fn by_group(users: &[User]) -> Groups {
+    let mut groups = Groups::new();
+    for user in users.iter().filter(|user| user.enabled) {
+        for group in &user.groups {
+            let members = groups.entry(group.clone()).or_default();
+            members.insert(user.username.clone());
+        }
+    }
+    groups
+}
+
+fn resolved(members: &[Member], groups: &Groups) -> Vec<Member> {
     members
         .iter()
         .flat_map(|member| match &member.group {
             None => vec![member.clone()],
-            Some(group) => in_group(group, users)
+            Some(group) => in_group(group, groups)
                 .map(|user| Member {
-                    user: Some(user.username.clone()),
+                    user: Some(user.clone()),
                     group: None,
                     ..member.clone()
                 })
@@ -56,11 +108,8 @@ fn resolved(members: &[Member], users: &[User]) -> Vec<Member> {
         .collect()
 }
 
-/// Who may not sign in has no rights anywhere.
-fn in_group<'a>(group: &'a str, users: &'a [User]) -> impl Iterator<Item = &'a User> {
-    users
-        .iter()
-        .filter(move |user| user.enabled && user.groups.iter().any(|one| one == group))
+fn in_group<'a>(group: &str, groups: &'a Groups) -> impl Iterator<Item = &'a String> + use<'a> {
+    groups.get(group).into_iter().flatten()
 }
 
 /// Has Organizations reconciled when their groups change, until told to stop.
@@ -71,7 +120,7 @@ pub async fn follow(shared: &Shared, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        match look(&shared.ctx).await {
+        match look(shared).await {
             Ok(now) => {
                 for organization in changed(&known, &now) {
                     shared.organizations.add(organization);
@@ -83,9 +132,10 @@ pub async fn follow(shared: &Shared, stop: CancellationToken) {
     }
 }
 
-async fn look(ctx: &Context) -> Result<Known, ReconcileError> {
+async fn look(shared: &Shared) -> Result<Known, ReconcileError> {
     let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for object in ctx.management().list(ORGANIZATION, "", "").await? {
+    let organizations = shared.ctx.management().list(ORGANIZATION, "", "").await?;
+    for object in organizations {
         let members = spec::<OrganizationSpec>(&object).map(|wanted| wanted.members);
         let groups: Vec<String> = members
             .unwrap_or_default()
@@ -99,11 +149,11 @@ async fn look(ctx: &Context) -> Result<Known, ReconcileError> {
     if named.is_empty() {
         return Ok(Known::new());
     }
-    let users = users(ctx).await?;
+    let all = read(shared).await?;
     let found = named.into_iter().map(|(organization, groups)| {
-        let pairs = groups.iter().flat_map(|group| {
-            in_group(group, &users).map(|user| (group.clone(), user.username.clone()))
-        });
+        let pairs = groups
+            .iter()
+            .flat_map(|group| in_group(group, &all).map(|user| (group.clone(), user.clone())));
         (organization, pairs.collect())
     });
     Ok(found.collect())
@@ -126,6 +176,7 @@ mod tests {
     use catalyst_resources::Role;
 
     use super::*;
+    use crate::testing::{Memory, Told, shared};
 
     fn user(name: &str, enabled: bool, groups: &[&str]) -> User {
         User {
@@ -162,12 +213,45 @@ mod tests {
             member(None, Some("nobody"), Role::OrgViewer),
         ];
         assert_eq!(
-            resolved(&members, &users),
+            resolved(&members, &by_group(&users)),
             [
                 member(Some("ada"), None, Role::OrgAdmin),
                 member(Some("ada"), None, Role::OrgDeveloper),
                 member(Some("bob"), None, Role::OrgDeveloper),
             ]
+        );
+    }
+
+    #[tokio::test]
+    async fn while_groups_cannot_be_read_only_what_they_gave_stays() {
+        // Its identity provider answers nobody.
+        let shared = shared(&Memory::default(), &Told::default());
+        let by_name = member(Some("ada"), None, Role::OrgAdmin);
+        let by_group_name = member(None, Some("platform"), Role::OrgDeveloper);
+        let both = [by_name.clone(), by_group_name];
+        let alone = resolve(&shared, &both[..1]).await.unwrap();
+        assert!(alone.outcome.is_ok());
+        assert_eq!(alone.members, both[..1]);
+        // It never answered: nobody knows whom to leave.
+        assert!(resolve(&shared, &both).await.is_err());
+
+        let users = [user("bob", true, &["platform"])];
+        *shared.groups.lock() = Some(by_group(&users));
+        let resolved = resolve(&shared, &both).await.unwrap();
+        assert_eq!(
+            resolved.members,
+            [by_name, member(Some("bob"), None, Role::OrgDeveloper)]
+        );
+        let told = resolved.outcome.unwrap_err();
+        assert!(
+            told.retryable() && told.chain().contains("groups"),
+            "{told:?}"
+        );
+        // Who was a member by name, and is not any more, goes all the same.
+        let resolved = resolve(&shared, &both[1..]).await.unwrap();
+        assert_eq!(
+            resolved.members,
+            [member(Some("bob"), None, Role::OrgDeveloper)]
         );
     }
 

@@ -52,7 +52,7 @@ pub async fn reconcile(shared: &Shared, organization: &str) -> Result<Next, Reco
         return delete(shared, &management, &object).await;
     }
     finalizer::add(&management, &object, finalizer::ORGANIZATION).await?;
-    let outcome = ensure(ctx, &object).await;
+    let outcome = ensure(shared, &object).await;
     let observed = match &outcome {
         Ok(()) => Observation::holds(
             READY,
@@ -69,7 +69,8 @@ pub async fn reconcile(shared: &Shared, organization: &str) -> Result<Next, Reco
     }
 }
 
-async fn ensure(ctx: &Context, object: &Value) -> Result<(), ReconcileError> {
+async fn ensure(shared: &Shared, object: &Value) -> Result<(), ReconcileError> {
+    let ctx = &shared.ctx;
     let wanted: OrganizationSpec = spec(object)?;
     let organization = OrganizationName::new(name(object)).map_err(|error| {
         ReconcileError::invalid(
@@ -80,12 +81,12 @@ async fn ensure(ctx: &Context, object: &Value) -> Result<(), ReconcileError> {
     })?;
     // Vclusters know groups; forge and registry know users only.
     let by_user = async {
-        let members = groups::resolve(ctx, &wanted.members).await?;
+        let resolved = groups::resolve(shared, &wanted.members).await?;
         let (forge, registry) = futures::join!(
-            forge(ctx, &organization, &wanted.display_name, &members),
-            registry(ctx, &organization, &members),
+            forge(ctx, &organization, &wanted.display_name, &resolved.members),
+            registry(shared, &organization, &resolved.members),
         );
-        forge.and(registry)
+        forge.and(registry).and(resolved.outcome)
     };
     // Rights are taken before anything else can fail for other reasons; all
     // are tried, and the first failure is told.
@@ -178,10 +179,11 @@ async fn set_team(
 }
 
 async fn registry(
-    ctx: &Context,
+    shared: &Shared,
     organization: &OrganizationName,
     members: &[Member],
 ) -> Result<(), ReconcileError> {
+    let ctx = &shared.ctx;
     let project = organization.as_str();
     let failed = |action: &'static str, project: &str| {
         ReconcileError::port(action, format!("the registry project {project}"))
@@ -194,12 +196,13 @@ async fn registry(
         .project_members_set(project, &registry_members(members))
         .await
         .map_err(failed("set the members of", project))?;
-    shared_registry(ctx).await
+    shared_registry(shared).await
 }
 
 /// Everybody who belongs to some Organization may pull what the Sovereign's owner
 /// curates.
-async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
+async fn shared_registry(shared: &Shared) -> Result<(), ReconcileError> {
+    let ctx = &shared.ctx;
     let mut members = Vec::new();
     for object in ctx.management().list(ORGANIZATION, "", "").await? {
         let Ok(wanted) = spec::<OrganizationSpec>(&object) else {
@@ -210,8 +213,8 @@ async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
         }
         members.extend(wanted.members);
     }
-    let members = groups::resolve(ctx, &members).await?;
-    let readers: Vec<_> = registry_members(&members)
+    let resolved = groups::resolve(shared, &members).await?;
+    let readers: Vec<_> = registry_members(&resolved.members)
         .into_iter()
         .map(|(user, _)| (user, RegistryRole::Guest))
         .collect();
@@ -221,8 +224,8 @@ async fn shared_registry(ctx: &Context) -> Result<(), ReconcileError> {
         .map_err(ReconcileError::port(
             "set the members of",
             "the registry project catalog-sovereign",
-        ))
-        .map(drop)
+        ))?;
+    resolved.outcome
 }
 
 async fn vault(ctx: &Context, organization: &OrganizationName) -> Result<(), ReconcileError> {
@@ -371,7 +374,7 @@ async fn delete(
     })
     .await;
     // The rest of the Organizations keep their right to the shared project.
-    if let Err(error) = shared_registry(ctx).await {
+    if let Err(error) = shared_registry(shared).await {
         saga.leave("the members of catalog-sovereign", error.chain());
     }
     finish(ctx, management, object, &saga).await?;

@@ -365,5 +365,6 @@ pub fn shared(management: &Memory, told: &Told) -> Shared {
         applications: Queue::default(),
         vclusters: Vclusters::new(tokio_util::sync::CancellationToken::new()),
         remembered: Arc::new(Remembered::default()),
+        groups: Arc::default(),
     }
 }
