@@ -271,9 +271,10 @@ impl Gateway {
         self.inner.organizations.read().await
     }
 
-    /// An Organization changed: nobody is answered from before that.
-    async fn organizations_changed(&self) {
-        self.inner.organizations.forget().await;
+    /// An Organization changed, at this position of the live stream: nobody is
+    /// answered from before that.
+    async fn organizations_changed(&self, change: u64) {
+        self.inner.organizations.forget_before(change).await;
     }
 
     /// The users as the identity provider knows them, without roles.

@@ -85,7 +85,14 @@ pub fn role_view(role: Role) -> OrganizationRole {
 /// Reads the list, and keeps it for a second.
 pub struct OrganizationReader {
     client: kube::Client,
-    last: Mutex<Option<(Instant, Organizations)>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    last: Option<(Instant, Organizations)>,
+    /// The position of the latest change after which the list was dropped.
+    dropped_after: u64,
 }
 
 impl OrganizationReader {
@@ -93,20 +100,20 @@ impl OrganizationReader {
     pub fn new(client: kube::Client) -> Self {
         Self {
             client,
-            last: Mutex::new(None),
+            kept: Mutex::default(),
         }
     }
 
     /// The list, read anew when the last one is too old. The lock is held
     /// while reading, so callers that come together share one request.
     pub async fn read(&self) -> Result<Organizations, Refusal> {
-        let mut last = self.last.lock().await;
-        if let Some((at, organizations)) = &*last
+        let mut kept = self.kept.lock().await;
+        if let Some((at, organizations)) = &kept.last
             && at.elapsed() < FRESH
         {
             return Ok(organizations.clone());
         }
-        *last = None;
+        kept.last = None;
         let asked = Instant::now();
         let listed = tokio::time::timeout(ANSWER_WITHIN, self.list()).await;
         let organizations = match listed {
@@ -120,14 +127,21 @@ impl OrganizationReader {
                 return Err(unreadable());
             }
         };
-        *last = Some((asked, organizations.clone()));
+        kept.last = Some((asked, organizations.clone()));
         Ok(organizations)
     }
 
-    /// From now on the list is read anew. Whoever was told of a change and asks
-    /// what it means for them must not be answered from before it.
-    pub async fn forget(&self) {
-        *self.last.lock().await = None;
+    /// Drops a list that is older than a change, by the change's position in the
+    /// live stream. Whoever was told of it and asks what it means for them must not
+    /// be answered from before it; of all who are told, the first sees to that.
+    pub async fn forget_before(&self, change: u64) {
+        let mut kept = self.kept.lock().await;
+        if change > kept.dropped_after {
+            *kept = Kept {
+                last: None,
+                dropped_after: change,
+            };
+        }
     }
 
     async fn list(&self) -> Result<Vec<Organization>, ListError> {
@@ -169,4 +183,56 @@ fn unreadable() -> Refusal {
         "Find out what the caller may do",
         "The Organizations cannot be read from the management cluster.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A reader, and how often it asked the management cluster.
+    fn reader() -> (OrganizationReader, Arc<AtomicUsize>) {
+        let lists = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&lists);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let list = json!({
+                "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "OrganizationList",
+                "metadata": {"resourceVersion": "1"}, "items": [],
+            });
+            let body = list.to_string().into_bytes();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(body))) }
+        });
+        let client = kube::Client::new(service, "default");
+        (OrganizationReader::new(client), lists)
+    }
+
+    #[tokio::test]
+    async fn a_change_costs_one_reading_however_many_are_told() {
+        let (reader, lists) = reader();
+        let mut expected = 0;
+        for change in [3, 7] {
+            // Those who follow the stream are told one after the other.
+            for _ in 0..20 {
+                reader.forget_before(change).await;
+                reader.read().await.map_err(|_| "not read").unwrap();
+            }
+            expected += 1;
+            // A list lasts a second; a slow machine may need another.
+            let asked = lists.load(Ordering::SeqCst);
+            assert!((expected..expected + 5).contains(&asked), "{asked}");
+            expected = asked;
+        }
+        // Who comes late is told of what the others know.
+        let before = lists.load(Ordering::SeqCst);
+        reader.forget_before(5).await;
+        assert!(reader.kept.lock().await.last.is_some());
+        assert_eq!(lists.load(Ordering::SeqCst), before);
+    }
 }

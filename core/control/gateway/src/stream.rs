@@ -124,8 +124,8 @@ impl Follower {
                     None => return None,
                 },
             };
-            if change.as_ref().is_some_and(of_organization) {
-                self.gateway.organizations_changed().await;
+            if let Some(position) = change.as_ref().and_then(of_organization) {
+                self.gateway.organizations_changed(position).await;
             }
             if change.is_none() || self.looked.elapsed() >= FRESH {
                 match self.look().await {
@@ -189,9 +189,14 @@ impl Follower {
     }
 }
 
-/// Whether roles may have changed with this.
-fn of_organization(update: &Update) -> bool {
-    matches!(update, Update::Change(changed) if matches!(changed.item, StreamItem::Organization(_)))
+/// The position of an update with which roles may have changed.
+fn of_organization(update: &Update) -> Option<u64> {
+    match update {
+        Update::Change(changed) if matches!(changed.item, StreamItem::Organization(_)) => {
+            Some(changed.id)
+        }
+        Update::Change(_) | Update::Reset { .. } => None,
+    }
 }
 
 fn reset() -> Event {
