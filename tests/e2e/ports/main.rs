@@ -16,6 +16,7 @@ mod forge;
 mod home;
 mod identity;
 mod projector;
+mod push_check;
 mod registry;
 #[path = "../../../core/catalyst/src/up/spine.rs"]
 mod spine;

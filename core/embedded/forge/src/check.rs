@@ -127,7 +127,7 @@ pub async fn ask(
     let unread = |error: GitError, what: &str| {
         tracing::warn!(%error, repository, what, "not readable for the check");
         Verdict::refused(format!(
-            "the change was refused: its {what} cannot be read for the check"
+            "nothing was changed: the {what} of the change cannot be read for the pre-receive check"
         ))
     };
     let commits = match commits_of(view, refs).await {
@@ -159,14 +159,14 @@ pub async fn ask(
         Ok(Err(reason)) => {
             tracing::warn!(%reason, repository, "pre-receive check gave no answer");
             Verdict::refused(format!(
-                "the change was refused: the pre-receive check gave no usable answer ({reason}); try again later"
+                "nothing was changed: the pre-receive check, without which no change is taken, gave no usable answer ({reason}); try again later"
             ))
         }
         Err(_) => {
             let seconds = config.timeout.as_secs_f32();
             tracing::warn!(repository, "pre-receive check timed out");
             Verdict::refused(format!(
-                "the change was refused: the pre-receive check did not answer within {seconds} s; try again later"
+                "nothing was changed: the pre-receive check, without which no change is taken, did not answer within {seconds} s; try again later"
             ))
         }
     }
