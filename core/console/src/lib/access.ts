@@ -35,7 +35,7 @@ export const ROLES = [
   { role: 'org-admin', title: 'Org admin', may: 'Everything in the Organization' },
   { role: 'org-developer', title: 'Org developer', may: 'Install and configure Applications' },
   { role: 'org-viewer', title: 'Org viewer', may: 'Read only' },
-  { role: 'security-officer', title: 'Security officer', may: 'Policies, rotation, audit' },
+  { role: 'security-officer', title: 'Security officer', may: 'Policies, rotation, audit; a sovereign-admin gives it' },
   { role: 'billing-admin', title: 'Billing admin', may: 'Plans and invoices' },
 ] as const
 
