@@ -41,7 +41,7 @@ pub(crate) fn parse<T: DeserializeOwned>(
     text: &str,
     kind: &str,
 ) -> Result<T, Vec<Fault>> {
-    let documents = catalyst_yaml::documents(text).map_err(|error| {
+    let documents = catalyst_yaml::documents_with_lines(text).map_err(|error| {
         vec![Fault {
             file: Some(file.to_owned()),
             line: u32::try_from(error.line).ok(),
@@ -53,15 +53,17 @@ pub(crate) fn parse<T: DeserializeOwned>(
         }]
     })?;
     let value = match documents.as_slice() {
-        [one] => one.clone(),
+        [(_, one)] => one.clone(),
         [] => return Err(vec![fault(file, text, "", "the file is empty")]),
-        _ => {
-            return Err(vec![fault(
-                file,
-                text,
-                "",
-                format!("the file holds more than one document; keep one {kind} a file"),
-            )]);
+        [_, (line, _), ..] => {
+            return Err(vec![Fault {
+                file: Some(file.to_owned()),
+                line: u32::try_from(*line).ok(),
+                pointer: None,
+                message: format!(
+                    "the file holds more than one document, and the second starts here; keep one {kind} a file"
+                ),
+            }]);
         }
     };
     let mut faults = header_faults(file, text, kind, &value);
@@ -294,7 +296,7 @@ mod tests {
             (GOOD.replace("spec:", "spec: ["), "a.yaml:"),
             (
                 format!("{GOOD}---\n{GOOD}"),
-                "a.yaml:2: the file holds more than one document; keep one Application a file",
+                "a.yaml:11: the file holds more than one document, and the second starts here; keep one Application a file",
             ),
             (String::new(), "a.yaml: the file is empty"),
             (

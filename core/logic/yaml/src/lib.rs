@@ -52,23 +52,36 @@ pub fn from_str(text: &str) -> Result<Value, Error> {
 
 /// Reads every document of `text` in order; empty documents are left out.
 pub fn documents(text: &str) -> Result<Vec<Value>, Error> {
+    Ok(values(collect(read::Reader::new(text))?))
+}
+
+/// Like [`documents`], each with the line on which it starts, counted from 1: that
+/// of its `---`, or of its first word where it has none.
+pub fn documents_with_lines(text: &str) -> Result<Vec<(usize, Value)>, Error> {
     collect(read::Reader::new(text))
 }
 
 /// Like [`documents`], but `yes`, `no`, `on`, `off`, `y` and `n` are text: so
 /// reads go-yaml 3, and with it Kustomize the objects it works on.
 pub fn documents_with_words_as_text(text: &str) -> Result<Vec<Value>, Error> {
-    collect(read::Reader::with_words_as_text(text))
+    Ok(values(collect(read::Reader::with_words_as_text(text))?))
 }
 
-fn collect(mut reader: read::Reader<'_>) -> Result<Vec<Value>, Error> {
+fn collect(mut reader: read::Reader<'_>) -> Result<Vec<(usize, Value)>, Error> {
     let mut documents = Vec::new();
     while let Some(document) = reader.next_document()? {
         if !document.is_null() {
-            documents.push(document);
+            documents.push((reader.line(), document));
         }
     }
     Ok(documents)
+}
+
+fn values(documents: Vec<(usize, Value)>) -> Vec<Value> {
+    documents
+        .into_iter()
+        .map(|(_, document)| document)
+        .collect()
 }
 
 /// Writes `value` as one YAML document that ends with a line feed.

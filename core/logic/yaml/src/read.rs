@@ -23,6 +23,8 @@ pub struct Reader<'a> {
     anchors: HashMap<usize, (Value, usize)>,
     aliased: usize,
     nodes: usize,
+    /// Where the document that was read last starts.
+    line: usize,
     /// Reads `yes`, `no`, `on`, `off`, `y`, `n` as text, as go-yaml 3 does.
     words_are_text: bool,
 }
@@ -48,6 +50,7 @@ impl<'a> Reader<'a> {
             anchors: HashMap::new(),
             aliased: 0,
             nodes: 0,
+            line: 1,
             words_are_text: false,
         }
     }
@@ -59,16 +62,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The line on which the document that was read last starts, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
     /// The next document, or `None` at the end of the text.
     pub fn next_document(&mut self) -> Result<Option<Value>, Error> {
         loop {
-            let Some((event, _)) = self.advance()? else {
+            let Some((event, span)) = self.advance()? else {
                 return Ok(None);
             };
             match event {
                 Event::StreamEnd => return Ok(None),
                 Event::DocumentStart(..) => {
                     self.anchors.clear();
+                    self.line = span.start.line();
                     let Some((event, span)) = self.advance()? else {
                         return Ok(Some(Value::Null));
                     };

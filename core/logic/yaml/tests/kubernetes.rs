@@ -72,3 +72,23 @@ fn documents_leaves_empty_ones_out() {
     );
     assert!(catalyst_yaml::documents("a: 1\n---\nb: [").is_err());
 }
+
+#[test]
+fn documents_know_the_line_on_which_they_start() {
+    for (text, expected) in [
+        ("", &[][..]),
+        ("a: 1\n", &[1_usize][..]),
+        ("# head\n\na: 1\n", &[3][..]),
+        ("a: 1\n---\nb: 2\n", &[1, 2][..]),
+        ("---\na: 1\n---\n# note\nb: 2\n", &[1, 3][..]),
+        ("a: 1\n--- # the second\nb: 2\n---\nc: 3\n", &[1, 2, 4][..]),
+        // An empty document is left out, and the one after it keeps its line.
+        ("---\n---\na: 1\n", &[2][..]),
+    ] {
+        let documents = catalyst_yaml::documents_with_lines(text).unwrap();
+        let lines: Vec<usize> = documents.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, expected, "{text:?}");
+        let values: Vec<Value> = documents.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, catalyst_yaml::documents(text).unwrap(), "{text:?}");
+    }
+}
