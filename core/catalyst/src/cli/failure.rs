@@ -84,8 +84,8 @@ pub fn describe(error: &anyhow::Error) -> String {
         text.push_str(&plain(&message));
         text.push('\n');
         if let Some(Refused(problem)) = cause.downcast_ref() {
-            for fault in &problem.faults {
-                _ = writeln!(text, "  {}", plain(&place(fault)));
+            for line in problem.faults.iter().filter_map(|it| said(it, problem)) {
+                _ = writeln!(text, "  {}", plain(&line));
             }
             hints.extend(problem.next.clone());
         }
@@ -100,20 +100,26 @@ pub fn describe(error: &anyhow::Error) -> String {
     text
 }
 
-fn place(fault: &Fault) -> String {
-    let mut place = String::new();
-    if let Some(file) = &fault.file {
-        place.push_str(file);
-        if let Some(line) = fault.line {
-            _ = write!(place, ":{line}");
-        }
-        place.push_str(": ");
+/// A fault with its place; only the place where the problem's own sentence says what
+/// is wrong already.
+fn said(fault: &Fault, problem: &Problem) -> Option<String> {
+    let is_said = problem.detail.contains(&fault.message);
+    match (place(fault), is_said) {
+        (Some(place), false) => Some(format!("{place}: {}", fault.message)),
+        (Some(place), true) => Some(format!("at {place}")),
+        (None, false) => Some(fault.message.clone()),
+        (None, true) => None,
     }
-    if let Some(pointer) = fault.pointer.as_deref().filter(|it| !it.is_empty()) {
-        place.push_str(pointer);
-        place.push_str(": ");
+}
+
+/// Where it is: a line of a file, whose faults name the field themselves, or a field
+/// of what was sent.
+fn place(fault: &Fault) -> Option<String> {
+    match (&fault.file, fault.line) {
+        (Some(file), Some(line)) => Some(format!("{file}:{line}")),
+        (Some(file), None) => Some(file.clone()),
+        (None, _) => fault.pointer.clone().filter(|it| !it.is_empty()),
     }
-    place + &fault.message
 }
 
 #[cfg(test)]
@@ -139,16 +145,40 @@ mod tests {
                 Fault {
                     file: Some("applications/guests/application.yaml".into()),
                     line: Some(7),
-                    message: "names a version that does not exist\u{1b}[2J".into(),
-                    ..Fault::default()
+                    pointer: Some("/spec/blueprint/version".into()),
+                    message: "spec.blueprint.version: there is no such version\u{1b}[2J".into(),
                 },
             ],
         };
         insta::assert_snapshot!(describe(&anyhow::Error::new(Refused(problem))), @r"
         error: Install guests into acme-dev: The config does not fit bp-guestbook 1.0.0.
           /config/title: is longer than 80 characters
-          applications/guests/application.yaml:7: names a version that does not exist?[2J
+          applications/guests/application.yaml:7: spec.blueprint.version: there is no such version?[2J
         hint: Correct the config and plan again.
+        ");
+    }
+
+    #[test]
+    fn what_the_sentence_says_is_not_said_again() {
+        let fault = |pointer: &str, message: &str| Fault {
+            pointer: Some(pointer.into()),
+            message: message.into(),
+            ..Fault::default()
+        };
+        let problem = Problem {
+            title: "Change guests in acme-dev".into(),
+            detail: "It would not fit: the dependency db is missing".into(),
+            faults: vec![
+                fault("/spec/dependencies", "the dependency db is missing"),
+                fault("", "the dependency db is missing"),
+                fault("/spec/size", "there is no size huge"),
+            ],
+            ..Problem::default()
+        };
+        insta::assert_snapshot!(describe(&anyhow::Error::new(Refused(problem))), @r"
+        error: Change guests in acme-dev: It would not fit: the dependency db is missing
+          at /spec/dependencies
+          /spec/size: there is no size huge
         ");
     }
 

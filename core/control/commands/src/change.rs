@@ -56,13 +56,11 @@ impl Ground<'_> {
         CommandError::validate(self.action.clone(), reason)
     }
 
-    pub(crate) fn faulty(&self, reason: &str, faults: Vec<Fault>) -> CommandError {
+    /// A refusal whose faults say the rest.
+    pub(crate) fn faulty(&self, reason: impl Into<String>, faults: Vec<Fault>) -> CommandError {
         CommandError::Validate {
             action: self.action.clone(),
-            reason: match faults.first() {
-                Some(first) => format!("{reason}: {}", first.message),
-                None => reason.to_owned(),
-            },
+            reason: reason.into(),
             next: Some("correct the values and try again".to_owned()),
             faults,
         }

@@ -127,8 +127,8 @@ fn promoted(
         schema.validate_config(&Value::Object(config_map.clone()), ConfigForm::Committed);
     if !problems.is_empty() {
         return Err(ground.faulty(
-            &format!(
-                "{name} lacks values that {} must have of its own",
+            format!(
+                "values are missing that {name} must have of its own in {}",
                 ground.place.environment
             ),
             config_faults(problems),

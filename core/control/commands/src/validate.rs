@@ -225,7 +225,7 @@ pub(crate) fn application_faults(
             let config = Value::Object(application.spec.config.clone());
             for problem in schema.validate_config(&config, ConfigForm::Committed) {
                 let pointer = format!("/spec/config{}", problem.pointer);
-                faults.push(at(&pointer, problem.message));
+                faults.push(at(&pointer, problem.to_string()));
             }
         }
         Err(error) => faults.push(at("/spec/blueprint", error.to_string())),

@@ -49,15 +49,22 @@ pub enum ConfigForm {
     Committed,
 }
 
-/// One thing wrong with a config. Never quotes a value.
+/// One thing wrong with a config. Never quotes a value. Written out, it begins with
+/// the place, such as `config.title`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ConfigProblem {
     /// JSON pointer inside the config.
     pub pointer: String,
     /// The schema word that was broken.
     pub keyword: String,
-    /// What is wrong, and what to do.
+    /// What is wrong there, and what to do; does not say the place again.
     pub message: String,
+}
+
+impl std::fmt::Display for ConfigProblem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", place_name(&self.pointer), self.message)
+    }
 }
 
 impl ConfigProblem {
@@ -67,7 +74,7 @@ impl ConfigProblem {
             file: file.to_owned(),
             line: locate::line_of_pointer(text, &format!("/spec/config{}", self.pointer)),
             rule: "config",
-            message: self.message.clone(),
+            message: self.to_string(),
             fix: "see the Blueprint's configSchema".to_owned(),
         }
     }
@@ -136,13 +143,10 @@ impl ConfigSchema {
             keyword: keyword.clone(),
             message,
         };
-        let place = place_name(pointer);
         if is_committed_secret {
             return vec![problem(
                 pointer.to_owned(),
-                format!(
-                    "{place} is a secret and may not stand in Git; set it in the console or with the API, which stores it in the vault and commits {{secretRef: name}}"
-                ),
+                "it is a secret and may not stand in Git; set it in the console or with the API, which stores it in the vault and commits {secretRef: name}".to_owned(),
             )];
         }
         match error.kind() {
@@ -157,7 +161,7 @@ impl ConfigSchema {
                     };
                     problem(
                         format!("{pointer}/{}", escape(field)),
-                        format!("{place} has no property `{field}`; {hint}"),
+                        format!("there is no such property; {hint}"),
                     )
                 })
                 .collect(),
@@ -165,12 +169,12 @@ impl ConfigSchema {
                 let field = property.as_str().unwrap_or_default();
                 vec![problem(
                     format!("{pointer}/{}", escape(field)),
-                    format!("{place} lacks the required property `{field}`; give it a value"),
+                    "it is required; give it a value".to_owned(),
                 )]
             }
             _ => vec![problem(
                 pointer.to_owned(),
-                format!("{place}: {}", error.masked_with("the value")),
+                error.masked_with("the value").to_string(),
             )],
         }
     }
@@ -485,19 +489,37 @@ mod tests {
         assert_eq!(
             found,
             vec![
-                (
-                    "/domain".into(),
-                    "config lacks the required property `domain`; give it a value".into()
-                ),
+                ("/domain".into(), "it is required; give it a value".into()),
                 (
                     "/replica".into(),
-                    "config has no property `replica`; did you mean `replicas`?".into()
+                    "there is no such property; did you mean `replicas`?".into()
                 ),
                 (
                     "/replicas".into(),
-                    "config.replicas: the value is not of type \"integer\"".to_owned()
+                    "the value is not of type \"integer\"".to_owned()
                 ),
             ]
+        );
+    }
+
+    #[test]
+    fn written_out_a_mistake_says_its_place_once() {
+        let config = json!({"domain": "a", "replica": 3, "postgres": {"mode": "shared"}});
+        let found = schema().validate_config(&config, ConfigForm::Committed);
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("config.postgres.mode: the value is not one of"),
+            "{found:?}"
+        );
+        assert_eq!(
+            found[1],
+            "config.replica: there is no such property; did you mean `replicas`?"
+        );
+        let whole = schema().validate_config(&json!([]), ConfigForm::Committed);
+        assert!(
+            whole[0].to_string().starts_with("config: the value is not"),
+            "{whole:?}"
         );
     }
 

@@ -615,10 +615,7 @@ fn check_values(blueprint: &Blueprint, config: &Value) -> Result<(), String> {
     if problems.is_empty() {
         return Ok(());
     }
-    let sentences: Vec<String> = problems
-        .into_iter()
-        .map(|problem| problem.message)
-        .collect();
+    let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Err(sentences.join(", "))
 }
 

@@ -124,10 +124,11 @@ impl OrganizationName {
 
 /// What a DNS label may look like, as a sentence; `None` when it fits.
 fn label_problem(text: &str, shortest: usize, longest: usize) -> Option<String> {
-    if !(shortest..=longest).contains(&text.len()) {
+    let length = text.chars().count();
+    if !(shortest..=longest).contains(&length) {
+        let plural = if length == 1 { "" } else { "s" };
         return Some(format!(
-            "it has {} characters, {shortest} to {longest} are allowed",
-            text.len()
+            "it has {length} character{plural}, {shortest} to {longest} are allowed"
         ));
     }
     if !text.starts_with(|first: char| first.is_ascii_lowercase()) {

@@ -13,8 +13,10 @@ fn organizations_follow_the_slug_rule_and_reserved_words() {
         assert!(OrganizationName::new(good).is_ok(), "{good}");
     }
     let refused = [
-        ("ab", "3 to 32"),
-        (&"a".repeat(33), "3 to 32"),
+        ("", "it has 0 characters, 3 to 32"),
+        ("a", "it has 1 character, 3 to 32"),
+        ("ab", "it has 2 characters, 3 to 32"),
+        (&"a".repeat(33), "it has 33 characters, 3 to 32"),
         ("Acme", "lower-case"),
         ("1acme", "start with"),
         ("acme-", "end with a hyphen"),

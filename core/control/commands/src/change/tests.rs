@@ -178,7 +178,14 @@ fn a_bad_install_is_refused_with_its_reason() {
     request.config.insert("titel".to_owned(), json!("x"));
     let problem = install(&case.ground(), &request).err().unwrap().problem();
     assert_eq!(problem.status, 422);
+    assert_eq!(problem.detail, "The config does not fit");
     assert_eq!(problem.faults[0].pointer.as_deref(), Some("/config/titel"));
+    // The place stands beside it.
+    let message = &problem.faults[0].message;
+    assert!(
+        message.starts_with("there is no such property; known here: "),
+        "{message}"
+    );
 }
 
 #[test]
