@@ -437,7 +437,8 @@ impl Commands {
         let refuse = |of: String, most: i32, have: usize| CommandError::Allow {
             action: action.to_owned(),
             reason: format!(
-                "the quota of {of} is {most} Applications; it has {have}, and this would add {new}"
+                "the quota of {of} is {most} Application{}; it has {have}, and this would add {new}",
+                if most == 1 { "" } else { "s" }
             ),
             next: Some("delete an Application, or ask for a larger quota".to_owned()),
         };
@@ -587,7 +588,7 @@ fn check_promotion(
     if owner(from) != owner(to) {
         return Err(CommandError::validate(
             action,
-            format!("{from} and {to} belong to different Organizations"),
+            format!("the Environments {from} and {to} belong to different Organizations"),
         ));
     }
     if from == to {
@@ -669,7 +670,7 @@ fn check_after(
         None => Ok(()),
         Some(first) => Err(CommandError::Validate {
             action: action.to_owned(),
-            reason: first.message.clone(),
+            reason: format!("it would not fit: {}", first.message),
             next: Some("correct it and try again".to_owned()),
             faults,
         }),

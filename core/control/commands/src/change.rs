@@ -155,7 +155,7 @@ pub(crate) fn install(ground: &Ground<'_>, request: &Install) -> Result<Draft, C
     if ground.tree.applications.contains_key(name.as_str()) {
         return Err(CommandError::Allow {
             action: ground.action.clone(),
-            reason: format!("{environment} has an Application {name} already"),
+            reason: format!("there is an Application {name} in {environment} already"),
             next: Some("choose another name".to_owned()),
         });
     }
@@ -401,7 +401,10 @@ pub(crate) fn refuse_deleted(
     }
     Err(CommandError::Allow {
         action: ground.action.clone(),
-        reason: format!("{} is being deleted", application.metadata.name),
+        reason: format!(
+            "the Application {} is being deleted",
+            application.metadata.name
+        ),
         next: Some("wait until it is gone, then install it anew".to_owned()),
     })
 }
@@ -459,8 +462,9 @@ fn resolve(
 ) -> Result<(), CommandError> {
     let name = root.metadata.name.clone();
     let reference = root.spec.blueprint.clone();
-    let version = Version::parse(&reference.version)
-        .map_err(|error| ground.refuse(format!("{} is no version: {error}", reference.version)))?;
+    let version = Version::parse(&reference.version).map_err(|error| {
+        ground.refuse(format!("`{}` is no version: {error}", reference.version))
+    })?;
     let solution = solve(
         &ground.catalogue.catalog,
         &Request {

@@ -213,7 +213,7 @@ pub(crate) fn set_member(
                 if !is_own {
                     return Err(CommandError::validate(
                         action,
-                        format!("{environment} is no Environment of {name}"),
+                        format!("there is no Environment {environment} of {name}"),
                     ));
                 }
             }
@@ -456,7 +456,7 @@ pub(crate) fn trust_signer(
         return Err(CommandError::validate(
             action,
             format!(
-                "{source} is no source of Blueprints: use catalog, catalog-sovereign or an Organization"
+                "there is no source {source} of Blueprints: use catalog, catalog-sovereign or an Organization"
             ),
         ));
     }

@@ -47,7 +47,9 @@ fn check_empty(environments: &[String], held: &Held, action: &str) -> Result<(),
             Some(Err(reason)) => unread.push(format!(
                 "which Applications {environment} has cannot be read: {reason}"
             )),
-            None => unread.push(format!("{environment} was made a moment ago")),
+            None => unread.push(format!(
+                "the Environment {environment} was made a moment ago"
+            )),
         }
     }
     let mut reasons = Vec::new();

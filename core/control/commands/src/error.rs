@@ -231,11 +231,19 @@ impl CommandError {
     }
 }
 
+/// The text as a sentence begins, unless it begins with what is plainly a name: of a
+/// field, a file or a thing. A name that is one small word looks like any other, so
+/// no reason begins with a name that users choose.
 fn capitalised(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let is_word = word
+        .trim_end_matches([',', ';', ':'])
+        .chars()
+        .all(|letter| letter.is_ascii_lowercase());
     let mut letters = text.chars();
     match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
+        Some(first) if is_word => first.to_uppercase().chain(letters).collect(),
+        _ => text.to_owned(),
     }
 }
 
@@ -258,5 +266,28 @@ mod tests {
             problem.next.as_deref(),
             Some("Look at the Environment's list")
         );
+    }
+
+    #[test]
+    fn names_stay_as_they_are_written() {
+        for (text, expected) in [
+            ("the plan would differ", "The plan would differ"),
+            ("it: no", "It: no"),
+            ("acme-dev is not ready", "acme-dev is not ready"),
+            ("config.title: too long", "config.title: too long"),
+            (
+                "sovereign.yaml cannot be read",
+                "sovereign.yaml cannot be read",
+            ),
+            (
+                "minApprovals must be 0 to 10",
+                "minApprovals must be 0 to 10",
+            ),
+            ("`wiki` is no version", "`wiki` is no version"),
+            ("2 depend on it", "2 depend on it"),
+            ("", ""),
+        ] {
+            assert_eq!(capitalised(text), expected);
+        }
     }
 }

@@ -185,7 +185,7 @@ impl Commands {
                 .map(|commit| commit.id.clone())
                 .ok_or_else(|| CommandError::Allow {
                     action: action.to_owned(),
-                    reason: format!("{application} has no earlier state"),
+                    reason: format!("there is no earlier state of {application}"),
                     next: None,
                 })?,
         };
@@ -216,7 +216,7 @@ impl Commands {
             }),
             None => Err(CommandError::Allow {
                 action: action.to_owned(),
-                reason: format!("{application} was not there at {commit}"),
+                reason: format!("there was no Application {application} at {commit}"),
                 next: Some("choose another commit of its history".to_owned()),
             }),
         }

@@ -110,7 +110,7 @@ pub(crate) fn merge_blocks(policies: &[&EnvironmentPolicy], facts: &Facts) -> Ve
         .filter(|(_, review)| review.state == ReviewState::ChangesRequested)
         .map(|(user, _)| user)
     {
-        blocks.push(format!("{user} asks for changes"));
+        blocks.push(format!("changes are asked for by {user}"));
     }
     blocks.extend(entry_blocks(policies, facts));
     blocks
@@ -133,7 +133,10 @@ pub(crate) fn problems(spec: &EnvironmentPolicySpec) -> Vec<String> {
             }
             RuleKind::Soak => {
                 if rule.source_environment.is_none() {
-                    found.push("soak lacks sourceEnvironment: where the version must have run".to_owned());
+                    found.push(
+                        "a soak rule lacks sourceEnvironment: where the version must have run"
+                            .to_owned(),
+                    );
                 }
                 if let Err(reason) = wanted_duration(rule.duration.as_deref()) {
                     found.push(format!("the duration of soak {reason}"));

@@ -48,7 +48,9 @@ pub(crate) fn promote(
             });
         };
         if from.spec.deletion.is_some() {
-            return Err(ground.refuse(format!("{next} is being deleted in {source_environment}")));
+            return Err(ground.refuse(format!(
+                "the Application {next} is being deleted in {source_environment}"
+            )));
         }
         let to = ground.tree.applications.get(&next);
         if next != name && to.is_some() {
@@ -92,7 +94,7 @@ fn promoted(
         let (old, new) = (&to.spec.blueprint, &from.spec.blueprint);
         if (&old.source, &old.name) != (&new.source, &new.name) {
             return Err(ground.refuse(format!(
-                "{name} is {} of {} in {}, but {} of {} in {source_environment}",
+                "the Application {name} is {} of {} in {}, but {} of {} in {source_environment}",
                 old.name, old.source, ground.place.environment, new.name, new.source
             )));
         }

@@ -146,7 +146,9 @@ impl Store {
             .await?
             .ok_or_else(|| CommandError::Read {
                 action: action.to_owned(),
-                reason: format!("{repository} has no commit yet; the Sovereign is still starting"),
+                reason: format!(
+                    "there is no commit in {repository} yet; the Sovereign is still starting"
+                ),
             })?;
         let head = snapshot.head.clone();
         if let Some((known, content)) = lock(&self.configuration).as_ref()

@@ -68,7 +68,7 @@ pub(crate) fn check_is_no_organization(
     Err(CommandError::Allow {
         action: action.to_owned(),
         reason: format!(
-            "{name} is an Organization, and the forge knows no user and organization of one name"
+            "there is an Organization {name}, and the forge knows no user and organization of one name"
         ),
         next: Some("choose another user name".to_owned()),
     })
@@ -85,7 +85,7 @@ pub(crate) fn check_organization_name(
         return Err(CommandError::validate(
             action,
             format!(
-                "{name} is no Organization's name: names that begin with `flux-` are the control plane's own"
+                "`{name}` is no Organization's name: names that begin with `flux-` are the control plane's own"
             ),
         ));
     }
@@ -115,7 +115,7 @@ fn is_a_user(name: &str, action: &str) -> CommandError {
     CommandError::Allow {
         action: action.to_owned(),
         reason: format!(
-            "{name} is a user, and the forge knows no user and organization of one name"
+            "there is a user {name}, and the forge knows no user and organization of one name"
         ),
         next: Some("choose another name for the Organization".to_owned()),
     }
@@ -211,7 +211,9 @@ mod tests {
                 .unwrap_err()
                 .problem();
             assert_eq!(problem.status, 409, "{taken}");
-            assert!(problem.detail.contains("is an Organization"), "{taken}");
+            let lower = taken.to_lowercase();
+            let expected = format!("There is an Organization {lower}, and the forge");
+            assert!(problem.detail.starts_with(&expected), "{taken}");
             assert_eq!(problem.next.as_deref(), Some("Choose another user name"));
         }
         assert!(check_is_no_organization(&configuration, "auditors", "invite").is_ok());
@@ -226,7 +228,7 @@ mod tests {
         let namesake = user("Bob");
         let refused = check_is_no_user(Some(&namesake), "create").unwrap_err();
         assert_eq!(refused.problem().status, 409);
-        assert!(refused.to_string().contains("Bob is a user"), "{refused}");
+        assert!(refused.to_string().contains("is a user Bob"), "{refused}");
         assert!(check_is_no_user(None, "create").is_ok());
     }
 

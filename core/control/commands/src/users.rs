@@ -501,7 +501,7 @@ impl Commands {
                 return Err(CommandError::Allow {
                     action,
                     reason: format!(
-                        "{name} {version} is registered already, with other content ({})",
+                        "the version {version} of {name} is registered already, with other content ({})",
                         known.digest
                     ),
                     next: Some("publish the changed Blueprint under a new version".to_owned()),

@@ -139,7 +139,7 @@ fn a_bad_install_is_refused_with_its_reason() {
     for (edit, words) in [
         (
             &(|request: &mut Install| request.name = "wiki".to_owned()) as &dyn Fn(&mut Install),
-            "has an Application wiki already",
+            "there is an Application wiki in acme-dev already",
         ),
         (&|request| request.name = "dev-x".to_owned(), "env type"),
         (
@@ -371,6 +371,10 @@ fn nothing_is_deleted_from_under_another() {
     assert!(
         refused.to_string().contains("is being deleted"),
         "{refused}"
+    );
+    assert_eq!(
+        refused.problem().detail,
+        "The Application wiki is being deleted"
     );
 }
 

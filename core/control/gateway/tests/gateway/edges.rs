@@ -192,7 +192,7 @@ async fn an_organization_takes_nobodys_name_and_is_given_to_nobody_unknown() {
     for (body, words, next) in [
         (
             json!({"name": "olga"}),
-            "Olga is a user",
+            "There is a user olga",
             "Choose another name",
         ),
         (json!({"name": "system"}), "reserved", ""),
