@@ -88,7 +88,7 @@ async fn pull_requests_are_listed_by_state(world: World) {
         world.pull(&id, branch, &[(file, Some("1"))], None).await;
     }
     world.forge.pull_merge(&id, 1, "Take", None).await.unwrap();
-    world.forge.pull_close(&id, 2).await.unwrap();
+    world.forge.pull_close(&id, 2, None).await.unwrap();
     let numbers = async |state| {
         let found = world.forge.pulls(&id, state).await.unwrap();
         found.into_iter().map(|it| it.number).collect::<Vec<_>>()

@@ -328,7 +328,7 @@ async fn a_pull_request_is_opened_approved_and_merged_by_users() {
         base: "main".to_owned(),
     };
     let pull = forge.pull_create(&id, new, None).await.unwrap();
-    forge.pull_close(&id, pull.number).await.unwrap();
+    forge.pull_close(&id, pull.number, None).await.unwrap();
     let pull = forge.pull(&id, pull.number).await.unwrap().unwrap();
     assert_eq!(pull.state, PullState::Closed);
 }

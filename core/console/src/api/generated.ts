@@ -314,6 +314,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/environments/{environment}/pull-requests/{number}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Closes a pull request without merging it, for whoever opened it or may merge it. */
+        post: operations["pull_close"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/environments/{environment}/pull-requests/{number}/merge": {
         parameters: {
             query?: never;
@@ -2248,6 +2265,40 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description The pull request, approved. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PullRequestView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pull_close: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+                /** @description Its number in the repository. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pull request, closed. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -1,4 +1,4 @@
-//! Pull requests of Environments: what stands against them, approval, merge.
+//! Pull requests of Environments: what stands against them, approval, merge, closing.
 
 use std::collections::BTreeSet;
 
@@ -153,6 +153,36 @@ impl Commands {
             pull_request: Some(number),
             plan: None,
         })
+    }
+
+    /// Closes a pull request without merging it: whoever opened it, and whoever
+    /// may merge it.
+    pub async fn pull_close(
+        &self,
+        actor: &Actor,
+        environment: &str,
+        number: u64,
+    ) -> Result<PullRequestView, CommandError> {
+        let action = format!("close pull request {number} of {environment}");
+        let environment = environment_name(environment, &action)?;
+        let configuration = self
+            .readable_configuration(actor, &environment, &action)
+            .await?;
+        let access = Access::of(actor, configuration.content.organizations.values());
+        let pull = self.find_open_pull(&environment, number, &action).await?;
+        check_close(&access, &environment, &pull, actor, &action)?;
+        self.config()
+            .forge
+            .pull_close(
+                &environment_repository(&environment),
+                number,
+                Some(&actor.username),
+            )
+            .await
+            .map_err(CommandError::reach(action.clone()))?;
+        let closed = self.find_pull(&environment, number, &action).await?;
+        self.pull_view(&environment, &configuration.content, &closed, &action)
+            .await
     }
 
     async fn readable_configuration(
@@ -366,4 +396,23 @@ impl Commands {
         }
         Ok(view)
     }
+}
+
+fn check_close(
+    access: &Access,
+    environment: &EnvironmentName,
+    pull: &Pull,
+    actor: &Actor,
+    action: &str,
+) -> Result<(), CommandError> {
+    let is_own = !actor.username.is_empty() && pull.author == actor.username;
+    if is_own || access.can_change(environment) {
+        return Ok(());
+    }
+    Err(CommandError::Authorize {
+        action: action.to_owned(),
+        reason: format!(
+            "only who opened it, an org-admin, or an org-developer for {environment} may close it"
+        ),
+    })
 }

@@ -39,6 +39,7 @@ use crate::routes::{
         applications::application_list, applications::application_get,
         applications::application_logs, applications::revision_list, applications::revision_get,
         pulls::pull_list, pulls::pull_get, pulls::pull_approve, pulls::pull_merge,
+        pulls::pull_close,
         blueprints::blueprint_list, blueprints::blueprint_register, blueprints::blueprint_get,
         blueprints::blueprint_icon,
         policies::policy_list, policies::policy_put, policies::policy_delete,

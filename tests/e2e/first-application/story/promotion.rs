@@ -71,6 +71,8 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         StatusCode::NOT_FOUND
     );
 
+    a_second_one_is_closed(people).await;
+
     people
         .bob
         .post(&format!("{path}/approval"), Value::Null)
@@ -93,6 +95,31 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
     // Its own database: what was written in acme-dev is not here.
     let page = page(sovereign, "guestbook.acme-prod").await;
     assert!(!page.contains(super::install::ENTRY), "{page}");
+}
+
+/// Whoever may merge a pull request may also close it; nothing merges it then.
+async fn a_second_one_is_closed(people: &mut People) {
+    let accepted = people
+        .alice
+        .post(
+            "/environments/acme-dev/changes",
+            json!({"command": "promote", "application": "guestbook", "to": "acme-prod"}),
+        )
+        .await;
+    let number = accepted["pullRequest"].as_u64().expect("a pull request");
+    let path = format!("/environments/acme-prod/pull-requests/{number}");
+    people
+        .mallory
+        .refused(Method::POST, &format!("{path}/close"), None)
+        .await;
+    let closed = people.bob.post(&format!("{path}/close"), Value::Null).await;
+    assert_eq!(closed["state"], "closed", "{closed:#}");
+    let (status, problem) = people
+        .alice
+        .refused(Method::POST, &format!("{path}/merge"), None)
+        .await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
+    assert_eq!(problem["detail"], "It was closed", "{problem:#}");
 }
 
 pub async fn a_rollback_is_a_commit(sovereign: &Sovereign, people: &mut People) {

@@ -60,7 +60,8 @@ pub fn router() -> Router<Gateway> {
             "/pull-requests/{number}/approval",
             post(pulls::pull_approve),
         )
-        .route("/pull-requests/{number}/merge", post(pulls::pull_merge));
+        .route("/pull-requests/{number}/merge", post(pulls::pull_merge))
+        .route("/pull-requests/{number}/close", post(pulls::pull_close));
     let organization = Router::new()
         .route(
             "/",

@@ -81,3 +81,22 @@ pub async fn pull_merge(
             .await,
     )
 }
+
+/// Closes a pull request without merging it, for whoever opened it or may merge it.
+#[utoipa::path(post, path = "/api/v1/environments/{environment}/pull-requests/{number}/close", tag = "pull-requests", operation_id = "pull_close",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."),
+           ("number" = u64, Path, description = "Its number in the repository.")),
+    responses((status = 200, description = "The pull request, closed.", body = PullRequestView)))]
+pub async fn pull_close(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((environment, number)): ApiPath<(String, u64)>,
+) -> Result<Json<PullRequestView>, Refusal> {
+    caller.require_environment(&environment)?;
+    let commands = gateway.commands();
+    let pull = commands
+        .pull_close(&caller.actor, &environment, number)
+        .await;
+    pull.map(Json)
+        .map_err(|error| Refusal::from(error.problem()))
+}

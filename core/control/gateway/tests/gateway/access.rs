@@ -118,7 +118,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 42 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 43 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod access;
 mod edges;
 mod live;
+mod pulls;
 mod sign_in;
 mod spine;
 mod world;

@@ -68,8 +68,14 @@ pub struct Parts {
     /// Objects that clusters hold, by plural; Organizations are made from
     /// `organizations`.
     pub objects: BTreeMap<String, Vec<Value>>,
-    /// Whether the forge has the Sovereign's configuration, with no file in it.
+    /// Whether the forge has the Sovereign's configuration.
     pub has_configuration: bool,
+    /// Its files, text by path.
+    pub files: BTreeMap<String, String>,
+    /// The pull requests of acme-dev by number, as the forge shows them.
+    pub pulls: BTreeMap<u64, Value>,
+    /// Who closed one, in order.
+    pub closers: Vec<String>,
     /// What was asked to be committed to it.
     pub commits: Vec<Value>,
     issuer: String,
@@ -139,6 +145,9 @@ impl World {
             woken: Vec::new(),
             objects: objects(),
             has_configuration: false,
+            files: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            closers: Vec::new(),
             commits: Vec::new(),
             issuer: issuer.clone(),
             made: 0,
@@ -347,6 +356,19 @@ fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
             "/git/api/v1/repos/system/catalyst-config/contents",
             post(configuration_commit),
         )
+        .route(
+            "/git/api/v1/repos/system/catalyst-config/contents/{*file}",
+            get(configuration_file),
+        )
+        .route("/git/api/v1/users/{user}", get(forge_user))
+        .route(
+            "/git/api/v1/repos/acme/acme-dev/pulls/{number}",
+            get(pull).patch(pull_edit),
+        )
+        .route(
+            "/git/api/v1/repos/acme/acme-dev/pulls/{number}/reviews",
+            get(pull_reviews),
+        )
         .route("/version", get(version))
         .route("/apis/catalyst.openova.io/v1alpha1/{plural}", get(own_kind))
         .route("/api/v1/namespaces/{namespace}/pods", get(pods))
@@ -497,8 +519,54 @@ async fn configuration_head(State(server): State<Server>) -> Response {
     }
 }
 
-async fn configuration_tree() -> Json<Value> {
-    Json(json!({"sha": "first", "tree": [], "truncated": false}))
+async fn configuration_tree(State(server): State<Server>) -> Json<Value> {
+    let parts = server.parts.lock().unwrap();
+    let files = parts.files.keys();
+    let tree: Vec<Value> = files
+        .map(|path| json!({"path": path, "type": "blob", "sha": path, "size": 1}))
+        .collect();
+    Json(json!({"sha": "first", "tree": tree, "truncated": false}))
+}
+
+async fn configuration_file(State(server): State<Server>, Path(file): Path<String>) -> Response {
+    let found = server.parts.lock().unwrap().files.get(&file).cloned();
+    match found {
+        Some(text) => {
+            let content = STANDARD.encode(text);
+            Json(json!({"type": "file", "sha": file, "content": content})).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn forge_user(Path(user): Path<String>) -> Json<Value> {
+    Json(json!({"login": user}))
+}
+
+async fn pull(State(server): State<Server>, Path(number): Path<u64>) -> Response {
+    let found = server.parts.lock().unwrap().pulls.get(&number).cloned();
+    match found {
+        Some(pull) => Json(pull).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn pull_edit(
+    State(server): State<Server>,
+    Path(number): Path<u64>,
+    headers: http::HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let mut parts = server.parts.lock().unwrap();
+    let user = headers["sudo"].to_str().unwrap().to_owned();
+    parts.closers.push(user);
+    let pull = parts.pulls.get_mut(&number).unwrap();
+    pull["state"] = body["state"].clone();
+    (StatusCode::CREATED, Json(pull.clone()))
+}
+
+async fn pull_reviews() -> Json<Value> {
+    Json(json!([]))
 }
 
 async fn configuration_commit(

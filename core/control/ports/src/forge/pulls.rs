@@ -192,10 +192,17 @@ impl Forge {
     }
 
     /// Closes a pull request without taking it.
-    pub async fn pull_close(&self, id: &RepositoryId, number: u64) -> Result<(), PortError> {
+    pub async fn pull_close(
+        &self,
+        id: &RepositoryId,
+        number: u64,
+        as_user: Option<&str>,
+    ) -> Result<(), PortError> {
+        let place = one(id, number);
         let action = format!("close pull request {number} of {id}");
-        let call = self.surface.call(Method::PATCH, &one(id, number), action);
-        call.json(&json!({"state": "closed"})).ok().await.map(drop)
+        let body = json!({"state": "closed"});
+        let call = self.surface.call(Method::PATCH, &place, action).json(&body);
+        self.acting(call, as_user).await?.ok().await.map(drop)
     }
 
     /// Reviews of a pull request that stand, oldest first.
