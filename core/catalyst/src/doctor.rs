@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use crate::cli::output::print;
+
 /// Say what this machine can and cannot run.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -28,7 +30,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::fs::remove_dir_all(&folder)
         .with_context(|| format!("cannot remove {}", folder.display()))?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
         for finding in &report.findings {
             let mark = if finding.works { "yes" } else { "no " };
@@ -37,7 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             } else {
                 format!(": {}", finding.detail)
             };
-            println!("{mark}  {}{detail}", finding.what);
+            print(&format!("{mark}  {}{detail}\n", finding.what))?;
         }
     }
     if !report.can_run {

@@ -25,7 +25,7 @@ mod logs;
 mod make;
 mod oauth;
 mod open;
-mod output;
+pub mod output;
 mod people;
 mod plan;
 mod prepare;
@@ -92,7 +92,7 @@ pub fn run() -> ExitCode {
         .install_default()
         .is_err()
     {
-        eprintln!("error: cannot install the TLS provider: another one is installed");
+        output::tell("error: cannot install the TLS provider: another one is installed");
         return ExitCode::FAILURE;
     }
     let result = match &arguments.command {
@@ -126,7 +126,8 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", failure::describe(&error));
+            // The exit code says it too, should nobody read this.
+            _ = output::prose(&failure::describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -147,6 +148,8 @@ fn start_logging() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would say on standard error that nobody reads standard error, and panic.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -1,7 +1,7 @@
 //! `catalyst plan` and `apply`, and the words that are short for them: what a change
 //! would do, and doing exactly that.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use catalyst_api::{Accepted, ApplicationCommand, ApplicationView, Execute, PlanView};
@@ -317,8 +317,7 @@ pub fn confirm(question: &str, what: &str, hint: &str) -> anyhow::Result<()> {
             hint,
         ));
     }
-    eprint!("{} [y/N] ", output::plain(question));
-    std::io::stderr().flush()?;
+    output::ask(&format!("{question} [y/N]"));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     match answer.trim() {

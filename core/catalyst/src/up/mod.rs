@@ -40,6 +40,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::output::tell;
 use data::DataDirectory;
 use parts::{Parts, Site};
 use report::{Addresses, Output, Progress};
@@ -265,7 +266,7 @@ async fn drain(
     server.abort();
     let alive = parts.pods_alive();
     if alive > 0 && arguments.output == Output::Text {
-        eprintln!("{}", about_pods(alive, directory));
+        tell(&about_pods(alive, directory));
     }
     if tokio::time::timeout_at(deadline.into(), parts.close())
         .await

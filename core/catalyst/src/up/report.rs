@@ -1,12 +1,16 @@
 //! What `catalyst up` tells whoever started it.
 //!
 //! Prose about progress goes to standard error; the addresses, which are the
-//! command's result, go to standard output.
+//! command's result, go to standard output. A Sovereign runs on when nobody reads
+//! either, as other servers do.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+use crate::cli::output::{offer, tell};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,7 +74,10 @@ impl Progress {
         let took = self.last.elapsed();
         self.last = Instant::now();
         if self.output == Output::Text {
-            eprintln!("  {part:<14} ready  {:>7.1} ms", milliseconds(took));
+            tell(&format!(
+                "  {part:<14} ready  {:>7.1} ms",
+                milliseconds(took)
+            ));
         }
     }
 
@@ -81,31 +88,74 @@ impl Progress {
 
     /// Everything is ready: writes the result.
     pub fn finish(&self, addresses: &Addresses) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        match self.output {
-            Output::Json => {
-                serde_json::to_writer(&mut out, addresses)?;
-                writeln!(out)?;
-            }
-            Output::Text => {
-                writeln!(out, "Sovereign ready in {} ms", addresses.ready_millis)?;
-                writeln!(out, "  console     {}", addresses.console)?;
-                if let Some(link) = &addresses.sign_in {
-                    writeln!(out, "  sign in     {link}")?;
-                }
-                writeln!(out, "  kubernetes  {}", addresses.kubernetes)?;
-                writeln!(out, "  kubeconfig  {}", addresses.kubeconfig)?;
-                writeln!(out, "  git         {}", addresses.git)?;
-                writeln!(out, "  registry    {}", addresses.registry)?;
-                writeln!(out, "  issuer      {}", addresses.issuer)?;
-                writeln!(out, "  vault       {}", addresses.vault)?;
-                writeln!(out, "Press Ctrl-C to stop.")?;
-            }
+        let text = match self.output {
+            Output::Json => format!("{}\n", serde_json::to_string(addresses)?),
+            Output::Text => describe(addresses),
+        };
+        match offer(text.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written,
         }
-        out.flush()
     }
+}
+
+fn describe(addresses: &Addresses) -> String {
+    let mut text = format!("Sovereign ready in {} ms\n", addresses.ready_millis);
+    let sign_in = addresses.sign_in.as_ref();
+    for (name, address) in [
+        ("console", Some(&addresses.console)),
+        ("sign in", sign_in),
+        ("kubernetes", Some(&addresses.kubernetes)),
+        ("kubeconfig", Some(&addresses.kubeconfig)),
+        ("git", Some(&addresses.git)),
+        ("registry", Some(&addresses.registry)),
+        ("issuer", Some(&addresses.issuer)),
+        ("vault", Some(&addresses.vault)),
+    ] {
+        if let Some(address) = address {
+            _ = writeln!(text, "  {name:<10}  {address}");
+        }
+    }
+    text + "Press Ctrl-C to stop.\n"
 }
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_where_everything_is() {
+        let of = |path: &str| format!("http://a{path}");
+        let mut addresses = Addresses {
+            console: of("/"),
+            sign_in: Some(of("/oidc/set-password?token=t")),
+            api: of("/api/v1"),
+            openapi: of("/api/v1/openapi.json"),
+            kubernetes: of("/clusters"),
+            git: of("/git"),
+            registry: "a".to_owned(),
+            issuer: of("/oidc"),
+            vault: of("/vault"),
+            kubeconfig: "/data/kubeconfig".to_owned(),
+            ready_millis: 7,
+        };
+        insta::assert_snapshot!(describe(&addresses), @r"
+        Sovereign ready in 7 ms
+          console     http://a/
+          sign in     http://a/oidc/set-password?token=t
+          kubernetes  http://a/clusters
+          kubeconfig  /data/kubeconfig
+          git         http://a/git
+          registry    a
+          issuer      http://a/oidc
+          vault       http://a/vault
+        Press Ctrl-C to stop.
+        ");
+        addresses.sign_in = None;
+        assert!(!describe(&addresses).contains("sign in"));
+    }
 }

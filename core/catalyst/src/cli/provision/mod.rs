@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::failure::hinted;
-use super::output::{Output, print, say, table};
+use super::output::{Output, ask, print, say, table, tell};
 use progress::Display;
 
 /// Provision a Sovereign on Hetzner Cloud
@@ -482,7 +482,7 @@ fn interrupts() -> anyhow::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            say("Stopping in good order: OpenTofu ends what it is making and saves its state.");
+            tell("Stopping in good order: OpenTofu ends what it is making and saves its state.");
             canceled.cancel();
         }
     });
@@ -495,15 +495,14 @@ async fn confirm(
     sovereign: &str,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
-    use std::io::{IsTerminal as _, Write as _};
+    use std::io::IsTerminal as _;
     if !std::io::stdin().is_terminal() {
         return Err(hinted(
             format!("nobody can be asked whether to go on with {sovereign}"),
             "look at `catalyst provision plan`, then pass --yes",
         ));
     }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
+    ask(&format!("{question} [y/N]"));
     let (send, receive) = tokio::sync::oneshot::channel();
     // A thread of its own: it may wait for a line for ever, and the process need not.
     std::thread::spawn(move || {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Printed;
-use crate::cli::output::{print, say};
+use crate::cli::output::{offer, print, say, tell};
 
 pub(super) struct Display {
     form: Printed,
@@ -28,13 +28,17 @@ impl Display {
         }
     }
 
+    /// What is being made goes on, whether or not anybody reads this.
     pub(super) fn tell(&mut self, event: &Event) {
         match self.form {
-            // A reader that went away ends the process; other failures are told at the end.
-            Printed::Json => _ = line(event),
+            Printed::Json => {
+                if let Ok(text) = line(event) {
+                    _ = offer(text.as_bytes());
+                }
+            }
             Printed::Text => {
                 if let Some(text) = describe(event, self.begun.elapsed().as_secs()) {
-                    say(&text);
+                    tell(&text);
                 }
             }
         }
@@ -48,7 +52,7 @@ impl Display {
                 .flat_map(|planned| &planned.changes)
                 .map(|(address, action)| json!({"address": address, "action": action}))
                 .collect();
-            return line(&json!({"event": "planned", "changes": changes}));
+            return print(&line(&json!({"event": "planned", "changes": changes}))?);
         }
         let Some(planned) = planned.filter(|planned| !planned.is_empty()) else {
             say("Nothing would change.");
@@ -71,9 +75,9 @@ impl Display {
 
     pub(super) fn finished(&self, record: &Record) -> anyhow::Result<()> {
         if self.form == Printed::Json {
-            return line(
+            return print(&line(
                 &json!({"event": "finished", "sovereign": record.sovereign, "outputs": record.outputs}),
-            );
+            )?);
         }
         say(&format!(
             "{} is provisioned, in {}.",
@@ -108,7 +112,9 @@ impl Display {
 
     pub(super) fn destroyed(&self, sovereign: &str) -> anyhow::Result<()> {
         if self.form == Printed::Json {
-            return line(&json!({"event": "destroyed", "sovereign": sovereign}));
+            return print(&line(
+                &json!({"event": "destroyed", "sovereign": sovereign}),
+            )?);
         }
         say(&format!(
             "{sovereign} is destroyed: OpenTofu's state is empty, and nothing in the project carries its label. Volumes and load balancers that the cluster itself had made carry none; look for them in Hetzner's console."
@@ -118,12 +124,12 @@ impl Display {
 }
 
 /// An event as a line of JSON, with the time.
-fn line(event: &impl Serialize) -> anyhow::Result<()> {
+fn line(event: &impl Serialize) -> anyhow::Result<String> {
     let mut value = serde_json::to_value(event)?;
     if let Some(object) = value.as_object_mut() {
         object.insert("at".to_owned(), json!(jiff::Timestamp::now()));
     }
-    print(&format!("{value}\n"))
+    Ok(format!("{value}\n"))
 }
 
 /// Seconds as people say them.
