@@ -439,6 +439,7 @@ fn people_are_invited_and_given_roles() {
         "set",
         "acme",
         "bob",
+        "--role",
         "org-developer",
         "-e",
         "acme-dev",
@@ -451,7 +452,10 @@ fn people_are_invited_and_given_roles() {
             json!({"role": "org-developer", "environments": ["acme-dev"]})
         )
     );
-    assert_eq!(home.run(&["member", "set", "acme", "bob", "king"]).code, 2);
+    for role in [&["--role", "king"][..], &["org-admin"], &[]] {
+        let words = [&["member", "set", "acme", "bob"][..], role].concat();
+        assert_eq!(home.run(&words).code, 2, "{role:?}");
+    }
 }
 
 #[test]

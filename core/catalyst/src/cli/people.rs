@@ -89,10 +89,10 @@ struct ListMembers {
 struct SetMember {
     /// The Organization.
     organization: String,
-    /// The user's name; who is no user yet is invited.
+    /// The user's name; `catalyst user invite` makes users.
     user: String,
-    /// The role.
-    #[arg(value_enum)]
+    /// Their role there.
+    #[arg(long, value_enum)]
     role: Role,
     /// An Environment that an org-developer may change; all unless given.
     #[arg(long, short, value_name = "NAME")]
