@@ -130,7 +130,6 @@ fn waiting_ends_with_the_reason_when_it_fails() {
     insta::assert_snapshot!(outcome.failed(), @r"
     Install guests: commit c0ffee0000 in acme/acme-dev
     guests: Installing
-    guests: Failed (pod guests-1: exit code 1)
     error: guests in acme-dev failed: pod guests-1: exit code 1
     hint: see `catalyst get objects -e acme-dev guests` and `catalyst logs -e acme-dev guests`
     ");
@@ -415,15 +414,57 @@ fn promotion_approval_and_merge() {
     );
     home.run(&["approve", "-e", "acme-prod", "3"]).worked();
     home.run(&["merge", "-e", "acme-prod", "3"]).worked();
+    let closed = home.run(&["close", "-e", "acme-prod", "3"]);
+    assert_eq!(closed.worked(), "");
+    assert_eq!(closed.err, "Closed pull request 3 of acme-prod\n");
     let calls: Vec<String> = server.writes().into_iter().map(|(call, _)| call).collect();
     assert_eq!(
         calls[1..],
         [
             "POST environments/acme-dev/changes",
             "POST environments/acme-prod/pull-requests/3/approval",
-            "POST environments/acme-prod/pull-requests/3/merge"
+            "POST environments/acme-prod/pull-requests/3/merge",
+            "POST environments/acme-prod/pull-requests/3/close",
         ]
     );
+}
+
+#[test]
+fn a_merge_is_waited_for_until_every_application_is_as_it_says() {
+    let (server, home) = start();
+    let outcome = home.run(&["merge", "-e", "acme-dev", "4", "--wait"]);
+    assert_eq!(outcome.worked(), "http://guests.acme-dev.localhost:8080/\n");
+    insta::assert_snapshot!(outcome.err, @r"
+    Merge pull request 4 of acme-dev: commit c0ffee0000 in acme/acme-dev
+    guests: Installing
+    guests: Running
+    The deletion of old has ended; left behind:
+      volume data-old-0
+    ");
+    // Without it nothing is looked at.
+    let before = server.seen.lock().unwrap().calls.len();
+    home.run(&["merge", "-e", "acme-dev", "4"]).worked();
+    let seen = server.seen.lock().unwrap();
+    let calls: Vec<&str> = seen.calls[before..]
+        .iter()
+        .map(|it| it.0.as_str())
+        .collect();
+    assert_eq!(calls, ["POST environments/acme-dev/pull-requests/4/merge"]);
+}
+
+#[test]
+fn a_new_organization_is_waited_for() {
+    let (_, home) = start();
+    let outcome = home.run(&["create", "organization", "initech", "--wait"]);
+    assert_eq!(outcome.worked(), "");
+    insta::assert_snapshot!(outcome.err, @r"
+    Create Organization initech: commit c0ffee0000 in acme/acme-dev
+    initech: Installing
+    initech: Running
+    ");
+    let outcome = home.run(&["create", "organization", "initech"]);
+    assert_eq!(outcome.worked(), "");
+    assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
 }
 
 #[test]

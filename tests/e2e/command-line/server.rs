@@ -43,6 +43,8 @@ pub struct Seen {
     pub revoked: Vec<String>,
     /// Whether the scripts' token counts no longer.
     pub is_script_over: bool,
+    /// Whether the caller is acme's org-admin, and not an org-developer.
+    pub is_org_admin: bool,
     /// A change whose effects show once somebody looks.
     pending: Option<Value>,
     streams: Vec<mpsc::UnboundedSender<String>>,
@@ -361,7 +363,12 @@ async fn api(
                     None
                 }
             }
+            "POST environments/acme-dev/pull-requests/4/merge" => {
+                seen.pending = Some(json!({}));
+                None
+            }
             "GET environments/acme-dev/applications/guests" => seen.pending.take(),
+            "GET organizations/initech" => Some(json!({"command": "create-organization"})),
             _ => None,
         };
         (answer, pending)
@@ -375,6 +382,10 @@ async fn api(
 /// After a change: the steps that the projector would tell of.
 fn go_on(server: Server, body: Value) {
     tokio::spawn(async move {
+        if body["command"] == "create-organization" {
+            server.say(&json!({"kind": "organization", "item": organization("Running")}));
+            return;
+        }
         if body["command"] == "delete" {
             server.say(&json!({"kind": "deletion", "item": {
                 "kind": "Application", "name": "acme-dev/guests",
@@ -405,15 +416,48 @@ fn go_on(server: Server, body: Value) {
     });
 }
 
+fn organization(phase: &str) -> Value {
+    json!({
+        "name": "initech", "displayName": "Initech", "members": [], "environments": [],
+        "health": {"phase": phase, "reason": "", "message": "", "observedAt": "", "since": ""},
+    })
+}
+
+/// Changes one Application and takes another away.
+const DIFF: &str = "\
+diff --git a/applications/guests/application.yaml b/applications/guests/application.yaml
+--- a/applications/guests/application.yaml
++++ b/applications/guests/application.yaml
+@@ -8 +8 @@ spec:
+-    title: Hi
++    title: Hello
+diff --git a/applications/old/application.yaml b/applications/old/application.yaml
+deleted file mode 100644
+";
+
+fn pull_request(environment: &str, number: u64, state: &str) -> Value {
+    json!({
+        "environment": environment, "number": number, "title": "Tidy up", "body": "",
+        "author": "ada", "createdAt": "2026-01-01T00:00:00.000Z", "state": state,
+        "approvals": [], "blockedBy": [], "diff": DIFF,
+    })
+}
+
 fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
     let accepted =
         json!({"repository": "acme/acme-dev", "commit": "c0ffee0000000000", "plan": "sha256:plan"});
     match call {
-        "GET me" => Json(json!({
-            "username": "ada", "email": "ada@example.org", "sovereignAdmin": false,
-            "organizations": [{"organization": "acme", "role": "org-developer"}],
-        }))
-        .into_response(),
+        "GET me" => {
+            let role = match seen.is_org_admin {
+                true => "org-admin",
+                false => "org-developer",
+            };
+            Json(json!({
+                "username": "ada", "email": "ada@example.org", "sovereignAdmin": false,
+                "organizations": [{"organization": "acme", "role": role}],
+            }))
+            .into_response()
+        }
         "GET environments/acme-dev/applications/guests" => match seen.installed {
             true => Json(application(seen)).into_response(),
             false => problem(
@@ -463,8 +507,27 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         "POST environments/acme-prod/pull-requests/3/approval" => {
             StatusCode::NO_CONTENT.into_response()
         }
+        "POST environments/acme-prod/pull-requests/3/close" => {
+            Json(pull_request("acme-prod", 3, "closed")).into_response()
+        }
+        "GET environments/acme-dev/pull-requests/4" => {
+            Json(pull_request("acme-dev", 4, "open")).into_response()
+        }
+        "POST environments/acme-dev/pull-requests/4/merge" => {
+            let mut accepted = accepted;
+            accepted["pullRequest"] = json!(4);
+            (StatusCode::ACCEPTED, Json(accepted)).into_response()
+        }
+        "GET deletions" => Json(json!({"items": [{
+            "kind": "Application", "name": "acme-dev/old",
+            "startedAt": "2026-01-01T00:00:00.000Z", "endedAt": "2026-01-01T00:00:09.000Z",
+            "leftBehind": ["volume data-old-0"],
+        }]}))
+        .into_response(),
+        "GET organizations/initech" => Json(organization("Installing")).into_response(),
         "POST environments/acme-prod/pull-requests/3/merge"
         | "PUT organizations/acme/members/bob"
+        | "POST trusted-signers"
         | "POST organizations" => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
         "POST users/invitations" => Json(json!({
             "username": "bob", "url": "http://x/set-password?token=t", "expiresAt": "2026-01-02T00:00:00.000Z",

@@ -37,6 +37,8 @@ struct Organization {
     #[arg(long, value_name = "USER")]
     admin: Vec<String>,
     #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -67,6 +69,10 @@ impl Create {
 impl Organization {
     async fn run(&self) -> anyhow::Result<()> {
         let api = self.common.connection.api().await?;
+        let mut stream = match self.patience.wait {
+            true => Some(Stream::open(&api).await?),
+            false => None,
+        };
         let body = CreateOrganization {
             name: self.name.clone(),
             display_name: self.title.clone(),
@@ -75,7 +81,12 @@ impl Organization {
         };
         let accepted: Accepted = api.put(Method::POST, &["organizations"], &body).await?;
         let subject = format!("Create Organization {}", self.name);
-        said(&accepted, &subject, self.common.output)
+        said(&accepted, &subject, self.common.output)?;
+        if let Some(stream) = &mut stream {
+            let running = wait::organization(&api, stream, &self.name);
+            self.patience.bounded(&self.name, running).await?;
+        }
+        Ok(())
     }
 }
 

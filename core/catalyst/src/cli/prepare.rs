@@ -285,10 +285,15 @@ impl How {
         };
         let running = wait::application(api, stream, &wanted);
         let view = self.patience.bounded(&name, running).await?;
-        match (&view.summary.url, output) {
-            (Some(url), Output::Table) => print(&format!("{}\n", output::plain(url))),
-            _ => Ok(()),
-        }
+        show_address(&view, output)
+    }
+}
+
+/// Where an Application that runs is, for people.
+pub fn show_address(view: &ApplicationView, output: Output) -> anyhow::Result<()> {
+    match (&view.summary.url, output) {
+        (Some(url), Output::Table) => print(&format!("{}\n", output::plain(url))),
+        _ => Ok(()),
     }
 }
 
@@ -298,12 +303,13 @@ pub fn said(accepted: &Accepted, subject: &str, output: Output) -> anyhow::Resul
         return output.value(accepted);
     }
     let repository = &accepted.repository;
-    say(&match (accepted.pull_request, &accepted.commit) {
-        (Some(number), _) => format!("{subject}: pull request {number} in {repository}"),
-        (None, Some(commit)) => format!(
+    say(&match (&accepted.commit, accepted.pull_request) {
+        // Also the commit that merged a pull request.
+        (Some(commit), _) => format!(
             "{subject}: commit {} in {repository}",
             super::rows::short(commit)
         ),
+        (None, Some(number)) => format!("{subject}: pull request {number} in {repository}"),
         (None, None) => format!("{subject}: nothing had to change"),
     });
     Ok(())

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use catalyst_api::{ApplicationView, DeletionView, EnvironmentView, Health, StreamItem};
+use catalyst_api::{
+    ApplicationView, DeletionView, EnvironmentView, Health, OrganizationView, StreamItem,
+};
+use serde::de::DeserializeOwned;
 
 use super::api::Api;
 use super::failure::{Hinted, hinted, is_signed_out};
-use super::output::say;
+use super::output::{one_line, say};
 use super::stream::{Event, Stream};
 
 /// How long a command waits.
@@ -67,7 +70,7 @@ impl Steps {
             message => format!("{name}: {} ({message})", health.phase),
         };
         if line != self.last {
-            say(&line);
+            say(&one_line(&line));
             self.last = line;
         }
     }
@@ -89,24 +92,24 @@ pub async fn application(
     let mut seen: Option<ApplicationView> = api.find(&path).await?;
     loop {
         if let Some(view) = seen.take() {
-            steps.show(wanted.application, &view.summary.health);
-            if is_of(wanted, &view) {
-                match view.summary.health.phase.as_str() {
-                    "Running" => return Ok(view),
-                    "Failed" => {
-                        return Err(hinted(
-                            format!(
-                                "{} in {} failed: {}",
-                                wanted.application, wanted.environment, view.summary.health.message
-                            ),
-                            format!(
-                                "see `catalyst get objects -e {0} {1}` and `catalyst logs -e {0} {1}`",
-                                wanted.environment, wanted.application
-                            ),
-                        ));
-                    }
-                    _ => {}
-                }
+            let is_of = is_of(wanted, &view);
+            let health = &view.summary.health;
+            // The failure itself says why, whole and once.
+            if is_of && health.phase == "Failed" {
+                return Err(hinted(
+                    format!(
+                        "{} in {} failed: {}",
+                        wanted.application, wanted.environment, health.message
+                    ),
+                    format!(
+                        "see `catalyst get objects -e {0} {1}` and `catalyst logs -e {0} {1}`",
+                        wanted.environment, wanted.application
+                    ),
+                ));
+            }
+            steps.show(wanted.application, health);
+            if is_of && health.phase == "Running" {
+                return Ok(view);
             }
         }
         seen = match stream.next().await? {
@@ -135,27 +138,59 @@ fn is_of(wanted: &Wanted<'_>, view: &ApplicationView) -> bool {
     }
 }
 
+/// Waits until an Organization is there with all that belongs to it.
+pub async fn organization(api: &Api, stream: &mut Stream<'_>, name: &str) -> anyhow::Result<()> {
+    let health = |view: OrganizationView| view.health;
+    running(
+        api,
+        stream,
+        ["organizations", name],
+        health,
+        |item| match item {
+            StreamItem::Organization(view) if view.name == name => Some(view),
+            _ => None,
+        },
+    )
+    .await
+}
+
 /// Waits until an Environment answers.
-pub async fn environment(
+pub async fn environment(api: &Api, stream: &mut Stream<'_>, name: &str) -> anyhow::Result<()> {
+    let health = |view: EnvironmentView| view.health;
+    running(
+        api,
+        stream,
+        ["environments", name],
+        health,
+        |item| match item {
+            StreamItem::Environment(view) if view.name == name => Some(view),
+            _ => None,
+        },
+    )
+    .await
+}
+
+/// Waits until what stands at a path runs; `pick` finds it in the stream.
+async fn running<T: DeserializeOwned>(
     api: &Api,
     stream: &mut Stream<'_>,
-    name: &str,
-) -> anyhow::Result<EnvironmentView> {
+    path: [&str; 2],
+    health: impl Fn(T) -> Health,
+    pick: impl Fn(StreamItem) -> Option<T>,
+) -> anyhow::Result<()> {
+    let [_, name] = path;
     let mut steps = Steps::default();
-    let mut seen: Option<EnvironmentView> = api.find(&["environments", name]).await?;
+    let mut seen: Option<T> = api.find(&path).await?;
     loop {
-        if let Some(view) = seen.take() {
-            steps.show(name, &view.health);
-            if view.health.phase == "Running" {
-                return Ok(view);
+        if let Some(health) = seen.take().map(&health) {
+            steps.show(name, &health);
+            if health.phase == "Running" {
+                return Ok(());
             }
         }
         seen = match stream.next().await? {
-            Event::Reset => api.find(&["environments", name]).await?,
-            Event::Change(item) => match *item {
-                StreamItem::Environment(view) if view.name == name => Some(view),
-                _ => None,
-            },
+            Event::Reset => api.find(&path).await?,
+            Event::Change(item) => pick(*item),
         };
     }
 }
@@ -192,17 +227,36 @@ pub async fn deletion(
                 StreamItem::Removed(gone)
                     if gone.kind.eq_ignore_ascii_case(kind) && gone.name == name =>
                 {
-                    let deletions: Vec<DeletionView> = api.list(&["deletions"]).await?;
-                    let ended = deletions
-                        .into_iter()
-                        .filter(|view| is_deletion(view, kind, name))
-                        .max_by(|left, right| left.started_at.cmp(&right.started_at));
-                    return Ok(ended.map(|view| view.left_behind).unwrap_or_default());
+                    return left_behind(api, kind, name).await;
                 }
                 _ => {}
             },
         }
     }
+}
+
+/// Like [`deletion`], of what may have gone before anybody looked.
+pub async fn gone(
+    api: &Api,
+    stream: &mut Stream<'_>,
+    kind: &str,
+    name: &str,
+    path: &[&str],
+) -> anyhow::Result<Vec<String>> {
+    match api.find::<serde_json::Value>(path).await? {
+        Some(_) => deletion(api, stream, kind, name, path).await,
+        None => left_behind(api, kind, name).await,
+    }
+}
+
+/// What the last deletion left behind.
+async fn left_behind(api: &Api, kind: &str, name: &str) -> anyhow::Result<Vec<String>> {
+    let deletions: Vec<DeletionView> = api.list(&["deletions"]).await?;
+    let ended = deletions
+        .into_iter()
+        .filter(|view| is_deletion(view, kind, name))
+        .max_by(|left, right| left.started_at.cmp(&right.started_at));
+    Ok(ended.map(|view| view.left_behind).unwrap_or_default())
 }
 
 fn is_deletion(view: &DeletionView, kind: &str, name: &str) -> bool {
