@@ -354,6 +354,17 @@ fn lists_come_as_table_json_and_yaml() {
     KIND         NAMESPACE   NAME     READY   MESSAGE
     Deployment   guests      guests   yes     -
     ");
+    server.seen.lock().unwrap().phase = "Failed".into();
+    let failed = home.run(&["get", "application", "-e", "acme-dev", "guests"]);
+    insta::assert_snapshot!(failed.worked(), @r"
+    ENVIRONMENT   NAME     BLUEPRINT              VERSION   PHASE    ADDRESS
+    acme-dev      guests   catalog/bp-guestbook   1.0.0     Failed   http://guests.acme-dev.localhost:8080/
+
+    pod guests-1: exit code 1
+
+    KIND         NAMESPACE   NAME     READY   MESSAGE
+    Deployment   guests      guests   yes     -
+    ");
 }
 
 #[test]

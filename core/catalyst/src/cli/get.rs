@@ -2,13 +2,19 @@
 
 use catalyst_api::{
     ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, DeletionView,
-    EnvironmentView, OrganizationView, PolicyView, PullRequestView, StreamItem, UserView,
+    EnvironmentView, ObjectView, OrganizationView, PolicyView, PullRequestView, StreamItem,
+    UserView,
 };
 
 use super::api::{Api, Common};
 use super::failure::hinted;
-use super::output::{Output, Row};
+use super::output::{Output, Row, fitted, plain, print, table};
 use super::stream::{Event, Stream};
+
+/// Messages up to this length may stand twice.
+const SHORT: usize = 20;
+/// Stands for a message that was said above.
+const ABOVE: &str = "as above";
 
 /// Show what there is and how it is.
 #[derive(Debug, clap::Args)]
@@ -91,7 +97,10 @@ impl Get {
                     self.needs_name()?,
                 ];
                 let application: ApplicationView = api.get(&path).await?;
-                output.list(&application.objects)
+                match output {
+                    Output::Table => show_objects(&application.objects, ""),
+                    _ => output.list(&application.objects),
+                }
             }
             Kind::Blueprints => match name {
                 Some(name) => {
@@ -127,9 +136,7 @@ impl Get {
                     let pull: PullRequestView = api.get(&path).await?;
                     output.item(&pull)?;
                     return match (&pull.diff, output.is_table()) {
-                        (Some(diff), true) => {
-                            super::output::print(&super::output::plain(&format!("\n{diff}\n")))
-                        }
+                        (Some(diff), true) => print(&plain(&format!("\n{diff}\n"))),
                         _ => Ok(()),
                     };
                 }
@@ -274,15 +281,129 @@ impl Kind {
     }
 }
 
-/// One Application: how it is, why, and its objects.
+/// One Application: how it is, why in full, and its objects.
 fn show_application(output: Output, application: &ApplicationView) -> anyhow::Result<()> {
     if !output.is_table() {
         return output.value(application);
     }
-    output.item(application)?;
+    print(&head(&application.summary))?;
     if application.objects.is_empty() {
         return Ok(());
     }
-    super::output::print("\n")?;
-    output.list(&application.objects)
+    print("\n")?;
+    show_objects(&application.objects, &application.summary.health.message)
+}
+
+/// The line of an Application, and below it, not cut, what would be its last column.
+fn head(application: &ApplicationSummary) -> String {
+    let mut cells = application.cells();
+    cells.pop();
+    let header = ApplicationSummary::HEADER.split_last();
+    let header = header.map_or(&[][..], |(_, header)| header);
+    let line = table(header, vec![cells]);
+    match application.health.message.trim() {
+        "" => line,
+        message => format!("{line}\n{}\n", plain(message)),
+    }
+}
+
+fn show_objects(objects: &[ObjectView], said: &str) -> anyhow::Result<()> {
+    let rows = fitted(ObjectView::HEADER, object_rows(objects, said));
+    print(&table(ObjectView::HEADER, rows))
+}
+
+/// The rows of objects. The cause of a failure goes from object to object: what was
+/// said above is not said again.
+fn object_rows(objects: &[ObjectView], said: &str) -> Vec<Vec<String>> {
+    let mut said = vec![said];
+    let mut rows = Vec::new();
+    for object in objects {
+        let mut cells = object.cells();
+        let message = object.message.trim();
+        let is_long = message.chars().count() > SHORT;
+        match cells.last_mut() {
+            Some(cell) if is_long && said.iter().any(|it| it.contains(message)) => {
+                ABOVE.clone_into(cell);
+            }
+            _ => said.push(message),
+        }
+        rows.push(cells);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_api::Health;
+
+    use super::*;
+
+    const CAUSE: &str = "container web: CrashLoopBackOff, exited with 1: no database";
+
+    fn application() -> ApplicationSummary {
+        ApplicationSummary {
+            environment: "acme-dev".into(),
+            name: "guests".into(),
+            source: "catalog".into(),
+            blueprint: "bp-guestbook".into(),
+            version: "1.0.0".into(),
+            health: Health {
+                phase: "Failed".into(),
+                reason: "PodFailing".into(),
+                message: format!("the release is not ready; pod guests-1: {CAUSE}"),
+                observed_at: String::new(),
+                since: String::new(),
+            },
+            url: None,
+        }
+    }
+
+    fn object(kind: &str, message: &str) -> ObjectView {
+        ObjectView {
+            api_version: "v1".into(),
+            kind: kind.into(),
+            namespace: Some("guests".into()),
+            name: "guests".into(),
+            ready: Some(false),
+            message: message.into(),
+            observed_at: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_cause_is_said_once_and_whole() {
+        let application = application();
+        let objects = [
+            object("HelmRelease", "timed out after 300 s, waiting for guests"),
+            object("Deployment", "0 of 1 ready"),
+            object("Pod", CAUSE),
+            object("Job", "timed out after 300 s, waiting for guests"),
+            object("StatefulSet", "0 of 1 ready"),
+        ];
+        let rows = object_rows(&objects, &application.health.message);
+        let text = head(&application) + "\n" + &table(ObjectView::HEADER, rows);
+        insta::assert_snapshot!(text, @r"
+        ENVIRONMENT   NAME     BLUEPRINT              VERSION   PHASE    ADDRESS
+        acme-dev      guests   catalog/bp-guestbook   1.0.0     Failed   -
+
+        the release is not ready; pod guests-1: container web: CrashLoopBackOff, exited with 1: no database
+
+        KIND          NAMESPACE   NAME     READY   MESSAGE
+        HelmRelease   guests      guests   no      timed out after 300 s, waiting for guests
+        Deployment    guests      guests   no      0 of 1 ready
+        Pod           guests      guests   no      as above
+        Job           guests      guests   no      as above
+        StatefulSet   guests      guests   no      0 of 1 ready
+        ");
+        // By itself, nothing was said above.
+        let alone = object_rows(&[object("Pod", CAUSE)], "");
+        assert_eq!(alone[0].last().unwrap(), CAUSE);
+    }
+
+    #[test]
+    fn the_message_is_the_last_column() {
+        for header in [ApplicationSummary::HEADER, ObjectView::HEADER] {
+            assert_eq!(header.last(), Some(&"message"));
+        }
+    }
 }
