@@ -71,6 +71,27 @@ fn a_browser_signs_in_over_the_loopback_address_with_pkce() {
 }
 
 #[test]
+fn a_variable_that_is_set_but_empty_counts_as_unset() {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    sign_in(&home);
+    let mut command = home.command(&["whoami"]);
+    for name in [
+        "CATALYST_SERVER",
+        "CATALYST_TOKEN",
+        "CATALYST_CERTIFICATE_AUTHORITY",
+    ] {
+        command.env(name, "");
+    }
+    let outcome = finish(command.spawn().unwrap());
+    assert!(outcome.worked().contains("ada@example.org"), "{outcome:?}");
+    // What is written is meant.
+    let outcome = home.run_unknown(&["whoami", "--server", ""]);
+    let err = outcome.failed();
+    assert!(err.starts_with("error: `` is not an address"), "{err}");
+}
+
+#[test]
 fn tokens_are_renewed_when_they_are_due_also_by_many_at_once() {
     let server = Server::start();
     server.seen.lock().unwrap().lifetime = 1;

@@ -41,7 +41,7 @@ mod wait;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::{doctor, up};
@@ -87,7 +87,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     start_logging();
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
@@ -135,6 +135,24 @@ pub fn run() -> ExitCode {
     }
 }
 
+fn arguments() -> Arguments {
+    let matches = without_empty_variables(Arguments::command()).get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A variable that is set but empty counts as unset, for every argument alike.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let value = argument.get_env().and_then(std::env::var_os);
+            match value.is_some_and(|value| value.is_empty()) {
+                true => argument.env(None::<&str>),
+                false => argument,
+            }
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
 /// Runs a client's work on this thread: one connection needs no pool of threads.
 fn client<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
@@ -157,9 +175,7 @@ fn start_logging() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
+    use super::*;
 
     #[test]
     fn the_arguments_fit_together() {
