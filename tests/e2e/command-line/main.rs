@@ -11,6 +11,7 @@
 mod blueprint;
 mod chart;
 mod commands;
+mod pipes;
 mod provision;
 mod server;
 mod sign_in;

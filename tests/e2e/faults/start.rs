@@ -1,8 +1,16 @@
-//! `catalyst up` that cannot start says why, exits 1 and touches nothing.
+//! `catalyst up` that cannot start says why, exits 1 and touches nothing; one that
+//! nobody listens to runs on.
+
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use redb::TableDefinition;
+use reqwest::StatusCode;
 
-use crate::sovereign::Sovereign;
+use crate::sovereign::{Sovereign, own_address, program};
+
+/// Longer than a start or an end takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_taken_port_is_named_and_the_way_out_too() {
@@ -91,4 +99,56 @@ fn a_damaged_store_and_a_lost_key_are_told_apart_from_an_empty_directory() {
             "{error}"
         );
     }
+}
+
+/// Ends when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn a_sovereign_runs_on_when_nobody_reads_what_it_says() {
+    crate::begin();
+    let directory = tempfile::tempdir().unwrap();
+    let listen = own_address();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = Command::new(program())
+        .args(["up", "--listen", &listen, "--data"])
+        .arg(directory.path().join("data"))
+        .env("CATALYST_LOG", "info")
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .spawn();
+    let mut running = Running(child.unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{listen}/readyz");
+    let started = Instant::now();
+    loop {
+        let answer = http.get(&url).send().await;
+        if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+            break;
+        }
+        assert_eq!(running.0.try_wait().unwrap(), None, "it ended by itself");
+        assert!(started.elapsed() < PATIENCE, "it is not ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let asked = Command::new("kill")
+        .args(["-TERM", &running.0.id().to_string()])
+        .status();
+    assert!(asked.unwrap().success());
+    let asked = Instant::now();
+    let status = loop {
+        if let Some(status) = running.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(asked.elapsed() < PATIENCE, "it does not stop");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(status.success(), "{status}");
 }
