@@ -1,6 +1,7 @@
 //! Authoring: from an empty folder to an artifact, without a Sovereign.
 
-use crate::support::Home;
+use crate::server::Server;
+use crate::support::{Home, mode};
 
 #[test]
 fn a_new_blueprint_lints_renders_and_packs_the_same_way_twice() {
@@ -77,4 +78,57 @@ fn the_shipped_blueprints_lint() {
         home.run(&["blueprint", "lint", path.to_str().unwrap()])
             .worked();
     }
+}
+
+#[test]
+fn a_key_is_made_only_where_it_may_sign() {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let keys = home.path(".config/catalyst/keys");
+    let commands = |source| {
+        [
+            vec!["blueprint", "publish", "wiki", "--source", source],
+            vec!["blueprint", "trust", source],
+        ]
+    };
+    for words in commands("acme") {
+        let outcome = home.run_unknown(&words);
+        let err = outcome.failed();
+        assert!(err.contains("you are not signed in"), "{words:?}: {err}");
+        assert!(!keys.exists(), "{words:?}");
+    }
+    for (source, reason) in [
+        ("nowhere", "there is no source nowhere"),
+        ("acme", "this takes an org-admin of acme"),
+        ("catalog-sovereign", "this takes a sovereign-admin"),
+    ] {
+        for words in commands(source) {
+            let outcome = home.run(&words);
+            let err = outcome.failed();
+            assert!(err.contains(reason), "{words:?}: {err}");
+            assert!(!keys.exists(), "{words:?}");
+        }
+    }
+    assert!(server.writes().is_empty(), "{:?}", server.writes());
+
+    server.seen.lock().unwrap().is_org_admin = true;
+    let made = home.run(&["blueprint", "trust", "acme"]);
+    made.worked();
+    assert!(
+        made.err.starts_with("Made a key for acme: "),
+        "{}",
+        made.err
+    );
+    assert_eq!(mode(&keys.join("acme.key")), 0o600);
+    let again = home.run(&["blueprint", "trust", "acme"]);
+    again.worked();
+    assert!(again.err.starts_with("Signatures by "), "{}", again.err);
+    let writes = server.writes();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    assert_eq!(writes[0], writes[1]);
+    assert_eq!(writes[0].0, "POST trusted-signers");
+    assert_eq!(writes[0].1["source"], "acme");
+    let public = std::fs::read_to_string(keys.join("acme.pub")).unwrap();
+    assert_eq!(writes[0].1["publicKey"], public);
 }

@@ -383,7 +383,8 @@ async fn api(
 fn go_on(server: Server, body: Value) {
     tokio::spawn(async move {
         if body["command"] == "create-organization" {
-            server.say(&json!({"kind": "organization", "item": organization("Running")}));
+            server
+                .say(&json!({"kind": "organization", "item": organization("initech", "Running")}));
             return;
         }
         if body["command"] == "delete" {
@@ -416,9 +417,9 @@ fn go_on(server: Server, body: Value) {
     });
 }
 
-fn organization(phase: &str) -> Value {
+fn organization(name: &str, phase: &str) -> Value {
     json!({
-        "name": "initech", "displayName": "Initech", "members": [], "environments": [],
+        "name": name, "displayName": name, "members": [], "environments": [],
         "health": {"phase": phase, "reason": "", "message": "", "observedAt": "", "since": ""},
     })
 }
@@ -524,7 +525,8 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
             "leftBehind": ["volume data-old-0"],
         }]}))
         .into_response(),
-        "GET organizations/initech" => Json(organization("Installing")).into_response(),
+        "GET organizations/acme" => Json(organization("acme", "Running")).into_response(),
+        "GET organizations/initech" => Json(organization("initech", "Installing")).into_response(),
         "POST environments/acme-prod/pull-requests/3/merge"
         | "PUT organizations/acme/members/bob"
         | "POST trusted-signers"

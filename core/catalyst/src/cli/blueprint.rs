@@ -97,7 +97,8 @@ struct Publish {
     /// Where it belongs: an Organization, or catalog-sovereign.
     #[arg(long)]
     source: String,
-    /// The private key that signs it (PEM, P-256); the source's own unless given.
+    /// The private key that signs it (PEM, P-256); unless given, the source's own,
+    /// which is made on first use and which `blueprint trust` has trusted.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Push to another registry, such as ghcr.io/acme; no Sovereign is told.
@@ -120,12 +121,13 @@ struct Verify {
     connection: Connection,
 }
 
-/// Have the Sovereign trust a key for a source.
+/// Have the Sovereign trust a key for a source, so that what it signs is admitted.
 #[derive(Debug, clap::Args)]
 struct Trust {
     /// Where its signatures shall count: an Organization, or catalog-sovereign.
     source: String,
-    /// The public key (PEM, P-256); that of the source's own key unless given.
+    /// The public key (PEM, P-256); unless given, that of the source's own, which
+    /// signs what `blueprint publish` publishes and is made on first use.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
@@ -314,17 +316,19 @@ impl Publish {
             package.blueprint.name().to_owned(),
             package.blueprint.version().to_string(),
         );
-        let (key, public) = supply::signing_key(&self.source, self.key.as_deref())?;
         let (api, base) = match &self.registry {
             Some(base) => (None, base.clone()),
             None => {
                 let api = self.connection.api().await?;
+                supply::check_source(&api, &self.source).await?;
                 let host = api.sovereign().await?.addresses.registry;
                 (Some(api), format!("{host}/{}", self.source))
             }
         };
         let at = Reference::parse(&format!("{base}/{name}:{version}"))?;
         let registry = supply::registry(api.as_ref(), &at.host).await?;
+        // Made only now that nothing known stands against it.
+        let (key, public) = supply::signing_key(&self.source, self.key.as_deref())?;
         let origin = Origin {
             builder: "https://github.com/openova-io/catalyst".to_owned(),
             ..Origin::default()
@@ -399,11 +403,13 @@ impl Verify {
 
 impl Trust {
     async fn run(&self) -> anyhow::Result<()> {
-        let key = match &self.key {
-            Some(path) => supply::public_key(path)?,
+        let given = self.key.as_deref().map(supply::public_key).transpose()?;
+        let api = self.connection.api().await?;
+        supply::check_source(&api, &self.source).await?;
+        let key = match given {
+            Some(key) => key,
             None => supply::signing_key(&self.source, None)?.0.public().clone(),
         };
-        let api = self.connection.api().await?;
         let body = TrustSigner {
             source: self.source.clone(),
             public_key: key.to_pem(),

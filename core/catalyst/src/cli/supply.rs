@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use catalyst_api::{Me, Membership, OrganizationRole, OrganizationView};
 use catalyst_signature::{PublicKey, SigningKey};
 use catalyst_supply::{Credentials, Manifest, Reference, Registry, media};
 use serde_json::Value;
@@ -77,6 +78,36 @@ pub async fn pull_chart(reference: &str) -> anyhow::Result<Vec<u8>> {
         bail!("{reference} holds no Helm chart");
     };
     Ok(registry.blob(&at, layer).await?.to_vec())
+}
+
+/// Refuses a source for which the caller may not sign. The Sovereign decides in the
+/// end; this is so that nothing is made or pushed for what it would refuse.
+pub async fn check_source(api: &Api, source: &str) -> anyhow::Result<()> {
+    let me: Me = api.get(&["me"]).await?;
+    let is_own =
+        |it: &Membership| it.organization == source && it.role == OrganizationRole::OrgAdmin;
+    if me.organizations.iter().any(is_own) {
+        return Ok(());
+    }
+    let is_catalog = matches!(source, "catalog" | "catalog-sovereign");
+    let path = ["organizations", source];
+    if !is_catalog && api.find::<OrganizationView>(&path).await?.is_none() {
+        return Err(hinted(
+            format!("there is no source {source} of Blueprints that you may see"),
+            "name an Organization, or catalog-sovereign",
+        ));
+    }
+    if me.sovereign_admin {
+        return Ok(());
+    }
+    let who = match is_catalog {
+        true => "a sovereign-admin".to_owned(),
+        false => format!("an org-admin of {source}, or a sovereign-admin"),
+    };
+    Err(hinted(
+        format!("cannot sign Blueprints of {source}: this takes {who}"),
+        "ask somebody with that role; `catalyst whoami` shows yours",
+    ))
 }
 
 /// The key that signs what is published to a source: the file given, or one of the
