@@ -238,6 +238,16 @@ impl Render {
 }
 
 impl Work {
+    /// For what needs a Sovereign that was begun: refused where there is none.
+    fn reopen(&self) -> anyhow::Result<(Config, Options, Directory)> {
+        let config = self.place.config.read()?;
+        let options = self.options()?;
+        let path = self.place.directory(&config)?;
+        Directory::look(&path, &config.sovereign_fqdn)?;
+        let directory = open(self, &config)?;
+        Ok((config, options, directory))
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let token = set("HCLOUD_TOKEN").ok_or_else(|| {
@@ -326,11 +336,7 @@ impl Resume {
 
 impl Destroy {
     async fn run(&self) -> anyhow::Result<()> {
-        let config = self.work.place.config.read()?;
-        let options = self.work.options()?;
-        let path = self.work.place.directory(&config)?;
-        Directory::look(&path, &config.sovereign_fqdn)?;
-        let directory = open(&self.work, &config)?;
+        let (config, options, directory) = self.work.reopen()?;
         let cancel = interrupts()?;
         if !self.yes {
             let question = format!(
@@ -350,11 +356,7 @@ impl Destroy {
 
 impl Archive {
     async fn run(&self) -> anyhow::Result<()> {
-        let config = self.work.place.config.read()?;
-        let options = self.work.options()?;
-        let path = self.work.place.directory(&config)?;
-        Directory::look(&path, &config.sovereign_fqdn)?;
-        let directory = open(&self.work, &config)?;
+        let (config, options, directory) = self.work.reopen()?;
         let mut sink = |_: Event| {};
         let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
         let folder = run.archive()?;
