@@ -135,7 +135,7 @@ impl Parts {
         .await?;
         let flux = stand_ins(&kubernetes, data, site, http.clone(), &mut node_tasks)?;
         progress.ready("gateway");
-        let forge = open_forge(&store, data, base, &credential, &introspection).await?;
+        let forge = open_forge(&store, data, site, &credential, &introspection).await?;
         progress.ready("forge");
         let registry = open_registry(&store, data, &credential, &introspection).await?;
         progress.ready("registry");
@@ -418,16 +418,18 @@ fn authenticators(issuer: &Issuer, http: reqwest::Client) -> Authenticators {
 async fn open_forge(
     store: &Store,
     data: &DataDirectory,
-    base: &str,
+    site: &Site,
     credential: &Credential,
     introspection: &Introspection,
 ) -> anyhow::Result<Forge> {
+    let base = &site.base;
     let mut config =
         catalyst_forge::Config::new(data.join("forge"), store.clone(), format!("{base}/git"));
     config.admin_token = Some(credential.forge.clone());
     let mut check = CheckConfig::at(format!("{base}/api/v1/checks/push"));
     check.token = Some(credential.check.clone());
     config.check = Some(check);
+    config.authority = Some(site.authority.clone());
     config.verifier = Some(Arc::new(introspection.clone()));
     Ok(Forge::open(config).await?)
 }

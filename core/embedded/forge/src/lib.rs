@@ -101,6 +101,9 @@ pub struct Config {
     pub verifier: Option<Arc<dyn IdentityVerifier>>,
     /// Asked before refs move; without it every well-formed change passes.
     pub check: Option<CheckConfig>,
+    /// A certificate authority, PEM, that the check and webhooks are trusted by,
+    /// beside those of the machine.
+    pub authority: Option<String>,
     /// Largest body of a REST request, in bytes.
     pub largest_request: usize,
     /// Largest pack of a push, in bytes.
@@ -120,6 +123,7 @@ impl Config {
             admin_name: "catalyst".to_owned(),
             verifier: None,
             check: None,
+            authority: None,
             largest_request: 32 << 20,
             largest_push: 512 << 20,
             delivery_lifetime: Duration::from_secs(24 * 3600),
@@ -238,12 +242,15 @@ impl Forge {
             empty_directory(&config.data.join(part))?;
         }
         make_directory(&config.data.join("repositories"))?;
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
-            .user_agent("catalyst-forge")
-            .build()
-            .map_err(OpenError::Http)?;
+            .user_agent("catalyst-forge");
+        if let Some(authority) = &config.authority {
+            let certificate = reqwest::Certificate::from_pem(authority.as_bytes());
+            http = http.add_root_certificate(certificate.map_err(OpenError::Http)?);
+        }
+        let http = http.build().map_err(OpenError::Http)?;
         let records = Metadata::new(config.store.clone())?;
         let inner = Inner {
             config,
