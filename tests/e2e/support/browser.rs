@@ -76,6 +76,16 @@ impl Browser {
         );
     }
 
+    /// Goes to an address and on to where it sends the browser, which is another
+    /// program's; what is shown there.
+    pub async fn follow(&mut self, address: &str) -> String {
+        let answer = self.get(address).await;
+        let location = answer.headers().get("location");
+        let location = location.unwrap_or_else(|| panic!("no redirect: {}", answer.status()));
+        let there = self.http.get(location.to_str().unwrap()).send().await;
+        there.unwrap().text().await.unwrap()
+    }
+
     /// A one-time link works once.
     pub async fn link_is_dead(&mut self, link: &str) {
         assert_eq!(self.get(link).await.status(), StatusCode::GONE);

@@ -14,6 +14,9 @@ use serde_json::Value;
 /// Where the ports begin that the kernel gives to nobody of its own accord.
 const OWN_PORTS: std::ops::Range<u16> = 12_000..30_000;
 
+/// Longer than any start takes; one that takes as long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// An address for a Sovereign that will be started on it again. A port that the
 /// kernel chose would not do: while nobody listens on it, the kernel may give it
 /// to any connection that another test opens.
@@ -81,6 +84,11 @@ impl Sovereign {
     /// Starts one that adds what it logs, much of it, to the file beside its data
     /// directory that [`log_of`] names.
     pub fn start_logging(data: &Path, listen: &str) -> Self {
+        Self::start_logging_with(data, listen, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn start_logging_with(data: &Path, listen: &str, further: &[&str]) -> Self {
         let log = log_of(data);
         let file = std::fs::File::options()
             .create(true)
@@ -88,6 +96,7 @@ impl Sovereign {
             .open(&log);
         let mut command = command(data, listen);
         command
+            .args(further)
             .env("CATALYST_LOG", "warn,catalyst=debug")
             .stderr(file.unwrap());
         let mut sovereign = Self::start_by(command);
@@ -98,18 +107,29 @@ impl Sovereign {
     /// Starts one by a command that becomes it.
     pub fn start_by(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let addresses = serde_json::from_str(&line).unwrap_or_else(|error| {
-            drop(child.kill());
-            panic!("not ready: {error}: {line:?}")
+        let out = child.stdout.take().unwrap();
+        let mut sovereign = Self::of(child);
+        let (sender, printed) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(out).read_line(&mut line);
+            drop(sender.send(read.map(|_| line)));
         });
+        let line = printed
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("not ready within {PATIENCE:?}"))
+            .unwrap();
+        sovereign.addresses = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("not ready: {error}: {line:?}"));
+        sovereign
+    }
+
+    /// One that was started otherwise, and has not said yet where it is.
+    pub fn of(child: Child) -> Self {
         Self {
             child: Some(child),
             log: None,
-            addresses,
+            addresses: Value::Null,
         }
     }
 
@@ -205,10 +225,19 @@ impl Sovereign {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn terminate(mut self) {
+    pub fn terminate(self) {
+        self.stop("-TERM");
+    }
+
+    /// The same, as somebody does at the keyboard.
+    pub fn interrupt(self) {
+        self.stop("-INT");
+    }
+
+    fn stop(mut self, signal: &str) {
         let mut child = self.child.take().unwrap();
         let asked = Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
+            .args([signal, &child.id().to_string()])
             .status()
             .unwrap();
         assert!(asked.success());

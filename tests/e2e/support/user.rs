@@ -14,6 +14,8 @@ use crate::sovereign::{Sovereign, program};
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Longer than anything here takes; a wait that ends by this has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long any deletion may take.
+pub const DELETION: Duration = Duration::from_secs(60);
 /// Access tokens hold five minutes.
 const RENEW: Duration = Duration::from_secs(150);
 
@@ -185,6 +187,30 @@ impl User {
             phase_of(value) == Some(phase)
         })
         .await
+    }
+
+    /// Waits until something is gone, no longer than a deletion may take.
+    pub async fn until_gone(&mut self, path: &str) {
+        let started = Instant::now();
+        self.until_answer(&format!("{path} is gone"), path, |status, _| {
+            status == StatusCode::NOT_FOUND
+        })
+        .await;
+        let took = started.elapsed();
+        assert!(took < DELETION, "{path} took {took:?}");
+    }
+
+    /// Waits until a deletion is told as ended, and answers how it was told.
+    pub async fn until_ended(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let find = |all: &Value| {
+            let ended = |one: &&Value| one["endedAt"].is_string() && is_it(one);
+            all["items"].as_array()?.iter().find(ended).cloned()
+        };
+        let what = format!("the deletion of {what} has ended");
+        let all = self
+            .until(&what, "/deletions", |all| find(all).is_some())
+            .await;
+        find(&all).unwrap()
     }
 
     /// A clone URL with this user's credentials.
