@@ -15,6 +15,7 @@
 #[allow(dead_code)]
 #[path = "../support/browser.rs"]
 mod browser;
+mod contract;
 #[allow(dead_code)]
 #[path = "../support/pods.rs"]
 mod pods;

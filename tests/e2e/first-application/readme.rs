@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::sovereign::{Sovereign, program};
 use crate::user::User;
 
-const README: &str = include_str!("../../../README.md");
+pub const README: &str = include_str!("../../../README.md");
 
 /// The commands of the first block that begins with the alias.
 fn commands() -> Vec<String> {
