@@ -1,8 +1,10 @@
-//! Stock kubectl and helm in an Organization's vcluster and at the registry,
-//! each as somebody who would use it there.
+//! The command line; and stock kubectl and helm in an Organization's vcluster and at
+//! the registry, each as somebody who would use it there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::Value;
 
 use super::People;
 use super::publish::succeeds;
@@ -19,6 +21,47 @@ async fn kubeconfig(user: &mut User, directory: &Path) -> PathBuf {
             .await,
     );
     file
+}
+
+/// The command line shows what the API would, in the form that is asked for, and to
+/// nobody else.
+pub async fn the_command_line_shows_what_runs(people: &mut People) {
+    let written = |output: std::process::Output| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let logs = ["logs", "guestbook", "-e", "acme-dev"];
+    let log = written(people.alice.catalyst(&logs).await);
+    assert!(log.contains("listening on"), "{log}");
+    let get = [
+        "get",
+        "application",
+        "guestbook",
+        "-e",
+        "acme-dev",
+        "--output",
+    ];
+    let mut shown = Vec::new();
+    for form in ["json", "yaml", "table"] {
+        let words = [&get[..], &[form]].concat();
+        shown.push(written(people.alice.catalyst(&words).await));
+    }
+    let json: Value = serde_json::from_str(&shown[0]).unwrap();
+    let yaml = catalyst_yaml::from_str(&shown[1]).unwrap();
+    for (form, value) in [("json", &json), ("yaml", &yaml)] {
+        assert_eq!(value["name"], "guestbook", "{form}");
+        assert_eq!(value["health"]["phase"], "Running", "{form}");
+    }
+    let is_row = |line: &str| line.contains("guestbook") && line.contains("Running");
+    assert!(shown[2].lines().any(is_row), "{}", shown[2]);
+    for words in [&logs[..], &get[..5]] {
+        let refused = people.mallory.catalyst(words).await;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("error: "), "{said}");
+        assert!(refused.stdout.is_empty(), "{words:?}");
+    }
 }
 
 /// kubectl is for looking: an org-admin sees what runs, waits for it, reads its

@@ -7,13 +7,13 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::People;
-use super::install::until_page;
+use super::install::{ENTRY, until_page};
 use super::push::clone;
-use super::user::{User, git};
+use super::user::{DELETION, git};
 use crate::sovereign::Sovereign;
 
-/// How long any deletion may take.
-const BOUND: Duration = Duration::from_secs(60);
+const CHANGES: &str = "/environments/acme-dev/changes";
+const ACME_DEV: &str = "lo-loc-rtz-dev-acme";
 
 pub async fn a_push_that_removes_the_folder_keeps_the_data(
     sovereign: &Sovereign,
@@ -28,21 +28,117 @@ pub async fn a_push_that_removes_the_folder_keeps_the_data(
     git(&folder, &["rm", "-r", "--quiet", "applications/probe"]);
     git(&folder, &["commit", "--quiet", "-m", "Remove the probe"]);
     git(&folder, &["push", "--quiet"]);
-    gone(
-        &mut people.mallory,
-        "/environments/globex-dev/applications/probe",
-    )
-    .await;
-    let claims = list(
-        sovereign,
-        "lo-loc-rtz-dev-globex",
-        "/api/v1/namespaces/probe/persistentvolumeclaims",
-    )
-    .await;
-    assert_eq!(claims["items"].as_array().unwrap().len(), 1, "{claims:#}");
+    people
+        .mallory
+        .until_gone("/environments/globex-dev/applications/probe")
+        .await;
+    let cluster = "lo-loc-rtz-dev-globex";
+    is_kept(sovereign, cluster, "probe").await;
+    let is_it = |one: &Value| one["name"] == "globex-dev/probe";
+    let ended = people.mallory.until_ended("the probe", is_it).await;
+    assert_eq!(ended["leftBehind"], json!([left("probe")]), "{ended:#}");
 }
 
-pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people: &mut People) {
+/// How a deletion names the volume of a database that it kept.
+fn left(database: &str) -> String {
+    format!("PersistentVolumeClaim {database}/data-{database}-0: its data is kept, as was asked")
+}
+
+/// The claim of a database is there, marked, with its volume; the database is not.
+async fn is_kept(sovereign: &Sovereign, cluster: &str, database: &str) {
+    let in_it = |kind: &str| format!("/api/v1/namespaces/{database}/{kind}");
+    let claims = list(sovereign, cluster, &in_it("persistentvolumeclaims")).await;
+    let [claim] = claims["items"].as_array().unwrap().as_slice() else {
+        panic!("not one claim: {claims:#}");
+    };
+    assert_eq!(claim["metadata"]["name"], format!("data-{database}-0"));
+    assert_eq!(claim["metadata"]["labels"]["openova.io/kept"], "true");
+    assert_eq!(claim["status"]["phase"], "Bound", "{claim:#}");
+    let volumes = list(sovereign, cluster, "/api/v1/persistentvolumes").await;
+    let is_its = |one: &Value| one["metadata"]["name"] == claim["spec"]["volumeName"];
+    let volumes = volumes["items"].as_array().unwrap();
+    assert!(volumes.iter().any(is_its), "{claim:#}");
+    let sets = format!("/apis/apps/v1/namespaces/{database}/statefulsets");
+    let sets = list(sovereign, cluster, &sets).await;
+    assert_eq!(sets["items"], json!([]));
+}
+
+/// Kept by command, the data serves an Application of the same name again: by one
+/// commit that asks for the deletion, and a second that removes the folder.
+pub async fn kept_data_serves_an_application_of_the_same_name(
+    sovereign: &Sovereign,
+    people: &mut People,
+) {
+    for (name, left_behind) in [
+        // It has no volume, so nothing of it stays.
+        ("guestbook", Value::Null),
+        ("guestbook-db", json!([left("guestbook-db")])),
+    ] {
+        let accepted = people
+            .alice
+            .post(
+                CHANGES,
+                json!({"command": "delete", "application": name, "data": "keep"}),
+            )
+            .await;
+        people
+            .alice
+            .until_gone(&format!("/environments/acme-dev/applications/{name}"))
+            .await;
+        let full = format!("acme-dev/{name}");
+        let ended = people
+            .alice
+            .until_ended(name, |one| one["name"] == full)
+            .await;
+        assert_eq!(ended["kind"], "Application");
+        assert_eq!(ended["leftBehind"], left_behind, "{ended:#}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let url = people.alice.repository(sovereign, "acme/acme-dev").await;
+        git(folder.path(), &["clone", "--quiet", &url, "."]);
+        let path = format!("applications/{name}");
+        let log = ["log", "-2", "--format=%H %an %s", "--", &path];
+        let log = git(folder.path(), &log);
+        let asked = accepted["commit"].as_str().unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        let [second, first] = lines.as_slice() else {
+            panic!("not two commits:\n{log}");
+        };
+        assert_eq!(
+            *first,
+            format!("{asked} alice Delete {name} from acme-dev (keep data)")
+        );
+        let removal = format!(" Remove {name} from acme-dev");
+        assert!(second.ends_with(&removal), "{second}");
+        let diff = git(folder.path(), &["show", "--format=", asked]);
+        assert!(diff.contains("+  deletion:"), "{diff}");
+        assert!(diff.contains("+    data: keep"), "{diff}");
+        assert!(!folder.path().join(path).exists());
+    }
+    is_kept(sovereign, ACME_DEV, "guestbook-db").await;
+
+    people
+        .alice
+        .post(
+            CHANGES,
+            json!({
+                "command": "install", "name": "guestbook", "blueprint": "bp-guestbook",
+                "version": "1.0.0", "config": {"title": "Visitors"},
+            }),
+        )
+        .await;
+    people
+        .alice
+        .until_phase("/environments/acme-dev/applications/guestbook", "Running")
+        .await;
+    until_page(sovereign, "guestbook.acme-dev", ENTRY).await;
+}
+
+pub async fn deletions_end_and_say_what_they_left(
+    sovereign: &Sovereign,
+    people: &mut People,
+    data: &Path,
+) {
     // A database that something depends on stays.
     let database = "/environments/acme-dev/applications/guestbook-db";
     let (status, problem) = people
@@ -57,27 +153,45 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
     assert!(problem.to_string().contains("guestbook"), "{problem:#}");
     until_page(sovereign, "guestbook.acme-dev", "Visitors").await;
 
-    for (name, data) in [("guestbook", "keep"), ("guestbook-db", "drop")] {
+    // Now the data goes as well.
+    let kept = data.join(format!(
+        "volumes/{ACME_DEV}/guestbook-db/data-guestbook-db-0"
+    ));
+    assert!(kept.exists(), "{} is not there", kept.display());
+    let is_database = |one: &Value| one["name"] == "acme-dev/guestbook-db";
+    let before = people.alice.until_ended("it", is_database).await;
+    for name in ["guestbook", "guestbook-db"] {
         people
             .alice
             .post(
-                "/environments/acme-dev/changes",
-                json!({"command": "delete", "application": name, "data": data}),
+                CHANGES,
+                json!({"command": "delete", "application": name, "data": "drop"}),
             )
             .await;
-        gone(
-            &mut people.alice,
-            &format!("/environments/acme-dev/applications/{name}"),
-        )
-        .await;
+        people
+            .alice
+            .until_gone(&format!("/environments/acme-dev/applications/{name}"))
+            .await;
     }
-    let claims = list(
-        sovereign,
-        "lo-loc-rtz-dev-acme",
-        "/api/v1/persistentvolumeclaims",
-    )
-    .await;
+    let is_second = |one: &Value| is_database(one) && one["startedAt"] != before["startedAt"];
+    let ended = people.alice.until_ended("the database", is_second).await;
+    assert_eq!(ended["leftBehind"], Value::Null, "{ended:#}");
+    let claims = list(sovereign, ACME_DEV, "/api/v1/persistentvolumeclaims").await;
     assert_eq!(claims["items"], json!([]), "data: drop left {claims:#}");
+    // The volumes follow their claims, and the files them.
+    let started = Instant::now();
+    loop {
+        let volumes = list(sovereign, ACME_DEV, "/api/v1/persistentvolumes").await;
+        if volumes["items"] == json!([]) && !kept.exists() {
+            break;
+        }
+        assert!(
+            started.elapsed() < DELETION,
+            "{} stays, or {volumes:#}",
+            kept.display()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let (_, answer) = people.alice.ask(Method::GET, database, None).await;
     assert_eq!(answer["status"], 404, "{answer:#}");
 
@@ -92,12 +206,12 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
         if !is_there("guestbook") && !is_there("guestbook-db") {
             break;
         }
-        assert!(started.elapsed() < BOUND, "a folder is still there");
+        assert!(started.elapsed() < DELETION, "a folder is still there");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
     people.admin.delete("/environments/acme-dev").await;
-    gone(&mut people.admin, "/environments/acme-dev").await;
+    people.admin.until_gone("/environments/acme-dev").await;
 
     // Even when the vcluster is gone already.
     let vcluster = sovereign.cluster(
@@ -125,39 +239,21 @@ pub async fn deletions_end_and_say_what_they_left(sovereign: &Sovereign, people:
     assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
     assert!(problem.to_string().contains("policy"), "{problem:#}");
     people.admin.delete(all).await;
-    gone(&mut people.admin, "/environments/acme-prod").await;
+    people.admin.until_gone("/environments/acme-prod").await;
     people.admin.delete("/organizations/acme").await;
-    gone(&mut people.admin, "/organizations/acme").await;
+    people.admin.until_gone("/organizations/acme").await;
 
-    let deletions = people.admin.get("/deletions").await;
-    let ended: Vec<_> = deletions["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["endedAt"].is_string())
-        .map(|one| one["name"].as_str().unwrap())
-        .collect();
-    for name in ["acme-dev", "acme-prod", "acme"] {
-        assert!(ended.contains(&name), "{name} is not among {ended:?}");
+    for (kind, name) in [("Environment", "acme-dev"), ("Organization", "acme")] {
+        let is_it = |one: &Value| one["kind"] == kind && one["name"] == name;
+        let ended = people.admin.until_ended(name, is_it).await;
+        assert_eq!(ended["leftBehind"], Value::Null, "{ended:#}");
     }
+    let is_it = |one: &Value| one["name"] == "acme-prod";
+    people.admin.until_ended("acme-prod", is_it).await;
     // The neighbour was never touched.
     assert_eq!(
         people.mallory.get("/environments/globex-dev").await["health"]["phase"],
         "Running"
-    );
-}
-
-/// Waits until something is gone, no longer than a deletion may take.
-async fn gone(user: &mut User, path: &str) {
-    let started = Instant::now();
-    user.until_answer(&format!("{path} is gone"), path, |status, _| {
-        status == StatusCode::NOT_FOUND
-    })
-    .await;
-    assert!(
-        started.elapsed() < BOUND,
-        "{path} took {:?}",
-        started.elapsed()
     );
 }
 

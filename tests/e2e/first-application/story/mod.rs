@@ -29,9 +29,22 @@ pub struct People {
 
 /// Kills the Sovereign as a power cut would, and starts it on the same port.
 pub async fn power_cut(sovereign: Sovereign, data: &Path, people: &mut People) -> Sovereign {
-    let port = sovereign.port();
+    let listen = format!("127.0.0.1:{}", sovereign.port());
     sovereign.kill();
-    let sovereign = Sovereign::start_logging(data, &format!("127.0.0.1:{port}"));
+    begin_again(data, &listen, people)
+}
+
+/// Kills the Sovereign, and then ends the pods that outlived it; where to begin
+/// again.
+fn everything_ends(sovereign: Sovereign, data: &Path) -> String {
+    let listen = format!("127.0.0.1:{}", sovereign.port());
+    sovereign.kill();
+    Sovereign::start_logging_with(data, &listen, &["--stop-pods"]).terminate();
+    listen
+}
+
+fn begin_again(data: &Path, listen: &str, people: &mut People) -> Sovereign {
+    let sovereign = Sovereign::start_logging(data, listen);
     for user in [
         &mut people.admin,
         &mut people.alice,
@@ -63,17 +76,23 @@ pub async fn run(directory: &Path, with_containers: bool) {
     organizations::nobody_sees_another_organization(&sovereign, &mut people).await;
     let sovereign = power_cut(sovereign, &data, &mut people).await;
     organizations::a_removed_member_loses_every_road(&sovereign, &mut people).await;
+    organizations::roles_are_given_and_taken_by_commits(&sovereign, &mut people).await;
     publish::only_trusted_signatures_count(&sovereign, &mut people, directory).await;
+    publish::only_what_is_as_it_was_signed_counts(&sovereign, &mut people).await;
     if !with_containers {
         return;
     }
     install::a_plan_shows_everything_and_writes_nothing(&mut people).await;
     install::the_guestbook_goes_live(&sovereign, &mut people).await;
+    install::a_database_that_is_there_can_be_picked(&mut people).await;
     secrets::the_database_password_is_nowhere(&sovereign, &mut people, &data).await;
+    clients::the_command_line_shows_what_runs(&mut people).await;
     clients::kubectl_shows_what_runs(&sovereign, &mut people, directory).await;
     clients::helm_pulls_a_blueprint(&sovereign, &mut people, directory).await;
     clients::helm_keeps_a_release_in_a_vcluster(&sovereign, &mut people, directory).await;
-    let sovereign = power_cut(sovereign, &data, &mut people).await;
+    let listen = everything_ends(sovereign, &data);
+    install::the_entry_is_in_postgres(&data);
+    let sovereign = begin_again(&data, &listen, &mut people);
     install::the_entry_survived(&sovereign, &mut people).await;
     install::no_other_application_reaches_the_database(&sovereign, &mut people, directory).await;
     push::a_push_updates_the_application(&sovereign, &mut people, directory).await;
@@ -82,9 +101,11 @@ pub async fn run(directory: &Path, with_containers: bool) {
     promotion::a_promotion_waits_for_another_user(&sovereign, &mut people).await;
     let sovereign = power_cut(sovereign, &data, &mut people).await;
     promotion::a_rollback_is_a_commit(&sovereign, &mut people).await;
+    promotion::what_is_an_environments_own_stays(&sovereign, &mut people).await;
     secrets::a_secret_setting_is_nowhere(&sovereign, &mut people, &data).await;
     deletion::a_push_that_removes_the_folder_keeps_the_data(&sovereign, &mut people, directory)
         .await;
-    deletion::deletions_end_and_say_what_they_left(&sovereign, &mut people).await;
+    deletion::kept_data_serves_an_application_of_the_same_name(&sovereign, &mut people).await;
+    deletion::deletions_end_and_say_what_they_left(&sovereign, &mut people, &data).await;
     sovereign.terminate();
 }

@@ -8,7 +8,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::People;
-use super::user::{User, invite, try_git};
+use super::publish::succeeds;
+use super::user::{User, git, invite, try_git};
 use crate::sovereign::Sovereign;
 
 pub async fn two_organizations_are_made(
@@ -45,6 +46,7 @@ pub async fn two_organizations_are_made(
             environment["vclusters"],
             json!([format!("lo-loc-rtz-{stage}-{organization}")])
         );
+        flux_follows_the_repository(sovereign, organization, stage).await;
     }
     // Every change is a commit, by the one who asked for it.
     let log = git_log(sovereign, admin, "system/catalyst-config").await;
@@ -65,11 +67,86 @@ pub async fn two_organizations_are_made(
     (alice, bob, mallory)
 }
 
+/// Flux stands in the vcluster, and has applied what it follows.
+async fn flux_follows_the_repository(sovereign: &Sovereign, organization: &str, stage: &str) {
+    let http = sovereign.administrator().http;
+    let environment = format!("{organization}-{stage}");
+    for (group, plural) in [
+        ("source.toolkit.fluxcd.io/v1", "gitrepositories"),
+        ("kustomize.toolkit.fluxcd.io/v1", "kustomizations"),
+    ] {
+        let path = format!("/apis/{group}/namespaces/{environment}/{plural}/{environment}");
+        let url = sovereign.cluster(&format!("lo-loc-rtz-{stage}-{organization}"), &path);
+        let object: Value = http.get(url).send().await.unwrap().json().await.unwrap();
+        let conditions = object["status"]["conditions"].as_array();
+        let is_ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
+        assert!(
+            conditions.is_some_and(|all| all.iter().any(is_ready)),
+            "{path}: {object:#}"
+        );
+    }
+}
+
+/// Invites by the command line, gives a role and takes it: each a commit, by whoever
+/// did it; then removes the user altogether.
+pub async fn roles_are_given_and_taken_by_commits(sovereign: &Sovereign, people: &mut People) {
+    let invite = ["user", "invite", "erin", "--organization", "acme"];
+    let role = ["--role", "org-viewer", "--output", "json"];
+    let invitation = succeeds(people.alice.catalyst(&[&invite[..], &role].concat()).await);
+    let link = invitation["url"].as_str().expect("a new user has a link");
+    let mut erin = User::join(sovereign, "erin", link).await;
+    let has = |role: Value| move |me: &Value| me["organizations"][0]["role"] == role;
+    erin.until("erin is a viewer", "/me", has(json!("org-viewer")))
+        .await;
+    let member = "/organizations/acme/members/erin";
+    let given = people
+        .alice
+        .put(member, json!({"role": "org-developer"}))
+        .await;
+    erin.until("erin is a developer", "/me", has(json!("org-developer")))
+        .await;
+    let taken = people.alice.delete(member).await;
+    erin.until("erin is nobody there", "/me", has(Value::Null))
+        .await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = people
+        .admin
+        .repository(sovereign, "system/catalyst-config")
+        .await;
+    git(folder.path(), &["clone", "--quiet", &url, "."]);
+    for (answer, subject) in [
+        (invitation, "Make erin org-viewer of Organization acme"),
+        (given, "Make erin org-developer of Organization acme"),
+        (taken, "Remove erin from Organization acme"),
+    ] {
+        let commit = answer["commit"].as_str().expect("a commit");
+        let shown = ["show", "--no-patch", "--format=%an: %s", commit];
+        assert_eq!(
+            git(folder.path(), &shown).trim(),
+            format!("alice: {subject}")
+        );
+    }
+
+    let listed = succeeds(
+        people
+            .admin
+            .catalyst(&["user", "list", "--output", "json"])
+            .await,
+    );
+    assert!(listed.to_string().contains("\"erin\""), "{listed:#}");
+    succeeds(people.admin.catalyst(&["user", "remove", "erin"]).await);
+    erin.until_answer("erin is nobody", "/me", |status, _| {
+        status == StatusCode::UNAUTHORIZED
+    })
+    .await;
+}
+
 async fn git_log(sovereign: &Sovereign, user: &mut User, repository: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let url = user.repository(sovereign, repository).await;
-    super::user::git(folder.path(), &["clone", "--quiet", &url, "."]);
-    super::user::git(folder.path(), &["log", "--format=%an %s"])
+    git(folder.path(), &["clone", "--quiet", &url, "."]);
+    git(folder.path(), &["log", "--format=%an %s"])
 }
 
 pub async fn nobody_sees_another_organization(sovereign: &Sovereign, people: &mut People) {

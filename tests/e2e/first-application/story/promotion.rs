@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::People;
 use super::install::{page, status, until_page};
+use super::user::git;
 use crate::sovereign::Sovereign;
 
 pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &mut People) {
@@ -41,7 +42,7 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         .await;
     assert_eq!(accepted["repository"], "acme/acme-prod");
     let number = accepted["pullRequest"].as_u64().expect("a pull request");
-    let path = format!("/environments/acme-prod/pull-requests/{number}");
+    let path = pull_request(number);
     let pull = people
         .alice
         .until("the pull request is there", &path, |_| true)
@@ -73,6 +74,24 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
 
     a_second_one_is_closed(people).await;
 
+    approved_and_merged(people, number).await;
+    people
+        .alice
+        .until_phase("/environments/acme-prod/applications/guestbook", "Running")
+        .await;
+    until_page(sovereign, "guestbook.acme-prod", "Guests of Acme").await;
+    // Its own database: what was written in acme-dev is not here.
+    let page = page(sovereign, "guestbook.acme-prod").await;
+    assert!(!page.contains(super::install::ENTRY), "{page}");
+}
+
+fn pull_request(number: u64) -> String {
+    format!("/environments/acme-prod/pull-requests/{number}")
+}
+
+/// bob approves what alice wants in acme-prod, and she merges it.
+async fn approved_and_merged(people: &mut People, number: u64) {
+    let path = pull_request(number);
     people
         .bob
         .post(&format!("{path}/approval"), Value::Null)
@@ -87,14 +106,88 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         .alice
         .post(&format!("{path}/merge"), Value::Null)
         .await;
+}
+
+/// The number of copies is marked `x-catalyst-per-environment`: a promotion carries
+/// the rest over it, and not from an Environment that has its own to one that has
+/// none.
+pub async fn what_is_an_environments_own_stays(sovereign: &Sovereign, people: &mut People) {
+    let change =
+        |config: Value| json!({"command": "change", "application": "guestbook", "config": config});
+    let promote = json!({"command": "promote", "application": "guestbook", "to": "acme-prod"});
     people
         .alice
-        .until_phase("/environments/acme-prod/applications/guestbook", "Running")
+        .post(
+            "/environments/acme-dev/changes",
+            change(json!({"replicas": 3})),
+        )
         .await;
-    until_page(sovereign, "guestbook.acme-prod", "Guests of Acme").await;
-    // Its own database: what was written in acme-dev is not here.
-    let page = page(sovereign, "guestbook.acme-prod").await;
-    assert!(!page.contains(super::install::ENTRY), "{page}");
+    for (own, title) in [(None, "Visitors"), (Some(2), "Friends")] {
+        if let Some(replicas) = own {
+            let config = json!({"replicas": replicas});
+            let accepted = people
+                .alice
+                .post("/environments/acme-prod/changes", change(config))
+                .await;
+            let number = accepted["pullRequest"].as_u64().expect("a pull request");
+            approved_and_merged(people, number).await;
+        }
+        people
+            .alice
+            .post(
+                "/environments/acme-dev/changes",
+                change(json!({"title": title})),
+            )
+            .await;
+        let accepted = people
+            .alice
+            .post("/environments/acme-dev/changes", promote.clone())
+            .await;
+        let number = accepted["pullRequest"].as_u64().expect("a pull request");
+        let pull = people
+            .alice
+            .until("the pull request is there", &pull_request(number), |_| true)
+            .await;
+        let diff = pull["diff"].as_str().unwrap();
+        assert!(diff.contains(&format!("+    title: {title}")), "{diff}");
+        assert!(!diff.contains("+    replicas"), "{diff}");
+        assert!(!diff.contains("-    replicas"), "{diff}");
+        approved_and_merged(people, number).await;
+
+        until_page(sovereign, "guestbook.acme-prod", title).await;
+        let committed = committed_config(sovereign, people).await;
+        let mut expected = json!({"title": title});
+        if let Some(replicas) = own {
+            expected["replicas"] = json!(replicas);
+        }
+        assert_eq!(committed, expected);
+        let deployment = "/apis/apps/v1/namespaces/guestbook/deployments/guestbook";
+        let url = sovereign.cluster("lo-loc-rtz-prod-acme", deployment);
+        let http = sovereign.administrator().http;
+        let deployment: Value = http.get(url).send().await.unwrap().json().await.unwrap();
+        let copies = &deployment["spec"]["replicas"];
+        assert_eq!(*copies, json!(own.unwrap_or(1)), "{deployment:#}");
+    }
+    // As the next chapters know it.
+    people
+        .alice
+        .post(
+            "/environments/acme-dev/changes",
+            change(json!({"title": "Visitors", "replicas": null})),
+        )
+        .await;
+    until_page(sovereign, "guestbook.acme-dev", "Visitors").await;
+}
+
+/// The guestbook's config as it stands in acme-prod's repository.
+async fn committed_config(sovereign: &Sovereign, people: &mut People) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let url = people.alice.repository(sovereign, "acme/acme-prod").await;
+    git(folder.path(), &["clone", "--quiet", &url, "."]);
+    let file = "applications/guestbook/application.yaml";
+    let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+    let application = catalyst_yaml::from_str(&text).unwrap();
+    application["spec"]["config"].clone()
 }
 
 /// Whoever may merge a pull request may also close it; nothing merges it then.

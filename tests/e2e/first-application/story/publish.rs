@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use super::People;
 use super::user::User;
+use crate::registry::{digest, push_manifest};
 use crate::sovereign::Sovereign;
+
+const REPOSITORY: &str = "catalog/bp-guestbook";
 
 pub async fn the_shipped_blueprints_are_there(admin: &mut User) {
     // Ready means that they are: asked once, not waited for.
@@ -122,7 +126,7 @@ pub async fn only_trusted_signatures_count(
     assert_eq!(foreign.status.code(), Some(1), "{said}");
     assert!(said.contains("no trusted key made its signature"), "{said}");
     let cards = people.admin.get("/blueprints/catalog/bp-guestbook").await;
-    assert_eq!(cards["versions"], serde_json::json!(["1.0.0"]));
+    assert_eq!(cards["versions"], json!(["1.0.0"]));
 
     // Once the key is trusted, the same command goes through.
     let trust = ["blueprint", "trust", "catalog"];
@@ -144,6 +148,89 @@ pub async fn only_trusted_signatures_count(
             |value| value["version"] == "1.1.0",
         )
         .await;
+}
+
+/// What was published has its signature, its bills of materials and its provenance
+/// with it; what carries no signature, or one of other bytes, is refused, and the
+/// reason is told.
+pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people: &mut People) {
+    let admin = &mut people.admin;
+    let manifest = ask(sovereign, admin, "manifests/1.1.0").await;
+    let signed = digest(&manifest);
+    let referrers = ask(sovereign, admin, &format!("referrers/{signed}")).await;
+    let referrers: Value = serde_json::from_slice(&referrers).unwrap();
+    let mut kinds: Vec<&str> = referrers["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["artifactType"].as_str().unwrap())
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            "application/spdx+json",
+            "application/vnd.cyclonedx+json",
+            "application/vnd.dev.sigstore.bundle.v0.3+json",
+        ]
+    );
+    let provenance = "https://slsa.dev/provenance/v1";
+    assert!(referrers.to_string().contains(provenance), "{referrers:#}");
+    let artifact = format!("{}/{REPOSITORY}", sovereign.address("registry"));
+    let good = format!("{artifact}:1.1.0");
+    let verified = admin.catalyst(&["blueprint", "verify", &good]).await;
+    assert_eq!(verified.status.code(), Some(0));
+    assert_eq!(String::from_utf8(verified.stdout).unwrap().trim(), signed);
+
+    // The same artifact with a word more, which nobody signed.
+    let mut altered: Value = serde_json::from_slice(&manifest).unwrap();
+    altered["annotations"]["org.example.word"] = json!("more");
+    let token = admin.token().await;
+    push_manifest(sovereign, &token, REPOSITORY, "1.1.1", &altered).await;
+    refused(admin, "it carries no signature; publish it with").await;
+    // With the signature of what it was.
+    let tag = |digest: &str| format!("{}.sig", digest.replacen(':', "-", 1));
+    let signature = ask(sovereign, admin, &format!("manifests/{}", tag(&signed))).await;
+    let signature: Value = serde_json::from_slice(&signature).unwrap();
+    let new = digest(altered.to_string().as_bytes());
+    push_manifest(sovereign, &token, REPOSITORY, &tag(&new), &signature).await;
+    refused(admin, "it was altered after it was signed").await;
+    let bad = format!("{artifact}:1.1.1");
+    let verified = admin.catalyst(&["blueprint", "verify", &bad]).await;
+    assert_eq!(verified.status.code(), Some(1));
+
+    let card = admin.get("/blueprints/catalog/bp-guestbook").await;
+    assert_eq!(card["versions"], json!(["1.1.0", "1.0.0"]));
+}
+
+/// Has the Sovereign look at version 1.1.1, which it must refuse with a reason.
+async fn refused(admin: &mut User, reason: &str) {
+    let register = json!({"source": "catalog", "name": "bp-guestbook", "version": "1.1.1"});
+    let (status, problem) = admin
+        .refused(Method::POST, "/blueprints", Some(register))
+        .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem:#}");
+    assert_eq!(problem["type"], "not-admitted", "{problem:#}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(reason), "{problem:#}");
+}
+
+/// Something of the guestbook's repository in the registry.
+async fn ask(sovereign: &Sovereign, user: &mut User, path: &str) -> Vec<u8> {
+    let token = user.token().await;
+    let answer = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .get(sovereign.url(&format!("/v2/{REPOSITORY}/{path}")))
+        .header("accept", crate::registry::MANIFEST)
+        .basic_auth(&user.name, Some(token))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    answer.bytes().await.unwrap().to_vec()
 }
 
 pub fn succeeds(output: std::process::Output) -> Value {

@@ -36,6 +36,13 @@ fn edit(folder: &Path, from: &str, to: &str) {
     std::fs::write(file, changed).unwrap();
 }
 
+/// How the refusal of what stands on a line begins: file and line.
+fn place(folder: &Path, text: &str) -> String {
+    let file = std::fs::read_to_string(folder.join(FILE)).unwrap();
+    let line = file.lines().position(|line| line.contains(text)).unwrap();
+    format!("{FILE}:{}: ", line + 1)
+}
+
 pub async fn a_push_updates_the_application(
     sovereign: &Sovereign,
     people: &mut People,
@@ -106,20 +113,24 @@ pub async fn a_push_takes_nothing_back_and_passes_for_nobody(
     let said = spoken(try_git(&folder, &["push", "--quiet"]));
     assert!(said.contains("Catalyst marks its own commits"), "{said}");
 
-    for (from, to, expected) in [
+    for (from, to, reason) in [
         (
             "namespace: acme-dev",
             "namespace: globex-dev",
-            "metadata.namespace must be",
+            "metadata.namespace must be the Environment's name; write `namespace: acme-dev`",
         ),
-        ("source: catalog", "source: globex", "globex"),
+        (
+            "source: catalog",
+            "source: globex",
+            "Blueprints of globex are not for acme; use catalog, catalog-sovereign or acme",
+        ),
     ] {
         clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
         edit(&folder, from, to);
         git(&folder, &[&commit[..], &["Reach out"]].concat());
         let said = spoken(try_git(&folder, &["push", "--quiet"]));
-        assert!(said.contains(&format!("{FILE}:")), "{said}");
-        assert!(said.contains(expected), "{said}");
+        let expected = place(&folder, to) + reason;
+        assert!(said.contains(&expected), "no {expected:?} in {said}");
     }
 }
 
@@ -129,27 +140,34 @@ pub async fn bad_pushes_are_refused_with_file_and_line(
     directory: &Path,
 ) {
     let folder = directory.join("bad");
-    for (from, to, expected) in [
-        ("replicas: 1", "replicas: many", "replicas"),
-        ("bp-guestbook", "bp-nowhere", "bp-nowhere"),
-        ("name: guestbook", "name: other", "guestbook"),
+    for (from, to, line, reason) in [
+        (
+            "title: Guests of Acme",
+            "title: Guests of Acme\n    replicas: many",
+            "replicas: many",
+            "config.replicas: the value is not of type \"integer\"",
+        ),
+        (
+            "bp-guestbook",
+            "bp-nowhere",
+            "blueprint:",
+            "the source catalog has no Blueprint bp-nowhere; look for it in the marketplace, or register it",
+        ),
+        (
+            "name: guestbook",
+            "name: other",
+            "name: other",
+            "metadata.name is \"other\", but the folder is \"guestbook\"; give both one name",
+        ),
     ] {
         clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
-        if from == "replicas: 1" {
-            edit(
-                &folder,
-                "title: Guests of Acme",
-                "title: Guests of Acme\n    replicas: many",
-            );
-        } else {
-            edit(&folder, from, to);
-        }
+        edit(&folder, from, to);
         git(&folder, &["commit", "--quiet", "--all", "-m", "Break it"]);
         let pushed = try_git(&folder, &["push", "--quiet"]);
         let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
         assert!(!pushed.status.success(), "{to:?} went through");
-        assert!(said.contains(&format!("{FILE}:")), "{said}");
-        assert!(said.contains(expected), "{said}");
+        let expected = place(&folder, line) + reason;
+        assert!(said.contains(&expected), "no {expected:?} in {said}");
     }
     // Somebody else's repository is not even there.
     let url = people.mallory.repository(sovereign, "acme/acme-dev").await;
