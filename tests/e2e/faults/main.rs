@@ -1,6 +1,7 @@
 //! What goes wrong from outside: a taken port, a foreign or full disk, a clock
 //! that jumps, a machine without namespaces, charts and images that do not
-//! work, requests nobody should send, connections nobody closes, and power cuts.
+//! work, vclusters taken away under a deletion, requests nobody should send,
+//! connections nobody closes, and power cuts.
 //! Each gives a clear error, exits or degrades cleanly, and loses nothing.
 //!
 //! Drives `catalyst up` from outside, as the first story does; what this machine
@@ -15,6 +16,7 @@
 
 mod applications;
 mod clock;
+mod deletion;
 mod disk;
 mod namespaces;
 mod power;

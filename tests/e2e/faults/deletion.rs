@@ -1,0 +1,122 @@
+//! Deletions whose vcluster was taken away under them: each ends within its bound,
+//! and what could not be removed is named.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::sovereign::{Administrator, Sovereign};
+use crate::user::User;
+
+const HOST: &str = "lo-loc-rtz-dev";
+const HOLD: &str = "example.com/hold";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where an Organization asks its host cluster for the vcluster.
+fn vcluster(sovereign: &Sovereign, organization: &str) -> String {
+    let group = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1";
+    let path = format!("{group}/namespaces/{organization}/vclusters/{organization}");
+    sovereign.cluster(HOST, &path)
+}
+
+async fn read(administrator: &Administrator, url: &str) -> (StatusCode, Value) {
+    let answer = administrator.http.get(url).send().await.unwrap();
+    let status = answer.status();
+    (status, answer.json().await.unwrap_or_default())
+}
+
+/// Has the request for a vcluster deleted, and waits until it is gone, or is another
+/// one: the control plane asks again for as long as the Environment is wanted.
+async fn take_away(administrator: &Administrator, url: &str) {
+    let (_, before) = read(administrator, url).await;
+    let uid = &before["metadata"]["uid"];
+    assert!(uid.is_string(), "{before:#}");
+    let deleted = administrator.http.delete(url).send().await.unwrap();
+    assert!(deleted.status().is_success());
+    let started = Instant::now();
+    loop {
+        let (status, now) = read(administrator, url).await;
+        if status == StatusCode::NOT_FOUND || now["metadata"]["uid"] != *uid {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "it stays: {now:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn organization_with_dev(admin: &mut User, name: &str) {
+    admin.post("/organizations", json!({"name": name})).await;
+    let path = format!("/organizations/{name}");
+    admin.until_phase(&path, "Running").await;
+    let dev = json!({"envType": "dev"});
+    admin.post(&format!("{path}/environments"), dev).await;
+    let path = format!("/environments/{name}-dev");
+    admin.until_phase(&path, "Running").await;
+}
+
+#[tokio::test]
+async fn deletions_end_without_their_vcluster_and_name_what_they_left() {
+    crate::begin();
+    let directory = tempfile::tempdir().unwrap();
+    let sovereign = Sovereign::start(&directory.path().join("data"), "127.0.0.1:0");
+    let mut admin = crate::admin(&sovereign).await;
+    let administrator = sovereign.administrator();
+
+    // An Organization with everything that is below it.
+    organization_with_dev(&mut admin, "globex").await;
+    take_away(&administrator, &vcluster(&sovereign, "globex")).await;
+    admin.delete("/organizations/globex").await;
+    admin.until_gone("/organizations/globex").await;
+    let is_it = |one: &Value| one["kind"] == "Organization" && one["name"] == "globex";
+    let ended = admin.until_ended("globex", is_it).await;
+    assert_eq!(ended["leftBehind"], Value::Null, "{ended:#}");
+    admin.until_gone("/environments/globex-dev").await;
+
+    // An Environment whose vcluster is gone, but for an object that somebody holds.
+    organization_with_dev(&mut admin, "acme").await;
+    let url = vcluster(&sovereign, "acme");
+    let (_, object) = read(&administrator, &url).await;
+    let mut finalizers = object["metadata"]["finalizers"].as_array().unwrap().clone();
+    finalizers.push(json!(HOLD));
+    patch_finalizers(&administrator, &url, &json!(finalizers)).await;
+    let deleted = administrator.http.delete(&url).send().await.unwrap();
+    assert!(deleted.status().is_success());
+    let inside = sovereign.cluster(&format!("{HOST}-acme"), "/readyz");
+    let started = Instant::now();
+    while read(&administrator, &inside).await.0 == StatusCode::OK {
+        assert!(started.elapsed() < PATIENCE, "the vcluster still answers");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    admin.delete("/environments/acme-dev").await;
+    admin.until_gone("/environments/acme-dev").await;
+    let is_it = |one: &Value| one["kind"] == "Environment" && one["name"] == "acme-dev";
+    let ended = admin.until_ended("acme-dev", is_it).await;
+    let left = format!(
+        "the VCluster acme/acme on {HOST} in {HOST}-acme: it was still there when time was up"
+    );
+    assert_eq!(ended["leftBehind"], json!([left]), "{ended:#}");
+
+    // It goes when whoever holds it lets go, and holds up nothing above it.
+    admin.delete("/organizations/acme").await;
+    admin.until_gone("/organizations/acme").await;
+    let (_, object) = read(&administrator, &url).await;
+    assert_eq!(object["metadata"]["finalizers"], json!([HOLD]));
+    patch_finalizers(&administrator, &url, &Value::Null).await;
+    let (status, object) = read(&administrator, &url).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{object:#}");
+    sovereign.terminate();
+}
+
+async fn patch_finalizers(administrator: &Administrator, url: &str, finalizers: &Value) {
+    let answer = administrator
+        .http
+        .patch(url)
+        .header("content-type", "application/merge-patch+json")
+        .body(json!({"metadata": {"finalizers": finalizers}}).to_string())
+        .send()
+        .await
+        .unwrap();
+    let status = answer.status();
+    assert!(status.is_success(), "{}", answer.text().await.unwrap());
+}
