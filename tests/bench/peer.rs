@@ -90,7 +90,7 @@ pub async fn kubernetes(directory: &Path) -> Option<Figures> {
     let memory = running
         .0
         .iter()
-        .map(|child| crate::resident(child.id()))
+        .map(|child| crate::figures::resident(child.id()))
         .sum();
     Some(Figures { start, memory })
 }
