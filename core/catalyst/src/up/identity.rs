@@ -1,9 +1,11 @@
 //! Who holds a token, for the parts that do not speak OpenID Connect
 //! themselves: they ask the issuer's introspection endpoint (RFC 7662) over
 //! HTTP, on every request, so a removed user loses access at once. The
-//! Kubernetes API reads tokens itself, as a real one does; before it does,
-//! [`Introspection::refuse_ended`] asks whether they still stand, and while a
-//! watch, a log or a command is open, [`Introspection::standing`] asks again.
+//! Kubernetes API reads tokens itself, their dates included, as a real one does;
+//! before it does, [`Introspection::refuse_ended`] asks whether the sign-in that
+//! they came from still holds, and while a watch, a log or a command is open,
+//! [`Introspection::standing`] asks again: it may outlive its token, but neither
+//! the sign-in nor a group that the token names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,9 +30,11 @@ use subtle::ConstantTimeEq;
 pub const SOVEREIGN_ADMIN: &str = "sovereign-admin";
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How long the Kubernetes API takes a token for good without asking again:
+/// How long the Kubernetes API takes a sign-in for good without asking again:
 /// clients send several requests a command.
 const STANDS_FOR: Duration = Duration::from_secs(2);
+/// Makes the issuer answer for the sign-in, also once the token has expired.
+const EXPIRED_TOO: (&str, &str) = ("allow_expired", "true");
 /// Tokens remembered before those out of date are dropped.
 const MOST_REMEMBERED: usize = 1024;
 
@@ -41,7 +45,7 @@ pub struct Introspection {
     endpoint: Arc<OnceLock<String>>,
     client_id: String,
     client_secret: String,
-    /// When tokens were last found good, by their digest.
+    /// When the sign-ins of tokens were last found good, by the token's digest.
     stood: Arc<Mutex<HashMap<Vec<u8>, Instant>>>,
 }
 
@@ -85,9 +89,10 @@ impl Introspection {
             .then_some(token)
     }
 
-    /// The answer to whoever shows a token that the issuer has ended: signature
-    /// and dates are good until it expires, its holder is not. `None`: let the
-    /// request through, to be judged by the API.
+    /// The answer to whoever shows a token of a sign-in that the issuer has ended:
+    /// signature and dates are good until it expires, its holder is not. `None`:
+    /// let the request through, to be judged by the API, which refuses tokens
+    /// that have expired.
     pub async fn refuse_ended(&self, token: &str) -> Option<Response> {
         match self.stands(token).await {
             Stands::Yes => None,
@@ -104,7 +109,7 @@ impl Introspection {
         }
     }
 
-    /// Asks about a token for as long as something is open that it opened.
+    /// Asks about a token's sign-in for as long as something is open that it opened.
     pub fn standing(&self, token: String) -> Standing {
         let (introspection, token) = (self.clone(), Arc::<str>::from(token));
         Standing::new(move || {
@@ -113,7 +118,8 @@ impl Introspection {
         })
     }
 
-    /// Whether a token still stands, by an answer not older than [`STANDS_FOR`].
+    /// Whether a token's sign-in still holds, by an answer not older than
+    /// [`STANDS_FOR`]. When the token expires is not asked here.
     async fn stands(&self, token: &str) -> Stands {
         let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
         let key = key.as_ref().to_vec();
@@ -124,7 +130,7 @@ impl Introspection {
         {
             return Stands::Yes;
         }
-        match self.ask(token).await {
+        match self.question(&[("token", token), EXPIRED_TOO]).await {
             // The Kubernetes API goes by the groups that the token speaks of.
             Ok(Some(answer)) if !answer.is_in_all(&groups_of(token)) => Stands::Ended,
             Ok(Some(_)) => {
@@ -162,6 +168,10 @@ impl Introspection {
 
     /// `None` when the token is not good; an error when nobody could be asked.
     async fn ask(&self, token: &str) -> anyhow::Result<Option<Answer>> {
+        self.question(&[("token", token)]).await
+    }
+
+    async fn question(&self, form: &[(&str, &str)]) -> anyhow::Result<Option<Answer>> {
         let endpoint = self
             .endpoint
             .get()
@@ -170,7 +180,7 @@ impl Introspection {
             .http
             .post(endpoint)
             .basic_auth(&self.client_id, Some(&self.client_secret))
-            .form(&[("token", token)])
+            .form(form)
             .timeout(ANSWER_WITHIN)
             .send()
             .await
@@ -376,7 +386,8 @@ mod tests {
         }
     }
 
-    /// An issuer that introspects, and what it says.
+    /// An issuer that introspects, and what it says of sign-ins; its tokens have all
+    /// expired.
     struct Issuer {
         url: String,
         says: Arc<Mutex<Value>>,
@@ -390,8 +401,11 @@ mod tests {
             let answers = Arc::clone(&says);
             let router = axum::Router::new().route(
                 "/oidc/introspect",
-                axum::routing::post(move || {
-                    let answer = answers.lock().unwrap().clone();
+                axum::routing::post(move |form: axum::Form<HashMap<String, String>>| {
+                    let answer = match form.get(EXPIRED_TOO.0) {
+                        Some(_) => answers.lock().unwrap().clone(),
+                        None => json!({"active": false}),
+                    };
                     async move { axum::Json(answer) }
                 }),
             );
@@ -422,6 +436,17 @@ mod tests {
             }
         };
         tokio::time::timeout(2 * STANDS_FOR, changed).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_is_open_outlives_its_token() {
+        let issuer = Issuer::start().await;
+        let asked = introspection();
+        asked.connect(&issuer.url);
+        let token = token(&issuer.url);
+        assert_eq!(asked.standing(token.clone()).ask().await, Stands::Yes);
+        assert!(asked.ask(&token).await.unwrap().is_none());
+        assert_eq!(asked.is_administrator(&token).await.unwrap(), None);
     }
 
     #[tokio::test]

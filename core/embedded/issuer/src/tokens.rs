@@ -2,7 +2,8 @@
 //!
 //! An access token is a JWT (RFC 9068) that others verify with the published
 //! keys; whoever must know at once whether it still holds asks introspection,
-//! which looks at the grant and the user. A refresh token is
+//! which looks at the grant and the user; of what a token opened and has
+//! outlived it, the same question leaves the token's end out. A refresh token is
 //! `grant.family.secret`: the family part shows that it once was good, so one
 //! that is no longer current is a replay and ends the whole grant, while a
 //! made-up one does nothing.
@@ -93,6 +94,14 @@ impl Issuer {
     /// The claims of an access token that holds right now: signed by us, not
     /// expired, not revoked, its user (or client) still allowed in.
     pub fn introspect(&self, token: &str) -> Result<Option<Claims>, Error> {
+        let claims = self.introspect_sign_in(token)?;
+        Ok(claims.filter(|claims| claims.exp > self.now()))
+    }
+
+    /// The claims of an access token whose sign-in holds right now, whether or not
+    /// the token itself has expired: signed by us with a key that is still
+    /// published, not revoked, its user (or client) still allowed in.
+    pub fn introspect_sign_in(&self, token: &str) -> Result<Option<Claims>, Error> {
         let Some(claims) = self.keys().verify(ACCESS, token) else {
             return Ok(None);
         };
@@ -100,7 +109,6 @@ impl Issuer {
             return Ok(None);
         };
         if claims.iss != self.identifier()
-            || claims.exp <= self.now()
             || self.is_ahead(claims.iat)
             || self.records().get::<RevokedRecord>(&claims.jti)?.is_some()
         {

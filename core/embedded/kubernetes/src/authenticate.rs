@@ -70,7 +70,7 @@ const KEYS_VALID: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated {
     pub identity: Identity,
-    /// Unix time at which the token is no longer good.
+    /// Unix time at which the token is no longer good for a new request.
     pub until: Option<i64>,
     /// The service account of this cluster that the token was made for.
     pub account: Option<Account>,

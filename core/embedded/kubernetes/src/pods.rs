@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalog::Resource;
 use crate::context::Context;
 use crate::object::{array, integer, text};
-use crate::standing::Guard;
+use crate::standing::{Guard, LONGEST};
 use crate::status::ApiError;
 
 /// How long a client that is cut off may take to hear why.
@@ -169,7 +169,8 @@ pub(crate) async fn serve(
             };
             let stream = backend.logs(request).await.map_err(refuse)?;
             // A log has no place for a reason; a new request is told it.
-            let stream = stream.take_until(async move { drop(guard.ended().await) });
+            let over = async move { drop(guard.ended_within(LONGEST).await) };
+            let stream = stream.take_until(over);
             let mut response = Body::from_stream(stream).into_response();
             response
                 .headers_mut()
@@ -245,7 +246,7 @@ async fn converse(mut socket: WebSocket, session: ExecSession, mut guard: Guard)
     // does not read; the session, and with it the command, ends there.
     let refusal = tokio::select! {
         biased;
-        refusal = guard.ended() => refusal,
+        refusal = guard.ended_within(LONGEST) => refusal,
         () = relay(&mut socket, session) => return,
     };
     let farewell = async {

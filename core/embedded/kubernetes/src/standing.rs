@@ -4,7 +4,9 @@
 //! Made by `pipeline` for requests that last. What must stay true: a stream ends
 //! within seconds of its user losing the right to it, whether or not anything
 //! happens on it; one whose user cannot lose it costs nothing; none ends because
-//! the issuer was away for a moment.
+//! the issuer was away for a moment, nor because the token that opened it has
+//! expired, as long as somebody can say that its user is still who they were;
+//! and none lasts longer than [`LONGEST`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +22,20 @@ use crate::request::RequestInfo;
 use crate::state::Inner;
 use crate::status::ApiError;
 
+/// The longest that anything stays open, however much happens on it; clients open
+/// it again with a token of then. A kubelet lets go of a stream on which nothing
+/// was said for as long (`streamingConnectionIdleTimeout`).
+pub(crate) const LONGEST: Duration = Duration::from_secs(4 * 3600);
 /// How often the issuer's word is asked for while a stream is open.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How many looks in a row may find nobody to ask.
 const FAILURES: u32 = 5;
 
-/// Asks whether who made a request is still who they were. The binary may put
-/// one into a request's extensions, beside a token that its issuer can end at
-/// any time; it is asked again and again while a watch, a log or a command is open.
+/// Asks whether who made a request is still who they were: signed in, and in the
+/// groups that their token names. The binary may put one into a request's
+/// extensions, beside a token whose holder its issuer can end at any time; it is
+/// asked again and again while a watch, a log or a command is open. That the
+/// token expires meanwhile is no reason to say no: it was good when it was shown.
 #[derive(Clone)]
 pub struct Standing(Arc<Ask>);
 
@@ -38,7 +46,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Stands> + Send + Sync;
 pub enum Stands {
     /// As before.
     Yes,
-    /// The user is gone or the token ended.
+    /// The user is gone, or the sign-in is over.
     Ended,
     /// Nobody could be asked.
     Unknown,
@@ -109,12 +117,27 @@ impl Guard {
             ApiError::unavailable("cannot tell whether this may stay open; open it again")
         })
     }
+
+    /// As [`Self::ended`], and at the latest after `limit`.
+    pub async fn ended_within(&mut self, limit: Duration) -> ApiError {
+        let ended = tokio::time::timeout(limit, self.ended()).await;
+        ended.unwrap_or_else(|_| {
+            ApiError::timeout(format!(
+                "nothing stays open for longer than {} s; open it again",
+                limit.as_secs()
+            ))
+        })
+    }
 }
 
 impl Opened {
     /// Whether nothing can take away what was asked for.
     fn is_for_good(&self) -> bool {
-        self.standing.is_none() && self.authenticated.until.is_none() && self.is_above_policy()
+        self.standing.is_none() && self.end_of_token().is_none() && self.is_above_policy()
+    }
+
+    fn end_of_token(&self) -> Option<i64> {
+        end_of_token(&self.authenticated, self.standing.is_some())
     }
 
     fn is_above_policy(&self) -> bool {
@@ -124,7 +147,7 @@ impl Opened {
     async fn refusal(&self) -> ApiError {
         tokio::select! {
             refusal = self.rights_lost() => refusal,
-            refusal = expired(self.authenticated.until) => refusal,
+            refusal = expired(self.end_of_token()) => refusal,
             refusal = ended(self.standing.as_ref(), LOOK_AGAIN) => refusal,
         }
     }
@@ -159,6 +182,16 @@ impl Opened {
     }
 }
 
+/// When a stream ends with the token that opened it. A token is judged when a
+/// request begins, as a kube-apiserver does; afterwards its holder is looked at,
+/// by the issuer's word or by the service account's object. Only where nobody can
+/// be looked at is the token all there is, and what it says of its holder counts
+/// no longer than for a new request.
+fn end_of_token(authenticated: &Authenticated, has_standing: bool) -> Option<i64> {
+    let is_looked_at = has_standing || authenticated.account.is_some();
+    authenticated.until.filter(|_| !is_looked_at)
+}
+
 /// Waits until a token's last second, in Unix time, is over.
 async fn expired(until: Option<i64>) -> ApiError {
     let Some(until) = until else {
@@ -169,7 +202,7 @@ async fn expired(until: Option<i64>) -> ApiError {
     ApiError::unauthorized()
 }
 
-/// Waits until the issuer says that the token has ended, or says nothing for too
+/// Waits until the issuer says that the sign-in is over, or says nothing for too
 /// long; asks again after each `pause`.
 async fn ended(standing: Option<&Standing>, pause: Duration) -> ApiError {
     let Some(standing) = standing else {
@@ -186,7 +219,7 @@ async fn ended(standing: Option<&Standing>, pause: Duration) -> ApiError {
             Stands::Unknown if failures < FAILURES => failures += 1,
             Stands::Unknown => {
                 return ApiError::unavailable(
-                    "cannot tell whether the token still stands, since its issuer does not answer; try again in a moment",
+                    "cannot tell whether its user is still signed in, since the issuer does not answer; try again in a moment",
                 );
             }
         }
@@ -198,6 +231,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::identity::Identity;
 
     const PAUSE: Duration = Duration::from_millis(1);
 
@@ -236,6 +270,21 @@ mod tests {
         let refusal = within(ended(Some(&standing), PAUSE)).await;
         assert_eq!(refusal.code, 503);
         assert_eq!(asked.load(Ordering::SeqCst), 7);
+    }
+
+    #[test]
+    fn a_token_counts_to_its_end_where_nobody_can_be_looked_at() {
+        let mut authenticated = Authenticated::from(Identity::administrator("admin"));
+        assert_eq!(end_of_token(&authenticated, false), None);
+        authenticated.until = Some(5);
+        assert_eq!(end_of_token(&authenticated, false), Some(5));
+        assert_eq!(end_of_token(&authenticated, true), None);
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_open_for_ever() {
+        let refusal = within(Guard::none().ended_within(PAUSE)).await;
+        assert_eq!((refusal.code, refusal.reason), (504, "Timeout"));
     }
 
     #[tokio::test]

@@ -239,6 +239,11 @@ impl ApiError {
         Self::new(503, "ServiceUnavailable", message)
     }
 
+    /// 504.
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(504, "Timeout", format!("Timeout: {}", message.into()))
+    }
+
     /// The error as a `Status` object.
     pub fn to_status(&self) -> Value {
         let mut status = json!({

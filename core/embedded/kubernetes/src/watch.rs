@@ -20,7 +20,7 @@ use crate::encode::{self, Form, Media};
 use crate::object::{metadata_mut, set};
 use crate::protobuf;
 use crate::read::{Selection, parse_version};
-use crate::standing::Guard;
+use crate::standing::{Guard, LONGEST};
 use crate::state::{Inner, ObjectKey, decode_entry};
 use crate::status::ApiError;
 
@@ -68,7 +68,7 @@ pub(crate) fn serve(context: &Context, guard: Guard) -> Result<Response, ApiErro
     let send_initial = initial_asked.unwrap_or(asked == 0);
     let now = Instant::now();
     let timeout = match params.get("timeoutSeconds").parse::<u64>() {
-        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds.min(86_400)),
+        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds).min(LONGEST),
         _ => DEFAULT_TIMEOUT,
     };
     let expired =

@@ -1,5 +1,10 @@
 //! What a token says and whether it holds: userinfo (OpenID Connect Core,
 //! 5.3), introspection (RFC 7662), revocation (RFC 7009).
+//!
+//! Introspection takes one parameter more, as RFC 7662, section 2.1, allows:
+//! with `allow_expired=true` it answers for the sign-in that an access token came
+//! from, whether or not the token has expired meanwhile. That is for whoever keeps
+//! something open that the token opened, and never for letting anybody in.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -52,7 +57,11 @@ pub(super) async fn introspect(
         ));
     }
     let token = params.require("token")?;
-    let answer = match issuer.introspect(token)? {
+    let found = match params.get("allow_expired") {
+        Some("true") => issuer.introspect_sign_in(token)?,
+        _ => issuer.introspect(token)?,
+    };
+    let answer = match found {
         Some(claims) => {
             // The user as it is now, not as it was when the token was signed.
             let user = issuer.user_of(&claims)?;

@@ -194,13 +194,23 @@ impl World {
     }
 
     pub async fn introspect(&self, token: &str) -> Value {
+        self.introspect_with(&[("token", token)]).await
+    }
+
+    pub async fn introspect_with(&self, form: &[(&str, &str)]) -> Value {
         let reply = self
             .browser()
             .basic("api", "api-secret")
-            .post("/oidc/introspect", &[("token", token)])
+            .post("/oidc/introspect", form)
             .await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
         reply.json()
+    }
+
+    /// Whether the sign-in holds that a token came from, expired or not.
+    pub async fn is_signed_in(&self, token: &str) -> bool {
+        let form = [("token", token), ("allow_expired", "true")];
+        self.introspect_with(&form).await["active"] == true
     }
 
     pub async fn is_active(&self, token: &str) -> bool {

@@ -1,3 +1,4 @@
+use catalyst_issuer::UserUpdate;
 use http::StatusCode;
 
 use crate::harness::*;
@@ -344,6 +345,47 @@ async fn introspection_answers_only_what_the_asker_may_know() {
     );
     world.pass(300);
     assert!(!world.is_active(access).await, "expired");
+}
+
+#[tokio::test]
+async fn what_a_token_opened_may_outlive_it_but_not_the_sign_in() {
+    let world = World::new().await;
+    let ada = world.user("ada").await;
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        opened.push(world.tokens("ada").await);
+    }
+    let access = |number: usize| text(&opened[number], "access_token");
+    assert!(world.is_signed_in(access(0)).await);
+    assert!(!world.is_signed_in(&tampered(access(0))).await);
+    world.pass(3600);
+    assert!(!world.is_active(access(0)).await, "expired");
+    assert!(world.is_signed_in(access(0)).await);
+
+    // The groups are those of now.
+    let groups = Some(vec!["acme:viewer".to_owned()]);
+    let update = UserUpdate {
+        groups,
+        ..UserUpdate::default()
+    };
+    world.issuer.user_update(&ada.id, update).await.unwrap();
+    let form = [("token", access(0)), ("allow_expired", "true")];
+    let answer = world.introspect_with(&form).await;
+    assert_eq!(answer["groups"], serde_json::json!(["acme:viewer"]));
+
+    // One sign-in ends alone, and all of them end with the user.
+    let form = [
+        ("client_id", "console"),
+        ("token", text(&opened[0], "refresh_token")),
+    ];
+    let revoked = world.browser().post("/oidc/revoke", &form).await;
+    assert_eq!(revoked.status, StatusCode::OK);
+    assert!(!world.is_signed_in(access(0)).await);
+    assert!(world.is_signed_in(access(1)).await);
+    world.issuer.user_disable(&ada.id).await.unwrap();
+    assert!(!world.is_signed_in(access(1)).await);
+    world.issuer.user_enable(&ada.id).await.unwrap();
+    assert!(!world.is_signed_in(access(2)).await);
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalyst_kubernetes::{
     ExecRequest, ExecSession, LogRequest, PodBackend, PodError, Standing, Stands,
 };
@@ -14,12 +16,13 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt;
 
-use crate::support::{Api, MAPS, config_map};
+use crate::support::{Api, MAPS, TOKEN_KEY, config_map};
 
 /// The longest that a stream may outlive a right.
 const BOUND: Duration = Duration::from_secs(5);
@@ -163,23 +166,58 @@ async fn a_watch_ends_when_the_right_to_it_is_taken() {
     watch.ends_with(403).await;
 }
 
-#[tokio::test]
-async fn a_watch_ends_with_its_service_account() {
-    let api = Api::start().await;
+const ACCOUNT: &str = "a/api/v1/namespaces/default/serviceaccounts/ci";
+
+/// The token of a service account that may look.
+async fn account_token(api: &Api) -> String {
     let accounts = "a/api/v1/namespaces/default/serviceaccounts";
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ci"}});
     assert_eq!(api.post(accounts, account).await.code, 201);
     let subject = json!({"kind": "ServiceAccount", "namespace": "default", "name": "ci"});
-    bind(&api, subject, "view").await;
+    bind(api, subject, "view").await;
     let request =
         json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-    let answer = api.post(&format!("{accounts}/ci/token"), request).await;
-    let token = answer.body["status"]["token"].as_str().unwrap().to_owned();
+    let answer = api.post(&format!("{ACCOUNT}/token"), request).await;
+    answer.body["status"]["token"].as_str().unwrap().to_owned()
+}
+
+/// The token with another end, signed as the API signs.
+fn ending_at(token: &str, second: i64) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let mut claims: Value = serde_json::from_slice(&payload).unwrap();
+    claims["exp"] = json!(second);
+    let key = EncodingKey::from_secret(&TOKEN_KEY);
+    jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_its_service_account() {
+    let api = Api::start().await;
+    let token = account_token(&api).await;
     let mut watch = watch(&api, &token, None).await;
     api.post(MAPS, config_map("x", "1")).await;
     watch.sees("x").await;
-    api.call(Method::DELETE, &format!("{accounts}/ci"), Value::Null)
-        .await;
+    api.call(Method::DELETE, ACCOUNT, Value::Null).await;
+    watch.ends_with(401).await;
+}
+
+#[tokio::test]
+async fn a_watch_outlives_its_token_but_not_its_service_account() {
+    let api = Api::start().await;
+    let token = account_token(&api).await;
+    // Good for two seconds more: clocks may differ by ten.
+    let token = ending_at(&token, jiff::Timestamp::now().as_second() - 8);
+    let mut watch = watch(&api, &token, None).await;
+    let over = async {
+        while api.send(with_token(MAPS, &token)).await.code != 401 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the end of the token", over).await;
+    api.post(MAPS, config_map("x", "1")).await;
+    watch.sees("x").await;
+    api.call(Method::DELETE, ACCOUNT, Value::Null).await;
     watch.ends_with(401).await;
 }
 

@@ -11,6 +11,9 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+/// Signs service accounts' tokens.
+pub const TOKEN_KEY: [u8; 32] = [7; 32];
+
 pub struct Api {
     pub kubernetes: Kubernetes,
     _tasks: Tasks,
@@ -45,7 +48,7 @@ impl Api {
                 tokens: tokens.into(),
                 oidc: Vec::new(),
             },
-            token_key: vec![7; 32],
+            token_key: TOKEN_KEY.to_vec(),
             root_ca: "CA".into(),
             pods,
         });
