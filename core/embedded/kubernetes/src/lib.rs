@@ -8,7 +8,7 @@
 //!
 //! The binary builds a [`Config`], serves the router over TLS, and keeps the
 //! [`Tasks`] of [`Kubernetes::start`] (garbage collection, namespaces, workload
-//! controllers) for as long as the API should live.
+//! controllers, the end of events) for as long as the API should live.
 //!
 //! What must stay true: an acknowledged write is on disk; a resource version
 //! is the store's revision of the last write; nothing of one logical cluster
@@ -30,6 +30,7 @@ mod defaults;
 mod delete;
 mod discovery;
 mod encode;
+mod expiry;
 mod identity;
 mod merge;
 mod object;
@@ -112,6 +113,7 @@ impl Kubernetes {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(collector::run(Arc::clone(&self.inner)));
         tasks.spawn(controllers::run(Arc::clone(&self.inner)));
+        tasks.spawn(expiry::run(Arc::clone(&self.inner)));
         Tasks { _tasks: tasks }
     }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod custom_resources;
+mod events;
 mod lifecycle;
 mod objects;
 mod storage_and_quota;
