@@ -333,6 +333,52 @@ async fn an_image_that_is_not_there_is_named(
     assert!(said.contains("acme/no-such-image:1.2.3"), "{said}");
     let registry = "has no 1.2.3 of acme/no-such-image; check name and tag";
     assert!(said.contains(registry), "{said}");
+    the_pod_tells_it_as_events(sovereign).await;
+}
+
+/// What `kubectl describe pod` shows: the events of a pod, by its uid.
+async fn the_pod_tells_it_as_events(sovereign: &Sovereign) {
+    let administrator = sovereign.administrator();
+    let ask = async |path: &str| -> Value {
+        let path = format!("/api/v1/namespaces/imageless/{path}");
+        let url = sovereign.cluster("lo-loc-rtz-dev-acme", &path);
+        let answer = administrator.http.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.json().await.unwrap()
+    };
+    let pods = ask("pods").await;
+    let of = |field: &str| pods["items"][0]["metadata"][field].as_str().unwrap();
+    let selector = format!(
+        "involvedObject.name%3D{}%2CinvolvedObject.namespace%3Dimageless%2CinvolvedObject.uid%3D{}",
+        of("name"),
+        of("uid")
+    );
+    let wanted = [
+        ("Normal", "Pulling", "acme/no-such-image:1.2.3"),
+        ("Warning", "Failed", "has no 1.2.3 of acme/no-such-image"),
+        ("Normal", "BackOff", "acme/no-such-image:1.2.3"),
+    ];
+    let began = Instant::now();
+    loop {
+        let events = ask(&format!("events?fieldSelector={selector}&limit=500")).await;
+        let is_told = |(kind, reason, part): &(&str, &str, &str)| {
+            events["items"].as_array().unwrap().iter().any(|event| {
+                event["type"] == *kind
+                    && event["reason"] == *reason
+                    && event["message"].as_str().unwrap().contains(part)
+                    && event["involvedObject"]["uid"] == of("uid")
+                    && event["count"].as_u64() >= Some(1)
+            })
+        };
+        if wanted.iter().all(is_told) {
+            return;
+        }
+        assert!(
+            began.elapsed() < SOON,
+            "not told within {SOON:?}: {events:#}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn a_crash_shows_its_last_lines(sovereign: &Sovereign, admin: &mut User, directory: &Path) {

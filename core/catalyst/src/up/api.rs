@@ -31,6 +31,13 @@ pub struct ApiRefusal {
     message: String,
 }
 
+/// Whether an answer says that what was asked for is not there.
+pub fn is_gone(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<ApiRefusal>()
+        .is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
+}
+
 impl ApiClient {
     /// A client that asks `router` as `identity`.
     pub fn new(router: Router, identity: Identity) -> Self {

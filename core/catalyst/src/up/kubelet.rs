@@ -1,6 +1,6 @@
 //! Brings the Kubernetes API and the node together: pods of every logical
-//! cluster run on this machine, their status is written back, Services and
-//! NetworkPolicies reach the node's proxy.
+//! cluster run on this machine, their status and what happens to them are written
+//! back, Services and NetworkPolicies reach the node's proxy.
 //!
 //! Level-based: any change wakes one pass over the local copies; a pass is the
 //! same whatever woke it.
@@ -10,24 +10,31 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use catalyst_node::network::Service;
 use catalyst_node::resolve::{self, Objects};
 use catalyst_node::{NodeError, NodeHandle};
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::api::{ApiClient, ApiRefusal};
+use super::api::{ApiClient, is_gone};
 use super::network_policy::Policies;
+use super::pod_events::{self, Happening, Recorder, Told};
 use super::reflector::{Key, Reflector};
 use super::workloads::Workloads;
 
 /// Name of this machine's node in every logical cluster.
-const NODE: &str = "local";
-const MERGE_PATCH: &str = "application/merge-patch+json";
+pub const NODE: &str = "local";
+/// The content type of a patch that names what changes.
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// What a pod lacks and has so soon is not worth telling: a claim is made just
+/// before the pod that names it, and is bound a moment after.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Follows the API until its tasks are dropped.
 pub struct Kubelet {
@@ -40,6 +47,9 @@ pub struct Kubelet {
     secrets: Reflector,
     policies: Reflector,
     namespaces: Reflector,
+    recorder: Recorder,
+    /// What has been told of the pods that are there, by uid.
+    told: Mutex<HashMap<String, Told>>,
     /// Version of the pod that the node was last given, by uid.
     applied: Mutex<HashMap<String, String>>,
     removing: Mutex<HashSet<String>>,
@@ -60,6 +70,7 @@ impl Kubelet {
         volumes: PathBuf,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<Workloads> {
+        let recorder = Recorder::start(api.clone(), tasks);
         let changed = Arc::new(Notify::new());
         let mut follow =
             async |path| Reflector::start(api.clone(), path, Arc::clone(&changed), tasks).await;
@@ -77,6 +88,8 @@ impl Kubelet {
             api: api.clone(),
             node,
             volumes,
+            recorder,
+            told: Mutex::default(),
             applied: Mutex::default(),
             removing: Mutex::default(),
             served: Mutex::default(),
@@ -122,6 +135,7 @@ impl Kubelet {
                 self.apply(key, &uid, pod).await;
             }
         }
+        lock(&self.told).retain(|uid, _| present.contains(uid));
         // Deleted without grace: gone from the API, perhaps not from here.
         let gone: Vec<String> = {
             let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +149,7 @@ impl Kubelet {
         };
         for uid in gone {
             let node = Arc::clone(&self.node);
-            tokio::spawn(async move { node.remove(&uid, Some(std::time::Duration::ZERO)).await });
+            tokio::spawn(async move { node.remove(&uid, Some(Duration::ZERO)).await });
         }
     }
 
@@ -222,7 +236,8 @@ impl Kubelet {
         }
     }
 
-    async fn apply(&self, (cluster, namespace, name): &Key, uid: &str, pod: &Value) {
+    async fn apply(self: &Arc<Self>, key: &Key, uid: &str, pod: &Value) {
+        let (cluster, namespace, name) = key;
         let generation = pod.get("spec").map(Value::to_string).unwrap_or_default()
             + &pod
                 .pointer("/metadata/labels")
@@ -235,12 +250,12 @@ impl Kubelet {
             }
             applied.insert(uid.to_owned(), generation);
         }
+        let objects = PodObjects {
+            kubelet: self,
+            cluster,
+            namespace,
+        };
         let result = self.node.address(uid).and_then(|address| {
-            let objects = PodObjects {
-                kubelet: self,
-                cluster,
-                namespace,
-            };
             let resolved = resolve::resolve(pod, &objects, address)?;
             self.node.apply(pod, resolved, cluster)
         });
@@ -250,14 +265,40 @@ impl Kubelet {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(uid);
-            let status = json!({"phase": "Pending", "reason": "CreateContainerConfigError", "message": chain(&error)});
-            if pod.pointer("/status/message") != status.get("message") {
+            let why = chain(&error);
+            let status =
+                json!({"phase": "Pending", "reason": "CreateContainerConfigError", "message": why});
+            if said(pod) != Some(why.as_str()) {
+                let (kubelet, key, uid) = (Arc::clone(self), key.clone(), uid.to_owned());
+                tokio::spawn(async move {
+                    tokio::time::sleep(AT_ONCE).await;
+                    kubelet.refused(&key, &uid, &why);
+                });
                 self.write_status(cluster, namespace, name, &status).await;
             }
         }
     }
 
-    fn remove(self: &Arc<Self>, (cluster, namespace, name): &Key, uid: &str, pod: &Value) {
+    /// Tells of a pod that the node did not take, if it is still waiting.
+    fn refused(&self, key: &Key, of: &str, why: &str) {
+        let (cluster, namespace, _) = key;
+        let pod = self.workloads.pods.get(key);
+        let pod = pod.filter(|pod| uid(pod).as_deref() == Some(of) && said(pod) == Some(why));
+        let is_taken = lock(&self.applied).contains_key(of);
+        if let Some(pod) = pod.filter(|_| !is_taken) {
+            let objects = PodObjects {
+                kubelet: self,
+                cluster,
+                namespace,
+            };
+            let unbound: Vec<&str> = claims(&pod)
+                .filter(|claim| objects.claim(claim).is_none())
+                .collect();
+            self.tell(key, &pod, vec![pod_events::refused(why, &unbound)]);
+        }
+    }
+
+    fn remove(self: &Arc<Self>, key: &Key, uid: &str, pod: &Value) {
         if !self
             .removing
             .lock()
@@ -266,6 +307,8 @@ impl Kubelet {
         {
             return;
         }
+        self.tell(key, pod, pod_events::ending(pod));
+        let (cluster, namespace, name) = key;
         let grace = pod
             .pointer("/metadata/deletionGracePeriodSeconds")
             .and_then(Value::as_u64);
@@ -274,7 +317,7 @@ impl Kubelet {
         tokio::spawn(async move {
             kubelet
                 .node
-                .remove(&uid, grace.map(std::time::Duration::from_secs))
+                .remove(&uid, grace.map(Duration::from_secs))
                 .await;
             let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
             let deleted = kubelet
@@ -319,8 +362,33 @@ impl Kubelet {
     }
 
     async fn report_one(&self, of: &str, status: &Value) {
-        if let Some((cluster, namespace, name)) = self.workloads.pods.key_of_uid(of) {
-            self.write_status(&cluster, &namespace, &name, status).await;
+        let Some(key) = self.workloads.pods.key_of_uid(of) else {
+            return;
+        };
+        if let Some(pod) = self.workloads.pods.get(&key)
+            && uid(&pod).as_deref() == Some(of)
+        {
+            let news = lock(&self.told)
+                .entry(of.to_owned())
+                .or_insert_with(|| Told::of(&pod))
+                .news(&pod, status);
+            self.tell(&key, &pod, news);
+        }
+        let (cluster, namespace, name) = &key;
+        self.write_status(cluster, namespace, name, status).await;
+    }
+
+    /// Has written down what happened to a pod.
+    fn tell(&self, key: &Key, pod: &Value, news: Vec<Happening>) {
+        if news.is_empty() {
+            return;
+        }
+        // What ends with its namespace must not fill it again.
+        let (cluster, namespace, _) = key;
+        let space = (cluster.clone(), String::new(), namespace.clone());
+        let lives = |space: &Value| space.pointer("/metadata/deletionTimestamp").is_none();
+        if self.namespaces.get(&space).is_some_and(|it| lives(&it)) {
+            self.recorder.tell(key, pod, news);
         }
     }
 
@@ -413,28 +481,30 @@ fn version(object: &Value) -> Option<&str> {
     object.pointer("/metadata/resourceVersion")?.as_str()
 }
 
+/// Why a pod does not run, as its status says it.
+fn said(pod: &Value) -> Option<&str> {
+    pod.pointer("/status/message")?.as_str()
+}
+
 /// Whether a pod of the claim's namespace names it.
 fn is_mounted((cluster, namespace, name): &Key, pods: &[(Key, Arc<Value>)]) -> bool {
     pods.iter()
         .filter(|((c, n, _), _)| c == cluster && n == namespace)
-        .filter_map(|(_, pod)| pod.pointer("/spec/volumes")?.as_array())
-        .flatten()
-        .any(|volume| {
-            volume
-                .pointer("/persistentVolumeClaim/claimName")
-                .and_then(Value::as_str)
-                == Some(name)
-        })
+        .any(|(_, pod)| claims(pod).any(|claim| claim == name))
+}
+
+/// The claims that a pod names.
+fn claims(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+    volumes.into_iter().flatten().filter_map(|volume| {
+        volume
+            .pointer("/persistentVolumeClaim/claimName")
+            .and_then(Value::as_str)
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn is_gone(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<ApiRefusal>()
-        .is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
 }
 
 fn chain(error: &NodeError) -> String {

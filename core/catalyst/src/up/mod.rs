@@ -21,6 +21,7 @@ mod network_policy;
 mod parts;
 mod payload;
 mod pod_backend;
+mod pod_events;
 mod reflector;
 mod report;
 mod server;

@@ -32,3 +32,4 @@ mod status;
 pub use error::NodeError;
 pub use node::{Config, Node, NodeHandle};
 pub use resolve::{EnvironmentVariable, FileContent, Resolved, VolumeSource};
+pub use status::PULLING;

@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 
 use crate::shim::spec::ExitState;
 
+/// What a container in `ContainerCreating` says while a registry is asked for its
+/// image, before the image's name. One whose image is here says nothing.
+pub const PULLING: &str = "pulling image ";
+
 /// What is known about one container.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ContainerRecord {

@@ -52,13 +52,20 @@ impl Puller {
         }
     }
 
+    /// The image if [`Self::pull`] would ask no registry for it.
+    pub fn held(&self, text: &str, always: bool) -> Option<Image> {
+        let is_pinned = || Reference::parse(text).is_ok_and(|found| found.digest.is_some());
+        if always && !is_pinned() {
+            return None;
+        }
+        self.store.get(text)
+    }
+
     /// Returns the image, fetching what is missing. `always` asks the registry
     /// again even when the reference is known.
     pub async fn pull(&self, text: &str, always: bool) -> Result<Image, NodeError> {
         let reference = Reference::parse(text)?;
-        if (!always || reference.digest.is_some())
-            && let Some(image) = self.store.get(text)
-        {
+        if let Some(image) = self.held(text, always) {
             return Ok(image);
         }
         let _turn = self.one_at_a_time.lock().await;

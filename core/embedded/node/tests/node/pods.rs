@@ -317,7 +317,11 @@ async fn what_cannot_start_says_exactly_why() {
     command["spec"]["containers"][0]["command"] = json!(["no-such-program"]);
     node.apply(&command, Resolved::default(), "").unwrap();
     let status = until(&node, "uid-absent", "a pull error", |s| {
-        s["containerStatuses"][0]["state"]["waiting"]["message"].is_string()
+        let waiting = &s["containerStatuses"][0]["state"]["waiting"];
+        matches!(
+            waiting["reason"].as_str(),
+            Some("ErrImagePull" | "ImagePullBackOff")
+        )
     })
     .await;
     let message = state(&status, "waiting")["message"].as_str().unwrap();

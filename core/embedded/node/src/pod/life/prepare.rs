@@ -13,6 +13,7 @@ use crate::network::PodRef;
 use crate::pod::{Container, files};
 use crate::sandbox::Sandbox;
 use crate::shim::spec::{Ids, SandboxSpec};
+use crate::status::PULLING;
 
 impl Life {
     /// Volumes, images, namespaces, network: everything before a container.
@@ -124,17 +125,23 @@ impl Life {
         };
         let mut delay = self.shared.backoff;
         loop {
-            self.wait_state(&container.name, "ContainerCreating", String::new());
-            let pulled = match (
-                container.image_pull_policy.as_deref(),
-                self.shared.store.get(&container.image),
-            ) {
-                (Some("Never"), None) => Err(NodeError::Pull {
+            let never = container.image_pull_policy.as_deref() == Some("Never");
+            let held = match never {
+                true => self.shared.store.get(&container.image),
+                false => self.shared.puller.held(&container.image, always),
+            };
+            let message = match &held {
+                None if !never => format!("{PULLING}{}", container.image),
+                _ => String::new(),
+            };
+            self.wait_state(&container.name, "ContainerCreating", message);
+            let pulled = match held {
+                Some(image) => Ok(image),
+                None if never => Err(NodeError::Pull {
                     reference: container.image.clone(),
                     reason: "it is not on this node and imagePullPolicy is Never".to_owned(),
                 }),
-                (Some("Never"), Some(image)) => Ok(image),
-                _ => self.shared.puller.pull(&container.image, always).await,
+                None => self.shared.puller.pull(&container.image, always).await,
             };
             match pulled {
                 Ok(image) => {
