@@ -1,9 +1,11 @@
-//! Logs of and commands in running pods, for the Kubernetes API.
+//! Logs of, commands in and connections to running pods, for the Kubernetes API.
 
 use std::time::Duration;
 
 use axum::body::Bytes;
-use catalyst_kubernetes::{ExecRequest, ExecSession, LogRequest, PodBackend, PodError};
+use catalyst_kubernetes::{
+    ExecRequest, ExecSession, LogRequest, PodBackend, PodError, PortConnection, PortRequest,
+};
 use catalyst_node::container::LogLine;
 use catalyst_node::{NodeError, NodeHandle};
 use futures::StreamExt;
@@ -131,6 +133,23 @@ impl PodBackend for NodePods {
                 exit,
                 resize,
             })
+        })
+    }
+
+    /// On the loopback address, as a kubelet: who may forward ports may run commands
+    /// in the pod, which reach it too.
+    fn connect(&self, request: PortRequest) -> BoxFuture<'_, Result<PortConnection, PodError>> {
+        Box::pin(async move {
+            match self.0.connect_loopback(&request.uid, request.port).await {
+                Ok(stream) => {
+                    let connection: PortConnection = Box::new(stream);
+                    Ok(connection)
+                }
+                Err(error) => Err(PodError::Failed {
+                    pod: request.pod,
+                    reason: error.to_string(),
+                }),
+            }
         })
     }
 }

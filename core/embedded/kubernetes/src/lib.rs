@@ -59,7 +59,10 @@ use serde_json::Value;
 
 pub use authenticate::{Authenticators, OidcConfig};
 pub use identity::Identity;
-pub use pods::{ExecRequest, ExecSession, LogRequest, PodBackend, PodError};
+pub use pods::{
+    ExecRequest, ExecSession, LogRequest, PodBackend, PodError, PortConnection, PortRequest,
+    PortStream,
+};
 pub use standing::{Standing, Stands};
 pub use status::ApiError;
 
@@ -76,7 +79,7 @@ pub struct Config {
     /// PEM of the certificate authority that clients inside a cluster trust,
     /// for `kube-root-ca.crt`.
     pub root_ca: String,
-    /// What reaches running pods, for `log` and `exec`.
+    /// What reaches running pods, for `log`, `exec` and `portforward`.
     pub pods: Option<Arc<dyn PodBackend>>,
 }
 

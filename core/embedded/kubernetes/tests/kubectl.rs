@@ -3,13 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
-use catalyst_kubernetes::{Authenticators, Config, Identity, Kubernetes, Tasks};
+use axum::body::Bytes;
+use catalyst_kubernetes::{
+    Authenticators, Config, ExecRequest, ExecSession, Identity, Kubernetes, LogRequest, PodBackend,
+    PodError, PortConnection, PortRequest, Tasks,
+};
 use catalyst_store::{Options, Store};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio_rustls::TlsAcceptor;
 
 /// Serves the API on a free port; returns its address and certificate.
@@ -72,6 +80,11 @@ struct Cluster {
 impl Cluster {
     /// Nothing where kubectl is not installed.
     async fn start() -> Option<Self> {
+        Self::start_with(None).await
+    }
+
+    /// With something that runs pods.
+    async fn start_with(pods: Option<Arc<dyn PodBackend>>) -> Option<Self> {
         let present = tokio::process::Command::new("kubectl")
             .args(["version", "--client"])
             .output()
@@ -91,7 +104,7 @@ impl Cluster {
             },
             token_key: vec![1; 32],
             root_ca: String::new(),
-            pods: None,
+            pods,
         });
         kubernetes.create_cluster("main", &[]).await.unwrap();
         let tasks = kubernetes.start();
@@ -313,6 +326,79 @@ async fn stock_kubectl_works_over_tls() {
             .await
             .contains("deleted")
     );
+}
+
+/// Pods whose ports send back what they are sent.
+struct Echo;
+
+impl PodBackend for Echo {
+    fn logs(
+        &self,
+        _: LogRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<Bytes, std::io::Error>>, PodError>> {
+        unreachable!("no log is read")
+    }
+
+    fn exec(&self, _: ExecRequest) -> BoxFuture<'_, Result<ExecSession, PodError>> {
+        unreachable!("no command is run")
+    }
+
+    fn connect(&self, _: PortRequest) -> BoxFuture<'_, Result<PortConnection, PodError>> {
+        let (near, far) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            let (mut reader, mut writer) = tokio::io::split(far);
+            drop(tokio::io::copy(&mut reader, &mut writer).await);
+            drop(writer.shutdown().await);
+        });
+        let connection: PortConnection = Box::new(near);
+        Box::pin(async move { Ok(connection) })
+    }
+}
+
+/// SPDY inside a WebSocket, as kubectl speaks now, and by itself, as it did before.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_forwards_a_port_either_way() {
+    const BOUND: Duration = Duration::from_secs(30);
+    let Some(cluster) = Cluster::start_with(Some(Arc::new(Echo))).await else {
+        return;
+    };
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {nodeName: local, containers: [{name: c, image: 'x:1'}]}\n";
+    cluster.run(&["create"], Some(pod)).await;
+    let status = r#"{"status":{"phase":"Running"}}"#;
+    let words = "patch pod p --subresource=status --type=merge -p";
+    let arguments: Vec<&str> = words.split(' ').chain([status]).collect();
+    cluster.run(&arguments, None).await;
+    for websockets in ["true", "false"] {
+        let mut child = tokio::process::Command::new("kubectl")
+            .args(["port-forward", "pod/p", ":80"])
+            .env("KUBECONFIG", cluster.folder.path().join("config"))
+            .env("HOME", cluster.folder.path())
+            .env("NO_PROXY", "127.0.0.1")
+            .env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(BOUND, lines.next_line()).await;
+        let line = line.unwrap().unwrap().unwrap_or_default();
+        // Forwarding from 127.0.0.1:40001 -> 80
+        let address = line.split(' ').nth(2).unwrap_or_else(|| panic!("{line}"));
+        let talk = async {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            for text in [b"hello", b"again"] {
+                stream.write_all(text).await.unwrap();
+                let mut answer = [0; 5];
+                stream.read_exact(&mut answer).await.unwrap();
+                assert_eq!(&answer, text);
+            }
+            stream.shutdown().await.unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            assert!(rest.is_empty(), "{rest:?}");
+        };
+        tokio::time::timeout(BOUND, talk).await.unwrap();
+    }
 }
 
 /// A client-go program that speaks Protobuf only: informers, conflicts,

@@ -7,6 +7,7 @@ mod custom_resources;
 mod events;
 mod lifecycle;
 mod objects;
+mod port_forward;
 mod storage_and_quota;
 mod streams;
 mod support;

@@ -9,32 +9,31 @@ use axum::http::{Method, Request};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalyst_kubernetes::{
-    ExecRequest, ExecSession, LogRequest, PodBackend, PodError, Standing, Stands,
+    ExecRequest, ExecSession, LogRequest, PodBackend, PodError, PortConnection, PortRequest,
+    Standing, Stands,
 };
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt;
 
-use crate::support::{Api, MAPS, TOKEN_KEY, config_map};
+use crate::support::{Api, MAPS, Socket, TOKEN_KEY, config_map};
 
 /// The longest that a stream may outlive a right.
 const BOUND: Duration = Duration::from_secs(5);
 const BINDINGS: &str = "a/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
 
-async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, waiting)
         .await
         .unwrap_or_else(|_| panic!("not within {BOUND:?}: {what}"))
 }
 
-async fn bind(api: &Api, subject: Value, role: &str) {
+pub async fn bind(api: &Api, subject: Value, role: &str) {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "b"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
@@ -44,11 +43,11 @@ async fn bind(api: &Api, subject: Value, role: &str) {
     assert_eq!(bound.code, 201, "{}", bound.body);
 }
 
-fn developers() -> Value {
+pub fn developers() -> Value {
     json!({"kind": "Group", "name": "developers"})
 }
 
-fn with_token(path: &str, token: &str) -> Request<Body> {
+pub fn with_token(path: &str, token: &str) -> Request<Body> {
     Request::builder()
         .uri(format!("/clusters/{path}"))
         .header("authorization", format!("Bearer {token}"))
@@ -57,20 +56,20 @@ fn with_token(path: &str, token: &str) -> Request<Body> {
 }
 
 /// A user who is there until told otherwise.
-struct User {
-    is_gone: Arc<AtomicBool>,
+pub struct User {
+    pub is_gone: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
 }
 
 impl User {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             is_gone: Arc::default(),
             asked: Arc::default(),
         }
     }
 
-    fn standing(&self) -> Standing {
+    pub fn standing(&self) -> Standing {
         let (is_gone, asked) = (Arc::clone(&self.is_gone), Arc::clone(&self.asked));
         Standing::new(move || {
             asked.fetch_add(1, Ordering::SeqCst);
@@ -262,9 +261,10 @@ async fn nobody_is_asked_about_once_the_watch_is_over() {
     within("the end of the looks", let_go).await;
 }
 
-/// Pods whose logs say one line and go on, and whose commands run until ended.
+/// Pods whose logs say one line and go on, whose commands run until ended, and whose
+/// ports send back what they are sent.
 #[derive(Default)]
-struct Pods {
+pub struct Pods {
     /// Comes back when the last command that was started is ended.
     command: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -304,16 +304,27 @@ impl PodBackend for Pods {
             })
         })
     }
+
+    /// Sends back what it is sent.
+    fn connect(&self, _: PortRequest) -> BoxFuture<'_, Result<PortConnection, PodError>> {
+        let (near, far) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            let (mut reader, mut writer) = tokio::io::split(far);
+            drop(tokio::io::copy(&mut reader, &mut writer).await);
+        });
+        let connection: PortConnection = Box::new(near);
+        Box::pin(async move { Ok(connection) })
+    }
 }
 
-const POD: &str = "a/api/v1/namespaces/default/pods/p";
+pub const POD: &str = "a/api/v1/namespaces/default/pods/p";
 
-async fn with_a_pod() -> (Api, Arc<Pods>) {
+pub async fn with_a_pod() -> (Api, Arc<Pods>) {
     let pods = Arc::new(Pods::default());
     let backend: Arc<dyn PodBackend> = pods.clone();
     let api = Api::start_with(Some(backend)).await;
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
-        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        "spec": {"nodeName": "local", "containers": [{"name": "c", "image": "i"}]}});
     let made = api.post("a/api/v1/namespaces/default/pods", pod).await;
     assert_eq!(made.code, 201, "{}", made.body);
     (api, pods)
@@ -334,49 +345,6 @@ async fn a_log_that_is_followed_ends_when_the_right_to_it_is_taken() {
     assert!(within("the end of the log", log.next()).await.is_none());
 }
 
-/// A WebSocket's frames, as a server sends them: unmasked and, here, short.
-struct Socket(DuplexStream);
-
-impl Socket {
-    async fn open(api: &Api, path: &str, standing: Standing) -> Self {
-        let (client, server) = tokio::io::duplex(64 * 1024);
-        let router = api.kubernetes.router().layer(axum::Extension(standing));
-        tokio::spawn(async move {
-            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            let service = TowerToHyperService::new(router);
-            let serving = builder.serve_connection_with_upgrades(TokioIo::new(server), service);
-            serving.await.unwrap();
-        });
-        let mut socket = Self(client);
-        let request = format!(
-            "GET /clusters/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer jane-token\r\n\
-             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
-        );
-        socket.0.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(within("the answer", socket.0.read_u8()).await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-        socket
-    }
-
-    /// The next frame's kind and content.
-    async fn frame(&mut self) -> (u8, Vec<u8>) {
-        let kind = self.0.read_u8().await.unwrap() & 0x0f;
-        let length = match self.0.read_u8().await.unwrap() {
-            126 => self.0.read_u16().await.unwrap().into(),
-            short => usize::from(short),
-        };
-        let mut content = vec![0; length];
-        self.0.read_exact(&mut content).await.unwrap();
-        (kind, content)
-    }
-}
-
 #[tokio::test]
 async fn a_command_ends_when_its_user_is_gone() {
     const BINARY: u8 = 2;
@@ -385,7 +353,7 @@ async fn a_command_ends_when_its_user_is_gone() {
     bind(&api, developers(), "edit").await;
     let user = User::new();
     let path = format!("{POD}/exec?command=sh&stdin=true&stdout=true");
-    let mut socket = Socket::open(&api, &path, user.standing()).await;
+    let mut socket = Socket::open(&api, &path, "v5.channel.k8s.io", user.standing()).await;
     let (kind, content) = within("output", socket.frame()).await;
     assert_eq!(
         (kind, content.as_slice()),

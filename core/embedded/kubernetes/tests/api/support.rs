@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use catalyst_kubernetes::{Authenticators, Config, Identity, Kubernetes, PodBackend, Tasks};
+use catalyst_kubernetes::{
+    Authenticators, Config, Identity, Kubernetes, PodBackend, Standing, Tasks,
+};
 use catalyst_store::{Options, Store};
 use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tower::ServiceExt;
 
 /// Signs service accounts' tokens.
@@ -138,6 +143,78 @@ impl Api {
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+/// A connection that is taken over from HTTP.
+pub struct Socket(pub DuplexStream);
+
+impl Socket {
+    /// A WebSocket of jane's.
+    pub async fn open(api: &Api, path: &str, protocol: &str, standing: Standing) -> Self {
+        let request = format!(
+            "GET /clusters/{path} HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {protocol}\r\n"
+        );
+        let (socket, head) = Self::ask(api, &request, standing).await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        let chosen = format!("sec-websocket-protocol: {protocol}\r\n");
+        assert!(head.contains(&chosen), "{head}");
+        socket
+    }
+
+    /// Asks for an upgrade; the head of the answer.
+    pub async fn ask(api: &Api, request: &str, standing: Standing) -> (Self, String) {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let router = api.kubernetes.router().layer(axum::Extension(standing));
+        tokio::spawn(async move {
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let service = TowerToHyperService::new(router);
+            let serving = builder.serve_connection_with_upgrades(TokioIo::new(server), service);
+            serving.await.unwrap();
+        });
+        let mut socket = Self(client);
+        let request = format!(
+            "{request}Host: a\r\nAuthorization: Bearer jane-token\r\nConnection: Upgrade\r\n\r\n"
+        );
+        socket.0.write_all(request.as_bytes()).await.unwrap();
+        let reading = async {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(socket.0.read_u8().await.unwrap());
+            }
+            String::from_utf8(head).unwrap()
+        };
+        let head = tokio::time::timeout(Duration::from_secs(5), reading)
+            .await
+            .unwrap();
+        (socket, head)
+    }
+
+    /// The next frame of a WebSocket, as a server sends it: its kind and content.
+    pub async fn frame(&mut self) -> (u8, Vec<u8>) {
+        let reading = async {
+            let kind = self.0.read_u8().await.unwrap() & 0x0f;
+            let length = match self.0.read_u8().await.unwrap() {
+                126 => self.0.read_u16().await.unwrap().into(),
+                short => usize::from(short),
+            };
+            let mut content = vec![0; length];
+            self.0.read_exact(&mut content).await.unwrap();
+            (kind, content)
+        };
+        tokio::time::timeout(Duration::from_secs(5), reading)
+            .await
+            .unwrap()
+    }
+
+    /// Sends a short binary frame, as a client does: masked, here with nothing.
+    pub async fn send(&mut self, content: &[u8]) {
+        let length = u8::try_from(content.len()).unwrap();
+        assert!(length < 126);
+        let mut frame = vec![0x82, 0x80 | length, 0, 0, 0, 0];
+        frame.extend_from_slice(content);
+        self.0.write_all(&frame).await.unwrap();
     }
 }
 

@@ -1,5 +1,10 @@
-//! The way to running pods: logs and commands. What runs them is the binary's
-//! choice, behind [`PodBackend`]. Both end when whoever opened them loses the right.
+//! The way to running pods: logs, commands, connections to ports. What runs them is
+//! the binary's choice, behind [`PodBackend`]. All end when whoever opened them loses
+//! the right.
+
+mod forward;
+mod port;
+mod spdy;
 
 use std::time::Duration;
 
@@ -13,6 +18,7 @@ use futures::stream::BoxStream;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Resource;
@@ -72,6 +78,29 @@ pub struct ExecRequest {
     pub tty: bool,
 }
 
+/// Which port of a pod to connect to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortRequest {
+    /// Logical cluster.
+    pub cluster: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Its uid.
+    pub uid: String,
+    /// The port, on the pod's loopback address.
+    pub port: u16,
+}
+
+/// What carries bytes both ways.
+pub trait PortStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> PortStream for T {}
+
+/// A connection to a port of a pod.
+pub type PortConnection = Box<dyn PortStream>;
+
 /// A running command. Dropping the session before its exit code has come ends
 /// the command: nobody is left to see what it does.
 pub struct ExecSession {
@@ -119,6 +148,8 @@ pub trait PodBackend: Send + Sync + 'static {
     fn logs(&self, request: LogRequest) -> BoxFuture<'_, Result<LogStream, PodError>>;
     /// Starts a command in a container.
     fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<ExecSession, PodError>>;
+    /// Connects to a port of a pod.
+    fn connect(&self, request: PortRequest) -> BoxFuture<'_, Result<PortConnection, PodError>>;
 }
 
 /// Whether the request is served by a stream instead of an object.
@@ -130,7 +161,7 @@ pub(crate) fn is_stream(resource: &Resource, subresource: &str) -> bool {
         )
 }
 
-/// Serves `pods/log` and `pods/exec`.
+/// Serves `pods/log`, `pods/exec` and `pods/portforward`.
 pub(crate) async fn serve(
     context: &Context,
     parts: &mut Parts,
@@ -146,8 +177,25 @@ pub(crate) async fn serve(
         .pods
         .clone()
         .ok_or_else(|| ApiError::unavailable("no node runs pods for this API server"))?;
-    let container = container(context, &pod)?;
     let params = &context.params;
+    if context.subresource == "portforward" {
+        if text(&pod, "/spec/nodeName").is_empty() {
+            return Err(ApiError::bad_request(format!(
+                "pod {} does not have a host assigned",
+                context.name
+            )));
+        }
+        let request = PortRequest {
+            cluster: context.cluster.clone(),
+            namespace: context.namespace.clone(),
+            pod: context.name.clone(),
+            uid: crate::object::uid(&pod).to_owned(),
+            port: 0,
+        };
+        let target = port::Target { backend, request };
+        return forward::serve(params, parts, target, guard).await;
+    }
+    let container = container(context, &pod)?;
     let refuse = |error: PodError| match error {
         PodError::Unavailable { .. } => ApiError::bad_request(error.to_string()),
         PodError::Failed { .. } => ApiError::internal(error.to_string()),
