@@ -138,6 +138,29 @@ fn seconds(time: &str) -> Value {
 }
 
 impl PodRecord {
+    /// Goes on from what an earlier node said of the pod: since when it is there,
+    /// and since when it is ready or not.
+    pub fn resume(&mut self, status: &Value) {
+        let text = |value: &Value, field: &str| {
+            let found = value.get(field).and_then(Value::as_str);
+            found.map(str::to_owned)
+        };
+        if let Some(time) = text(status, "startTime") {
+            self.start_time = time;
+        }
+        let conditions = status.get("conditions").and_then(Value::as_array);
+        let ready = conditions
+            .into_iter()
+            .flatten()
+            .find(|one| one.get("type").and_then(Value::as_str) == Some("Ready"));
+        if let Some(ready) = ready
+            && let Some(time) = text(ready, "lastTransitionTime")
+        {
+            self.ready_since = time;
+            self.was_ready = text(ready, "status").as_deref() == Some("True");
+        }
+    }
+
     pub fn is_ready(&self) -> bool {
         self.trouble.is_none()
             && self.is_initialized
@@ -254,5 +277,49 @@ impl PodRecord {
             }
         }
         status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> PodRecord {
+        let mut main = ContainerRecord::new("main", "image");
+        main.is_ready = true;
+        main.state = State::Running {
+            started_at: "2026-01-01T00:00:01.5Z".to_owned(),
+        };
+        PodRecord {
+            uid: "u".to_owned(),
+            address: std::net::Ipv4Addr::new(10, 0, 0, 2),
+            start_time: "2026-01-01T00:00:00Z".to_owned(),
+            init: Vec::new(),
+            main: vec![main],
+            is_initialized: true,
+            restarts_success: true,
+            restarts_failure: true,
+            trouble: None,
+            ready_since: "2026-01-01T00:00:02Z".to_owned(),
+            was_ready: true,
+        }
+    }
+
+    #[test]
+    fn a_record_that_goes_on_says_what_was_said_before() {
+        let before = record().json();
+        let mut after = PodRecord {
+            start_time: "2026-02-02T00:00:00Z".to_owned(),
+            ready_since: "2026-02-02T00:00:00Z".to_owned(),
+            was_ready: false,
+            ..record()
+        };
+        assert_ne!(after.json(), before);
+        after.resume(&before);
+        assert_eq!(after.json(), before);
+        assert!(after.was_ready);
+        // Nothing to go on from is no reason to forget.
+        after.resume(&Value::Null);
+        assert_eq!(after.json(), before);
     }
 }

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 pub(crate) struct PodDocument {
     pub metadata: Metadata,
     pub spec: PodSpec,
+    /// As it was written last, by this node or an earlier one.
+    pub status: Value,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -163,6 +165,19 @@ impl PodDocument {
             .init_containers
             .iter()
             .chain(&self.spec.containers)
+    }
+
+    /// Whether a container was `ready` or `started` when that was written last.
+    pub fn was(&self, container: &str, field: &str) -> bool {
+        let statuses = self
+            .status
+            .get("containerStatuses")
+            .and_then(Value::as_array);
+        let found = statuses
+            .into_iter()
+            .flatten()
+            .find(|one| one.get("name").and_then(Value::as_str) == Some(container));
+        found.and_then(|one| one.get(field)) == Some(&Value::Bool(true))
     }
 
     /// The pod's host name.

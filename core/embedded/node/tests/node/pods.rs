@@ -506,6 +506,7 @@ async fn a_killed_node_is_succeeded() {
         ]
     );
     let orphan = process_of(data.path(), "uid-orphan");
+    let mut changes = node.changes();
     node.apply(
         &pod("kept", &["serve", "80", "still here"]),
         Resolved::default(),
@@ -516,6 +517,10 @@ async fn a_killed_node_is_succeeded() {
         .await;
     let status = running(&node, "uid-kept").await;
     assert_eq!(status["containerStatuses"][0]["restartCount"], 0);
+    // Nobody has seen it wait.
+    let (uid, first) = changes.recv().await.unwrap();
+    assert_eq!(uid, "uid-kept");
+    assert_eq!(first["containerStatuses"][0]["ready"], true, "{first:#}");
     // The very same container: what it wrote is still there.
     assert_eq!(
         tool_in(&node, "uid-kept", &["cat", "/tmp/mark"]).await.1,

@@ -2,9 +2,9 @@
 //!
 //! Called by the pod's task once the pod is prepared, for init containers one
 //! after the other, for the rest all at once. What must stay true: a container
-//! that an earlier node started is adopted before a new one is made; how often
-//! a container was started again outlives the node; every outcome ends up in
-//! the record.
+//! that an earlier node started is adopted before a new one is made, and nobody
+//! sees it wait or unready in between; how often a container was started again
+//! outlives the node; every outcome ends up in the record.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{BACKOFF_LIMIT, Life, guard, limits, now};
+use super::{BACKOFF_LIMIT, Input, Life, guard, limits, now};
 use crate::NodeError;
 use crate::container::{Running, read_log};
 use crate::pod::{Container, Probe, files};
@@ -38,8 +38,15 @@ impl Life {
     /// namespaces were lost.
     pub(super) async fn live(self: &Arc<Self>, sandbox: &Sandbox) -> bool {
         let input = self.input();
+        let goes_on = self.goes_on(&input);
         let work = async {
-            for container in &input.document.spec.init_containers {
+            // What comes first has ended before the rest began.
+            let init: &[Container] = if goes_on {
+                &[]
+            } else {
+                &input.document.spec.init_containers
+            };
+            for container in init {
                 match self.run_container(container, sandbox, true).await {
                     End::Done => {}
                     End::Failed => {
@@ -48,6 +55,9 @@ impl Life {
                     }
                     End::Stopped => return,
                 }
+            }
+            if goes_on {
+                self.take_over(&input).await;
             }
             self.change(|r| r.is_initialized = true);
             let mut tasks = tokio::task::JoinSet::new();
@@ -67,6 +77,73 @@ impl Life {
                 false
             }
         }
+    }
+
+    /// Whether some of a pod's containers run that an earlier node started.
+    pub(super) fn goes_on(&self, input: &Input) -> bool {
+        let mut containers = input.document.spec.containers.iter();
+        Sandbox::adopt(&self.folder, self.address).is_some()
+            && containers.any(|container| self.left_running(&container.name).is_some())
+    }
+
+    fn left_running(&self, container: &str) -> Option<Running> {
+        let found = Running::adopt(&self.folder.join("containers").join(container))?;
+        found.state.shim.is_alive().then_some(found)
+    }
+
+    /// Takes over what an earlier node started, all of it in one step, and as
+    /// ready as it was.
+    async fn take_over(&self, input: &Input) {
+        let document = &input.document;
+        let mut ended = Vec::new();
+        for container in &document.spec.init_containers {
+            let folder = self.folder.join("containers").join(&container.name);
+            if let Some(found) = Running::adopt(&folder) {
+                let started_at = found.state.started_at.clone();
+                let exit = found.ended().await;
+                let terminated = self.explain(container, exit, Some(started_at), None);
+                ended.push((container, terminated));
+            }
+        }
+        let mut running = Vec::new();
+        for container in &document.spec.containers {
+            if let Some(found) = self.left_running(&container.name) {
+                let folder = self.folder.join("containers").join(&container.name);
+                running.push((
+                    container,
+                    found.state.started_at.clone(),
+                    read_count(&folder),
+                ));
+                guard(&self.running).insert(container.name.clone(), found);
+            }
+        }
+        let images = guard(&self.images).clone();
+        self.change(|record| {
+            record.resume(&document.status);
+            record.is_initialized = true;
+            for (container, terminated) in ended {
+                let mut records = record.init.iter_mut();
+                if let Some(found) = records.find(|one| one.name == container.name) {
+                    found.is_ready = terminated.is_success();
+                    found.state = State::Terminated(terminated);
+                }
+            }
+            for (container, started_at, restarts) in running {
+                let mut records = record.main.iter_mut();
+                if let Some(found) = records.find(|one| one.name == container.name) {
+                    let was = |field| document.was(&container.name, field);
+                    let image = images.get(&container.image);
+                    found.image_id = image.map_or_else(String::new, |image| {
+                        format!("{}@{}", container.image, image.digest)
+                    });
+                    found.restarts = restarts;
+                    found.is_started = container.startup_probe.is_none() || was("started");
+                    found.is_ready =
+                        found.is_started && (container.readiness_probe.is_none() || was("ready"));
+                    found.state = State::Running { started_at };
+                }
+            }
+        });
     }
 
     async fn run_container(&self, container: &Container, sandbox: &Sandbox, is_init: bool) -> End {
@@ -94,11 +171,15 @@ impl Life {
                     let has_startup = container.startup_probe.is_some();
                     let is_ready = is_init || (!has_startup && container.readiness_probe.is_none());
                     self.change_container(name, |c| {
-                        c.state = State::Running {
+                        let state = State::Running {
                             started_at: started_at.clone(),
                         };
-                        c.is_started = !has_startup;
-                        c.is_ready = is_ready && !is_init;
+                        // One that was taken over is what it was, until a probe says otherwise.
+                        if c.state != state {
+                            c.state = state;
+                            c.is_started = !has_startup;
+                            c.is_ready = is_ready && !is_init;
+                        }
                     });
                     let (exit, why) = self.attend(container, sandbox, &running).await;
                     guard(&self.running).remove(name);

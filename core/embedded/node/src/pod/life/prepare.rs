@@ -20,8 +20,16 @@ impl Life {
     pub(super) async fn prepare(&self) -> Result<Sandbox, NodeError> {
         self.take_volumes().await;
         let input = self.input();
+        let goes_on = self.goes_on(&input);
         for container in input.document.containers() {
-            self.pull(container).await;
+            // What runs goes on, whatever a registry would say of its image now.
+            let held = || self.shared.store.get(&container.image);
+            match goes_on.then(held).flatten() {
+                Some(image) => {
+                    guard(&self.images).insert(container.image.clone(), image);
+                }
+                None => self.pull(container).await,
+            }
         }
         files::make_folder(&self.folder, 0o700, None)?;
         let ids = match self.ids() {

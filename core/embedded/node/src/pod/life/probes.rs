@@ -19,7 +19,7 @@ impl Life {
             let is_ready = container.readiness_probe.is_none();
             self.change_container(&container.name, |c| {
                 c.is_started = true;
-                c.is_ready = is_ready;
+                c.is_ready |= is_ready;
             });
         }
         let readiness = async {
