@@ -24,41 +24,9 @@ pub(crate) async fn create(
             "cannot create the logical cluster {cluster:?}: its name must be a lowercase RFC 1123 subdomain"
         )));
     }
-    let key = format!("{CLUSTERS}{cluster}");
-    let mut transaction = Transaction::new()
-        .when(Condition::Absent(key.clone().into()))
-        .put(
-            key.clone(),
-            json!({"created": now()}).to_string().into_bytes(),
-        );
-    for (storage, object) in initial_objects(&inner.config.root_ca) {
-        let place = ObjectKey::new(storage, cluster, namespace(&object), name(&object));
-        transaction = transaction.put(place.to_bytes(), encode_object(&object));
-    }
-    // One commit makes the cluster with all that it starts with: a dozen
-    // definitions one by one would each have the catalog made anew.
-    let mut definitions: Vec<Value> = Vec::new();
     let mut later = Vec::new();
-    for object in bootstrap {
-        let Some((storage, object)) = prepare(object, &definitions) else {
-            later.push(object);
-            continue;
-        };
-        let place = ObjectKey::new(storage, cluster, namespace(&object), name(&object));
-        transaction = transaction.put(place.to_bytes(), encode_object(&object));
-        if storage == crate::crd::STORAGE {
-            definitions.push(object);
-        }
-    }
-    transaction = transaction.put(
-        admit::address_key(cluster, FIRST_ADDRESS),
-        b"kubernetes".to_vec(),
-    );
-    let is_new = match inner.config.store.commit(transaction).await {
-        Ok(_) => true,
-        Err(CommitError::Conflict { .. }) => false,
-        Err(error) => return Err(commit_failed(&error)),
-    };
+    // Asked for again and again, mostly for clusters that are there.
+    let is_new = !inner.has_cluster(cluster) && make(inner, cluster, bootstrap, &mut later).await?;
     inner.remember_cluster(cluster);
     let missing: Vec<&Value> = if is_new {
         later
@@ -75,6 +43,50 @@ pub(crate) async fn create(
         }
     }
     Ok(is_new)
+}
+
+/// Makes a cluster with what it starts with, but for what needs something else to
+/// exist, which is left for later. Returns whether it was not there.
+async fn make<'a>(
+    inner: &Inner,
+    cluster: &str,
+    bootstrap: &'a [Value],
+    later: &mut Vec<&'a Value>,
+) -> Result<bool, ApiError> {
+    let key = format!("{CLUSTERS}{cluster}");
+    let mut transaction = Transaction::new()
+        .when(Condition::Absent(key.clone().into()))
+        .put(
+            key.clone(),
+            json!({"created": now()}).to_string().into_bytes(),
+        );
+    for (storage, object) in initial_objects(&inner.config.root_ca) {
+        let place = ObjectKey::new(storage, cluster, namespace(&object), name(&object));
+        transaction = transaction.put(place.to_bytes(), encode_object(&object));
+    }
+    // One commit makes the cluster with all that it starts with: a dozen
+    // definitions one by one would each have the catalog made anew.
+    let mut definitions: Vec<Value> = Vec::new();
+    for object in bootstrap {
+        let Some((storage, object)) = prepare(object, &definitions) else {
+            later.push(object);
+            continue;
+        };
+        let place = ObjectKey::new(storage, cluster, namespace(&object), name(&object));
+        transaction = transaction.put(place.to_bytes(), encode_object(&object));
+        if storage == crate::crd::STORAGE {
+            definitions.push(object);
+        }
+    }
+    transaction = transaction.put(
+        admit::address_key(cluster, FIRST_ADDRESS),
+        b"kubernetes".to_vec(),
+    );
+    match inner.config.store.commit(transaction).await {
+        Ok(_) => Ok(true),
+        Err(CommitError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(commit_failed(&error)),
+    }
 }
 
 /// An object of a kind that needs nothing else to exist, as the API would store
@@ -115,7 +127,7 @@ fn is_there(inner: &Arc<Inner>, cluster: &str, object: &Value) -> bool {
                 space => space,
             };
             let key = ObjectKey::new(&resource.storage, cluster, space, name(object));
-            inner.read_key(&key).is_some()
+            inner.config.store.get(key.to_bytes()).is_some()
         })
 }
 

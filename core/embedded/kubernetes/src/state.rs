@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use catalyst_store::{CommitError, Condition, Entry, Operation, Revision, Transaction};
 use serde_json::{Value, json};
@@ -32,16 +32,49 @@ pub(crate) struct Inner {
     clusters: RwLock<BTreeMap<String, Arc<ClusterState>>>,
 }
 
-/// What is derived from a cluster's objects. A value is valid as long as the
-/// epoch it was made in: a write that could change it raises the epoch after
-/// it is committed.
+/// What is derived from a cluster's objects.
 #[derive(Default)]
 struct ClusterState {
-    epoch: AtomicU64,
-    /// Told after the epoch whenever somebody may have lost a right.
+    /// Told after the policy whenever somebody may have lost a right.
     rights: watch::Sender<()>,
-    catalog: Mutex<Option<(u64, Arc<Catalog>)>>,
-    policy: Mutex<Option<(u64, Arc<Policy>)>>,
+    catalog: Derived<Catalog>,
+    policy: Derived<Policy>,
+}
+
+/// A value that follows from objects. It is valid as long as the epoch it was made
+/// in: a write that could change it raises the epoch after it is committed.
+struct Derived<T> {
+    epoch: AtomicU64,
+    made: Mutex<Option<(u64, Arc<T>)>>,
+}
+
+impl<T> Default for Derived<T> {
+    fn default() -> Self {
+        Self {
+            epoch: AtomicU64::new(0),
+            made: Mutex::new(None),
+        }
+    }
+}
+
+impl<T> Derived<T> {
+    fn get(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        // Held while it is made: whoever comes meanwhile would make the same.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        if let Some((of, value)) = made.as_ref()
+            && *of == epoch
+        {
+            return Arc::clone(value);
+        }
+        let value = make();
+        *made = Some((epoch, Arc::clone(&value)));
+        value
+    }
+
+    fn outdate(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// Where an object is kept.
@@ -171,7 +204,7 @@ impl Inner {
         let Some(state) = self.cluster(cluster) else {
             return Arc::clone(Catalog::builtin());
         };
-        state.derived(&state.catalog, || {
+        state.catalog.get(|| {
             Catalog::with_custom(crate::crd::resources(
                 &self.read_all(crate::crd::STORAGE, cluster),
             ))
@@ -183,7 +216,7 @@ impl Inner {
         let Some(state) = self.cluster(cluster) else {
             return Arc::default();
         };
-        state.derived(&state.policy, || Arc::new(Policy::load(self, cluster)))
+        state.policy.get(|| Arc::new(Policy::load(self, cluster)))
     }
 
     /// Hears of every change that may take a right away in a cluster, and of the
@@ -253,8 +286,11 @@ impl Inner {
         // is derived must change all the same once the write is there.
         let committed = tokio::spawn(async move {
             let result = store.commit(transaction).await;
-            if concerns.derived {
-                state.epoch.fetch_add(1, Ordering::SeqCst);
+            if concerns.catalog {
+                state.catalog.outdate();
+            }
+            if concerns.policy {
+                state.policy.outdate();
             }
             if concerns.rights {
                 state.rights.send_replace(());
@@ -269,8 +305,8 @@ impl Inner {
 /// What a transaction may change besides the objects that it writes.
 #[derive(Default)]
 struct Concerns {
-    /// The catalog or the policy.
-    derived: bool,
+    catalog: bool,
+    policy: bool,
     /// Somebody's right to what they have open.
     rights: bool,
 }
@@ -287,7 +323,8 @@ impl Concerns {
                 .and_then(|key| key.split('/').next())
                 .unwrap_or_default();
             let is_policy = storage.ends_with(".rbac.authorization.k8s.io");
-            concerns.derived |= is_policy || storage == crate::crd::STORAGE;
+            concerns.policy |= is_policy;
+            concerns.catalog |= storage == crate::crd::STORAGE;
             // A service account's tokens end with it.
             concerns.rights |= is_policy
                 || (storage == "serviceaccounts" && !matches!(operation, Operation::Put(..)));
@@ -296,28 +333,7 @@ impl Concerns {
     }
 
     fn any(&self) -> bool {
-        self.derived || self.rights
-    }
-}
-
-impl ClusterState {
-    fn derived<T>(
-        &self,
-        slot: &Mutex<Option<(u64, Arc<T>)>>,
-        make: impl FnOnce() -> Arc<T>,
-    ) -> Arc<T> {
-        let epoch = self.epoch.load(Ordering::SeqCst);
-        if let Ok(held) = slot.lock()
-            && let Some((made, value)) = held.as_ref()
-            && *made == epoch
-        {
-            return Arc::clone(value);
-        }
-        let value = make();
-        if let Ok(mut held) = slot.lock() {
-            *held = Some((epoch, Arc::clone(&value)));
-        }
-        value
+        self.catalog || self.policy || self.rights
     }
 }
 
