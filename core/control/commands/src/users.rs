@@ -494,7 +494,7 @@ impl Commands {
             .versions(source, name)
             .and_then(|versions| versions.get(blueprint.blueprint.version()))
             .cloned();
-        match known {
+        let catalogue = match known {
             // A version is its artifact: what Applications run must not change
             // under its name.
             Some(known) if known.digest != blueprint.digest => {
@@ -507,11 +507,13 @@ impl Commands {
                     next: Some("publish the changed Blueprint under a new version".to_owned()),
                 });
             }
-            Some(_) => {}
-            None => self.write_blueprint(&blueprint, &action).await?,
-        }
-        self.store().forget_catalogue();
-        let catalogue = self.store().catalogue(config, true, &action).await?;
+            Some(_) => catalogue,
+            None => {
+                self.write_blueprint(&blueprint, &action).await?;
+                self.store().forget_catalogue();
+                self.store().catalogue(config, true, &action).await?
+            }
+        };
         let mut versions: Vec<String> = catalogue
             .versions(source, name)
             .into_iter()

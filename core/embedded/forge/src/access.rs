@@ -113,7 +113,8 @@ pub async fn derive_password(password: String) -> Result<String, ApiError> {
         .map_err(|_| ApiError::internal("deriving the password was interrupted"))
 }
 
-async fn is_password(inner: &Inner, user: &UserRecord, password: &str) -> bool {
+/// Whether a user's password is this one.
+pub async fn is_password(inner: &Inner, user: &UserRecord, password: &str) -> bool {
     let parts: Vec<&str> = user.password.split('$').collect();
     let ["pbkdf2-sha512", rounds, salt, key] = parts.as_slice() else {
         return false;
