@@ -255,21 +255,21 @@ impl ControlPlane {
             sovereign_admin: true,
             ..Actor::default()
         };
-        let wanted: Vec<RegisterBlueprint> = published
+        // After the first start the read model knows them; to ask Git and the registry
+        // again would wait behind all that a start with Applications sets going.
+        let wanted: Vec<(RegisterBlueprint, &str)> = published
             .iter()
-            .filter_map(|one| registration(&one.reference))
+            .filter_map(|one| Some((registration(&one.reference)?, one.digest.as_str())))
+            .filter(|(one, digest)| !self.is_known(one, digest))
             .collect();
         let registered = async {
-            for one in &wanted {
-                // The Sovereign's own object, which names the key, comes by way
-                // of Git; until it is there, nothing is trusted.
-                while let Err(error) = self.commands.blueprint_register(&actor, one.clone()).await {
-                    tracing::debug!(error = %error, name = one.name, "not registered yet");
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-            }
+            let registering = wanted.iter().map(|(one, _)| self.register(&actor, one));
+            futures::future::join_all(registering).await;
             let mut changes = Box::pin(self.projector.subscribe(None));
-            while !wanted.iter().all(|one| self.is_known(one)) {
+            while !wanted
+                .iter()
+                .all(|(one, digest)| self.is_known(one, digest))
+            {
                 drop(futures::StreamExt::next(&mut changes).await);
             }
         };
@@ -282,10 +282,24 @@ impl ControlPlane {
         Ok(())
     }
 
-    fn is_known(&self, wanted: &RegisterBlueprint) -> bool {
+    /// Until it is admitted: the Sovereign's own object, which names the key, comes by
+    /// way of Git, and nothing is trusted before it is there.
+    async fn register(&self, actor: &Actor, wanted: &RegisterBlueprint) {
+        while let Err(error) = self
+            .commands
+            .blueprint_register(actor, wanted.clone())
+            .await
+        {
+            tracing::debug!(error = %error, name = wanted.name, "not registered yet");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether the marketplace has the version, with this content.
+    fn is_known(&self, wanted: &RegisterBlueprint, digest: &str) -> bool {
         self.projector
             .blueprint(&wanted.source, &wanted.name, Some(&wanted.version))
-            .is_some()
+            .is_some_and(|known| known.digest == digest)
     }
 
     /// Puts the kubeconfigs of the host clusters where controllers look.

@@ -4,8 +4,10 @@
 //! is ready. Everything goes over the wire, as from anybody who publishes.
 //!
 //! What must stay true:
-//! - Publishing twice changes nothing: what is there with the same digest, and
-//!   signed by the same key, is left alone, and its bytes are not even read.
+//! - Publishing twice changes nothing: a version that is there, signed by the same
+//!   key, is left alone, and its bytes are not even read. It stays also when a later
+//!   binary carries other content under it, since Applications run what it was, and
+//!   a Sovereign must not fail to start for that.
 //! - Images stand below `catalyst/mirror/<host>/`, a namespace that no Organization
 //!   can have, so nobody but the control plane can put one there.
 //! - The Blueprint's chart names each image by the digest of the image that this
@@ -72,12 +74,17 @@ async fn publish_blueprint(
     let at = Reference::parse(&format!("{base}/{name}:{version}"))?;
     let mut policy = TrustPolicy::new();
     policy.trust(SOURCE, key.public().clone());
-    if let Ok(verified) = registry.verify(&at, SOURCE, &policy).await
-        && verified.digest == package.digest()
-    {
+    if let Ok(verified) = registry.verify(&at, SOURCE, &policy).await {
+        if verified.digest != package.digest() {
+            tracing::warn!(
+                registered = verified.digest,
+                carried = package.digest(),
+                "{name} {version} in this binary has other content than the one that was published with this data, which stays; give it a new version to have it published"
+            );
+        }
         return Ok(Published {
             reference: at.to_string(),
-            digest: package.digest().to_owned(),
+            digest: verified.digest,
             signer: key.public().clone(),
         });
     }

@@ -71,9 +71,17 @@ fn client() -> Registry {
 
 /// Images as `make images` leaves them, but tiny.
 fn small_images(folder: &Path) -> Payload {
+    images_with(folder, "")
+}
+
+/// The same, with something more in each program.
+fn images_with(folder: &Path, more: &str) -> Payload {
     let mut listing = BTreeMap::new();
     for (name, tag) in [("guestbook", "1.0.0"), ("postgres", "18.4.0")] {
-        let entries = vec![Entry::program(format!("bin/{name}"), name.as_bytes())];
+        let entries = vec![Entry::program(
+            format!("bin/{name}"),
+            format!("{name}{more}").into_bytes(),
+        )];
         let built = image::build(&[entries], &image::ImageConfig::default()).unwrap();
         std::fs::write(
             folder.join(format!("{name}.oci.tar")),
@@ -162,6 +170,18 @@ async fn what_is_carried_is_published_once_and_nodes_find_the_images_by_their_pu
     let again = publish(&client(), &host, &key, &payload).await.unwrap();
     assert_eq!(again, published);
     assert_eq!(touched(&folder.path().join("registry")), before);
+
+    // A binary that was built anew, and has other content under the same version.
+    let later = tempfile::tempdir().unwrap();
+    let changed = images_with(later.path(), " more");
+    assert_ne!(
+        changed.packages().unwrap()[0].digest(),
+        payload.packages().unwrap()[0].digest()
+    );
+    let kept = publish(&client(), &host, &key, &changed).await.unwrap();
+    assert_eq!(kept, published);
+    let pulled = client().pull(&at, SOURCE, &policy).await.unwrap();
+    assert_eq!(pulled.verified.digest, published[0].digest);
 
     // Another key, as after a restored registry: signed anew.
     let other = SigningKey::generate().unwrap();
