@@ -7,15 +7,17 @@
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use catalyst_commands::RequestId;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tracing::Instrument as _;
 
 use crate::Gateway;
+use crate::problem::Refusal;
 
 /// The header that names a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,7 +27,11 @@ pub async fn pass(State(gateway): State<Gateway>, mut request: Request, next: Ne
     let id = request_id(request.headers());
     let is_api = request.uri().path().starts_with("/api/");
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = if request.method().is_safe() {
+        next.run(request).await
+    } else {
+        to_the_end(request, next).await
+    };
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id.as_str()) {
         headers.insert(REQUEST_ID, id);
@@ -60,6 +66,23 @@ pub async fn pass(State(gateway): State<Gateway>, mut request: Request, next: Ne
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
     response
+}
+
+/// Carries a change through although its client has gone: a command of several
+/// writes must not stop half way because somebody closed a tab.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    let ended = tokio::spawn(next.run(request).in_current_span()).await;
+    ended.unwrap_or_else(|error| {
+        tracing::error!(error = %error, "a request was not carried through");
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The request was not carried through",
+            "The control plane met a fault of its own.",
+        )
+        .next("look at what is there now, then try again; the control plane's log has the fault")
+        .into_response()
+    })
 }
 
 /// The content security policy of the console's pages. Forms may lead to the

@@ -241,7 +241,9 @@ impl Forge {
         for part in ["quarantine", "trash"] {
             empty_directory(&config.data.join(part))?;
         }
-        make_directory(&config.data.join("repositories"))?;
+        let repositories = config.data.join("repositories");
+        make_directory(&repositories)?;
+        remove_stale_locks(&repositories)?;
         let mut http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
@@ -269,7 +271,9 @@ impl Forge {
 
     /// Git smart HTTP at `/{owner}/{repo}.git` and REST at `/api/v1`.
     pub fn router(&self) -> axum::Router {
-        transport::router(Arc::clone(&self.inner)).merge(api::router(Arc::clone(&self.inner)))
+        transport::router(Arc::clone(&self.inner))
+            .merge(api::router(Arc::clone(&self.inner)))
+            .layer(axum::middleware::from_fn(api::to_the_end))
     }
 
     /// Delivers webhooks and tidies repositories until `shutdown` is done.
@@ -286,6 +290,41 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Removes the locks of Git processes that were killed; while one is there, its ref
+/// never moves again. Nobody holds any, since the data has one owner at a time. A
+/// process that outlived its forge by a moment finds its lock gone and moves nothing.
+fn remove_stale_locks(repositories: &Path) -> Result<(), OpenError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Directory { path, source }
+    };
+    let list = |path: &Path| -> Result<Vec<std::fs::DirEntry>, OpenError> {
+        let entries = std::fs::read_dir(path).map_err(failed(path))?;
+        entries.collect::<Result<_, _>>().map_err(failed(path))
+    };
+    let is_directory = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
+    let owners = list(repositories)?.into_iter().filter(is_directory);
+    for owner in owners {
+        for repository in list(&owner.path())?.into_iter().filter(is_directory) {
+            let root = repository.path();
+            let mut waiting = vec![root.clone()];
+            while let Some(directory) = waiting.pop() {
+                for entry in list(&directory)? {
+                    let path = entry.path();
+                    let is_below_refs = directory != root || entry.file_name() == "refs";
+                    if is_directory(&entry) && is_below_refs {
+                        waiting.push(path);
+                    } else if path.extension().is_some_and(|it| it == "lock") {
+                        tracing::warn!(path = %path.display(), "the lock of a killed git is removed");
+                        std::fs::remove_file(&path).map_err(failed(&path))?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn empty_directory(path: &Path) -> Result<(), OpenError> {

@@ -722,3 +722,53 @@ async fn a_crash_between_ref_and_record_is_settled_at_the_next_start() {
     let all = s.sink.wait_for("/hook", 5).await;
     assert_eq!(all.len(), 5, "an event that never happened was delivered");
 }
+
+/// A user who leaves at the wrong moment is like a crash, but without the start that
+/// would mend what it left.
+#[tokio::test]
+async fn a_write_comes_to_its_end_though_its_client_has_gone() {
+    let s = Sovereign::start_checked().await;
+    s.seed().await;
+    let hook = json!({"type": "gitea", "active": true, "events": ["push"],
+        "config": {"url": s.sink.url("/hook"), "content_type": "json"}});
+    assert_eq!(s.post("admin", "/repos/acme/dev/hooks", hook).await.0, 201);
+    s.put_file("alice", "main", "", "a.txt", "a\n").await;
+    s.sink.wait_for("/hook", 1).await;
+
+    s.sink.set_check("held");
+    tokio::select! {
+        () = s.put_file("alice", "main", "", "b.txt", "b\n") => panic!("nobody answered the check"),
+        _ = s.sink.wait_for("/check", 2) => {}
+    }
+    // The connection is closed; by the time that another answers, that is known.
+    for _ in 0..3 {
+        assert_eq!(s.get("alice", "/version").await.0, 200);
+    }
+    s.sink.release.notify_one();
+    let pushes = s.sink.wait_for("/hook", 2).await;
+    let push: Value = serde_json::from_slice(&pushes[1].body).unwrap();
+    assert_eq!(push["commits"][0]["added"][0], "b.txt");
+    s.sink.set_check("");
+    s.put_file("alice", "main", "", "c.txt", "c\n").await;
+}
+
+#[tokio::test]
+async fn the_locks_of_a_killed_git_are_gone_after_the_next_start() {
+    let mut s = Sovereign::start().await;
+    s.seed().await;
+    s.put_file("alice", "main", "", "a.txt", "a\n").await;
+    let bare = "data/repositories/acme/dev.git";
+    let locks = ["refs/heads/main.lock", "packed-refs.lock", "HEAD.lock"];
+    for lock in locks {
+        s.write(&format!("{bare}/{lock}"), "");
+    }
+    let change = json!({"branch": "main", "message": "x", "content": support::base64("b\n")});
+    let path = "/repos/acme/dev/contents/b.txt";
+    assert_eq!(s.post("alice", path, change.clone()).await.0, 409);
+    s.restart().await;
+    for lock in locks {
+        assert!(!std::path::Path::new(&s.path(&format!("{bare}/{lock}"))).exists());
+    }
+    assert_eq!(s.post("alice", path, change).await.0, 201);
+    git(&s.path(bare), &["fsck", "--strict"]).await;
+}

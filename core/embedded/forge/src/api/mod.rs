@@ -25,6 +25,7 @@ use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::Inner;
 use crate::access::{self, Caller};
@@ -317,6 +318,20 @@ pub fn router(inner: Arc<Inner>) -> Router {
         .nest("/api/v1", api)
         // The nested `/` is without the slash at the end.
         .route("/api/v1/", any(unknown))
+}
+
+/// Lets a write come to its end although its client has gone: what it left
+/// unfinished, such as a lock of Git's or an event of which nobody knows whether it
+/// happened, would stand in the way until the next start.
+pub(crate) async fn to_the_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let ended = tokio::spawn(next.run(request).in_current_span()).await;
+    ended.unwrap_or_else(|error| {
+        tracing::error!(error = %error, "a request was not carried through");
+        ApiError::new(500, "internal error of the forge").into_response()
+    })
 }
 
 /// The answer for what is no path of the API.

@@ -13,7 +13,7 @@ use catalyst_forge::{CheckConfig, Config, Forge, Identity, IdentityVerifier};
 use catalyst_store::{Options, Store, Transaction};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 const ADMIN: &str = "the-admin-token";
 
@@ -42,6 +42,8 @@ struct Inside {
 pub struct Sink {
     address: String,
     inside: Arc<Mutex<Inside>>,
+    /// Lets one check go on that is `held`.
+    pub release: Arc<Notify>,
 }
 
 impl Sink {
@@ -51,6 +53,7 @@ impl Sink {
         let sink = Self {
             address,
             inside: Arc::default(),
+            release: Arc::default(),
         };
         let app = axum::Router::new()
             .fallback(receive)
@@ -122,6 +125,9 @@ async fn receive(State(sink): State<Sink>, request: Request) -> axum::response::
     };
     if path != "/check" {
         return StatusCode::OK.into_response();
+    }
+    if mode == "held" {
+        sink.release.notified().await;
     }
     match mode.as_str() {
         "error" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
