@@ -409,7 +409,7 @@ fn watching_prints_every_change_as_it_comes() {
 #[test]
 fn promotion_approval_and_merge() {
     let (server, home) = start();
-    let outcome = home.run(&[
+    let promote = [
         "promote",
         "guests",
         "-e",
@@ -417,12 +417,14 @@ fn promotion_approval_and_merge() {
         "--to",
         "acme-prod",
         "--yes",
-    ]);
-    outcome.worked();
-    assert_eq!(
-        outcome.err,
-        "Install guests: pull request 3 in acme/acme-prod\n"
-    );
+    ];
+    let outcome = home.run(&promote);
+    assert_eq!(outcome.worked(), "");
+    insta::assert_snapshot!(outcome.err, @r"
+    Install guests: pull request 3 in acme/acme-prod
+    Nothing stands against merging it
+    hint: `catalyst merge 3 -e acme-prod --wait`
+    ");
     home.run(&["approve", "-e", "acme-prod", "3"]).worked();
     home.run(&["merge", "-e", "acme-prod", "3"]).worked();
     let closed = home.run(&["close", "-e", "acme-prod", "3"]);
@@ -438,6 +440,22 @@ fn promotion_approval_and_merge() {
             "POST environments/acme-prod/pull-requests/3/close",
         ]
     );
+}
+
+/// Somebody must approve it first, so waiting would only end by its bound.
+#[test]
+fn a_promotion_is_not_waited_for_but_what_stands_against_it_is_named() {
+    let (server, home) = start();
+    server.seen.lock().unwrap().wants_approval = true;
+    let words = "promote guests -e acme-dev --to acme-prod --yes --wait";
+    let outcome = home.run(&words.split(' ').collect::<Vec<_>>());
+    assert_eq!(outcome.worked(), "");
+    insta::assert_snapshot!(outcome.err, @r"
+    Install guests: pull request 3 in acme/acme-prod
+    Before it can be merged:
+      the policy two-eyes asks for 1 approval; there are 0
+    hint: once that is settled, `catalyst merge 3 -e acme-prod --wait`; others approve it with `catalyst approve 3 -e acme-prod`
+    ");
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub struct Seen {
     pub is_script_over: bool,
     /// Whether the caller is acme's org-admin, and not an org-developer.
     pub is_org_admin: bool,
+    /// Whether a policy wants somebody to approve what goes to acme-prod.
+    pub wants_approval: bool,
     /// A change whose effects show once somebody looks.
     pending: Option<Value>,
     streams: Vec<mpsc::UnboundedSender<String>>,
@@ -516,6 +518,13 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         }
         "POST environments/acme-dev/pull-requests/4/merge" => {
             let mut accepted = accepted;
+        "GET environments/acme-prod/pull-requests/3" => {
+            let mut pull = pull_request("acme-prod", 3, "open");
+            if seen.wants_approval {
+                pull["blockedBy"] = json!(["the policy two-eyes asks for 1 approval; there are 0"]);
+            }
+            Json(pull).into_response()
+        }
             accepted["pullRequest"] = json!(4);
             (StatusCode::ACCEPTED, Json(accepted)).into_response()
         }

@@ -86,7 +86,8 @@ pub struct RollbackWhat {
     pub place: In,
 }
 
-/// Carry an Application's version and config into another Environment, by pull request.
+/// Open a pull request that carries an Application's version and config into another
+/// Environment.
 #[derive(Debug, clap::Args)]
 pub struct PromoteWhat {
     /// The Application.
@@ -124,6 +125,14 @@ pub enum Data {
 pub struct Asked {
     pub environment: String,
     pub command: ApplicationCommand,
+}
+
+/// The Environment whose repository a change is written to.
+pub fn destination<'a>(environment: &'a str, command: &'a ApplicationCommand) -> &'a str {
+    match command {
+        ApplicationCommand::Promote { to, .. } => to,
+        _ => environment,
+    }
 }
 
 impl What {

@@ -61,7 +61,8 @@ pub struct Rollback {
     how: How,
 }
 
-/// Carry an Application into another Environment; short for `apply promote`.
+/// Open a pull request that carries an Application into another Environment; short for
+/// `apply promote`.
 #[derive(Debug, clap::Args)]
 pub struct Promote {
     #[command(flatten)]
@@ -257,6 +258,7 @@ impl How {
             false => (None, None),
         };
         let is_delete = matches!(asked.command, ApplicationCommand::Delete { .. });
+        let destination = change::destination(&asked.environment, &asked.command).to_owned();
         let execute = Execute {
             command: asked.command,
             plan: Some(found.digest),
@@ -264,7 +266,11 @@ impl How {
         let changes = ["environments", &asked.environment, "changes"];
         let accepted: Accepted = api.put(Method::POST, &changes, &execute).await?;
         said(&accepted, &found.subject, output)?;
-        let (Some(stream), None) = (&mut stream, accepted.pull_request) else {
+        // People decide on it, so there is nothing to wait for yet.
+        if let Some(number) = accepted.pull_request {
+            return super::pulls::next(api, &destination, number).await;
+        }
+        let Some(stream) = &mut stream else {
             return Ok(());
         };
         if is_delete {

@@ -155,6 +155,37 @@ impl Merge {
     }
 }
 
+/// Says what stands against a pull request that was just opened, and who does what
+/// next. The change is made, whatever can be read of it.
+pub async fn next(api: &Api, environment: &str, number: u64) -> anyhow::Result<()> {
+    let number = number.to_string();
+    let path = ["environments", environment, "pull-requests", &number];
+    match api.get::<PullRequestView>(&path).await {
+        Ok(pull) => say(&what_is_next(&pull)),
+        Err(error) => tracing::debug!(error = format!("{error:#}"), "pull request not read"),
+    }
+    Ok(())
+}
+
+fn what_is_next(pull: &PullRequestView) -> String {
+    let PullRequestView {
+        environment,
+        number,
+        ..
+    } = pull;
+    let merge = format!("`catalyst merge {number} -e {environment} --wait`");
+    if pull.blocked_by.is_empty() {
+        return format!("Nothing stands against merging it\nhint: {merge}");
+    }
+    let mut text = String::from("Before it can be merged:");
+    for block in &pull.blocked_by {
+        text.push_str(&format!("\n  {block}"));
+    }
+    text + &format!(
+        "\nhint: once that is settled, {merge}; others approve it with `catalyst approve {number} -e {environment}`"
+    )
+}
+
 async fn post(
     api: &Api,
     environment: &str,
@@ -194,6 +225,32 @@ fn applications_of(diff: &str) -> BTreeMap<String, bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_opened_a_pull_request_is_told_what_comes_next() {
+        let mut pull = PullRequestView {
+            environment: "acme-prod".into(),
+            number: 3,
+            title: "Promote guests".into(),
+            body: String::new(),
+            author: "ada".into(),
+            created_at: "2026-01-01T00:00:00.000Z".into(),
+            state: "open".into(),
+            approvals: Vec::new(),
+            blocked_by: Vec::new(),
+            diff: None,
+        };
+        insta::assert_snapshot!(what_is_next(&pull), @r"
+        Nothing stands against merging it
+        hint: `catalyst merge 3 -e acme-prod --wait`
+        ");
+        pull.blocked_by = vec!["the policy two-eyes asks for 1 approval; there are 0".into()];
+        insta::assert_snapshot!(what_is_next(&pull), @r"
+        Before it can be merged:
+          the policy two-eyes asks for 1 approval; there are 0
+        hint: once that is settled, `catalyst merge 3 -e acme-prod --wait`; others approve it with `catalyst approve 3 -e acme-prod`
+        ");
+    }
 
     #[test]
     fn a_diff_tells_which_applications_come_and_go() {
