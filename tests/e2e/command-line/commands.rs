@@ -536,6 +536,20 @@ fn logs_are_copied_as_they_are() {
 }
 
 #[test]
+fn programs_get_each_line_of_a_log_as_an_object() {
+    let (_, home) = start();
+    let words = ["logs", "guests", "-e", "acme-dev", "--tail", "2", "-o"];
+    let of = |form| home.run(&[&words[..], &[form]].concat());
+    insta::assert_snapshot!(of("json").worked(), @r#"
+    {"time":"2026-01-01T00:00:00.5Z","pod":"guests-1","container":"web","line":"one"}
+    {"time":"2026-01-01T00:00:00.5Z","pod":"guests-1","container":"web","line":"two"}
+    "#);
+    let yaml = catalyst_yaml::documents(of("yaml").worked()).unwrap();
+    let lines: Vec<_> = yaml.iter().map(|it| it["line"].as_str().unwrap()).collect();
+    assert_eq!(lines, ["one", "two"]);
+}
+
+#[test]
 fn an_application_is_opened_through_a_forwarded_port_where_its_name_does_not_resolve() {
     let (server, home) = start();
     server.seen.lock().unwrap().installed = true;

@@ -342,8 +342,9 @@ async fn api(
         .into_response();
     }
     // How lists are read is nothing that tests look at.
+    let is_json = query.as_deref().is_some_and(|it| it.contains("json=true"));
     let call = match query {
-        Some(query) if method != http::Method::GET => format!("{method} {path}?{query}"),
+        Some(query) if is_json || method != http::Method::GET => format!("{method} {path}?{query}"),
         _ => format!("{method} {path}"),
     };
     let (answer, pending) = {
@@ -507,17 +508,16 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
             None => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
         },
         "GET environments/acme-dev/applications/guests/logs" => "one\ntwo\n".into_response(),
+        "GET environments/acme-dev/applications/guests/logs?tail=2&json=true" => {
+            let line = |line: &str| json!({"time": "2026-01-01T00:00:00.5Z", "pod": "guests-1", "container": "web", "line": line});
+            format!("{}\n{}\n", line("one"), line("two")).into_response()
+        }
         "POST environments/acme-prod/pull-requests/3/approval" => {
             StatusCode::NO_CONTENT.into_response()
         }
         "POST environments/acme-prod/pull-requests/3/close" => {
             Json(pull_request("acme-prod", 3, "closed")).into_response()
         }
-        "GET environments/acme-dev/pull-requests/4" => {
-            Json(pull_request("acme-dev", 4, "open")).into_response()
-        }
-        "POST environments/acme-dev/pull-requests/4/merge" => {
-            let mut accepted = accepted;
         "GET environments/acme-prod/pull-requests/3" => {
             let mut pull = pull_request("acme-prod", 3, "open");
             if seen.wants_approval {
@@ -525,6 +525,11 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
             }
             Json(pull).into_response()
         }
+        "GET environments/acme-dev/pull-requests/4" => {
+            Json(pull_request("acme-dev", 4, "open")).into_response()
+        }
+        "POST environments/acme-dev/pull-requests/4/merge" => {
+            let mut accepted = accepted;
             accepted["pullRequest"] = json!(4);
             (StatusCode::ACCEPTED, Json(accepted)).into_response()
         }

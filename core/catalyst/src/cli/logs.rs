@@ -1,14 +1,20 @@
 //! `catalyst logs` and `history` of an Application.
 
 use anyhow::Context;
-use catalyst_api::{Revision, RevisionDetail};
-use reqwest::Method;
+use catalyst_api::{LogLine, Revision, RevisionDetail};
+use reqwest::{Method, Response};
 
-use super::api::{Common, Connection};
+use super::api::Common;
 use super::change::In;
-use super::output::{bytes, plain, print};
+use super::output::{Output, bytes, plain, print};
 
-/// Show what an Application writes.
+const BROKE_OFF: &str = "the log broke off";
+
+/// Show what an Application's containers write.
+///
+/// As a table, lines come as they were written; with several containers, each begins
+/// with its pod and container. As JSON and YAML, each line is an object of its own,
+/// with its time, pod and container.
 #[derive(Debug, clap::Args)]
 pub struct Logs {
     /// The Application.
@@ -19,13 +25,13 @@ pub struct Logs {
     /// One container only.
     #[arg(long, short, value_name = "NAME")]
     container: Option<String>,
-    /// The last lines only.
+    /// How many of the last lines of each container; 200 unless given.
     #[arg(long, value_name = "LINES")]
     tail: Option<u32>,
     #[command(flatten)]
     place: In,
     #[command(flatten)]
-    connection: Connection,
+    common: Common,
 }
 
 /// Show the commits of an Application; with a commit, what it changed.
@@ -44,7 +50,8 @@ pub struct History {
 impl Logs {
     /// Copies the log to standard output.
     pub async fn run(&self) -> anyhow::Result<()> {
-        let api = self.connection.api().await?;
+        let api = self.common.connection.api().await?;
+        let output = self.common.output;
         let path = [
             "environments",
             &self.place.environment,
@@ -62,12 +69,32 @@ impl Logs {
         if self.follow {
             request = request.query(&[("follow", true)]);
         }
+        if !output.is_table() {
+            request = request.query(&[("json", true)]);
+            return objects(api.send(request).await?, output).await;
+        }
         let mut response = api.send(request).await?;
-        while let Some(chunk) = response.chunk().await.context("the log broke off")? {
+        while let Some(chunk) = response.chunk().await.context(BROKE_OFF)? {
             bytes(&chunk)?;
         }
         Ok(())
     }
+}
+
+/// Prints the lines of an answer, each of which is an object.
+async fn objects(mut response: Response, output: Output) -> anyhow::Result<()> {
+    let mut held: Vec<u8> = Vec::new();
+    while let Some(chunk) = response.chunk().await.context(BROKE_OFF)? {
+        held.extend_from_slice(&chunk);
+        while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = held.drain(..=end).collect();
+            let line: LogLine = serde_json::from_slice(&line).context(
+                "cannot read the Sovereign's answer; its version may differ from this one's",
+            )?;
+            output.document(&line)?;
+        }
+    }
+    Ok(())
 }
 
 impl History {

@@ -27,9 +27,9 @@ pub enum Output {
     /// For people.
     #[default]
     Table,
-    /// One JSON document; with --watch one document a line.
+    /// One JSON document; one a line where items come one by one (--watch, logs).
     Json,
-    /// One YAML document; with --watch a document for each change.
+    /// One YAML document; one for each item where they come one by one.
     Yaml,
 }
 
@@ -68,11 +68,18 @@ impl Output {
                 let rows = fitted(T::HEADER, vec![item.cells()]);
                 print(&table(&[], rows))
             }
-            Self::Json => print(&format!("{}\n", serde_json::to_string(item)?)),
+            _ => self.document(item),
+        }
+    }
+
+    /// One of many items that come one by one, in the form for programs.
+    pub fn document<T: Serialize>(self, item: &T) -> anyhow::Result<()> {
+        match self {
             Self::Yaml => {
                 print("---\n")?;
                 self.value(item)
             }
+            _ => print(&format!("{}\n", serde_json::to_string(item)?)),
         }
     }
 

@@ -1021,6 +1021,17 @@ export interface components {
             /** @description The new user's name; an existing user is only given the role. */
             username: string;
         };
+        /** @description A line that a container of an Application wrote. */
+        LogLine: {
+            /** @description The container. */
+            container: string;
+            /** @description What was written, without the line's end. */
+            line: string;
+            /** @description The pod. */
+            pod: string;
+            /** @description When it was written, as precise as the node says; absent if it does not. */
+            time?: string | null;
+        };
         /** @description Who is asking, and what they may do. */
         Me: {
             /** @description The user's mail address. */
@@ -2046,6 +2057,8 @@ export interface operations {
                 container?: string;
                 /** @description Whether to go on with new lines as they come. */
                 follow?: boolean;
+                /** @description Whether each line comes as a JSON object with its time, pod and container. */
+                json?: boolean;
                 /** @description At most so many lines of the past from each container; 200 if absent. */
                 tail?: number;
             };
@@ -2066,6 +2079,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/x-ndjson": components["schemas"]["LogLine"];
                     "text/plain": string;
                 };
             };

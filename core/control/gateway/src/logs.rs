@@ -1,8 +1,8 @@
-//! The logs of an Application's pods, as text.
+//! The logs of an Application's pods, as text or as one JSON object a line.
 //!
 //! Read through the Kubernetes API of the Environment's vclusters, pods found by
-//! the label `openova.io/application`. With several containers each line begins
-//! with `pod/container `. What must stay true: following ends when the reader
+//! the label `openova.io/application`. In a text of several containers each line
+//! begins with `pod/container `. What must stay true: following ends when the reader
 //! goes, and within seconds when the reader loses the right to read; nothing is
 //! read ahead of a slow reader by more than a few lines.
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use catalyst_api::{ApplicationView, EnvironmentView};
+use catalyst_api::{ApplicationView, EnvironmentView, LogLine};
 use futures::{AsyncBufReadExt as _, AsyncReadExt as _, StreamExt as _};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -64,6 +64,7 @@ pub async fn answer(
         container: query.container,
         tail: query.tail.unwrap_or(TAIL).min(MOST),
         follow: query.follow.unwrap_or(false),
+        json: query.json.unwrap_or(false),
     };
     let targets = logs.targets().await.map_err(|error| {
         tracing::warn!(%error, application = name, "pods not listed");
@@ -73,6 +74,10 @@ pub async fn answer(
         )
     })?;
     logs.require_container(&name, &targets)?;
+    let content_type = match logs.json {
+        true => "application/x-ndjson",
+        false => "text/plain; charset=utf-8",
+    };
     let (lines, received) = mpsc::channel(AHEAD);
     if logs.follow {
         tokio::spawn(follow(logs, gateway.clone(), caller, targets, lines));
@@ -83,10 +88,7 @@ pub async fn answer(
         let line: Bytes = received.recv().await?;
         Some((line, received))
     });
-    let headers = [
-        (CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (CACHE_CONTROL, "no-store"),
-    ];
+    let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")];
     let body = Body::from_stream(stream.map(Ok::<_, Infallible>));
     Ok((headers, body).into_response())
 }
@@ -129,6 +131,30 @@ struct Logs {
     container: Option<String>,
     tail: u32,
     follow: bool,
+    json: bool,
+}
+
+/// How lines are written.
+#[derive(Clone)]
+enum Form {
+    /// As they are; with several containers each says whose it is.
+    Text { is_several: Arc<AtomicBool> },
+    /// An object each.
+    Objects,
+}
+
+impl Form {
+    /// The form that is asked for, and what tells it of several containers.
+    fn of(logs: &Logs) -> (Self, Arc<AtomicBool>) {
+        let is_several = Arc::new(AtomicBool::new(false));
+        let form = match logs.json {
+            true => Self::Objects,
+            false => Self::Text {
+                is_several: Arc::clone(&is_several),
+            },
+        };
+        (form, is_several)
+    }
 }
 
 impl Logs {
@@ -217,7 +243,8 @@ fn containers(pod: &Pod) -> Vec<(String, bool)> {
 /// Writes what there is, one container after the other.
 async fn past(logs: Logs, targets: BTreeMap<Target, bool>, lines: mpsc::Sender<Bytes>) {
     let wanted: Vec<&Target> = targets.keys().filter(|target| logs.wants(target)).collect();
-    let is_several = Arc::new(AtomicBool::new(wanted.len() > 1));
+    let (form, is_several) = Form::of(&logs);
+    is_several.store(wanted.len() > 1, Ordering::Relaxed);
     for target in wanted {
         let Some(api) = logs.vclusters.get(target.vcluster).cloned() else {
             continue;
@@ -225,17 +252,11 @@ async fn past(logs: Logs, targets: BTreeMap<Target, bool>, lines: mpsc::Sender<B
         let parameters = LogParams {
             container: Some(target.container.clone()),
             tail_lines: Some(logs.tail.into()),
+            timestamps: logs.json,
             ..LogParams::default()
         };
         if targets.get(target) == Some(&true) {
-            copy(
-                api,
-                target.clone(),
-                parameters,
-                is_several.clone(),
-                lines.clone(),
-            )
-            .await;
+            copy(api, target.clone(), parameters, form.clone(), lines.clone()).await;
         }
         if lines.is_closed() {
             return;
@@ -251,7 +272,7 @@ async fn follow(
     mut targets: BTreeMap<Target, bool>,
     lines: mpsc::Sender<Bytes>,
 ) {
-    let is_several = Arc::new(AtomicBool::new(false));
+    let (form, is_several) = Form::of(&logs);
     let mut copies: JoinSet<Target> = JoinSet::new();
     // What is being read (`None`), or has been read up to a time.
     let mut known: HashMap<Target, Option<Timestamp>> = HashMap::new();
@@ -276,13 +297,14 @@ async fn follow(
                 follow: true,
                 tail_lines: since.is_none().then(|| logs.tail.into()),
                 since_time: since,
+                timestamps: logs.json,
                 ..LogParams::default()
             };
             known.insert(target.clone(), None);
             let (api, target) = (api.clone(), target.clone());
-            let (is_several, lines) = (Arc::clone(&is_several), lines.clone());
+            let (form, lines) = (form.clone(), lines.clone());
             copies.spawn(async move {
-                copy(api, target.clone(), parameters, is_several, lines).await;
+                copy(api, target.clone(), parameters, form, lines).await;
                 target
             });
         }
@@ -312,7 +334,7 @@ async fn copy(
     api: Api<Pod>,
     target: Target,
     parameters: LogParams,
-    is_several: Arc<AtomicBool>,
+    form: Form,
     lines: mpsc::Sender<Bytes>,
 ) {
     let mut reader = match api.log_stream(&target.pod, &parameters).await {
@@ -323,22 +345,48 @@ async fn copy(
         }
     };
     let prefix = format!("{}/{} ", target.pod, target.container);
+    let mut time = None;
     loop {
         let mut line = Vec::new();
-        if is_several.load(Ordering::Relaxed) {
-            line.extend_from_slice(prefix.as_bytes());
-        }
-        let start = line.len();
         let mut piece = (&mut reader).take(LONGEST_LINE);
         match piece.read_until(b'\n', &mut line).await {
-            Ok(read) if read > 0 && line.len() > start => {}
+            Ok(read) if read > 0 => {}
             _ => return,
         }
-        if line.last() != Some(&b'\n') {
-            line.push(b'\n');
+        if line.last() == Some(&b'\n') {
+            line.pop();
         }
-        if lines.send(line.into()).await.is_err() {
+        let mut written = match &form {
+            Form::Text { is_several } => {
+                let is_several = is_several.load(Ordering::Relaxed);
+                let prefix: &[u8] = if is_several { prefix.as_bytes() } else { b"" };
+                [prefix, line.as_slice()].concat()
+            }
+            Form::Objects => object(&target, &line, &mut time),
+        };
+        written.push(b'\n');
+        if lines.send(written.into()).await.is_err() {
             return;
         }
     }
+}
+
+/// A line as an object. It begins with its time; a further piece of a long line does
+/// not, and has that of the piece before.
+fn object(target: &Target, line: &[u8], time: &mut Option<String>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(line);
+    let line = match text.split_once(' ') {
+        Some((first, rest)) if first.parse::<Timestamp>().is_ok() => {
+            *time = Some(first.to_owned());
+            rest
+        }
+        _ => &*text,
+    };
+    let object = LogLine {
+        time: time.clone(),
+        pod: target.pod.clone(),
+        container: target.container.clone(),
+        line: line.to_owned(),
+    };
+    serde_json::to_vec(&object).unwrap_or_default()
 }

@@ -131,3 +131,18 @@ pub struct RevisionDetail {
     /// A unified diff.
     pub diff: String,
 }
+
+/// A line that a container of an Application wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogLine {
+    /// When it was written, as precise as the node says; absent if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// The pod.
+    pub pod: String,
+    /// The container.
+    pub container: String,
+    /// What was written, without the line's end.
+    pub line: String,
+}

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use catalyst_api::{ApplicationSummary, ApplicationView, Page, Revision, RevisionDetail};
+use catalyst_api::{ApplicationSummary, ApplicationView, LogLine, Page, Revision, RevisionDetail};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -52,6 +52,8 @@ pub struct LogQuery {
     pub tail: Option<u32>,
     /// Whether to go on with new lines as they come.
     pub follow: Option<bool>,
+    /// Whether each line comes as a JSON object with its time, pod and container.
+    pub json: Option<bool>,
 }
 
 /// The log of an Application's pods. With several containers every line begins
@@ -59,7 +61,8 @@ pub struct LogQuery {
 #[utoipa::path(get, path = "/api/v1/environments/{environment}/applications/{application}/logs", tag = "applications", operation_id = "application_logs",
     params(("environment" = String, Path, description = "`{organization}-{env type}`."),
            ("application" = String, Path, description = "The Application's name."), LogQuery),
-    responses((status = 200, description = "Lines.", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Lines.",
+        content((String = "text/plain"), (LogLine = "application/x-ndjson")))))]
 pub async fn application_logs(
     caller: Caller,
     State(gateway): State<Gateway>,

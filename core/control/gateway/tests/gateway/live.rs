@@ -249,3 +249,24 @@ async fn a_log_names_pods_and_containers_when_there_are_several() {
         .await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn a_log_comes_as_objects_for_programs() {
+    let world = World::watched().await;
+    let path = "/api/v1/environments/acme-dev/applications/blog/logs?json=true";
+    let log = Reader::open(&world, "dan", path, None).await.end().await;
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let line = |pod: &str, line: &str| json!({"time": "2026-01-01T00:00:00.5Z", "pod": pod, "container": "web", "line": line});
+    assert_eq!(
+        lines,
+        [
+            line("blog-0", "hello from blog-0"),
+            line("blog-0", "no end"),
+            line("blog-1", "hello from blog-1"),
+            line("blog-1", "no end"),
+        ]
+    );
+}

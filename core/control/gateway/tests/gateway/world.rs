@@ -700,7 +700,12 @@ async fn log(
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Body {
     assert_eq!(query["container"], "web");
-    let lines = stream::iter([Ok::<_, std::io::Error>(format!("hello from {pod}\nno end"))]);
+    let time = match query.get("timestamps").map(String::as_str) {
+        Some("true") => "2026-01-01T00:00:00.5Z ",
+        _ => "",
+    };
+    let text = format!("{time}hello from {pod}\n{time}no end");
+    let lines = stream::iter([Ok::<_, std::io::Error>(text)]);
     if query.get("follow").is_some_and(|follow| follow == "true") {
         Body::from_stream(lines.chain(stream::pending()))
     } else {
