@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::cli::output::print;
+use crate::cli::output::{Output, print};
 
 /// Say what this machine can and cannot run.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Print the findings as JSON.
-    #[arg(long)]
-    json: bool,
+    /// How the findings are printed.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
+    output: Output,
 }
 
 /// Tries what containers need; fails when pods cannot run.
@@ -29,18 +29,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ));
     std::fs::remove_dir_all(&folder)
         .with_context(|| format!("cannot remove {}", folder.display()))?;
-    if arguments.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
-    } else {
-        for finding in &report.findings {
-            let mark = if finding.works { "yes" } else { "no " };
-            let detail = if finding.detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", finding.detail)
-            };
-            print(&format!("{mark}  {}{detail}\n", finding.what))?;
+    match arguments.output {
+        Output::Table => {
+            for finding in &report.findings {
+                let mark = if finding.works { "yes" } else { "no " };
+                let detail = if finding.detail.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", finding.detail)
+                };
+                print(&format!("{mark}  {}{detail}\n", finding.what))?;
+            }
         }
+        output => output.value(&report)?,
     }
     if !report.can_run {
         bail!("this machine cannot run pods; see the findings above");

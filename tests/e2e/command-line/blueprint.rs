@@ -38,6 +38,14 @@ fn a_new_blueprint_lints_renders_and_packs_the_same_way_twice() {
     assert_eq!(one.out, two.out);
     let read = |name| std::fs::read(home.path(name)).unwrap();
     assert_eq!(read("one.tar"), read("two.tar"));
+    let packed = home.run(&["blueprint", "package", "wiki", "--output", "json"]);
+    let packed: serde_json::Value = serde_json::from_str(packed.worked()).unwrap();
+    let expected = serde_json::json!({
+        "name": "bp-wiki", "version": "0.1.0", "digest": one.out.trim(),
+        "file": "bp-wiki-0.1.0.oci.tar",
+    });
+    assert_eq!(packed, expected);
+    assert_eq!(read("bp-wiki-0.1.0.oci.tar"), read("one.tar"));
 }
 
 #[test]

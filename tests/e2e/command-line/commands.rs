@@ -549,6 +549,20 @@ fn programs_get_each_line_of_a_log_as_an_object() {
     assert_eq!(lines, ["one", "two"]);
 }
 
+/// Whatever this machine can run.
+#[test]
+fn the_doctor_tells_programs_as_it_tells_people() {
+    let home = Home::new("");
+    let outcome = home.run_unknown(&["doctor", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(report["canRun"], json!(outcome.code == 0), "{report:#}");
+    let told = home.run_unknown(&["doctor"]).out;
+    for finding in report["findings"].as_array().unwrap() {
+        let what = finding["what"].as_str().unwrap();
+        assert!(told.contains(what), "no {what:?} in {told}");
+    }
+}
+
 #[test]
 fn an_application_is_opened_through_a_forwarded_port_where_its_name_does_not_resolve() {
     let (server, home) = start();

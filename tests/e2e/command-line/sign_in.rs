@@ -37,7 +37,7 @@ pub fn sign_in(home: &Home) {
     });
     assert!(answer.contains("You are signed in"), "{answer}");
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    assert!(rest.last().unwrap().ends_with("as ada"), "{rest:?}");
+    assert!(rest.last().unwrap().contains(" as ada; "), "{rest:?}");
     assert!(child.wait().unwrap().success());
 }
 
@@ -152,7 +152,7 @@ fn a_device_signs_in_with_a_code() {
     outcome.worked();
     insta::assert_snapshot!(outcome.err.replace(&server.url, "SERVER"), @r"
     Open SERVER/oidc/device in a browser and enter the code BCDF-GHJK
-    Signed in at SERVER as ada
+    Signed in at SERVER as ada; commands renew it until you sign out or the session ends
     ");
     assert_eq!(server.seen.lock().unwrap().polls, 2);
     home.run_unknown(&["whoami"]).worked();
@@ -165,8 +165,13 @@ fn a_token_is_taken_from_standard_input_once_the_sovereign_knows_it() {
     home.run_with(&["login", "--token-stdin"], "wrong\n")
         .failed();
     assert!(!home.path(".config/catalyst/credentials.json").exists());
-    home.run_with(&["login", "--token-stdin"], "script-token\n")
-        .worked();
+    let outcome = home.run_with(
+        &["login", "--token-stdin", "--output", "json"],
+        "script-token\n",
+    );
+    let signed_in: serde_json::Value = serde_json::from_str(outcome.worked()).unwrap();
+    let expected = serde_json::json!({"server": server.url, "username": "ada", "renewed": false});
+    assert_eq!(signed_in, expected);
     home.run_unknown(&["whoami"]).worked();
 }
 

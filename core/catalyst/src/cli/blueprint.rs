@@ -12,7 +12,7 @@ use catalyst_supply::{Origin, PackOptions, Reference, pack, read_folder};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::Connection;
+use super::api::{Common, Connection};
 use super::failure::hinted;
 use super::output::{Output, plain, print, say};
 use super::scaffold;
@@ -86,6 +86,9 @@ struct Package {
     /// The file to write; NAME-VERSION.oci.tar unless given.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// How the result is printed: as a table, its digest alone.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
+    output: Output,
 }
 
 /// Pack, sign and push a Blueprint, and have the Sovereign admit it.
@@ -105,7 +108,7 @@ struct Publish {
     #[arg(long, value_name = "HOST/PATH")]
     registry: Option<String>,
     #[command(flatten)]
-    connection: Connection,
+    common: Common,
 }
 
 /// Verify who signed an artifact.
@@ -118,7 +121,7 @@ struct Verify {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
-    connection: Connection,
+    common: Common,
 }
 
 /// Have the Sovereign trust a key for a source, so that what it signs is admitted.
@@ -304,6 +307,14 @@ impl Package {
         };
         std::fs::write(&file, layout.to_tar()?)
             .with_context(|| format!("cannot write {}", file.display()))?;
+        if !self.output.is_table() {
+            return self.output.value(&json!({
+                "name": name,
+                "version": version.to_string(),
+                "digest": package.digest(),
+                "file": file.display().to_string(),
+            }));
+        }
         say(&format!("Packed {name} {version} into {}", file.display()));
         print(&format!("{}\n", package.digest()))
     }
@@ -319,7 +330,7 @@ impl Publish {
         let (api, base) = match &self.registry {
             Some(base) => (None, base.clone()),
             None => {
-                let api = self.connection.api().await?;
+                let api = self.common.connection.api().await?;
                 supply::check_source(&api, &self.source).await?;
                 let host = api.sovereign().await?.addresses.registry;
                 (Some(api), format!("{host}/{}", self.source))
@@ -334,18 +345,20 @@ impl Publish {
             ..Origin::default()
         };
         let published = registry.publish(&base, &package, &key, &origin).await?;
+        let output = self.common.output;
+        let verify = supply::cosign_command(&at, &published.digest, &public);
         say(&format!("Pushed and signed {}", published.reference));
-        print(&format!("{}\n", published.digest))?;
+        if output.is_table() {
+            print(&format!("{}\n", published.digest))?;
+        }
         say("Anyone can verify it:");
-        say(&format!(
-            "  {}",
-            supply::cosign_command(&at, &published.digest, &public)
-        ));
+        say(&format!("  {verify}"));
+        let is_admitted = api.is_some();
         if let Some(api) = api {
             let body = RegisterBlueprint {
                 source: self.source.clone(),
-                name,
-                version,
+                name: name.clone(),
+                version: version.clone(),
             };
             let card: BlueprintCard = api
                 .put(Method::POST, &["blueprints"], &body)
@@ -356,7 +369,19 @@ impl Publish {
                 card.source, card.name, card.version
             ));
         }
-        Ok(())
+        if output.is_table() {
+            return Ok(());
+        }
+        output.value(&json!({
+            "source": self.source,
+            "name": name,
+            "version": version,
+            "reference": published.reference,
+            "digest": published.digest,
+            "signer": published.signer.fingerprint(),
+            "verify": verify,
+            "admitted": is_admitted,
+        }))
     }
 }
 
@@ -366,7 +391,7 @@ impl Verify {
         let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
         let source = source.to_owned();
         // Without a sign-in, what everyone may read can still be verified.
-        let api = match self.connection.api().await {
+        let api = match self.common.connection.api().await {
             Ok(api) => Some(api),
             Err(_) if self.key.is_some() => None,
             Err(error) => return Err(error),
@@ -392,6 +417,13 @@ impl Verify {
             other => other?,
         };
         let verified = registry.verify(&at, &source, &policy).await?;
+        if !self.common.output.is_table() {
+            return self.common.output.value(&json!({
+                "reference": self.reference,
+                "digest": verified.digest,
+                "signer": verified.signer.fingerprint(),
+            }));
+        }
         say(&format!(
             "{} is signed by {}",
             at.name(),

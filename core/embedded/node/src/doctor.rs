@@ -25,6 +25,7 @@ pub struct Finding {
 
 /// What the machine offers.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Whether pods can run at all.
     pub can_run: bool,
