@@ -31,15 +31,15 @@ pub enum What {
 pub struct InstallWhat {
     /// The Application's name.
     name: String,
-    /// The Blueprint: [SOURCE/]NAME[@VERSION]; the newest version of the catalog's
-    /// unless said otherwise.
+    /// The Blueprint, as [SOURCE/]NAME[@VERSION]; from the source `catalog` and of the
+    /// newest version unless given.
     #[arg(long, short, value_name = "BLUEPRINT")]
     blueprint: String,
     /// One of the Blueprint's sizes.
     #[arg(long)]
     size: Option<String>,
-    /// An Application that shall serve a dependency; a new one is installed for
-    /// every alias that is not named.
+    /// An Application that is there already and serves a dependency; a new one is
+    /// installed for every alias that is not named.
     #[arg(long, value_name = "ALIAS=APPLICATION")]
     dependency: Vec<String>,
     #[command(flatten)]

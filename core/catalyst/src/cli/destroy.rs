@@ -20,7 +20,10 @@ pub struct Delete {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Application(Application),
+    /// Delete an Environment; refused while it has Applications, unless they go too.
     Environment(Whole),
+    /// Delete an Organization with its Environments; refused while there are
+    /// Applications, unless they go too.
     Organization(Whole),
 }
 
@@ -33,13 +36,12 @@ struct Application {
     how: How,
 }
 
-/// Delete it with everything in it; refused while it has Applications, unless they
-/// go too.
+/// Delete what Applications are in.
 #[derive(Debug, clap::Args)]
 struct Whole {
     /// Its name.
     name: String,
-    /// Whether it stays while it has Applications, or they and their data go too.
+    /// Whether its Applications stay, and it with them, or go with their data.
     #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
     applications: Applications,
     /// Delete it without asking.

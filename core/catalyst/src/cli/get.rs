@@ -16,7 +16,7 @@ const SHORT: usize = 20;
 /// Stands for a message that was said above.
 const ABOVE: &str = "as above";
 
-/// Show what there is and how it is.
+/// Show Organizations, Environments, Applications and more, and how they are.
 #[derive(Debug, clap::Args)]
 pub struct Get {
     /// What to show.

@@ -30,7 +30,7 @@ struct Organization {
     /// The name that people read.
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// A mail address.
+    /// A mail address at which it is reached.
     #[arg(long, value_name = "ADDRESS")]
     contact: Option<String>,
     /// A user who is there already and becomes org-admin; may be given more than once.
@@ -47,7 +47,8 @@ struct Organization {
 struct Environment {
     /// ORGANIZATION-STAGE; the stage is poc, dev, uat, stg or prod.
     name: String,
-    /// Where it runs; the Sovereign's host cluster for the stage unless given.
+    /// A host cluster to run on; the one for its stage unless given. May be given more
+    /// than once.
     #[arg(long, value_name = "NAME")]
     host_cluster: Vec<String>,
     #[command(flatten)]

@@ -14,10 +14,10 @@ use super::prepare::{said, show_address};
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
 
-/// Approve a pull request.
+/// Approve a pull request that somebody else opened.
 #[derive(Debug, clap::Args)]
 pub struct Approve {
-    /// Its number.
+    /// The pull request's number.
     number: u64,
     #[command(flatten)]
     place: In,
@@ -25,10 +25,10 @@ pub struct Approve {
     connection: Connection,
 }
 
-/// Merge a pull request whose policies are met.
+/// Merge a pull request that no policy stands against any more.
 #[derive(Debug, clap::Args)]
 pub struct Merge {
-    /// Its number.
+    /// The pull request's number.
     number: u64,
     #[command(flatten)]
     place: In,
@@ -41,7 +41,7 @@ pub struct Merge {
 /// Close a pull request without merging it; your own, or one that you may merge.
 #[derive(Debug, clap::Args)]
 pub struct Close {
-    /// Its number.
+    /// The pull request's number.
     number: u64,
     #[command(flatten)]
     place: In,

@@ -26,13 +26,13 @@ pub struct Values {
     /// A value: KEY=VALUE, such as a.b=1,c[0]=x,d={e,f}.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// A value that is text whatever it looks like.
+    /// A value that is text, even if it looks like a number.
     #[arg(long, value_name = "KEY=TEXT")]
     pub set_string: Vec<String>,
     /// A value from a file, for secrets and long texts; `-` is standard input.
     #[arg(long, value_name = "KEY=FILE")]
     pub set_file: Vec<String>,
-    /// A value taken as it is, to the end.
+    /// A value that is text as it stands: commas and brackets mean nothing.
     #[arg(long, value_name = "KEY=TEXT")]
     pub set_literal: Vec<String>,
 }

@@ -59,22 +59,25 @@ const CONTROL_WITHIN: Duration = Duration::from_secs(1);
 /// hook before it may take as long.
 const POD_GRACE: Duration = Duration::from_millis(1500);
 
-/// Start an embedded Sovereign in the foreground.
+/// Start an embedded Sovereign in the foreground; Ctrl-C stops it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where everything is kept.
+    /// The folder that everything is kept in; `catalyst` in your data directory
+    /// ($XDG_DATA_HOME, or ~/.local/share) unless given.
     #[arg(long, value_name = "DIR", env = "CATALYST_DATA")]
     data: Option<PathBuf>,
-    /// Address and port of every surface.
+    /// The one address and port that everything is served on; anywhere but on
+    /// loopback, over TLS only.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The domain below which Applications are reached.
+    /// The domain of the Sovereign: an Application is reached at
+    /// APPLICATION.ENVIRONMENT.DOMAIN.
     #[arg(long, default_value = "localhost")]
     domain: String,
-    /// How the addresses are printed.
+    /// How the addresses are printed, once everything is ready.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// End the pods too when stopping; without it they go on running, and the next
+    /// End the pods too when it stops; without this they go on running, and the next
     /// start takes them over.
     #[arg(long)]
     stop_pods: bool,
