@@ -90,18 +90,16 @@ fn kustomizations_are_built_with_the_bases_beside_them() {
     let home = Home::new("");
     home.run(&["blueprint", "new", "bp-wiki", "--kind", "kustomize"])
         .worked();
-    let outcome = home.run(&[
-        "kustomize",
-        "build",
-        "wiki/manifests/overlays/large",
-        "--root",
-        "wiki",
-    ]);
-    let objects = catalyst_yaml::documents(outcome.worked()).unwrap();
-    let replicas: Vec<_> = objects
-        .iter()
-        .filter(|object| object["kind"] == "Deployment")
-        .map(|object| object["spec"]["replicas"].clone())
-        .collect();
-    assert_eq!(replicas, [3]);
+    // Beyond its own folder, up to the Blueprint's or where it is told.
+    for root in [&["--root", "wiki"][..], &[]] {
+        let build = ["kustomize", "build", "wiki/manifests/overlays/large"];
+        let outcome = home.run(&[&build[..], root].concat());
+        let objects = catalyst_yaml::documents(outcome.worked()).unwrap();
+        let replicas: Vec<_> = objects
+            .iter()
+            .filter(|object| object["kind"] == "Deployment")
+            .map(|object| object["spec"]["replicas"].clone())
+            .collect();
+        assert_eq!(replicas, [3], "{root:?}");
+    }
 }

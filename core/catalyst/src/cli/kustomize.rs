@@ -27,8 +27,8 @@ struct Build {
     /// Let it name files outside its own folder.
     #[arg(long)]
     load_from_anywhere: bool,
-    /// The folder that it may reach up to; its own repository's, or its parent's
-    /// unless given.
+    /// The folder that it may reach up to; unless given, its repository's, else its
+    /// Blueprint's, else its parent.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
@@ -52,9 +52,9 @@ impl Build {
                 .canonicalize()
                 .with_context(|| format!("cannot read {}", root.display()))?,
             // Bases usually lie beside or above: `../../base`.
-            None => folder
-                .ancestors()
-                .find(|it| it.join(".git").exists())
+            None => [".git", "blueprint.yaml"]
+                .into_iter()
+                .find_map(|mark| folder.ancestors().find(|it| it.join(mark).exists()))
                 .or_else(|| folder.parent())
                 .unwrap_or(&folder)
                 .to_owned(),
