@@ -10,6 +10,7 @@ IMAGES_PROFILE := $(if $(filter up build bench,$(MAKECMDGOALS)),--release)
 .PHONY: up build images console test test-real bench lint format check-tools check-tools-real
 
 up: build ## Build and start an embedded Sovereign.
+	@echo 'the command line: $(CARGO_TARGET_DIR)/release/catalyst' >&2
 	$(CARGO_TARGET_DIR)/release/catalyst up $(ARGS)
 
 build: check-tools images console ## Build the release binary, which carries console and images.
@@ -56,4 +57,4 @@ check-tools:
 	@tools/check-tools git cargo cc ldd node npm
 
 check-tools-real:
-	@tools/check-tools git cargo cc ldd node npm go kubectl curl
+	@tools/check-tools git cargo cc ldd node npm go kubectl curl jq openssl
