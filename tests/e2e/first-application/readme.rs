@@ -1,8 +1,10 @@
-//! The README's one screen of use, typed as it stands: a newcomer's first hour.
+//! The README's commands, typed as they stand and in their order, in a fresh folder:
+//! a newcomer's first hour.
 //!
 //! A line that needs a person or does not end by itself is used as far as it goes:
 //! nobody is there to sign in, so a token stands in for `login`; `open` is left
-//! once its page was read, and `--watch` once it has shown something.
+//! once its page was read, and `--watch` once it has shown something. kubectl is used
+//! where it is on the path.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,23 +12,33 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::process::client;
 use crate::sovereign::{Sovereign, program};
 use crate::user::User;
 
 pub const README: &str = include_str!("../../../README.md");
 
-/// The commands of the first block that begins with the alias.
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// The commands of every block that uses the command line.
 fn commands() -> Vec<String> {
-    let block = README
+    README
         .split("```sh\n")
-        .find_map(|block| block.strip_prefix("alias catalyst="))
-        .unwrap();
-    let block = block.split("```").next().unwrap();
-    block
-        .lines()
         .skip(1)
+        .flat_map(|block| block.split("```").next().unwrap().lines())
+        .filter(|line| line.starts_with("catalyst ") || line.starts_with("kubectl "))
         .map(|line| line.split(" #").next().unwrap().trim().to_owned())
         .collect()
+}
+
+/// Whether a line is said to need no Sovereign.
+fn needs_none(words: &[&str]) -> bool {
+    match words {
+        [_, "chart" | "kustomize", ..] => true,
+        [_, "blueprint", verb, ..] => !matches!(*verb, "trust" | "publish" | "verify"),
+        _ => false,
+    }
 }
 
 /// Ends when dropped.
@@ -39,7 +51,8 @@ impl Drop for Running {
     }
 }
 
-/// A command line in a shell where `catalyst` is what is tested.
+/// A command line in a shell where `catalyst` is what is tested. `folder` holds what
+/// is on the path, what is kept of the user, and where they are.
 struct Terminal<'a> {
     folder: &'a Path,
     server: String,
@@ -52,9 +65,12 @@ impl Terminal<'_> {
         let mut command = Command::new("sh");
         command
             .args(["-c", line])
-            .current_dir(self.folder)
-            .env("PATH", format!("{}:{path}", self.folder.display()))
-            .env("XDG_CONFIG_HOME", self.folder)
+            .current_dir(self.folder.join("work"))
+            .env(
+                "PATH",
+                format!("{}:{path}", self.folder.join("bin").display()),
+            )
+            .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("CATALYST_SERVER", &self.server)
             .env("CATALYST_TOKEN", &self.token)
             .env_remove("DISPLAY")
@@ -152,12 +168,16 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
     let link = sovereign.address("signIn").to_owned();
     let mut admin = User::join(sovereign, "sovereign-admin", &link).await;
     let folder = directory.join("terminal");
-    std::fs::create_dir(&folder).unwrap();
-    std::os::unix::fs::symlink(program(), folder.join("catalyst")).unwrap();
+    for name in ["bin", "config", "work"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(program(), folder.join("bin/catalyst")).unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut typed = Vec::new();
     for line in commands() {
-        let terminal = Terminal {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        typed.push(words[1].to_owned());
+        let mut terminal = Terminal {
             folder: &folder,
             server: sovereign
                 .address("api")
@@ -165,9 +185,16 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
                 .to_owned(),
             token: admin.token().await,
         };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        typed.push(words[1].to_owned());
-        if words[1] == "login" {
+        if needs_none(&words) {
+            terminal.server = NOWHERE.to_owned();
+            terminal.token.clear();
+        }
+        if words[0] == "kubectl" {
+            if client("kubectl").is_some() {
+                let pods = terminal.run(&line);
+                assert!(pods.lines().any(|pod| pod.starts_with("guests ")), "{pods}");
+            }
+        } else if words[1] == "login" {
             assert!(terminal.run("catalyst whoami").contains("sovereign-admin"));
         } else if words[1] == "open" {
             let (_running, address) = terminal.first_line(&line);
@@ -186,7 +213,18 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
         }
     }
     for verb in [
-        "login", "create", "install", "open", "rollback", "promote", "delete",
+        "login",
+        "create",
+        "install",
+        "open",
+        "kubeconfig",
+        "rollback",
+        "promote",
+        "merge",
+        "delete",
+        "blueprint",
+        "chart",
+        "kustomize",
     ] {
         assert!(
             typed.iter().any(|one| one == verb),
