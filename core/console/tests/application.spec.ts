@@ -97,6 +97,29 @@ test('promotion opens a pull request, another user approves, it merges and rolls
   await expect(page.getByRole('row', { name: /guestbook/ }).filter({ hasText: 'bp-guestbook' })).toContainText('Running')
 })
 
+test('a pull request is closed by who opened it, and not by who may only read', async ({ signedIn: page, fixture, browser }) => {
+  await page.goto(`${GUESTBOOK}/promote`)
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  await expect(page).toHaveURL('/environments/acme-prod/pull-requests/1')
+
+  await fixture.control('member', { organization: 'acme', username: 'eve', role: 'org-viewer' })
+  const other = await browser.newContext({ baseURL: fixture.url })
+  const eve = await other.newPage()
+  await signInAs(eve, fixture, 'eve')
+  await eve.goto('/environments/acme-prod/pull-requests/1')
+  await expect(eve.getByText('Your role here is to read.')).toBeVisible()
+  await expect(eve.getByRole('button', { name: 'Close without merging' })).toHaveCount(0)
+
+  await page.getByRole('button', { name: 'Close without merging' }).click()
+  for (const one of [page, eve]) {
+    await expect(one.locator('.title .phase', { hasText: 'Closed' })).toBeVisible()
+    await expect(one.getByText('acme-prod stays as it is.')).toBeVisible()
+  }
+  await expect(page.getByRole('button', { name: /Approve|Merge|Close/ })).toHaveCount(0)
+  await other.close()
+})
+
 test('deletion asks about data and for the name, and says what was left behind', async ({ signedIn: page }) => {
   await page.goto(GUESTBOOK)
   await page.getByRole('link', { name: 'Delete' }).click()

@@ -224,6 +224,14 @@ export function startFixture(port = 0) {
       if (pull.command.command === 'promote') apply(username, pull.environment, { command: 'install', name: from.name, blueprint: from.blueprint, version: from.version, config: from.config })
       return [202, { repository: `${organizationOf(pull.environment)}/${pull.environment}`, commit: commitId('merge') }]
     }],
+    ['POST', '/environments/:environment/pull-requests/:number/close', ({ parameters }) => {
+      const key = `${parameters.environment}/${parameters.number}`
+      const pull = data.pulls.get(key)
+      if (pull.state !== 'open') return [409, refuse(409, 'refused', `Close pull request ${parameters.number}`, `It was ${pull.state}.`)]
+      data.pulls.set(key, { ...pull, state: 'closed', blockedBy: [] })
+      tell.pull(key)
+      return [200, data.pulls.get(key)]
+    }],
     ['GET', '/blueprints', () => page(data.blueprints.map(({ source, name, version, versions, title, tagline, category, tags, license, icon }) => ({ source, name, version, versions, title, tagline, category, tags, license, icon })))],
     ['GET', '/blueprints/:source/:name', ({ parameters, query }) => { const found = data.blueprints.find((blueprint) => blueprint.name === parameters.name); return one(found && { ...found, version: query.get('version') ?? found.version }, `Blueprint ${parameters.name}`) }],
     ['GET', '/policies', () => page([...data.policies.values()])],
@@ -366,7 +374,8 @@ export function startFixture(port = 0) {
       const pull = data.pulls.get(body.pull)
       data.pulls.set(body.pull, { ...pull, approvals: [body.username], blockedBy: [] })
       tell.pull(body.pull)
-    } else if (what === 'remove-user') data.users.delete(body.username)
+    } else if (what === 'member') member(body.organization, body.username, { role: body.role })
+    else if (what === 'remove-user') data.users.delete(body.username)
     else return json(404, {})
     json(200, {})
   }

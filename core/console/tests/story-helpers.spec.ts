@@ -30,6 +30,7 @@ test('the story’s helpers find their way', async ({ page, fixture }) => {
   await console.phase('Running')
 
   await console.createPolicy('two-eyes', 'acme-prod', 1)
+  await console.closePull('acme-prod', await console.promote('acme-dev', 'second', 'acme-prod'))
   const number = await console.promote('acme-dev', 'second', 'acme-prod')
   await fixture.control('approve', { pull: `acme-prod/${number}`, username: 'bob' })
   await console.merge('acme-prod', number)

@@ -193,6 +193,8 @@ export const api = {
     json<unknown>('POST', '/environments' + path(environment, 'pull-requests', number, 'approval')),
   pullMerge: (environment: string, number: number) =>
     json<Api.Accepted>('POST', '/environments' + path(environment, 'pull-requests', number, 'merge')),
+  pullClose: (environment: string, number: number) =>
+    json<Api.PullRequestView>('POST', '/environments' + path(environment, 'pull-requests', number, 'close')),
 
   policies: () => list<Api.PolicyView>('/policies'),
   policyPut: (policy: Api.PolicyView) => json<Api.Accepted>('PUT', '/policies' + path(policy.name), policy),

@@ -267,6 +267,13 @@ export class Console {
     await expect(this.page.locator('.title .phase', { hasText: 'Merged' })).toBeVisible({ timeout: SOON })
   }
 
+  /** Closes a pull request that nobody shall merge. */
+  async closePull(environment: string, number: number): Promise<void> {
+    await this.page.goto(`/environments/${environment}/pull-requests/${number}`)
+    await this.page.getByRole('button', { name: 'Close without merging' }).click()
+    await expect(this.page.locator('.title .phase', { hasText: 'Closed' })).toBeVisible({ timeout: SOON })
+  }
+
   /** Asks for approvals before changes enter an Environment. */
   async createPolicy(name: string, environment: string, approvals: number): Promise<void> {
     await this.page.goto('/policies')

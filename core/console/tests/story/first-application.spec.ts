@@ -284,9 +284,17 @@ test('a promotion waits for somebody else’s approval', async () => {
   await expect(page.locator('.diff')).toContainText('Friends of Acme')
   await examine(page)
 
+  // A second one of hers is withdrawn, and the first stays.
+  const second = await alice.console.promote('acme-dev', 'guestbook', 'acme-prod')
+  await alice.console.closePull('acme-prod', second)
+  await examine(page)
+  await page.goto(`/environments/acme-prod/pull-requests/${number}`)
+  await expect(page.getByTestId('blockers')).toBeVisible()
+
   await bob.page.goto('/environments/acme-prod/pull-requests')
+  await expect(bob.page.getByRole('row', { name: new RegExp(`^#${second} `) })).toContainText('Closed')
   await examine(bob.page)
-  await bob.page.getByRole('link', { name: /guestbook/ }).click()
+  await bob.page.getByRole('link', { name: new RegExp(`^#${number} .*guestbook`) }).click()
   await expect(bob.page).toHaveURL(new RegExp(`/pull-requests/${number}$`))
   await examine(bob.page)
   await bob.console.approve('acme-prod', number)
