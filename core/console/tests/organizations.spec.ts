@@ -149,6 +149,25 @@ test('a policy is made, changed and deleted', async ({ signedIn: page }) => {
   await expect(page.getByRole('row', { name: /careful/ })).toHaveCount(0)
 })
 
+test('whom a policy binds may change it, and is told who may delete it', async ({ page, fixture }) => {
+  await fixture.control('member', { organization: 'acme', username: 'bob', role: 'org-admin' })
+  await signInAs(page, fixture, 'bob')
+  await page.goto('/policies')
+  await page.getByRole('button', { name: 'Change two-eyes' }).click()
+  await expect(page.getByRole('dialog')).toContainText('takes a security officer')
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+  await expect(page.locator('main')).toContainText('takes a security officer')
+  await expect(page.getByRole('button', { name: 'Delete two-eyes' })).toHaveCount(0)
+})
+
+test('a security officer whom it does not bind may delete a policy', async ({ page, fixture }) => {
+  await fixture.control('member', { organization: 'acme', username: 'eve', role: 'security-officer' })
+  await signInAs(page, fixture, 'eve')
+  await page.goto('/policies')
+  await expect(page.getByRole('button', { name: 'Delete two-eyes' })).toBeVisible()
+  await expect(page.getByText('takes a security officer')).toHaveCount(0)
+})
+
 test('who may only read is offered nothing else', async ({ page, fixture }) => {
   await signInAs(page, fixture, 'bob')
   await page.goto('/environments/acme-dev')

@@ -2,7 +2,7 @@
  * What the signed-in user may do, to offer only what would be granted. The
  * gateway decides; this only spares people useless buttons.
  */
-import type { Me } from '../api/types'
+import type { Me, Role } from '../api/types'
 
 /** `acme-prod` → `acme`: an env type has no hyphen. */
 export function organizationOf(environment: string): string {
@@ -24,6 +24,20 @@ export function mayChange(me: Me, environment: string): boolean {
         (!one.environments?.length || one.environments.includes(environment)),
     )
   )
+}
+
+function hasRole(me: Me, organization: string, ...roles: Role[]): boolean {
+  return me.organizations.some((one) => one.organization === organization && roles.includes(one.role))
+}
+
+/** Whether a policy for these Environments may be set, as long as it asks for no less than before. */
+export function maySetPolicy(me: Me, environments: string[]): boolean {
+  return me.sovereignAdmin || environments.every((one) => hasRole(me, organizationOf(one), 'org-admin', 'security-officer'))
+}
+
+/** Whether it may ask for less, or go: not for whom it binds. */
+export function mayLoosenPolicy(me: Me, environments: string[]): boolean {
+  return me.sovereignAdmin || environments.every((one) => !mayChange(me, one) && hasRole(me, organizationOf(one), 'security-officer'))
 }
 
 /** Whether policies of any Organization may be set. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BlueprintCard, Me } from '../api/types'
-import { mayAdminister, mayChange, maySetPolicies, organizationOf } from './access'
+import { mayAdminister, mayChange, mayLoosenPolicy, maySetPolicies, maySetPolicy, organizationOf } from './access'
 import { diffCounts, parseDiff } from './diff'
 import { containersOf, LogLines } from './logs'
 import { headingLevels, parseMarkdown } from './markdown'
@@ -127,6 +127,22 @@ describe('access', () => {
     expect(mayChange(me({ organizations: [{ organization: 'x', role: 'org-viewer' }] }), 'x-dev')).toBe(false)
     expect(maySetPolicies(me({ organizations: [{ organization: 'x', role: 'security-officer' }] }))).toBe(true)
     expect(maySetPolicies(developer)).toBe(false)
+  })
+
+  it('lets nobody loosen a policy that binds them', () => {
+    const holding = (...roles: Me['organizations'][number]['role'][]) => me({ organizations: roles.map((role) => ({ organization: 'x', role })) })
+    for (const [who, maySet, mayLoosen] of [
+      [me({ sovereignAdmin: true }), true, true],
+      [holding('security-officer'), true, true],
+      [holding('org-admin'), true, false],
+      [holding('security-officer', 'org-developer'), true, false],
+      [holding('org-developer'), false, false],
+    ] as const) {
+      expect([maySetPolicy(who, ['x-prod']), mayLoosenPolicy(who, ['x-prod'])]).toEqual([maySet, mayLoosen])
+    }
+    // One of the Environments is another Organization's.
+    expect(maySetPolicy(holding('org-admin'), ['x-prod', 'y-prod'])).toBe(false)
+    expect(mayLoosenPolicy(holding('security-officer'), ['x-prod', 'y-prod'])).toBe(false)
   })
 })
 
