@@ -216,12 +216,15 @@ async fn the_command_line_signs_in(sovereign: &Sovereign, directory: &Path) {
         .spawn()
         .unwrap();
     let mut said = BufReader::new(login.stderr.take().unwrap()).lines();
+    let mut before = Vec::new();
     let page = said.find_map(|line| {
         let line = line.unwrap();
-        let rest = line.trim().strip_prefix("http")?;
-        Some(format!("http{rest}"))
+        let page = line.trim().strip_prefix("http");
+        let page = page.map(|rest| format!("http{rest}"));
+        before.push(line);
+        page
     });
-    let page = page.expect("it names no page to sign in on");
+    let page = page.unwrap_or_else(|| panic!("it names no page to sign in on: {before:?}"));
     assert!(page.starts_with(sovereign.address("issuer")), "{page}");
     let shown = browser.follow(&page).await;
     assert!(shown.contains("You are signed in"), "{shown}");

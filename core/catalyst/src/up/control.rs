@@ -36,6 +36,8 @@ const SYSTEM_NAMESPACE: &str = "catalyst-system";
 const MANAGER: &str = "catalyst-up";
 /// How long the first start may take to register what ships with it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long it waits before it looks again.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Credentials by which the control plane is known to the parts.
 pub struct Credential {
@@ -272,6 +274,10 @@ impl ControlPlane {
             {
                 drop(futures::StreamExt::next(&mut changes).await);
             }
+            // Flux makes it from Git, and nothing above waits for that.
+            while !self.gateway.knows_the_sovereign().await {
+                tokio::time::sleep(AGAIN).await;
+            }
         };
         if tokio::time::timeout(PATIENCE, registered).await.is_err() {
             bail!(
@@ -291,7 +297,7 @@ impl ControlPlane {
             .await
         {
             tracing::debug!(error = %error, name = wanted.name, "not registered yet");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(AGAIN).await;
         }
     }
 

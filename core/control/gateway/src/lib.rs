@@ -211,6 +211,11 @@ impl Gateway {
             .with_state(self.clone())
     }
 
+    /// Whether the Sovereign's object is there, which clients ask for first of all.
+    pub async fn knows_the_sovereign(&self) -> bool {
+        self.sovereign().read().await.is_ok()
+    }
+
     fn commands(&self) -> &Commands {
         &self.inner.commands
     }
