@@ -1,6 +1,8 @@
 //! Tells the world how a deletion goes: a message on the spine, which the
 //! projector shows, and a Kubernetes Event where something was left behind.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use catalyst_api::DeletionView;
 use catalyst_ports::{SYSTEM_STREAM, deletion_subject};
@@ -10,6 +12,12 @@ use crate::clock;
 use crate::context::Context;
 use crate::kubernetes::Cluster;
 use crate::object::{name, namespace, text};
+use crate::saga::Saga;
+
+/// How long a deletion waits for the spine to take word of how far it is…
+pub const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
+/// …and that it has ended, which nobody tells a second time.
+pub const END_WITHIN: Duration = Duration::from_secs(3);
 
 /// Publishes how far a deletion is. A spine that does not answer stops no deletion.
 pub async fn deletion(ctx: &Context, view: &DeletionView) {
@@ -28,9 +36,26 @@ pub async fn deletion(ctx: &Context, view: &DeletionView) {
     let published = ctx
         .spine
         .publish(SYSTEM_STREAM, &subject, &id, Bytes::from(payload));
-    if let Err(error) = published.await {
-        tracing::warn!(subject, error = %error, "progress of a deletion not published");
+    let within = match view.ended_at {
+        Some(_) => END_WITHIN,
+        None => PROGRESS_WITHIN,
+    };
+    match tokio::time::timeout(within, published).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(subject, error = %error, "progress of a deletion not published");
+        }
+        Err(_) => tracing::warn!(subject, "progress of a deletion not published in time"),
     }
+}
+
+/// Tells the end of a deletion, and what it left behind.
+pub async fn end(ctx: &Context, cluster: &Cluster, object: &Value, saga: &Saga) {
+    let left = saga.left_behind();
+    if !left.is_empty() {
+        warning(cluster, object, "LeftBehind", &left.join("; ")).await;
+    }
+    deletion(ctx, &saga.view(None, true)).await;
 }
 
 /// Records a warning beside an object, for whoever asks `kubectl get events`.

@@ -14,7 +14,10 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::error::ReconcileError;
 
-/// The longest that any deletion takes.
+/// What users are promised: no deletion takes longer.
+#[cfg(test)]
+pub const PROMISED: Duration = Duration::from_secs(60);
+/// When a deletion begins to give up on what is left.
 pub const LIMIT: Duration = Duration::from_secs(50);
 /// How often the cause of a failed step is given another chance.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -52,6 +55,23 @@ impl Saga {
     /// The same deletion, with a clock that begins at `started_at`.
     pub fn anew(self, started_at: &str) -> Self {
         Self::new(self.kind, self.name, started_at)
+    }
+
+    /// A part of the same deletion that goes on beside others: its clock is the
+    /// same, and it has left nothing behind yet.
+    pub fn branch(&self) -> Self {
+        Self {
+            kind: self.kind,
+            name: self.name.clone(),
+            started_at: self.started_at.clone(),
+            deadline: self.deadline,
+            left_behind: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over what a part has left behind.
+    pub fn join(&mut self, part: Self) {
+        self.left_behind.extend(part.left_behind);
     }
 
     /// Whether its time is up since it was asked for.
@@ -181,6 +201,24 @@ mod tests {
         assert!(!done);
         assert!(before.elapsed() < Duration::from_secs(5));
         assert_eq!(saga.left_behind(), ["vcluster: no answer came in time"]);
+    }
+
+    #[tokio::test]
+    async fn parts_share_the_clock_and_what_each_left_behind_is_told() {
+        let mut saga = Saga::new("Organization", "acme", &clock::now());
+        saga.leave("forge organization acme", "it is locked");
+        let mut part = saga.branch();
+        assert_eq!(part.deadline, saga.deadline);
+        assert_eq!(part.left_behind(), Vec::<String>::new());
+        part.leave("registry project acme", "it is locked too");
+        saga.join(part);
+        assert_eq!(
+            saga.left_behind(),
+            [
+                "forge organization acme: it is locked",
+                "registry project acme: it is locked too"
+            ]
+        );
     }
 
     #[test]

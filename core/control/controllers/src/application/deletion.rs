@@ -29,7 +29,7 @@ use crate::kubernetes::{
 use crate::object::{annotation, array, condition, has_finalizer, is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
-use crate::{clock, finalizer, organization, report, secrets};
+use crate::{clock, finalizer, report, secrets};
 
 /// Set once everything is gone, the second commit is made and the end is told.
 const ENDED: &str = "deletion-ended-at";
@@ -52,6 +52,26 @@ const LOOK_AT_FINALIZERS: Duration = Duration::from_secs(2);
 const OF_KUBERNETES: [&str; 2] = ["foregroundDeletion", "orphan"];
 /// How long Flux may take to apply the second commit before it is made again.
 const COMMIT_AGAIN: i64 = 60;
+
+/// How long each step may take at most, by what it waits for.
+mod within {
+    use std::time::Duration;
+
+    /// The release's own uninstall.
+    pub const RELEASE: Duration = Duration::from_secs(22);
+    /// Its finalizers, where that did not end.
+    pub const FINALIZERS: Duration = Duration::from_secs(3);
+    /// What the controller made.
+    pub const DELIVERY: Duration = Duration::from_secs(5);
+    /// Which volumes there are.
+    pub const CLAIMS: Duration = Duration::from_secs(4);
+    /// The secrets in the vault.
+    pub const SECRETS: Duration = Duration::from_secs(4);
+    /// The volumes.
+    pub const VOLUMES: Duration = Duration::from_secs(5);
+    /// The namespace, with its pods.
+    pub const NAMESPACE: Duration = Duration::from_secs(11);
+}
 
 /// Carries a deletion on.
 pub async fn delete(
@@ -126,7 +146,7 @@ pub async fn delete(
     wake(shared, at).await;
     if !is_told {
         hold(at, &foreign_finalizers(object), &mut saga);
-        organization::finish(ctx, vcluster, object, &saga).await?;
+        report::end(ctx, vcluster, object, &saga).await;
     }
     annotate(vcluster, object, &[(ENDED, json!(clock::now()))]).await?;
     Ok(Some(Duration::from_secs(60)))
@@ -183,7 +203,7 @@ async fn wait_for(
     );
     if !is_kept {
         saga.leave(application(at), why.clone());
-        organization::finish(&shared.ctx, vcluster, object, &saga).await?;
+        report::end(&shared.ctx, vcluster, object, &saga).await;
     }
     tell(vcluster, object, KEPT_FOR_OTHERS, &why).await?;
     Ok(None)
@@ -214,7 +234,7 @@ async fn let_go(
             return Ok(Some(LOOK_AT_FINALIZERS));
         }
         hold(at, &held_by, &mut saga);
-        organization::finish(&shared.ctx, vcluster, object, &saga).await?;
+        report::end(&shared.ctx, vcluster, object, &saga).await;
     }
     if let Some(fresh) = fresh.filter(|_| !held_by.is_empty()) {
         tell(vcluster, &fresh, HELD_BY_OTHERS, &held(&held_by)).await?;
@@ -353,7 +373,7 @@ async fn release(vcluster: &Cluster, at: &ApplicationKey, saga: &mut Saga) {
     let space = at.environment.as_str();
     let what = format!("the release {space}/{}", at.name);
     let is_done = saga
-        .step(&what, Duration::from_secs(25), || async {
+        .step(&what, within::RELEASE, || async {
             let mut is_gone = true;
             for kind in [HELM_RELEASE, KUSTOMIZATION] {
                 let Some(release) = vcluster.get(kind, space, &at.name).await? else {
@@ -378,7 +398,7 @@ async fn release(vcluster: &Cluster, at: &ApplicationKey, saga: &mut Saga) {
         // what the release has elsewhere is what the report names.
         saga.step(
             &format!("the finalizers of {what}"),
-            Duration::from_secs(3),
+            within::FINALIZERS,
             || async {
                 for kind in [HELM_RELEASE, KUSTOMIZATION] {
                     if let Some(release) = vcluster.get(kind, space, &at.name).await? {
@@ -396,7 +416,7 @@ async fn release(vcluster: &Cluster, at: &ApplicationKey, saga: &mut Saga) {
 /// Removes what this controller made, but for the namespace with its fence.
 async fn delivery(vcluster: &Cluster, at: &ApplicationKey, saga: &mut Saga) {
     let selector = selector(at);
-    saga.step("its delivery objects", Duration::from_secs(8), || async {
+    saga.step("its delivery objects", within::DELIVERY, || async {
         for kind in PRUNED.iter().copied().chain([SECRET, OCI_REPOSITORY]) {
             for object in vcluster.list(kind, "", &selector).await? {
                 let is_fence = kind.kind == "NetworkPolicy" && name(&object) == "default-deny";
@@ -420,17 +440,19 @@ async fn data(
     saga: &mut Saga,
 ) -> Result<(), ReconcileError> {
     let space = namespace_of(at)?;
-    let claims = match vcluster.list(VOLUME_CLAIM, &space, "").await {
+    let listed = vcluster.list(VOLUME_CLAIM, &space, "");
+    let listed = match tokio::time::timeout(within::CLAIMS, listed).await {
+        Ok(listed) => listed.map_err(|error| error.chain()),
+        Err(_) => Err("no answer came in time".to_owned()),
+    };
+    let claims = match listed {
         Ok(claims) => claims,
         Err(_) if dropped => Vec::new(),
         // Volumes that cannot be seen must not go with their namespace.
-        Err(error) => {
+        Err(cause) => {
             saga.leave(
                 format!("the namespace {space}"),
-                format!(
-                    "whether it holds volumes to keep could not be read: {}",
-                    error.chain()
-                ),
+                format!("whether it holds volumes to keep could not be read: {cause}"),
             );
             return Ok(());
         }
@@ -439,7 +461,7 @@ async fn data(
         let folder = secrets_folder(at)?;
         saga.step(
             &format!("the secrets below {folder}"),
-            Duration::from_secs(5),
+            within::SECRETS,
             || async {
                 secrets::delete_below(&shared.ctx.vault, &folder).await?;
                 Ok(true)
@@ -448,7 +470,7 @@ async fn data(
         .await;
         saga.step(
             &format!("the volumes in {space}"),
-            Duration::from_secs(10),
+            within::VOLUMES,
             || async {
                 let claims = vcluster.list(VOLUME_CLAIM, &space, "").await?;
                 for claim in &claims {
@@ -464,7 +486,7 @@ async fn data(
     } else if !claims.is_empty() {
         saga.step(
             &format!("the labels of the volumes kept in {space}"),
-            Duration::from_secs(5),
+            within::VOLUMES,
             || async {
                 let mut labels = Map::new();
                 labels.insert(key(KEPT), json!("true"));
@@ -489,7 +511,7 @@ async fn data(
     }
     saga.step(
         &format!("the namespace {space}"),
-        Duration::from_secs(15),
+        within::NAMESPACE,
         || async {
             let Some(present) = vcluster.get(NAMESPACE, "", &space).await? else {
                 return Ok(true);

@@ -19,7 +19,7 @@ use crate::kubernetes::{
 use crate::object::{is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
-use crate::{finalizer, organization, report, secrets};
+use crate::{finalizer, report, secrets};
 
 /// Removes everything of an Environment, within the saga's bound.
 pub async fn delete(
@@ -67,7 +67,7 @@ pub async fn delete(
         })
         .await;
     }
-    organization::finish(ctx, management, object, &saga).await?;
+    report::end(ctx, management, object, &saga).await;
     finalizer::remove(management, object, finalizer::ENVIRONMENT).await?;
     Ok(None)
 }

@@ -1,5 +1,7 @@
 use super::*;
 use crate::controllers::VclusterKey;
+use crate::report::{END_WITHIN, PROGRESS_WITHIN};
+use crate::saga::{LIMIT, PROMISED};
 use crate::testing::{Memory, Told, shared};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
@@ -248,4 +250,19 @@ fn a_deletion_counts_from_when_it_was_asked_for() {
     assert_eq!(started(&removed), LATER);
     let nothing = object(other(), drop(), json!({}));
     assert!(clock::seconds_since(&started(&nothing)).is_some_and(|passed| passed < 60));
+}
+
+/// Change it with the steps: what each waits for at most, one after the other.
+#[test]
+fn all_steps_together_take_no_longer_than_is_promised() {
+    let release = [PROGRESS_WITHIN, within::RELEASE, within::FINALIZERS];
+    let delivery = [PROGRESS_WITHIN, within::DELIVERY, within::CLAIMS];
+    let dropped = [within::SECRETS, within::VOLUMES, within::NAMESPACE];
+    let steps = release.iter().chain(&delivery).chain(&dropped);
+    let sum: Duration = steps.chain([&END_WITHIN]).sum();
+    assert!(sum <= PROMISED, "{sum:?}");
+    // Whoever else holds it is waited for beside, and looked at so often.
+    for wait in [LOOK_AGAIN, LOOK_AT_FINALIZERS] {
+        assert!(LIMIT + wait + END_WITHIN <= PROMISED, "{wait:?}");
+    }
 }

@@ -3,8 +3,9 @@
 //!
 //! What must stay true: one reconcile takes every right from a member who left.
 
+mod deletion;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use catalyst_names::OrganizationName;
 use catalyst_ports::{Permission, RegistryRole, RepositoryId, RepositoryOptions};
@@ -19,11 +20,10 @@ use crate::context::{Context, spec};
 use crate::controllers::Shared;
 use crate::desired::management::{flux_user, vault_policy, vault_policy_name};
 use crate::error::ReconcileError;
-use crate::kubernetes::{Cluster, ENVIRONMENT, ORGANIZATION};
-use crate::object::{is_deleting, name, text};
+use crate::kubernetes::{ENVIRONMENT, ORGANIZATION};
+use crate::object::{is_deleting, name};
 use crate::runtime::Next;
-use crate::saga::Saga;
-use crate::{access, environment, finalizer, groups, report, secrets};
+use crate::{access, environment, finalizer, groups, secrets};
 
 const READY: &str = "Ready";
 /// The repository of an Organization's own Blueprints.
@@ -49,7 +49,7 @@ pub async fn reconcile(shared: &Shared, organization: &str) -> Result<Next, Reco
         return Ok(None);
     };
     if is_deleting(&object) {
-        return delete(shared, &management, &object).await;
+        return deletion::delete(shared, &management, &object).await;
     }
     finalizer::add(&management, &object, finalizer::ORGANIZATION).await?;
     let outcome = ensure(shared, &object).await;
@@ -267,134 +267,6 @@ fn registry_members(members: &[Member]) -> Vec<(String, RegistryRole)> {
         }
     }
     found.into_iter().collect()
-}
-
-/// Removes everything of an Organization, within the saga's bound.
-async fn delete(
-    shared: &Shared,
-    management: &Cluster,
-    object: &Value,
-) -> Result<Next, ReconcileError> {
-    let ctx = &shared.ctx;
-    let owner = name(object);
-    let mut saga = Saga::new(
-        "Organization",
-        owner,
-        text(object, "/metadata/deletionTimestamp"),
-    );
-    report::deletion(ctx, &saga.view(Some("its Environments".to_owned()), false)).await;
-    // The commit that deletes an Organization deletes its Environments; what a push
-    // left over goes now.
-    saga.step("its Environments", Duration::from_secs(45), || async {
-        let left = environments_of(ctx, owner).await?;
-        for environment in &left {
-            if !is_deleting(environment) {
-                management
-                    .delete(ENVIRONMENT, "", name(environment))
-                    .await?;
-            }
-        }
-        Ok(left.is_empty())
-    })
-    .await;
-    report::deletion(
-        ctx,
-        &saga.view(Some("forge, registry and vault".to_owned()), false),
-    )
-    .await;
-    let step = Duration::from_secs(10);
-    let repositories = ctx.forge.repositories(owner).await.unwrap_or_default();
-    for repository in repositories {
-        let id = RepositoryId::new(owner, repository);
-        saga.step(&format!("the repository {id}"), step, || async {
-            let deleted = ctx.forge.repository_delete(&id).await;
-            deleted.map_err(ReconcileError::port(
-                "delete",
-                format!("the repository {id}"),
-            ))?;
-            Ok(true)
-        })
-        .await;
-    }
-    saga.step(&format!("the forge organization {owner}"), step, || async {
-        let deleted = ctx.forge.organization_delete(owner).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the forge organization {owner}"),
-        ))?;
-        Ok(true)
-    })
-    .await;
-    let user = format!("flux-{owner}");
-    saga.step(&format!("the forge user {user}"), step, || async {
-        let deleted = ctx.forge.user_delete(&user).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the forge user {user}"),
-        ))?;
-        Ok(true)
-    })
-    .await;
-    saga.step(&format!("the registry robot {user}"), step, || async {
-        let deleted = ctx.registry_admin.robot_delete(&user).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the registry robot {user}"),
-        ))?;
-        Ok(true)
-    })
-    .await;
-    saga.step(&format!("the registry project {owner}"), step, || async {
-        let deleted = ctx.registry_admin.project_delete(owner).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the registry project {owner}"),
-        ))?;
-        Ok(true)
-    })
-    .await;
-    saga.step(&format!("the vault policy org-{owner}"), step, || async {
-        let deleted = ctx.vault.policy_delete(&format!("org-{owner}")).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the vault policy org-{owner}"),
-        ))?;
-        Ok(true)
-    })
-    .await;
-    saga.step(&format!("the secrets below org/{owner}"), step, || async {
-        secrets::delete_below(&ctx.vault, &format!("org/{owner}")).await?;
-        let password = secrets::forge_password_path(&user);
-        let deleted = ctx.vault.secret_delete_all(&password).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the secret {password}"),
-        ))?;
-        Ok(true)
-    })
-    .await;
-    // The rest of the Organizations keep their right to the shared project.
-    if let Err(error) = shared_registry(shared).await {
-        saga.leave("the members of catalog-sovereign", error.chain());
-    }
-    finish(ctx, management, object, &saga).await?;
-    finalizer::remove(management, object, finalizer::ORGANIZATION).await?;
-    Ok(None)
-}
-
-/// Reports the end of a deletion.
-pub async fn finish(
-    ctx: &Context,
-    cluster: &Cluster,
-    object: &Value,
-    saga: &Saga,
-) -> Result<(), ReconcileError> {
-    let left = saga.left_behind();
-    if !left.is_empty() {
-        report::warning(cluster, object, "LeftBehind", &left.join("; ")).await;
-    }
-    report::deletion(ctx, &saga.view(None, true)).await;
-    Ok(())
 }
 
 /// The Environment objects of an Organization.

@@ -1,0 +1,221 @@
+//! The end of an Organization: its Environments first, then at the same time what
+//! it has in the forge, in the registry and in the vault, in a minute.
+
+use catalyst_ports::RepositoryId;
+use futures::FutureExt;
+use futures::future::join_all;
+use serde_json::Value;
+
+use super::{environments_of, shared_registry};
+use crate::context::Context;
+use crate::controllers::Shared;
+use crate::error::ReconcileError;
+use crate::kubernetes::{Cluster, ENVIRONMENT};
+use crate::object::{is_deleting, name, text};
+use crate::runtime::Next;
+use crate::saga::Saga;
+use crate::{finalizer, report, secrets};
+
+/// How long each step may take at most, by what it waits for.
+mod within {
+    use std::time::Duration;
+
+    /// The Environments, whose own ends go on if they take longer.
+    pub const ENVIRONMENTS: Duration = Duration::from_secs(40);
+    /// The list of repositories.
+    pub const LIST: Duration = Duration::from_secs(3);
+    /// All repositories at once.
+    pub const REPOSITORIES: Duration = Duration::from_secs(5);
+    /// The forge organization.
+    pub const ORGANIZATION: Duration = Duration::from_secs(3);
+    /// A user or a robot.
+    pub const USER: Duration = Duration::from_secs(3);
+    /// The registry project.
+    pub const PROJECT: Duration = Duration::from_secs(5);
+    /// Who may pull what all share.
+    pub const MEMBERS: Duration = Duration::from_secs(5);
+    /// The vault policy.
+    pub const POLICY: Duration = Duration::from_secs(3);
+    /// The secrets.
+    pub const SECRETS: Duration = Duration::from_secs(8);
+}
+
+/// Removes everything of an Organization, within the saga's bound.
+pub async fn delete(
+    shared: &Shared,
+    management: &Cluster,
+    object: &Value,
+) -> Result<Next, ReconcileError> {
+    let ctx = &shared.ctx;
+    let owner = name(object);
+    let mut saga = Saga::new(
+        "Organization",
+        owner,
+        text(object, "/metadata/deletionTimestamp"),
+    );
+    report::deletion(ctx, &saga.view(Some("its Environments".to_owned()), false)).await;
+    environments(ctx, management, owner, &mut saga).await;
+    report::deletion(
+        ctx,
+        &saga.view(Some("forge, registry and vault".to_owned()), false),
+    )
+    .await;
+    let (forge, registry, vault) = futures::join!(
+        in_forge(ctx, owner, saga.branch()),
+        in_registry(shared, owner, saga.branch()),
+        in_vault(ctx, owner, saga.branch()),
+    );
+    for part in [forge, registry, vault] {
+        saga.join(part);
+    }
+    report::end(ctx, management, object, &saga).await;
+    finalizer::remove(management, object, finalizer::ORGANIZATION).await?;
+    Ok(None)
+}
+
+/// The commit that deletes an Organization deletes its Environments; what a push
+/// left over goes now.
+async fn environments(ctx: &Context, management: &Cluster, owner: &str, saga: &mut Saga) {
+    saga.step("its Environments", within::ENVIRONMENTS, || async {
+        let left = environments_of(ctx, owner).await?;
+        for environment in &left {
+            if !is_deleting(environment) {
+                management
+                    .delete(ENVIRONMENT, "", name(environment))
+                    .await?;
+            }
+        }
+        if left.is_empty() {
+            return Ok(true);
+        }
+        let names: Vec<&str> = left.iter().map(name).collect();
+        Err(ReconcileError::missing(
+            "end",
+            names.join(", "),
+            "it goes on; see its own deletion",
+        ))
+    })
+    .await;
+}
+
+/// Repositories, the organization, and the user that Flux signs in as.
+async fn in_forge(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
+    // What cannot be listed the organization's own end names.
+    let listed = tokio::time::timeout(within::LIST, ctx.forge.repositories(owner)).await;
+    let repositories = listed.ok().and_then(Result::ok).unwrap_or_default();
+    let ends = repositories.into_iter().map(|repository| {
+        let id = RepositoryId::new(owner, repository);
+        drop_repository(ctx, id, saga.branch()).boxed()
+    });
+    for part in join_all(ends).await {
+        saga.join(part);
+    }
+    let what = format!("the forge organization {owner}");
+    saga.step(&what, within::ORGANIZATION, || async {
+        let deleted = ctx.forge.organization_delete(owner).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    let user = format!("flux-{owner}");
+    let what = format!("the forge user {user}");
+    saga.step(&what, within::USER, || async {
+        let deleted = ctx.forge.user_delete(&user).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    saga
+}
+
+async fn drop_repository(ctx: &Context, id: RepositoryId, mut saga: Saga) -> Saga {
+    let what = format!("the repository {id}");
+    saga.step(&what, within::REPOSITORIES, || async {
+        let deleted = ctx.forge.repository_delete(&id).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    saga
+}
+
+/// The robot of Flux, the project, and what its members could pull of all.
+async fn in_registry(shared: &Shared, owner: &str, mut saga: Saga) -> Saga {
+    let registry = &shared.ctx.registry_admin;
+    let robot = format!("flux-{owner}");
+    let what = format!("the registry robot {robot}");
+    saga.step(&what, within::USER, || async {
+        let deleted = registry.robot_delete(&robot).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    let what = format!("the registry project {owner}");
+    saga.step(&what, within::PROJECT, || async {
+        let deleted = registry.project_delete(owner).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    // The rest of the Organizations keep their right to the shared project.
+    let what = "the members of catalog-sovereign";
+    saga.step(what, within::MEMBERS, || async {
+        shared_registry(shared).await?;
+        Ok(true)
+    })
+    .await;
+    saga
+}
+
+/// The policy, the secrets, and the password that Flux signs in with.
+async fn in_vault(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
+    let what = format!("the vault policy org-{owner}");
+    saga.step(&what, within::POLICY, || async {
+        let deleted = ctx.vault.policy_delete(&format!("org-{owner}")).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    let folder = format!("org/{owner}");
+    let password = secrets::forge_password_path(&format!("flux-{owner}"));
+    let what = format!("the secrets below {folder}");
+    saga.step(&what, within::SECRETS, || async {
+        secrets::delete_below(&ctx.vault, &folder).await?;
+        let deleted = ctx.vault.secret_delete_all(&password).await;
+        deleted.map_err(ReconcileError::port(
+            "delete",
+            format!("the secret {password}"),
+        ))?;
+        Ok(true)
+    })
+    .await;
+    saga
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::{END_WITHIN, PROGRESS_WITHIN};
+    use crate::saga::PROMISED;
+
+    /// Change it with the steps: what each waits for at most, one after the other.
+    #[test]
+    fn all_steps_together_take_no_longer_than_is_promised() {
+        let before = [PROGRESS_WITHIN, within::ENVIRONMENTS, PROGRESS_WITHIN];
+        let forge = [
+            within::LIST,
+            within::REPOSITORIES,
+            within::ORGANIZATION,
+            within::USER,
+        ];
+        let registry = [within::USER, within::PROJECT, within::MEMBERS];
+        let vault = [within::POLICY, within::SECRETS];
+        for part in [&forge[..], &registry[..], &vault[..]] {
+            let steps = before.iter().chain(part).chain([&END_WITHIN]);
+            let sum: Duration = steps.sum();
+            assert!(sum <= PROMISED, "{sum:?}");
+        }
+    }
+}
