@@ -1,17 +1,21 @@
 //! Deletions whose vcluster was taken away under them: each ends within its bound,
-//! and what could not be removed is named.
+//! what could not be removed is named, and it goes once nobody keeps it any more.
 
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::sovereign::{Administrator, Sovereign};
+use crate::sovereign::{Administrator, Sovereign, own_address};
 use crate::user::User;
 
+const MANAGEMENT: &str = "lo-loc-mgt-prod";
 const HOST: &str = "lo-loc-rtz-dev";
 const HOLD: &str = "example.com/hold";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than the vcluster is tried to be removed, shorter than with a wait for it
+/// to be made before that.
+const AT_ONCE: Duration = Duration::from_secs(35);
 
 /// Where an Organization asks its host cluster for the vcluster.
 fn vcluster(sovereign: &Sovereign, organization: &str) -> String {
@@ -59,7 +63,8 @@ async fn organization_with_dev(admin: &mut User, name: &str) {
 async fn deletions_end_without_their_vcluster_and_name_what_they_left() {
     crate::begin();
     let directory = tempfile::tempdir().unwrap();
-    let sovereign = Sovereign::start(&directory.path().join("data"), "127.0.0.1:0");
+    let (data, listen) = (directory.path().join("data"), own_address());
+    let sovereign = Sovereign::start(&data, &listen);
     let mut admin = crate::admin(&sovereign).await;
     let administrator = sovereign.administrator();
 
@@ -93,19 +98,84 @@ async fn deletions_end_without_their_vcluster_and_name_what_they_left() {
     let is_it = |one: &Value| one["kind"] == "Environment" && one["name"] == "acme-dev";
     let ended = admin.until_ended("acme-dev", is_it).await;
     let left = format!(
-        "the VCluster acme/acme on {HOST} in {HOST}-acme: it was still there when time was up"
+        "the vcluster {HOST}-acme: could not remove VCluster acme/acme: its finalizers keep it ({HOLD}); once whoever set them has removed them, it goes, and the rest of the vcluster with it"
     );
     assert_eq!(ended["leftBehind"], json!([left]), "{ended:#}");
 
-    // It goes when whoever holds it lets go, and holds up nothing above it.
+    // One that waits for its vcluster is deleted without waiting any longer.
+    let dev = json!({"envType": "dev"});
+    admin.post("/organizations/acme/environments", dev).await;
+    until_it_waits_for_its_vcluster(&sovereign, &administrator).await;
+    let asked = Instant::now();
+    admin.delete("/environments/acme-dev").await;
+    let before = ended["startedAt"].clone();
+    let is_the_next = |one: &Value| is_it(one) && one["startedAt"] != before;
+    let ended = admin.until_ended("acme-dev again", is_the_next).await;
+    let took = asked.elapsed();
+    assert!(took < AT_ONCE, "it took {took:?}");
+    assert_eq!(ended["leftBehind"], json!([left]), "{ended:#}");
+
+    // What is left holds up nothing above it, and is not forgotten by who begins
+    // again.
     admin.delete("/organizations/acme").await;
     admin.until_gone("/organizations/acme").await;
+    sovereign.kill();
+    let sovereign = Sovereign::start(&data, &listen);
+    let administrator = sovereign.administrator();
+    let notes = sovereign.cluster(
+        MANAGEMENT,
+        "/api/v1/namespaces/catalyst-system/configmaps?labelSelector=openova.io%2Fleft-behind",
+    );
+    let (_, noted) = read(&administrator, &notes).await;
+    assert_eq!(noted["items"].as_array().unwrap().len(), 1, "{noted:#}");
+
+    // It goes when whoever holds it lets go, and its namespace with it.
     let (_, object) = read(&administrator, &url).await;
     assert_eq!(object["metadata"]["finalizers"], json!([HOLD]));
     patch_finalizers(&administrator, &url, &Value::Null).await;
     let (status, object) = read(&administrator, &url).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{object:#}");
+    let space = sovereign.cluster(HOST, "/api/v1/namespaces/acme");
+    until("the namespace is gone", &administrator, &space, |it| {
+        it.0 == StatusCode::NOT_FOUND
+    })
+    .await;
+    until("nothing is noted", &administrator, &notes, |it| {
+        it.1["items"] == json!([])
+    })
+    .await;
     sovereign.terminate();
+}
+
+async fn until_it_waits_for_its_vcluster(sovereign: &Sovereign, administrator: &Administrator) {
+    let group = "/apis/catalyst.openova.io/v1alpha1";
+    let url = sovereign.cluster(MANAGEMENT, &format!("{group}/environments/acme-dev"));
+    until("it waits", administrator, &url, |(_, object)| {
+        let conditions = object["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|one| {
+            let said = one["message"].as_str().unwrap_or_default();
+            one["type"] == "VclustersReady" && said.contains("has not appeared")
+        })
+    })
+    .await;
+}
+
+/// Reads until what is read is as wanted.
+async fn until(
+    what: &str,
+    administrator: &Administrator,
+    url: &str,
+    wanted: impl Fn(&(StatusCode, Value)) -> bool,
+) {
+    let started = Instant::now();
+    loop {
+        let found = read(administrator, url).await;
+        if wanted(&found) {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: not yet: {found:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn patch_finalizers(administrator: &Administrator, url: &str, finalizers: &Value) {

@@ -11,12 +11,15 @@ use crate::application::Remembered;
 use crate::context::Context;
 use crate::groups::LastRead;
 use crate::kubernetes::{BLUEPRINT, ENVIRONMENT, ORGANIZATION, SOVEREIGN};
-use crate::object::{name, text};
+use crate::leaving::Leaving;
+use crate::object::{is_deleting, name, text};
 use crate::queue::Queue;
 use crate::runtime::{sweep, work};
 use crate::vclusters::Vclusters;
 use crate::watching::{Interest, Seen, watch};
-use crate::{access, application, blueprint, bootstrap, environment, organization, sovereign};
+use crate::{
+    access, application, blueprint, bootstrap, environment, leftover, organization, sovereign,
+};
 
 /// A vcluster: an Organization on a host cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +52,10 @@ pub struct Shared {
     pub organizations: Queue<String>,
     /// Names of Environments.
     pub environments: Queue<String>,
+    /// Environments that are being deleted.
+    pub leaving: Leaving,
+    /// Vclusters that a deletion left behind.
+    pub leftovers: Queue<VclusterKey>,
     /// Vclusters whose rights are to be looked at.
     pub access: Queue<VclusterKey>,
     /// Repositories of Blueprints in the registry, `source/name`.
@@ -70,6 +77,8 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         sovereigns: Queue::default(),
         organizations: Queue::default(),
         environments: Queue::default(),
+        leaving: Leaving::default(),
+        leftovers: Queue::default(),
         access: Queue::default(),
         blueprints: Queue::default(),
         applications: Queue::default(),
@@ -162,6 +171,8 @@ fn watches(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         Interest::Wanted,
         stop.clone(),
         move |object, seen| {
+            let is_leaving = seen == Seen::There && is_deleting(object);
+            one.leaving.saw(name(object), is_leaving);
             one.environments.add(name(object).to_owned());
             // A deleted Environment may be what its Organization waits for.
             if seen == Seen::Gone {
@@ -216,6 +227,8 @@ fn sweeps(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         shared
     )
     .await);
+    sweep!("leftover", async |shared: &Shared| leftover::sweep(shared)
+        .await);
     sweep!("Blueprint", async |shared: &Shared| blueprint::sweep(
         shared
     )
@@ -251,6 +264,7 @@ fn workers(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     worker!("Sovereign", sovereigns, 1, sovereign::reconcile);
     worker!("Organization", organizations, 8, organization::reconcile);
     worker!("Environment", environments, 16, environment::reconcile);
+    worker!("leftover", leftovers, 2, leftover::reconcile);
     worker!("access", access, 4, access::reconcile);
     worker!("Blueprint", blueprints, 4, blueprint::reconcile);
     worker!("Application", applications, 16, application::reconcile);

@@ -42,6 +42,8 @@ kinds! {
     /// core
     NAMESPACE = "v1", "Namespace", "namespaces";
     /// core
+    CONFIG_MAP = "v1", "ConfigMap", "configmaps";
+    /// core
     SECRET = "v1", "Secret", "secrets";
     /// core
     POD = "v1", "Pod", "pods";

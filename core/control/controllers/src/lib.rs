@@ -4,7 +4,7 @@
 //! serves watch events and the sweep every five minutes; retries belong to the
 //! queue. Called by the binary: [`run`] until told to stop, [`waker`] for the
 //! forge's webhook. Entry points, a module a kind: [`bootstrap`], `sovereign`,
-//! `organization`, `environment`, `access`, `blueprint`, `application`.
+//! `organization`, `environment`, `leftover`, `access`, `blueprint`, `application`.
 //!
 //! What must stay true:
 //! - What shall exist is decided by pure functions ([`desired`], `catalyst-plan`);
@@ -30,6 +30,8 @@ mod error;
 mod finalizer;
 mod groups;
 mod kubernetes;
+mod leaving;
+mod leftover;
 mod object;
 mod organization;
 mod queue;

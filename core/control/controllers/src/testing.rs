@@ -25,6 +25,7 @@ use crate::clock;
 use crate::context::{Addresses, Context};
 use crate::controllers::Shared;
 use crate::kubernetes::Cluster;
+use crate::leaving::Leaving;
 use crate::object::{array, is_deleting, label, text};
 use crate::queue::Queue;
 use crate::vclusters::Vclusters;
@@ -360,6 +361,8 @@ pub fn shared(management: &Memory, told: &Told) -> Shared {
         sovereigns: Queue::default(),
         organizations: Queue::default(),
         environments: Queue::default(),
+        leaving: Leaving::default(),
+        leftovers: Queue::default(),
         access: Queue::default(),
         blueprints: Queue::default(),
         applications: Queue::default(),

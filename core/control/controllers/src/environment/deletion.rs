@@ -1,25 +1,55 @@
 //! The end of an Environment: its Applications, its place in the vclusters, the
 //! vclusters that nobody else uses, its secrets and its repository, in a minute.
+//!
+//! What must stay true: what could not be removed is named; a vcluster that could
+//! not be is noted as a leftover before the end is told, and goes later.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::{places_of, places_of_organization, repository_of};
+use super::{is_wanted, places_of, repository_of, vcluster};
 use crate::context::Context;
 use crate::controllers::{Shared, VclusterKey};
 use crate::desired::environment::Place;
 use crate::desired::key;
 use crate::error::ReconcileError;
-use crate::kubernetes::{
-    APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE, SECRET, VCLUSTER,
-};
-use crate::object::{is_deleting, name, text};
+use crate::kubernetes::{APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE};
+use crate::object::{array, is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
-use crate::{finalizer, report, secrets};
+use crate::{finalizer, leftover, report, secrets};
+
+/// How long each step may take at most, by what it waits for.
+mod within {
+    use std::time::Duration;
+
+    /// Where the Environment is.
+    pub const PLACES: Duration = Duration::from_secs(3);
+    /// Whether others are there too.
+    pub const OTHERS: Duration = Duration::from_secs(3);
+    /// Whether a vcluster answers.
+    pub const ANSWER: Duration = Duration::from_secs(3);
+    /// Flux.
+    pub const FLUX: Duration = Duration::from_secs(3);
+    /// The finalizers of Applications.
+    pub const FINALIZERS: Duration = Duration::from_secs(3);
+    /// Helm, where the vcluster goes anyway.
+    pub const LAST_RELEASES: Duration = Duration::from_secs(10);
+    /// Helm, where it stays.
+    pub const RELEASES: Duration = Duration::from_secs(14);
+    /// Namespaces of the Environment in a vcluster that stays.
+    pub const NAMESPACES: Duration = Duration::from_secs(16);
+    /// The vcluster.
+    pub const VCLUSTER: Duration = Duration::from_secs(18);
+    /// The note of one that stays.
+    pub const NOTE: Duration = Duration::from_secs(3);
+    /// Secrets, and at the same time the repository.
+    pub const REST: Duration = Duration::from_secs(6);
+}
 
 /// Removes everything of an Environment, within the saga's bound.
 pub async fn delete(
@@ -28,19 +58,23 @@ pub async fn delete(
     object: &Value,
 ) -> Result<Next, ReconcileError> {
     let ctx = &shared.ctx;
-    let environment = name(object);
     let mut saga = Saga::new(
         "Environment",
-        environment,
+        name(object),
         text(object, "/metadata/deletionTimestamp"),
     );
     report::deletion(ctx, &saga.view(Some("its vclusters".to_owned()), false)).await;
-    // An Environment that never had a place leaves only what its name says.
-    let places = places_of(ctx, object).await.unwrap_or_default();
-    let ends = join_all(places.iter().map(|place| leave(shared, place).boxed())).await;
-    for (place, left) in places.iter().zip(ends) {
-        for (what, why) in left {
-            saga.leave(format!("{what} in {}", place.vcluster()), why);
+    let places = places(ctx, object, &mut saga).await?;
+    let ends = join_all(
+        places
+            .iter()
+            .map(|place| leave(shared, place, saga.branch()).boxed()),
+    )
+    .await;
+    for (part, leftover) in ends {
+        saga.join(part);
+        if let Some(at) = leftover {
+            note(shared, management, &at).await?;
         }
     }
     report::deletion(
@@ -49,127 +83,169 @@ pub async fn delete(
     )
     .await;
     if let Some(place) = places.first() {
-        let step = Duration::from_secs(8);
-        let folder = format!("org/{}/env/{}", place.organization, place.env_type);
-        saga.step(&format!("the secrets below {folder}"), step, || async {
-            secrets::delete_below(&ctx.vault, &folder).await?;
-            Ok(true)
-        })
-        .await;
-        let repository = repository_of(place);
-        saga.step(&format!("the repository {repository}"), step, || async {
-            let deleted = ctx.forge.repository_delete(&repository).await;
-            deleted.map_err(ReconcileError::port(
-                "delete",
-                format!("the repository {repository}"),
-            ))?;
-            Ok(true)
-        })
-        .await;
+        let (secrets, repository) = futures::join!(
+            drop_secrets(ctx, place, saga.branch()),
+            drop_repository(ctx, place, saga.branch()),
+        );
+        saga.join(secrets);
+        saga.join(repository);
     }
     report::end(ctx, management, object, &saga).await;
     finalizer::remove(management, object, finalizer::ENVIRONMENT).await?;
     Ok(None)
 }
 
+/// Where the Environment is. What cannot be read in time is tried again, until time
+/// is up; what says nonsense has no place, or no longer.
+async fn places(
+    ctx: &Context,
+    object: &Value,
+    saga: &mut Saga,
+) -> Result<Vec<Place>, ReconcileError> {
+    let error = match in_time(within::PLACES, "find", places_of(ctx, object)).await {
+        Ok(places) => return Ok(places),
+        Err(error) => error,
+    };
+    if error.retryable() && !saga.is_overdue() {
+        return Err(error);
+    }
+    // One that never had a place leaves nothing.
+    let had: Vec<&str> = array(object, "/status/vclusters")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if !had.is_empty() {
+        let what = format!(
+            "its namespaces in {}, its secrets and its repository",
+            had.join(", ")
+        );
+        saga.leave(what, error.chain());
+    }
+    Ok(Vec::new())
+}
+
 /// Removes an Environment from one vcluster, and the vcluster with its last
-/// Environment. Answers what stays, with the cause.
-async fn leave(shared: &Shared, place: &Place) -> Vec<(String, String)> {
+/// Environment. Answers with the vcluster if that should have gone and is still
+/// there.
+async fn leave(shared: &Shared, place: &Place, mut saga: Saga) -> (Saga, Option<VclusterKey>) {
     let ctx = &shared.ctx;
-    let mut saga = Saga::new("Environment", place.environment.as_str(), "");
-    let is_last = is_last(ctx, place).await;
-    if let Ok(false) = is_last
-        && let Some(vcluster) = answering(ctx, place).await
-    {
-        empty(&vcluster, place, &mut saga).await;
-    }
-    match is_last {
-        Ok(true) => {
-            // What runs inside goes with it; what Helm would do at an uninstall
-            // is given a short moment first.
-            if let Some(vcluster) = answering(ctx, place).await {
-                quiesce(&vcluster, place, &mut saga, Duration::from_secs(10)).await;
-            }
-            shared.vclusters.leave(&VclusterKey {
-                host: place.host_cluster.to_string(),
-                organization: place.organization.to_string(),
-            });
-            remove_vcluster(ctx, place, &mut saga).await;
+    let at = VclusterKey {
+        host: place.host_cluster.to_string(),
+        organization: place.organization.to_string(),
+    };
+    let others = is_wanted(ctx, &at.host, &at.organization);
+    let is_shared = match in_time(within::OTHERS, "find", others).await {
+        Ok(is_shared) => is_shared,
+        Err(error) => {
+            // Whoever removes it later asks again.
+            saga.leave(format!("the vcluster {}", place.vcluster()), error.chain());
+            return (saga, Some(at));
         }
-        Ok(false) => {}
-        Err(error) => saga.leave(format!("the vcluster {}", place.vcluster()), error.chain()),
+    };
+    let vcluster = answering(ctx, place).await;
+    if is_shared {
+        match vcluster {
+            Some(vcluster) => empty(&vcluster, place, &mut saga).await,
+            None => saga.leave(
+                format!("its namespaces in {}", place.vcluster()),
+                format!(
+                    "the vcluster gave no answer; once it does, delete the namespaces with the label {}={}",
+                    key("environment"),
+                    place.environment
+                ),
+            ),
+        }
+        return (saga, None);
     }
-    saga.left_behind()
-        .into_iter()
-        .map(|line| match line.split_once(": ") {
-            Some((what, why)) => (what.to_owned(), why.to_owned()),
-            None => (line, String::new()),
+    // What runs inside goes with it; what Helm would do at an uninstall is given a
+    // short moment first. One that cannot be reached is as good as gone.
+    let mut inside = saga.branch();
+    if let Some(vcluster) = vcluster {
+        quiesce(&vcluster, place, &mut inside, within::LAST_RELEASES).await;
+    }
+    shared.vclusters.leave(&at);
+    let what = format!("the vcluster {}", place.vcluster());
+    let is_gone = saga
+        .step(&what, within::VCLUSTER, || async {
+            let host = ctx.host(&at.host).await?;
+            vcluster::remove(&host, &at.organization).await?;
+            Ok(true)
         })
-        .collect()
-}
-
-/// Whether no other Environment of the Organization is on this host cluster.
-async fn is_last(ctx: &Context, place: &Place) -> Result<bool, ReconcileError> {
-    let others = places_of_organization(ctx, place.organization.as_str()).await?;
-    for other in others {
-        if other.host_cluster == place.host_cluster && other.environment != place.environment {
-            let environment = other.environment.as_str();
-            let found = ctx
-                .management()
-                .get(crate::kubernetes::ENVIRONMENT, "", environment)
-                .await?;
-            if found.is_some_and(|found| !is_deleting(&found)) {
-                return Ok(false);
-            }
-        }
+        .await;
+    ctx.clusters
+        .forget(&at.host, Some(at.organization.as_str()));
+    if is_gone {
+        return (saga, None);
     }
-    Ok(true)
+    saga.join(inside);
+    (saga, Some(at))
 }
 
-/// The vcluster, if it can be reached; one that cannot is as good as gone.
+/// Has a vcluster that could not be removed removed later. Without the note nobody
+/// would, so the end waits for it.
+async fn note(
+    shared: &Shared,
+    management: &Cluster,
+    at: &VclusterKey,
+) -> Result<(), ReconcileError> {
+    in_time(within::NOTE, "note", leftover::note(management, at)).await?;
+    shared.leftovers.add(at.clone());
+    Ok(())
+}
+
+/// Waits for an answer, but not for long.
+async fn in_time<T>(
+    most: Duration,
+    action: &'static str,
+    answer: impl Future<Output = Result<T, ReconcileError>>,
+) -> Result<T, ReconcileError> {
+    match tokio::time::timeout(most, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ReconcileError::missing(
+            action,
+            "what its deletion is about",
+            format!("no answer came within {} s", most.as_secs()),
+        )),
+    }
+}
+
+/// The vcluster, if it can be reached.
 async fn answering(ctx: &Context, place: &Place) -> Option<Cluster> {
     let probe = async {
         let vcluster = ctx.vcluster(place).await.ok()??;
         vcluster.get(NAMESPACE, "", "default").await.ok()?;
         Some(vcluster)
     };
-    tokio::time::timeout(Duration::from_secs(3), probe)
-        .await
-        .ok()?
+    tokio::time::timeout(within::ANSWER, probe).await.ok()?
 }
 
 /// Ends what Flux does for the Environment, and has Helm uninstall the releases.
 async fn quiesce(vcluster: &Cluster, place: &Place, saga: &mut Saga, most: Duration) {
     let space = place.environment.as_str();
     // Suspended, so that it does not remove the Applications one by one.
-    saga.step(
-        "the Kustomization of the repository",
-        Duration::from_secs(5),
-        || async {
-            let sync = json!({
-                "apiVersion": KUSTOMIZATION.api_version, "kind": KUSTOMIZATION.kind,
-                "metadata": {"name": space, "namespace": space},
-            });
-            vcluster
-                .merge(&sync, "", &json!({"spec": {"suspend": true}}))
-                .await?;
-            vcluster.delete(KUSTOMIZATION, space, space).await?;
-            Ok(true)
-        },
-    )
+    let what = inside("the Kustomization of the repository", place);
+    saga.step(&what, within::FLUX, || async {
+        let sync = json!({
+            "apiVersion": KUSTOMIZATION.api_version, "kind": KUSTOMIZATION.kind,
+            "metadata": {"name": space, "namespace": space},
+        });
+        vcluster
+            .merge(&sync, "", &json!({"spec": {"suspend": true}}))
+            .await?;
+        vcluster.delete(KUSTOMIZATION, space, space).await?;
+        Ok(true)
+    })
     .await;
-    saga.step(
-        "the finalizers of its Applications",
-        Duration::from_secs(5),
-        || async {
-            for application in vcluster.list(APPLICATION, space, "").await? {
-                finalizer::remove(vcluster, &application, finalizer::APPLICATION).await?;
-            }
-            Ok(true)
-        },
-    )
+    let what = inside("the finalizers of its Applications", place);
+    saga.step(&what, within::FINALIZERS, || async {
+        for application in vcluster.list(APPLICATION, space, "").await? {
+            finalizer::remove(vcluster, &application, finalizer::APPLICATION).await?;
+        }
+        Ok(true)
+    })
     .await;
-    saga.step("releases of its Applications", most, || async {
+    let what = inside("releases of its Applications", place);
+    saga.step(&what, most, || async {
         let mut left = 0;
         for kind in [HELM_RELEASE, KUSTOMIZATION] {
             for release in vcluster.list(kind, space, "").await? {
@@ -186,9 +262,10 @@ async fn quiesce(vcluster: &Cluster, place: &Place, saga: &mut Saga, most: Durat
 
 /// Removes the Environment's namespaces from a vcluster that others use too.
 async fn empty(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
-    quiesce(vcluster, place, saga, Duration::from_secs(15)).await;
+    quiesce(vcluster, place, saga, within::RELEASES).await;
     let selector = format!("{}={}", key("environment"), place.environment);
-    saga.step("its namespaces", Duration::from_secs(20), || async {
+    let what = inside("its namespaces", place);
+    saga.step(&what, within::NAMESPACES, || async {
         let spaces = vcluster.list(NAMESPACE, "", &selector).await?;
         for space in &spaces {
             if !is_deleting(space) {
@@ -200,30 +277,57 @@ async fn empty(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
     .await;
 }
 
-async fn remove_vcluster(ctx: &Context, place: &Place, saga: &mut Saga) {
-    let organization = place.organization.as_str();
-    let what = format!(
-        "the VCluster {organization}/{organization} on {}",
-        place.host_cluster
-    );
-    saga.step(&what, Duration::from_secs(20), || async {
-        let host = ctx.host(&place.host_cluster.to_string()).await?;
-        match host.get(VCLUSTER, organization, organization).await? {
-            Some(object) => {
-                if !is_deleting(&object) {
-                    host.delete_object(&object).await?;
-                }
-                Ok(false)
-            }
-            None => {
-                host.delete(SECRET, organization, &format!("vc-{organization}"))
-                    .await?;
-                host.delete(NAMESPACE, "", organization).await?;
-                Ok(true)
-            }
-        }
+async fn drop_secrets(ctx: &Context, place: &Place, mut saga: Saga) -> Saga {
+    let folder = format!("org/{}/env/{}", place.organization, place.env_type);
+    let what = format!("the secrets below {folder}");
+    saga.step(&what, within::REST, || async {
+        secrets::delete_below(&ctx.vault, &folder).await?;
+        Ok(true)
     })
     .await;
-    ctx.clusters
-        .forget(&place.host_cluster.to_string(), Some(organization));
+    saga
+}
+
+async fn drop_repository(ctx: &Context, place: &Place, mut saga: Saga) -> Saga {
+    let repository = repository_of(place);
+    let what = format!("the repository {repository}");
+    saga.step(&what, within::REST, || async {
+        let deleted = ctx.forge.repository_delete(&repository).await;
+        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
+        Ok(true)
+    })
+    .await;
+    saga
+}
+
+/// Something in a vcluster, by name.
+fn inside(what: impl Display, place: &Place) -> String {
+    format!("{what} in {}", place.vcluster())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{END_WITHIN, PROGRESS_WITHIN};
+    use crate::saga::PROMISED;
+
+    /// Change it with the steps: what each waits for at most, one after the other.
+    #[test]
+    fn all_steps_together_take_no_longer_than_is_promised() {
+        let before = [vcluster::WITHIN, PROGRESS_WITHIN, within::PLACES];
+        let inside = [
+            within::OTHERS,
+            within::ANSWER,
+            within::FLUX,
+            within::FINALIZERS,
+        ];
+        let last = [within::LAST_RELEASES, within::VCLUSTER, within::NOTE];
+        let shared = [within::RELEASES, within::NAMESPACES];
+        let after = [PROGRESS_WITHIN, within::REST, END_WITHIN];
+        for path in [&last[..], &shared[..]] {
+            let steps = before.iter().chain(&inside).chain(path).chain(&after);
+            let sum: Duration = steps.sum();
+            assert!(sum <= PROMISED, "{sum:?}");
+        }
+    }
 }

@@ -2,23 +2,24 @@
 //! its host clusters, and Flux between them.
 //!
 //! What does not depend on each other is done at the same time: a vcluster shall
-//! answer, with Flux in it, within 300 ms of the commit.
+//! answer, with Flux in it, within 300 ms of the commit. What must stay true: one
+//! that is to go is made no further, whatever was being waited for.
 
 mod deletion;
+mod vcluster;
 
 use std::time::Duration;
 
 use catalyst_names::{EnvironmentName, HostClusterName};
 use catalyst_ports::{NewToken, RepositoryId, RepositoryOptions};
 use catalyst_resources::{EnvironmentSpec, custom_resource_definitions};
+use futures::FutureExt;
 use futures::future::{join_all, try_join, try_join3};
-use futures::{FutureExt, StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::runtime::watcher::watch_object;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
+
+pub use vcluster::remove as remove_vcluster;
 
 use crate::bootstrap::{MANAGER, first_commit};
 use crate::conditions::{self, Observation};
@@ -46,8 +47,8 @@ const SYNCED: &str = "Synced";
 const WAIT_FOR_ORGANIZATION: Duration = Duration::from_millis(200);
 /// How soon one that Flux has not applied yet is.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How long a vcluster may take to come up before the queue takes over.
-const VCLUSTER_WITHIN: Duration = Duration::from_secs(30);
+/// How soon one whose vcluster does not answer yet is.
+const VCLUSTER_AGAIN: Duration = Duration::from_secs(1);
 /// The vault token of a vcluster ends so long after nobody renewed it…
 const TOKEN_PERIOD: u64 = 32 * 24 * 3600;
 /// …and is replaced when it is this old, since nobody renews it.
@@ -63,20 +64,33 @@ pub async fn reconcile(shared: &Shared, environment: &str) -> Result<Next, Recon
     if is_deleting(&object) {
         return deletion::delete(shared, &management, &object).await;
     }
-    finalizer::add(&management, &object, finalizer::ENVIRONMENT).await?;
-    let places = match places_of(ctx, &object).await {
+    tokio::select! {
+        made = make(shared, &management, &object) => made,
+        // The queue has it again: its end begins now.
+        () = shared.leaving.of(environment) => Ok(None),
+    }
+}
+
+async fn make(
+    shared: &Shared,
+    management: &Cluster,
+    object: &Value,
+) -> Result<Next, ReconcileError> {
+    let ctx = &shared.ctx;
+    finalizer::add(management, object, finalizer::ENVIRONMENT).await?;
+    let places = match places_of(ctx, object).await {
         Ok(places) => places,
         Err(error) if !error.retryable() => {
             let observed = [Observation::of_error(READY, &error)];
-            conditions::write(&management, &object, &observed, Map::new()).await?;
+            conditions::write(management, object, &observed, Map::new()).await?;
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    let wanted: EnvironmentSpec = spec(&object)?;
+    let wanted: EnvironmentSpec = spec(object)?;
     if let Some(organization) = missing_organization(ctx, &wanted).await? {
         let observed = [Observation::unknown(READY, "Waiting", organization)];
-        conditions::write(&management, &object, &observed, Map::new()).await?;
+        conditions::write(management, object, &observed, Map::new()).await?;
         return Ok(Some(WAIT_FOR_ORGANIZATION));
     }
     // Repository and vclusters are made side by side; Flux is told of the
@@ -96,21 +110,24 @@ pub async fn reconcile(shared: &Shared, environment: &str) -> Result<Next, Recon
         ),
     );
     let mut synced = Vec::new();
+    let mut awaited = Vec::new();
     let mut failures = Vec::new();
     for one in clusters {
         match one {
-            Ok(sync) => synced.push(sync),
+            Ok(Progress::Flux(sync)) => synced.push(sync),
+            Ok(Progress::Awaited(what)) => awaited.push(what),
             Err(error) => failures.push(error),
         }
     }
-    let observed = observe(&repository, &failures, &synced);
+    let observed = observe(&repository, &failures, &awaited, &synced);
     let vclusters: Vec<String> = places.iter().map(Place::vcluster).collect();
     let mut fields = Map::new();
     fields.insert("vclusters".to_owned(), json!(vclusters));
-    conditions::write(&management, &object, &observed, fields).await?;
+    conditions::write(management, object, &observed, fields).await?;
     repository?;
     match failures.into_iter().next() {
         Some(error) => Err(error),
+        None if !awaited.is_empty() => Ok(Some(VCLUSTER_AGAIN)),
         // Changes wake this; looking again by itself costs nothing to speak of
         // while something is on its way, and a lost event costs no minutes.
         None if synced.iter().any(|sync| !sync.is_ready) => Ok(Some(LOOK_AGAIN)),
@@ -144,15 +161,17 @@ async fn missing_organization(
 fn observe(
     repository: &Result<(), ReconcileError>,
     failures: &[ReconcileError],
+    awaited: &[String],
     synced: &[Sync],
 ) -> Vec<Observation> {
     let repository = match repository {
         Ok(()) => Observation::holds(REPOSITORY, "Made", "the repository is there"),
         Err(error) => Observation::of_error(REPOSITORY, error),
     };
-    let vclusters = match failures.first() {
-        None => Observation::holds(VCLUSTERS, "Answering", "every vcluster answers"),
-        Some(error) => Observation::of_error(VCLUSTERS, error),
+    let vclusters = match (failures.first(), awaited.first()) {
+        (Some(error), _) => Observation::of_error(VCLUSTERS, error),
+        (None, Some(what)) => Observation::unknown(VCLUSTERS, "Waiting", what.clone()),
+        (None, None) => Observation::holds(VCLUSTERS, "Answering", "every vcluster answers"),
     };
     let sync = match synced.iter().find(|sync| !sync.is_ready) {
         Some(sync) if sync.is_failed => {
@@ -200,10 +219,39 @@ pub async fn places_of_organization(
 ) -> Result<Vec<Place>, ReconcileError> {
     let mut all = Vec::new();
     for object in organization::environments_of(ctx, organization).await? {
-        // One that says nonsense has no place.
-        all.extend(places_of(ctx, &object).await.unwrap_or_default());
+        all.extend(places_if_any(ctx, &object).await?);
     }
     Ok(all)
+}
+
+/// Whether an Environment that is to stay has its Organization's vcluster on a
+/// host cluster. What cannot be read is not taken for a no.
+pub async fn is_wanted(
+    ctx: &Context,
+    host: &str,
+    organization: &str,
+) -> Result<bool, ReconcileError> {
+    for object in organization::environments_of(ctx, organization).await? {
+        if is_deleting(&object) {
+            continue;
+        }
+        let places = places_if_any(ctx, &object).await?;
+        if places
+            .iter()
+            .any(|place| place.host_cluster.to_string() == host)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where the Environment's vclusters are; one that says nonsense has no place.
+async fn places_if_any(ctx: &Context, object: &Value) -> Result<Vec<Place>, ReconcileError> {
+    match places_of(ctx, object).await {
+        Err(error) if !error.retryable() => Ok(Vec::new()),
+        places => places,
+    }
 }
 
 /// Where the Environment's vclusters are.
@@ -298,6 +346,14 @@ pub async fn closed(ctx: &Context, repository: &RepositoryId) -> Result<(), Reco
     Ok(())
 }
 
+/// How far an Environment is on one host cluster.
+enum Progress {
+    /// Its vcluster does not answer yet; what is waited for.
+    Awaited(String),
+    /// What Flux says in it.
+    Flux(Sync),
+}
+
 /// What Flux says in one vcluster.
 struct Sync {
     is_ready: bool,
@@ -312,14 +368,17 @@ async fn in_cluster(
     place: &Place,
     wanted: &EnvironmentSpec,
     mut repository_made: watch::Receiver<bool>,
-) -> Result<Sync, ReconcileError> {
+) -> Result<Progress, ReconcileError> {
     let ctx = &shared.ctx;
     let (vcluster, (password, robot), ()) = try_join3(
-        vcluster(ctx, place),
+        vcluster::ask(ctx, place),
         credentials(ctx, place),
         policy(ctx, place),
     )
     .await?;
+    let Some(vcluster) = vcluster else {
+        return Ok(Progress::Awaited(vcluster::awaited(place)));
+    };
     let definitions: Vec<Value> = custom_resource_definitions()
         .into_iter()
         .filter(|(kind, _)| kind.in_environment)
@@ -364,55 +423,7 @@ async fn in_cluster(
         },
         vcluster.clone(),
     );
-    sync(place, &vcluster).await
-}
-
-/// Asks the host cluster for the Organization's vcluster and waits for its
-/// kubeconfig, by watch.
-async fn vcluster(ctx: &Context, place: &Place) -> Result<Cluster, ReconcileError> {
-    let host = ctx.host(&place.host_cluster.to_string()).await?;
-    for object in desired::host_objects(place) {
-        host.apply(&object, MANAGER).await?;
-    }
-    if let Some(vcluster) = ctx.vcluster(place).await? {
-        return Ok(vcluster);
-    }
-    let organization = place.organization.as_str();
-    let what = format!("the vcluster {}", place.vcluster());
-    let secrets: Api<Secret> = Api::namespaced(host.client().clone(), organization);
-    let wanted = format!("vc-{organization}");
-    let seen = watch_object(secrets, &wanted);
-    pin_mut!(seen);
-    let appears = async {
-        while let Some(event) = seen.next().await {
-            if let Ok(Some(_)) = event {
-                return;
-            }
-        }
-    };
-    if tokio::time::timeout(VCLUSTER_WITHIN, appears)
-        .await
-        .is_err()
-    {
-        return Err(ReconcileError::missing(
-            "reach",
-            what,
-            format!(
-                "the Secret {organization}/{wanted} has not appeared on {} within {} s; see the VCluster {organization}/{organization} there",
-                host.name(),
-                VCLUSTER_WITHIN.as_secs()
-            ),
-        ));
-    }
-    ctx.clusters
-        .forget(&place.host_cluster.to_string(), Some(organization));
-    ctx.vcluster(place).await?.ok_or_else(|| {
-        ReconcileError::missing(
-            "reach",
-            what,
-            "its kubeconfig has no key config; it is looked at again",
-        )
-    })
+    sync(place, &vcluster).await.map(Progress::Flux)
 }
 
 /// The password of the Organization's Flux, and the name of the robot by which it
@@ -562,4 +573,54 @@ pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
         shared.environments.add(name(&object).to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_resources::ConditionStatus;
+
+    use super::*;
+
+    fn sync(is_ready: bool) -> Sync {
+        Sync {
+            is_ready,
+            is_failed: false,
+            reason: "Progressing".to_owned(),
+            message: "Flux is at it".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_vcluster_that_is_waited_for_is_told_as_such_and_not_as_a_failure() {
+        let failure = || ReconcileError::invalid("reach", "the vcluster", "it is no vcluster");
+        let cases: [(&[ReconcileError], &[String], &[Sync], _, _); 4] = [
+            (&[], &[], &[sync(true)], ConditionStatus::True, "Reconciled"),
+            (
+                &[],
+                &[],
+                &[sync(false)],
+                ConditionStatus::Unknown,
+                "Progressing",
+            ),
+            (
+                &[],
+                &["the Secret".to_owned()],
+                &[],
+                ConditionStatus::Unknown,
+                "Waiting",
+            ),
+            (
+                &[failure()],
+                &["the Secret".to_owned()],
+                &[],
+                ConditionStatus::False,
+                "Invalid",
+            ),
+        ];
+        for (failures, awaited, synced, status, reason) in cases {
+            let observed = observe(&Ok(()), failures, awaited, synced);
+            let ready = observed.iter().find(|one| one.kind == READY).unwrap();
+            assert_eq!((ready.status, ready.reason.as_str()), (status, reason));
+        }
+    }
 }

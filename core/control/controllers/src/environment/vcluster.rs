@@ -1,0 +1,186 @@
+//! An Organization's vcluster on a host cluster: asked for, and removed.
+//!
+//! What must stay true: nobody is waited for longer than a moment; who keeps what
+//! is to go is named.
+
+use std::time::Duration;
+
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::runtime::watcher::watch_object;
+use serde_json::Value;
+
+use crate::bootstrap::MANAGER;
+use crate::context::Context;
+use crate::desired::environment::{Place, host_objects};
+use crate::error::ReconcileError;
+use crate::kubernetes::{Cluster, NAMESPACE, SECRET, VCLUSTER, describe_object};
+use crate::object::{array, is_deleting, text};
+
+/// How long a vcluster may take to come up before others have their turn.
+pub const WITHIN: Duration = Duration::from_secs(2);
+
+/// Asks the host cluster for the Organization's vcluster, and waits a moment for
+/// its kubeconfig, by watch; nothing while that is not there.
+pub async fn ask(ctx: &Context, place: &Place) -> Result<Option<Cluster>, ReconcileError> {
+    let host = ctx.host(&place.host_cluster.to_string()).await?;
+    for object in host_objects(place) {
+        host.apply(&object, MANAGER).await?;
+    }
+    if let Some(vcluster) = ctx.vcluster(place).await? {
+        return Ok(Some(vcluster));
+    }
+    let organization = place.organization.as_str();
+    let secrets: Api<Secret> = Api::namespaced(host.client().clone(), organization);
+    let wanted = kubeconfig_of(organization);
+    let seen = watch_object(secrets, &wanted);
+    pin_mut!(seen);
+    let appears = async {
+        while let Some(event) = seen.next().await {
+            if let Ok(Some(_)) = event {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(WITHIN, appears).await.is_err() {
+        return Ok(None);
+    }
+    ctx.clusters
+        .forget(&place.host_cluster.to_string(), Some(organization));
+    ctx.vcluster(place).await
+}
+
+/// What is waited for while there is no vcluster, for people.
+pub fn awaited(place: &Place) -> String {
+    let organization = place.organization.as_str();
+    format!(
+        "the Secret {organization}/{} has not appeared on {} yet; see the VCluster {organization}/{organization} there",
+        kubeconfig_of(organization),
+        place.host_cluster
+    )
+}
+
+/// Removes an Organization's vcluster from a host cluster: the request for it, its
+/// kubeconfig, then its namespace. An error until nothing of it is there, which says
+/// what is and who keeps it.
+pub async fn remove(host: &Cluster, organization: &str) -> Result<(), ReconcileError> {
+    if let Some(request) = host.get(VCLUSTER, organization, organization).await? {
+        if !is_deleting(&request) {
+            host.delete_object(&request).await?;
+        }
+        return Err(remains(&request));
+    }
+    host.delete(SECRET, organization, &kubeconfig_of(organization))
+        .await?;
+    if let Some(space) = host.get(NAMESPACE, "", organization).await? {
+        if !is_deleting(&space) {
+            host.delete_object(&space).await?;
+        }
+        return Err(remains(&space));
+    }
+    Ok(())
+}
+
+/// Where the kubeconfig of an Organization's vcluster is put.
+fn kubeconfig_of(organization: &str) -> String {
+    format!("vc-{organization}")
+}
+
+/// Who or what keeps an object that is to go.
+fn remains(object: &Value) -> ReconcileError {
+    let finalizers: Vec<&str> = array(object, "/metadata/finalizers")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    // What a namespace says of what is still in it.
+    let said: Vec<&str> = array(object, "/status/conditions")
+        .iter()
+        .filter(|one| text(one, "/status") == "True" && text(one, "/type").starts_with("Namespace"))
+        .map(|one| text(one, "/message"))
+        .collect();
+    let reason = if !finalizers.is_empty() {
+        format!(
+            "its finalizers keep it ({}); once whoever set them has removed them, it goes, and the rest of the vcluster with it",
+            finalizers.join(", ")
+        )
+    } else if !said.is_empty() {
+        format!("what is in it keeps it: {}", said.join("; "))
+    } else {
+        "it is still on its way out".to_owned()
+    };
+    ReconcileError::missing("remove", describe_object(object), reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::Memory;
+
+    const REQUEST: &str =
+        "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/acme/vclusters/acme";
+    const SPACE: &str = "/api/v1/namespaces/acme";
+    const KUBECONFIG: &str = "/api/v1/namespaces/acme/secrets/vc-acme";
+
+    #[tokio::test]
+    async fn a_vcluster_goes_with_its_namespace_once_nobody_keeps_it() {
+        let memory = Memory::default();
+        let host = memory.cluster();
+        memory.put(
+            REQUEST,
+            json!({
+                "apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1", "kind": "VCluster",
+                "metadata": {"name": "acme", "namespace": "acme", "finalizers": ["example.com/hold"]},
+            }),
+        );
+        memory.put(
+            SPACE,
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "acme"}}),
+        );
+        memory.put(
+            KUBECONFIG,
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vc-acme", "namespace": "acme"}}),
+        );
+        for _ in 0..2 {
+            let error = remove(&host, "acme").await.unwrap_err();
+            assert!(error.retryable());
+            assert_eq!(
+                error.chain(),
+                "could not remove VCluster acme/acme: its finalizers keep it (example.com/hold); once whoever set them has removed them, it goes, and the rest of the vcluster with it"
+            );
+        }
+        assert!(is_deleting(&memory.get(REQUEST).unwrap()));
+        // What its namespace holds is of use to whoever looks into it.
+        assert!(memory.get(KUBECONFIG).is_some());
+        assert!(!is_deleting(&memory.get(SPACE).unwrap()));
+
+        memory.merge(REQUEST, &json!({"metadata": {"finalizers": null}}));
+        assert_eq!(memory.get(REQUEST), None);
+        let error = remove(&host, "acme").await.unwrap_err();
+        assert_eq!(
+            error.chain(),
+            "could not remove Namespace acme: it is still on its way out"
+        );
+        assert_eq!(memory.get(KUBECONFIG), None);
+        assert_eq!(memory.get(SPACE), None);
+        remove(&host, "acme").await.unwrap();
+    }
+
+    #[test]
+    fn what_is_in_a_namespace_that_stays_is_told() {
+        let space = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": "acme", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "status": {"conditions": [
+                {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "all is well"},
+                {"type": "NamespaceContentRemaining", "status": "True", "message": "secrets. has 1 resource instances"},
+            ]},
+        });
+        assert_eq!(
+            remains(&space).chain(),
+            "could not remove Namespace acme: what is in it keeps it: secrets. has 1 resource instances"
+        );
+    }
+}
