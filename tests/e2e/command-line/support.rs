@@ -40,6 +40,8 @@ impl Home {
             .stderr(Stdio::piped());
         if !self.server.is_empty() {
             command.env("CATALYST_SERVER", &self.server);
+            // Nobody listens there: what is on this machine is no proxy's business.
+            command.env("ALL_PROXY", "http://127.0.0.1:9");
         }
         command
     }

@@ -87,6 +87,7 @@ impl World {
                 everywhere: client(&kubernetes, "*"),
                 connect: Arc::new(move |cluster| client(&kubernetes, cluster)),
                 http: reqwest::Client::new(),
+                client: Arc::new(reqwest::Client::builder),
                 data: folder.path().join("artifacts"),
                 artifacts_url: format!("{base}/artifacts"),
             })

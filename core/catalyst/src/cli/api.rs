@@ -105,7 +105,7 @@ impl Connection {
             (None, None) => DEFAULT_SERVER.to_owned(),
         };
         let url = url.trim_end_matches('/').to_owned();
-        check_address(&url)?;
+        let address = check_address(&url)?;
         let certificate_authority = match &self.certificate_authority {
             Some(path) => Some(
                 std::fs::read_to_string(path)
@@ -117,7 +117,7 @@ impl Connection {
                 .and_then(|session| session.certificate_authority.clone()),
         };
         Ok(Server {
-            http: http_client(certificate_authority.as_deref())?,
+            http: http_client(&address, certificate_authority.as_deref())?,
             url,
             certificate_authority,
         })
@@ -167,19 +167,13 @@ fn given_token() -> Option<String> {
 }
 
 /// Refuses addresses to which a token must not be sent.
-fn check_address(text: &str) -> anyhow::Result<()> {
+fn check_address(text: &str) -> anyhow::Result<Url> {
     let usage = "write it like https://catalyst.example or http://127.0.0.1:8080";
     let url = Url::parse(text)
         .map_err(|error| hinted(format!("`{text}` is not an address: {error}"), usage))?;
-    let is_loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     match url.scheme() {
-        "https" => Ok(()),
-        "http" if is_loopback => Ok(()),
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         "http" => Err(hinted(
             format!("cannot use {text}: without TLS, tokens would be readable on the way"),
             "use https",
@@ -188,9 +182,29 @@ fn check_address(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn http_client(authority: Option<&str>) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("catalyst/", env!("CARGO_PKG_VERSION")))
+/// Whether an address is this machine's own.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Begins a client for an address. What goes to this machine itself is not encrypted
+/// and must not leave it, whatever proxies the environment names.
+pub fn client_for(url: &Url) -> reqwest::ClientBuilder {
+    let builder =
+        reqwest::Client::builder().user_agent(concat!("catalyst/", env!("CARGO_PKG_VERSION")));
+    match is_loopback(url) {
+        true => builder.no_proxy(),
+        false => builder,
+    }
+}
+
+fn http_client(url: &Url, authority: Option<&str>) -> anyhow::Result<reqwest::Client> {
+    let mut builder = client_for(url)
         // A token belongs to the server that was named, not to where it points.
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(std::time::Duration::from_secs(10));

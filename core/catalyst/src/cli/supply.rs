@@ -10,8 +10,9 @@ use catalyst_api::{Me, Membership, OrganizationRole, OrganizationView};
 use catalyst_signature::{PublicKey, SigningKey};
 use catalyst_supply::{Credentials, Manifest, Reference, Registry, media};
 use serde_json::Value;
+use url::Url;
 
-use super::api::Api;
+use super::api::{Api, client_for};
 use super::credentials::{folder, write_private};
 use super::failure::hinted;
 use super::output::say;
@@ -29,8 +30,9 @@ pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry>
             return Ok(Registry::new(api.http().clone(), credentials));
         }
     }
-    let http = reqwest::Client::builder()
-        .user_agent(concat!("catalyst/", env!("CARGO_PKG_VERSION")))
+    let address = Url::parse(&format!("https://{host}"))
+        .with_context(|| format!("`{host}` is not the address of a registry"))?;
+    let http = client_for(&address)
         .build()
         .context("cannot build the HTTP client")?;
     Ok(Registry::new(http, docker_credentials(host)))

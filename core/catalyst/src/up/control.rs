@@ -411,7 +411,7 @@ fn kubeconfig(site: &Site, authority: &Authority, cluster: &str) -> anyhow::Resu
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": cluster, "cluster": {
-            "server": format!("{}/{cluster}", site.kubernetes),
+            "server": format!("{}/{cluster}", site.kubernetes_here),
             "certificate-authority-data": STANDARD.encode(&site.authority),
         }}],
         "users": [{"name": "catalyst", "user": {
@@ -425,8 +425,10 @@ fn kubeconfig(site: &Site, authority: &Authority, cluster: &str) -> anyhow::Resu
 
 async fn client(kubeconfig: &str) -> anyhow::Result<kube::Client> {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig)?;
-    let config =
+    let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // kube takes the environment's, which is for the world outside.
+    config.proxy_url = None;
     Ok(kube::Client::try_from(config)?)
 }
 

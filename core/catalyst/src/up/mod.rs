@@ -22,6 +22,7 @@ mod parts;
 mod payload;
 mod pod_backend;
 mod pod_events;
+mod reach;
 mod reflector;
 mod report;
 mod server;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::output::tell;
 use data::DataDirectory;
 use parts::{Parts, Site};
+use reach::Reach;
 use report::{Addresses, Output, Progress};
 use server::Surfaces;
 use tls::Authority;
@@ -160,19 +162,16 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<Instant> {
 
     let site = Site {
         kubernetes: format!("https://{host}/clusters"),
+        kubernetes_here: format!("https://{}/clusters", reach::local(address)),
         base,
         host,
         domain: arguments.domain.clone(),
         authority: authority.certificate().to_owned(),
     };
 
-    let http = reqwest::Client::builder()
-        .add_root_certificate(reqwest::Certificate::from_pem(site.authority.as_bytes())?)
-        .no_proxy()
-        .build()
-        .context("cannot build the HTTP client")?;
+    let reach = Reach::new(&site.authority, &site.domain, address)?;
     let parts = tokio::select! {
-        parts = Parts::open(&data, &site, &authority, http, &mut progress) => parts?,
+        parts = Parts::open(&data, &site, &authority, &reach, &mut progress) => parts?,
         // Nobody was served yet, so there is nothing to drain.
         () = signals.any() => return Ok(Instant::now() + STOP_WITHIN),
     };

@@ -32,6 +32,7 @@ use super::kubelet::Kubelet;
 use super::metrics::Metrics;
 use super::payload;
 use super::pod_backend::NodePods;
+use super::reach::Reach;
 use super::report::Progress;
 use super::spine::EmbeddedSpine;
 use super::tls::Authority;
@@ -56,6 +57,8 @@ pub struct Site {
     pub domain: String,
     /// URL below which logical clusters are served, over TLS.
     pub kubernetes: String,
+    /// The same, as this machine itself reaches them.
+    pub kubernetes_here: String,
     /// The Sovereign's certificate authority, PEM.
     pub authority: String,
 }
@@ -86,9 +89,13 @@ impl Parts {
         data: &DataDirectory,
         site: &Site,
         authority: &Authority,
-        http: reqwest::Client,
+        reach: &Reach,
         progress: &mut Progress,
     ) -> anyhow::Result<Self> {
+        let http = reach
+            .client()
+            .build()
+            .context("cannot build the HTTP client")?;
         let credential = Credential::derive(data)?;
         let base = site.base.as_str();
         let store = Store::open(data.join("store.redb"), catalyst_store::Options::default())?;
@@ -133,9 +140,16 @@ impl Parts {
             &mut node_tasks,
         )
         .await?;
-        let flux = stand_ins(&kubernetes, data, site, http.clone(), &mut node_tasks)?;
+        let flux = stand_ins(
+            &kubernetes,
+            data,
+            site,
+            reach,
+            http.clone(),
+            &mut node_tasks,
+        )?;
         progress.ready("gateway");
-        let forge = open_forge(&store, data, site, &credential, &introspection).await?;
+        let forge = open_forge(&store, data, site, reach, &credential, &introspection).await?;
         progress.ready("forge");
         let registry = open_registry(&store, data, &credential, &introspection).await?;
         progress.ready("registry");
@@ -330,6 +344,7 @@ fn stand_ins(
     kubernetes: &Kubernetes,
     data: &DataDirectory,
     site: &Site,
+    reach: &Reach,
     http: reqwest::Client,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Flux> {
@@ -345,7 +360,7 @@ fn stand_ins(
             kubernetes: kubernetes.clone(),
             everywhere: everywhere.clone(),
             connect: Arc::clone(&connect),
-            server: site.kubernetes.clone(),
+            server: site.kubernetes_here.clone(),
             authority: site.authority.clone(),
             bootstrap: Arc::new(host_clusters::vcluster_bootstrap()?),
         }
@@ -361,10 +376,12 @@ fn stand_ins(
         external_secrets,
         CancellationToken::new(),
     ));
+    let reach = reach.clone();
     let flux = Flux::new(catalyst_flux::Config {
         connect,
         everywhere,
         http,
+        client: Arc::new(move || reach.client()),
         data: data.join("flux"),
         artifacts_url: format!("{}/flux", site.base),
     });
@@ -419,6 +436,7 @@ async fn open_forge(
     store: &Store,
     data: &DataDirectory,
     site: &Site,
+    reach: &Reach,
     credential: &Credential,
     introspection: &Introspection,
 ) -> anyhow::Result<Forge> {
@@ -429,7 +447,8 @@ async fn open_forge(
     let mut check = CheckConfig::at(format!("{base}/api/v1/checks/push"));
     check.token = Some(credential.check.clone());
     config.check = Some(check);
-    config.authority = Some(site.authority.clone());
+    let reach = reach.clone();
+    config.client = Arc::new(move || reach.client());
     config.verifier = Some(Arc::new(introspection.clone()));
     Ok(Forge::open(config).await?)
 }

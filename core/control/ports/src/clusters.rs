@@ -288,9 +288,19 @@ async fn connect(kubeconfig: &[u8], action: &str) -> Result<Client, PortError> {
         std::str::from_utf8(kubeconfig).map_err(|_| unusable("its kubeconfig is not text"))?;
     let parsed = Kubeconfig::from_yaml(text)
         .map_err(|_| unusable("its kubeconfig cannot be read; write it anew"))?;
-    let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
+    let names_proxy = parsed
+        .clusters
+        .iter()
+        .filter_map(|named| named.cluster.as_ref())
+        .any(|cluster| cluster.proxy_url.is_some());
+    let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .await
         .map_err(|_| unusable("its kubeconfig names no usable cluster and user; write it anew"))?;
+    // Whether there is a proxy before a cluster, its kubeconfig says; those of the
+    // environment, which kube takes without one, are for the world outside.
+    if !names_proxy {
+        config.proxy_url = None;
+    }
     Client::try_from(config).map_err(PortError::kubernetes(action))
 }
 

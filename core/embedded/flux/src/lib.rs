@@ -47,7 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use crds::custom_resource_definitions;
-pub use state::Connect;
+pub use state::{BeginClient, Connect};
 
 /// How many objects are worked on at once. Waiting for readiness is work too,
 /// and costs next to nothing, so this is far above the number of cores.
@@ -63,6 +63,9 @@ pub struct Config {
     pub everywhere: kube::Client,
     /// Speaks to Git servers, registries and foreign artifact servers.
     pub http: reqwest::Client,
+    /// Begins a client like it, for a source that brings a certificate authority of
+    /// its own.
+    pub client: BeginClient,
     /// A folder for artifacts; losing it loses nothing.
     pub data: PathBuf,
     /// The URL under which [`Flux::router`] is reached; it goes into
@@ -86,6 +89,7 @@ impl Flux {
                 connect: config.connect,
                 everywhere: config.everywhere,
                 http: config.http,
+                client: config.client,
                 index: index::Index::default(),
                 queue: queue::Queue::default(),
                 artifacts: Arc::new(artifacts),

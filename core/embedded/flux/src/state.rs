@@ -11,11 +11,15 @@ use crate::queue::Queue;
 /// Gives the client of a logical cluster.
 pub type Connect = Arc<dyn Fn(&str) -> kube::Client + Send + Sync>;
 
+/// Begins an HTTP client.
+pub type BeginClient = Arc<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>;
+
 /// Everything behind [`crate::Flux`].
 pub struct Inner {
     pub connect: Connect,
     pub everywhere: kube::Client,
     pub http: reqwest::Client,
+    pub client: BeginClient,
     pub index: Index,
     pub queue: Queue,
     pub artifacts: Arc<Artifacts>,

@@ -101,9 +101,9 @@ pub struct Config {
     pub verifier: Option<Arc<dyn IdentityVerifier>>,
     /// Asked before refs move; without it every well-formed change passes.
     pub check: Option<CheckConfig>,
-    /// A certificate authority, PEM, that the check and webhooks are trusted by,
-    /// beside those of the machine.
-    pub authority: Option<String>,
+    /// Begins the client that the check and webhooks are posted by: whom it trusts
+    /// and which way it goes is the assembly's to say, its bounds are the forge's.
+    pub client: Arc<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>,
     /// Largest body of a REST request, in bytes.
     pub largest_request: usize,
     /// Largest pack of a push, in bytes.
@@ -123,7 +123,7 @@ impl Config {
             admin_name: "catalyst".to_owned(),
             verifier: None,
             check: None,
-            authority: None,
+            client: Arc::new(reqwest::Client::builder),
             largest_request: 32 << 20,
             largest_push: 512 << 20,
             delivery_lifetime: Duration::from_secs(24 * 3600),
@@ -244,15 +244,12 @@ impl Forge {
         let repositories = config.data.join("repositories");
         make_directory(&repositories)?;
         remove_stale_locks(&repositories)?;
-        let mut http = reqwest::Client::builder()
+        let http = (config.client)()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
-            .user_agent("catalyst-forge");
-        if let Some(authority) = &config.authority {
-            let certificate = reqwest::Certificate::from_pem(authority.as_bytes());
-            http = http.add_root_certificate(certificate.map_err(OpenError::Http)?);
-        }
-        let http = http.build().map_err(OpenError::Http)?;
+            .user_agent("catalyst-forge")
+            .build()
+            .map_err(OpenError::Http)?;
         let records = Metadata::new(config.store.clone())?;
         let inner = Inner {
             config,

@@ -211,11 +211,8 @@ async fn credentials(
     let http = match field("ca.crt").or_else(|| field("caFile")) {
         None => inner.http.clone(),
         Some(pem) => {
-            let client = reqwest::Certificate::from_pem(pem.as_bytes()).and_then(|root| {
-                reqwest::Client::builder()
-                    .add_root_certificate(root)
-                    .build()
-            });
+            let client = reqwest::Certificate::from_pem(pem.as_bytes())
+                .and_then(|root| (inner.client)().add_root_certificate(root).build());
             match client {
                 Ok(client) => client,
                 Err(why) => {
