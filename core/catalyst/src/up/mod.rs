@@ -144,9 +144,8 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<Instant> {
     let address = listener
         .local_addr()
         .context("cannot read the address listened on")?;
-    let authority = Authority::open(&data, &arguments.domain)?;
-    let names = [arguments.domain.clone(), format!("*.{}", arguments.domain)];
-    let tls = Arc::new(authority.server_config(&names, address.ip())?);
+    let authority = Arc::new(Authority::open(&data, &arguments.domain)?);
+    let tls = Arc::new(authority.server_config(&arguments.domain, address.ip())?);
     // Clients on this machine use plain HTTP on loopback; anywhere else TLS.
     let scheme = if address.ip().is_loopback() {
         "http"
