@@ -23,6 +23,7 @@ mod pods;
 #[path = "../support/process.rs"]
 mod process;
 mod readme;
+mod ready;
 #[allow(dead_code)]
 #[path = "../support/registry.rs"]
 mod registry;

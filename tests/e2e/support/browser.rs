@@ -18,13 +18,14 @@ pub struct Browser {
 
 impl Browser {
     pub fn new() -> Self {
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .unwrap();
+        Self::by(reqwest::Client::builder().no_proxy())
+    }
+
+    /// One that trusts and finds what this client does.
+    pub fn by(client: reqwest::ClientBuilder) -> Self {
+        let client = client.redirect(redirect::Policy::none());
         Self {
-            http,
+            http: client.build().unwrap(),
             cookies: BTreeMap::new(),
         }
     }

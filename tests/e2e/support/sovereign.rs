@@ -1,7 +1,7 @@
 //! A `catalyst up` as a child process.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -54,6 +54,36 @@ pub struct Administrator {
     pub http: reqwest::Client,
     /// Without it.
     pub anonymous: reqwest::Client,
+}
+
+/// Begins clients of a Sovereign; outlives it.
+#[derive(Clone)]
+pub struct Trust {
+    root: reqwest::Certificate,
+    /// Its name, which no name server knows.
+    domain: Option<String>,
+    address: SocketAddr,
+}
+
+impl Trust {
+    /// A client that trusts the Sovereign's authority and no other.
+    pub fn client(&self) -> reqwest::ClientBuilder {
+        let root = self.root.clone();
+        let builder = reqwest::Client::builder().tls_certs_only([root]).no_proxy();
+        match &self.domain {
+            Some(domain) => builder.resolve(domain, self.address),
+            None => builder,
+        }
+    }
+
+    /// A client of an Application of this host name.
+    pub fn client_of(&self, host: &str) -> reqwest::Client {
+        self.client().resolve(host, self.address).build().unwrap()
+    }
+}
+
+fn decode(value: &Value) -> Vec<u8> {
+    STANDARD.decode(value.as_str().unwrap()).unwrap()
 }
 
 /// The program that is driven: what was built beside the tests, or a copy of it
@@ -197,24 +227,36 @@ impl Sovereign {
 
     /// Clients made from the kubeconfig.
     pub fn administrator(&self) -> Administrator {
-        let text = std::fs::read_to_string(self.address("kubeconfig")).unwrap();
-        let config = catalyst_yaml::from_str(&text).unwrap();
-        let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
-        let authority = decode(&config["clusters"][0]["cluster"]["certificate-authority-data"]);
+        let config = self.kubeconfig();
         let user = &config["users"][0]["user"];
         let mut identity = decode(&user["client-certificate-data"]);
         identity.extend(decode(&user["client-key-data"]));
-        let builder = || {
-            let root = reqwest::Certificate::from_pem(&authority).unwrap();
-            reqwest::Client::builder().tls_certs_only([root]).no_proxy()
-        };
+        let trust = self.trust();
         Administrator {
-            http: builder()
+            http: trust
+                .client()
                 .identity(reqwest::Identity::from_pem(&identity).unwrap())
                 .build()
                 .unwrap(),
-            anonymous: builder().build().unwrap(),
+            anonymous: trust.client().build().unwrap(),
         }
+    }
+
+    /// By what its clients on this machine trust and find it.
+    pub fn trust(&self) -> Trust {
+        let config = self.kubeconfig();
+        let authority = decode(&config["clusters"][0]["cluster"]["certificate-authority-data"]);
+        let console = reqwest::Url::parse(self.address("console")).unwrap();
+        Trust {
+            root: reqwest::Certificate::from_pem(&authority).unwrap(),
+            domain: console.domain().map(str::to_owned),
+            address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), console.port().unwrap()),
+        }
+    }
+
+    fn kubeconfig(&self) -> Value {
+        let text = std::fs::read_to_string(self.address("kubeconfig")).unwrap();
+        catalyst_yaml::from_str(&text).unwrap()
     }
 
     /// Ends it as a power cut would.

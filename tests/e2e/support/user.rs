@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::sovereign::{Sovereign, program};
+use crate::sovereign::{Sovereign, Trust, program};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Longer than anything here takes; a wait that ends by this has failed.
@@ -23,6 +23,7 @@ pub struct User {
     pub name: String,
     base: String,
     issuer: String,
+    trust: Trust,
     http: reqwest::Client,
     browser: Browser,
     token: String,
@@ -34,7 +35,8 @@ pub struct User {
 impl User {
     /// Sets a password on a one-time link, and signs in.
     pub async fn join(sovereign: &Sovereign, name: &str, link: &str) -> Self {
-        let mut browser = Browser::new();
+        let trust = sovereign.trust();
+        let mut browser = Browser::by(trust.client());
         browser.set_password(link, PASSWORD).await;
         let issuer = sovereign.address("issuer").to_owned();
         let token = browser.token(&issuer, "catalyst-cli").await;
@@ -42,7 +44,8 @@ impl User {
             name: name.to_owned(),
             base: sovereign.address("api").to_owned(),
             issuer,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: trust.client().build().unwrap(),
+            trust,
             browser,
             token,
             obtained: Instant::now(),
@@ -71,7 +74,7 @@ impl User {
 
     /// Connections to a killed process are of no use.
     pub fn reconnect(&mut self) {
-        self.http = reqwest::Client::builder().no_proxy().build().unwrap();
+        self.http = self.trust.client().build().unwrap();
     }
 
     pub async fn ask(
