@@ -56,5 +56,6 @@ format:
 check-tools:
 	@tools/check-tools git cargo cc ldd node npm
 
+# What .ci/run had to build lies among the tools that the lanes build.
 check-tools-real:
-	@tools/check-tools git cargo cc ldd node npm go kubectl curl jq openssl
+	@PATH="$(CACHE)/bin:$$PATH" tools/check-tools git cargo cc ldd node npm go kubectl curl jq openssl

@@ -268,9 +268,10 @@ impl Forge {
 
     /// Git smart HTTP at `/{owner}/{repo}.git` and REST at `/api/v1`.
     pub fn router(&self) -> axum::Router {
-        transport::router(Arc::clone(&self.inner))
-            .merge(api::router(Arc::clone(&self.inner)))
-            .layer(axum::middleware::from_fn(api::to_the_end))
+        // A push goes on by itself, once it is all there.
+        let api =
+            api::router(Arc::clone(&self.inner)).layer(axum::middleware::from_fn(api::to_the_end));
+        transport::router(Arc::clone(&self.inner)).merge(api)
     }
 
     /// Delivers webhooks and tidies repositories until `shutdown` is done.
@@ -290,8 +291,9 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Removes the locks of Git processes that were killed; while one is there, its ref
-/// never moves again. Nobody holds any, since the data has one owner at a time. A
-/// process that outlived its forge by a moment finds its lock gone and moves nothing.
+/// never moves again. The data has one owner at a time, so nobody holds any but a process
+/// that outlived its forge: it is done within milliseconds, long before the first push
+/// could take the same lock.
 fn remove_stale_locks(repositories: &Path) -> Result<(), OpenError> {
     let failed = |path: &Path| {
         let path = path.to_owned();

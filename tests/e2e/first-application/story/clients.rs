@@ -1,8 +1,9 @@
 //! The command line; and stock kubectl and helm in an Organization's vcluster and at
 //! the registry, each as somebody who would use it there.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -98,6 +99,8 @@ pub async fn kubectl_shows_what_runs(
     assert!(shown.contains("ghcr.io/openova-io/guestbook"), "{shown}");
     let log = run(&["-n", "guestbook", "logs", "deployment/guestbook"]);
     assert!(log.contains("listening on"), "{log}");
+    let to = ["-n", "guestbook", "port-forward", "deployment/guestbook"];
+    a_port_is_forwarded(kubectl(&to).unwrap()).await;
     run(&[
         "-n",
         "guestbook",
@@ -115,6 +118,22 @@ pub async fn kubectl_shows_what_runs(
         !output.status.success() && said.contains("Forbidden"),
         "{said}"
     );
+}
+
+/// The guestbook's page, through a port of this machine that kubectl forwards to its
+/// pod.
+async fn a_port_is_forwarded(mut kubectl: Command) {
+    let mut forwarding = kubectl.arg(":8080").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(forwarding.stdout.take().unwrap()).lines();
+    let told = said.next().expect("kubectl says where it listens").unwrap();
+    // `Forwarding from 127.0.0.1:40123 -> 8080`.
+    let address = told.split(' ').nth(2).expect("an address");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = http.get(format!("http://{address}/")).send().await;
+    let page = asked.unwrap().text().await.unwrap();
+    forwarding.kill().unwrap();
+    forwarding.wait().unwrap();
+    assert!(page.contains("<form"), "{page}");
 }
 
 /// helm with its files in `home`, or `None` where there is no helm.
