@@ -2,9 +2,9 @@
 //! in them, unless the request says that these and their data go too.
 //!
 //! What must stay true: no Application goes that nobody named. What cannot be
-//! read counts as holding Applications, and who must change an Environment by
-//! pull request does not get round that by deleting it, nor by deleting it empty
-//! and making it anew.
+//! read counts as holding Applications, and whom a policy binds, whatever its rules
+//! ask for, does not get round it by deleting the Environment, nor by deleting it
+//! empty and making it anew.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::applications::environment_name;
 use crate::configuration as edit;
 use crate::state::{Applications, Configuration, application_of_path};
 use crate::users::{only_admin, only_sovereign_admin};
-use crate::{Access, Actor, CommandError, Commands, policy};
+use crate::{Access, Actor, CommandError, Commands};
 
 /// By Environment: the Applications that stand in its repository, or why they
 /// cannot be read.
@@ -87,15 +87,21 @@ fn check_policies(
     for environment in environments {
         // What has no Environment's name is not known to be free of policies.
         let name = environment_name(environment, action)?;
-        let policies = policy::pull_policies(&configuration.policies_of(&name));
-        if let Some(policy) = policies.first() {
+        // Made anew, the Environment would be bound by nothing: to delete it is to
+        // lift every rule.
+        if access.can_loosen_policy(&name) {
+            continue;
+        }
+        let policies = configuration.policies_of(&name);
+        if let Some(policy) = policies.iter().find(|policy| !policy.spec.rules.is_empty()) {
             return Err(CommandError::Allow {
                 action: action.to_owned(),
                 reason: format!(
-                    "the policy {policy} wants every change to {environment} as a pull request, and this would delete it, and what binds it, without one"
+                    "the policy {} binds {environment}, and this would delete what it binds, which only those may do who may lift it",
+                    policy.metadata.name
                 ),
                 next: Some(
-                    "delete the Applications by pull request first, and ask a sovereign-admin to delete what is empty, or a security-officer to lift the policy"
+                    "delete the Applications as the policy has it first, and ask a sovereign-admin to delete what is empty, or a security-officer to lift the policy"
                         .to_owned(),
                 ),
             });
@@ -223,7 +229,12 @@ mod tests {
 
     fn configuration() -> Configuration {
         let mut files = BTreeMap::new();
-        for (organization, env_type) in [("acme", "dev"), ("acme", "prod"), ("globex", "dev")] {
+        for (organization, env_type) in [
+            ("acme", "dev"),
+            ("acme", "prod"),
+            ("acme", "stg"),
+            ("globex", "dev"),
+        ] {
             files.insert(
                 format!("environments/{organization}-{env_type}.yaml"),
                 format!(
@@ -238,6 +249,11 @@ mod tests {
                 "acme-dev",
                 "{kind: change-window, window: {cron: \"0 8 * * *\", duration: 2h}}",
             ),
+            (
+                "patience",
+                "acme-stg",
+                "{kind: soak, sourceEnvironment: acme-dev, duration: 1d}",
+            ),
         ] {
             files.insert(
                 format!("policies/{name}.yaml"),
@@ -247,8 +263,8 @@ mod tests {
             );
         }
         let configuration = Configuration::read(files);
-        assert_eq!(configuration.environments.len(), 3);
-        assert_eq!(configuration.policies.len(), 2);
+        assert_eq!(configuration.environments.len(), 4);
+        assert_eq!(configuration.policies.len(), 3);
         configuration
     }
 
@@ -282,15 +298,23 @@ mod tests {
     fn what_has_applications_stays_and_they_are_named() {
         let configuration = configuration();
         let both = environments_of(&configuration, "acme");
-        assert_eq!(both, ["acme-dev", "acme-prod"]);
+        assert_eq!(both, ["acme-dev", "acme-prod", "acme-stg"]);
         let refusal = |held: &Held| {
             let admin = access(true);
             let checked = check(&configuration, &admin, &both, held, Keep, "delete acme");
             checked.err().map(|error| error.problem())
         };
-        let empty = held(&[("acme-dev", Ok("")), ("acme-prod", Ok(""))]);
+        let empty = held(&[
+            ("acme-dev", Ok("")),
+            ("acme-prod", Ok("")),
+            ("acme-stg", Ok("")),
+        ]);
         assert!(refusal(&empty).is_none());
-        let some = held(&[("acme-dev", Ok("db wiki")), ("acme-prod", Ok("wiki"))]);
+        let some = held(&[
+            ("acme-dev", Ok("db wiki")),
+            ("acme-prod", Ok("wiki")),
+            ("acme-stg", Ok("")),
+        ]);
         let problem = refusal(&some).unwrap();
         assert_eq!((problem.status, problem.kind.as_str()), (409, "refused"));
         assert_eq!(
@@ -332,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_deletes_past_a_policy_that_wants_pull_requests() {
+    fn nobody_deletes_past_a_policy() {
         let configuration = configuration();
         let deletion = |environment: &str, sovereign_admin| {
             let access = access(sovereign_admin);
@@ -342,20 +366,33 @@ mod tests {
         };
         let problem = deletion("acme-prod", false).unwrap_err().problem();
         assert_eq!(problem.status, 409);
-        assert!(problem.detail.contains("The policy careful wants"));
+        assert!(problem.detail.contains("The policy careful binds"));
         let next = problem.next.unwrap_or_default();
-        assert!(next.contains("by pull request first"), "{next}");
+        assert!(next.contains("as the policy has it first"), "{next}");
         assert!(next.contains("sovereign-admin"), "{next}");
         assert!(deletion("acme-prod", true).is_ok());
-        // A policy of another kind, and none at all.
-        assert!(deletion("acme-dev", false).is_ok());
+        // Whatever the policy's kind; what is bound by none goes.
+        for (environment, words) in [("acme-dev", "hours binds"), ("acme-stg", "patience binds")] {
+            let problem = deletion(environment, false).unwrap_err().problem();
+            assert_eq!(problem.status, 409);
+            assert!(problem.detail.contains(words), "{problem:?}");
+            assert!(deletion(environment, true).is_ok());
+        }
         assert!(deletion("globex-dev", false).is_ok());
         // Nor what is empty: made anew it would be bound by nothing.
-        let empty = held(&[("acme-dev", Ok("")), ("acme-prod", Ok(""))]);
+        let empty = held(&[
+            ("acme-dev", Ok("")),
+            ("acme-prod", Ok("")),
+            ("acme-stg", Ok("")),
+            ("globex-dev", Ok("")),
+        ]);
         for (environment, sovereign_admin, may) in [
             ("acme-prod", false, false),
             ("acme-prod", true, true),
-            ("acme-dev", false, true),
+            ("acme-dev", false, false),
+            ("acme-stg", false, false),
+            ("acme-stg", true, true),
+            ("globex-dev", false, true),
         ] {
             let access = access(sovereign_admin);
             let gone = names(&[environment]);
