@@ -203,7 +203,8 @@ impl Record for ThrottleRecord {
     }
 }
 
-/// An access token revoked before its time, filed under its `jti`.
+/// An access token revoked before its time, filed under its `jti`; kept for
+/// longer than whatever it opened may last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RevokedRecord {
     pub expires: Seconds,

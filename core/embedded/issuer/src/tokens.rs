@@ -21,6 +21,11 @@ use crate::secret;
 const ACCESS: &str = "at+jwt";
 const IDENTITY: &str = "JWT";
 const RETRIES: usize = 4;
+/// How long after a token's end its revocation is remembered. What the token
+/// opened may outlive it by the four hours that the Kubernetes API lets a stream
+/// last, and is asked about with the token's end left out; the rest is for
+/// clocks that differ, as servers take a token a little longer.
+const REVOKED_FOR: Seconds = 4 * 3600 + 600;
 
 /// Scopes that mean something here; others are ignored.
 pub(crate) const SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
@@ -308,7 +313,7 @@ impl Issuer {
             && claims.client_id == client.id
         {
             let record = RevokedRecord {
-                expires: claims.exp,
+                expires: claims.exp.saturating_add(REVOKED_FOR),
             };
             self.records()
                 .commit(Change::new().put(&claims.jti, &record)?)

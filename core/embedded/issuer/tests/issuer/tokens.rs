@@ -352,13 +352,24 @@ async fn what_a_token_opened_may_outlive_it_but_not_the_sign_in() {
     let world = World::new().await;
     let ada = world.user("ada").await;
     let mut opened = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         opened.push(world.tokens("ada").await);
     }
     let access = |number: usize| text(&opened[number], "access_token");
     assert!(world.is_signed_in(access(0)).await);
     assert!(!world.is_signed_in(&tampered(access(0))).await);
+
+    // One token is revoked, its sign-in is not: it does not come back.
+    let form = [("client_id", "console"), ("token", access(3))];
+    let revoked = world.browser().post("/oidc/revoke", &form).await;
+    assert_eq!(revoked.status, StatusCode::OK);
+    assert!(!world.is_signed_in(access(3)).await);
     world.pass(3600);
+    world.issuer.maintain().await.unwrap();
+    let refresh = text(&opened[3], "refresh_token");
+    let refreshed = world.refresh("console", refresh).await;
+    assert_eq!(refreshed.status, StatusCode::OK);
+    assert!(!world.is_signed_in(access(3)).await);
     assert!(!world.is_active(access(0)).await, "expired");
     assert!(world.is_signed_in(access(0)).await);
 
