@@ -346,6 +346,7 @@ async fn copy(
     };
     let prefix = format!("{}/{} ", target.pod, target.container);
     let mut time = None;
+    let mut is_start = true;
     loop {
         let mut line = Vec::new();
         let mut piece = (&mut reader).take(LONGEST_LINE);
@@ -353,7 +354,8 @@ async fn copy(
             Ok(read) if read > 0 => {}
             _ => return,
         }
-        if line.last() == Some(&b'\n') {
+        let is_end = line.last() == Some(&b'\n');
+        if is_end {
             line.pop();
         }
         let mut written = match &form {
@@ -362,8 +364,9 @@ async fn copy(
                 let prefix: &[u8] = if is_several { prefix.as_bytes() } else { b"" };
                 [prefix, line.as_slice()].concat()
             }
-            Form::Objects => object(&target, &line, &mut time),
+            Form::Objects => object(&target, &line, is_start, &mut time),
         };
+        is_start = is_end;
         written.push(b'\n');
         if lines.send(written.into()).await.is_err() {
             return;
@@ -371,12 +374,12 @@ async fn copy(
     }
 }
 
-/// A line as an object. It begins with its time; a further piece of a long line does
-/// not, and has that of the piece before.
-fn object(target: &Target, line: &[u8], time: &mut Option<String>) -> Vec<u8> {
+/// A piece of a line as an object. At the line's start stands its time; a further
+/// piece has that of the piece before, whatever it begins with.
+fn object(target: &Target, line: &[u8], is_start: bool, time: &mut Option<String>) -> Vec<u8> {
     let text = String::from_utf8_lossy(line);
     let line = match text.split_once(' ') {
-        Some((first, rest)) if first.parse::<Timestamp>().is_ok() => {
+        Some((first, rest)) if is_start && first.parse::<Timestamp>().is_ok() => {
             *time = Some(first.to_owned());
             rest
         }
@@ -389,4 +392,47 @@ fn object(target: &Target, line: &[u8], time: &mut Option<String>) -> Vec<u8> {
         line: line.to_owned(),
     };
     serde_json::to_vec(&object).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn only_the_start_of_a_line_says_its_time() {
+        let target = Target {
+            vcluster: 0,
+            pod: "wiki-0".to_owned(),
+            container: "wiki".to_owned(),
+        };
+        let mut time = None;
+        for (piece, is_start, said, left) in [
+            (
+                "2026-01-02T03:04:05Z one",
+                true,
+                "2026-01-02T03:04:05Z",
+                "one",
+            ),
+            // The application's own words, though they look like a time.
+            (
+                "2020-02-02T02:02:02Z two",
+                false,
+                "2026-01-02T03:04:05Z",
+                "2020-02-02T02:02:02Z two",
+            ),
+            (
+                "2026-01-02T03:04:06Z three",
+                true,
+                "2026-01-02T03:04:06Z",
+                "three",
+            ),
+        ] {
+            let written = object(&target, piece.as_bytes(), is_start, &mut time);
+            let written: Value = serde_json::from_slice(&written).unwrap();
+            assert_eq!(written["time"], json!(said), "{piece}");
+            assert_eq!(written["line"], json!(left), "{piece}");
+        }
+    }
 }
