@@ -334,6 +334,61 @@ async fn a_pull_request_is_opened_approved_and_merged_by_users() {
 }
 
 #[tokio::test]
+async fn whoever_is_let_in_acts_under_their_own_name_and_then_no_more() {
+    let home = Home::start().await;
+    let forge = home.forge();
+    let id = repository(&forge, "ports-guest").await;
+    let ops = Some("ports-ops");
+    forge
+        .change_files(&id, change("First", &[("a", Some("1"))]))
+        .await
+        .unwrap();
+    let propose = async |branch: &str, file: &str| {
+        let mut proposed = change("Next", &[(file, Some("2"))]);
+        proposed.new_branch = Some(branch.to_owned());
+        forge.change_files(&id, proposed).await.unwrap();
+        NewPull {
+            title: "Next".to_owned(),
+            body: String::new(),
+            head: branch.to_owned(),
+            base: "main".to_owned(),
+        }
+    };
+    let new = propose("promote/b-1", "b").await;
+    let pull = forge.pull_create(&id, new, None).await.unwrap();
+    let outside = forge.review_approve(&id, pull.number, ops).await;
+    assert!(outside.is_err(), "nobody has let them in");
+
+    forge
+        .collaborator_ensure(&id, "ports-ops", Permission::Write)
+        .await
+        .unwrap();
+    forge.review_approve(&id, pull.number, ops).await.unwrap();
+    forge
+        .pull_merge(&id, pull.number, "Next", ops)
+        .await
+        .unwrap();
+    let new = propose("promote/c-1", "c").await;
+    let own = forge.pull_create(&id, new, ops).await.unwrap();
+    assert_eq!(own.author, "ports-ops");
+    let new = propose("promote/d-1", "d").await;
+    let other = forge.pull_create(&id, new, None).await.unwrap();
+    forge.pull_close(&id, other.number, ops).await.unwrap();
+
+    for _ in 0..2 {
+        forge.collaborator_remove(&id, "ports-ops").await.unwrap();
+    }
+    let reviews = forge.reviews(&id, pull.number).await.unwrap();
+    let seen: Vec<_> = reviews
+        .iter()
+        .map(|it| (it.user.as_str(), it.state))
+        .collect();
+    assert_eq!(seen, [("ports-ops", ReviewState::Approved)]);
+    let outside = forge.pull_close(&id, own.number, ops).await;
+    assert!(outside.is_err(), "they are let in no more");
+}
+
+#[tokio::test]
 async fn acting_for_others_is_for_administrators() {
     let home = Home::start().await;
     let forge = home.forge();

@@ -174,19 +174,16 @@ impl Commands {
             action,
         )
         .await?;
+        let new = NewPull {
+            title: subject.clone(),
+            body: pull_body(&decision.plan),
+            head: branch,
+            base: BRANCH.to_owned(),
+        };
+        let forge = &self.config().forge;
+        let opening = forge.pull_create(&repository, new, Some(&actor.username));
         let pull = self
-            .config()
-            .forge
-            .pull_create(
-                &repository,
-                NewPull {
-                    title: subject.clone(),
-                    body: pull_body(&decision.plan),
-                    head: branch,
-                    base: BRANCH.to_owned(),
-                },
-                Some(&actor.username),
-            )
+            .let_in(actor, &repository, opening)
             .await
             .map_err(CommandError::reach(action))?;
         accepted.pull_request = Some(pull.number);

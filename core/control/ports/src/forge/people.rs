@@ -297,6 +297,39 @@ impl Forge {
         add().ok().await.map(drop)
     }
 
+    /// Lets a user into a repository by name, beside the teams of its organization;
+    /// whom the forge has not seen yet is made.
+    pub async fn collaborator_ensure(
+        &self,
+        id: &RepositoryId,
+        username: &str,
+        permission: Permission,
+    ) -> Result<(), PortError> {
+        self.user_ensure(username, &format!("{username}@noreply.localhost"))
+            .await?;
+        let place = format!("{}/collaborators/{}", super::path(id), segment(username));
+        let action = format!("let {username} into {id}");
+        let body = json!({"permission": permission.word()});
+        let call = self.surface.call(Method::PUT, &place, action);
+        call.json(&body).ok().await.map(drop)
+    }
+
+    /// Takes a repository from a user who was let in by name; what their teams may
+    /// stays.
+    pub async fn collaborator_remove(
+        &self,
+        id: &RepositoryId,
+        username: &str,
+    ) -> Result<(), PortError> {
+        let place = format!("{}/collaborators/{}", super::path(id), segment(username));
+        let action = format!("let {username} into {id} no more");
+        self.surface
+            .call(Method::DELETE, &place, action)
+            .exists()
+            .await
+            .map(drop)
+    }
+
     /// Takes a repository from everybody who was let in by name, beside the teams of
     /// its organization; answers who that was. Asks once when there is nobody.
     pub async fn collaborators_remove(&self, id: &RepositoryId) -> Result<Vec<String>, PortError> {
