@@ -52,7 +52,6 @@ pub enum Node {
 }
 
 pub struct Branch {
-    pub pos: usize,
     pub pipe: Pipe,
     pub body: Vec<Node>,
     pub otherwise: Option<Vec<Node>>,
@@ -93,7 +92,8 @@ pub enum Number {
     Int(i64),
     /// Written with a point or an exponent; whole ones also do as integers.
     Float(f64),
-    Overflow,
+    /// Whole, and more than an int can hold.
+    Overflow(f64),
 }
 
 impl fmt::Display for Pipe {

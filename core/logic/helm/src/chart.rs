@@ -40,6 +40,9 @@ pub enum ChartError {
 #[derive(Debug, Clone)]
 pub struct Chart {
     pub(crate) name: String,
+    /// The name below which templates of its subcharts are found: an alias is
+    /// not always passed on to them.
+    pub(crate) inner_name: String,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) values: Map<String, Value>,
     pub(crate) schema: Option<Value>,
@@ -133,6 +136,7 @@ impl Chart {
         {
             metadata.insert("dependencies".to_owned(), list);
         }
+        check_dependencies(&metadata)?;
         let values = match files.remove("values.yaml") {
             Some(text) => mapping("values.yaml", &text)?,
             None => Map::new(),
@@ -149,6 +153,7 @@ impl Chart {
             None => None,
         };
         let mut chart = Self {
+            inner_name: name.clone(),
             name,
             metadata,
             values,
@@ -221,6 +226,29 @@ fn mapping(path: &str, text: &[u8]) -> Result<Map<String, Value>, ChartError> {
             source,
         }),
     }
+}
+
+/// Each subchart is wanted once under one name, as Helm demands.
+fn check_dependencies(metadata: &Map<String, Value>) -> Result<(), ChartError> {
+    let Some(Value::Array(wanted)) = metadata.get("dependencies") else {
+        return Ok(());
+    };
+    let mut seen = Vec::new();
+    for dependency in wanted.iter().filter(|wanted| wanted.is_object()) {
+        let text = |key: &str| dependency.get(key).and_then(Value::as_str).unwrap_or("");
+        let name = match text("alias") {
+            "" => text("name"),
+            alias => alias,
+        };
+        if seen.contains(&name) {
+            return Err(ChartError::Invalid {
+                path: "Chart.yaml".to_owned(),
+                why: format!("has more than one dependency with name or alias {name:?}"),
+            });
+        }
+        seen.push(name);
+    }
+    Ok(())
 }
 
 fn check_path(path: &str) -> Result<(), ChartError> {

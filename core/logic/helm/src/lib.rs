@@ -7,17 +7,37 @@
 //!
 //! What must stay true: a chart renders as Helm 3 renders it, byte for byte,
 //! errors included; no chart can crash, hang or exhaust the process.
+//!
+//! `tests/differential` holds this against Helm's own packages. Where it
+//! differs, it does so on purpose or for want of what a pure rendering lacks:
+//! - Text is always whole UTF-8: what Go cuts within a character (`trunc`,
+//!   `substr`, `wrap`, `b64dec`) has U+FFFD there.
+//! - Without a [`Host`] there is no time, no randomness, no key: `now`, `uuidv4`,
+//!   `rand*`, `gen*` say so. `bcrypt`, `htpasswd`, `derivePassword`,
+//!   `encryptAES`, `decryptAES` and `genPrivateKey` always do.
+//! - Dates know UTC and offsets, not the names of zones.
+//! - Bounds on steps, output and depth ([`Limits`]) end charts with an error
+//!   that Helm lets run on, and some that crash it, such as one that prints a
+//!   map which holds itself.
+//! - `slice` does not reach beyond a list's end into what Go has room for, and
+//!   wrong `printf` verbs do not show what Go keeps in a version or a time.
+//! - Where text is not YAML, JSON Schema or TOML the verdict is the same and
+//!   the words are those of the library that read it.
 
 mod ast;
 mod chart;
+mod decimal;
 mod exec;
 mod format;
 mod functions;
 mod glob;
+mod json;
 mod lexer;
 mod manifest;
+mod numbers;
 mod objects;
 mod parser;
+mod printf;
 mod render;
 mod value;
 mod values;

@@ -88,17 +88,21 @@ pub fn sort(chart: &Chart, files: BTreeMap<String, String>) -> Result<Rendered, 
             }
             continue;
         }
+        if text.trim().is_empty() {
+            continue;
+        }
         for document in split(&text) {
             let manifest = read(&chart.name, &path, document)?;
-            match hook(&manifest) {
-                Some(hook) => rendered.hooks.push(hook),
-                None => rendered.manifests.push(manifest),
+            match role(&manifest) {
+                Role::Hook(hook) => rendered.hooks.push(hook),
+                Role::Plain => rendered.manifests.push(manifest),
+                Role::Unknown => {}
             }
         }
     }
     rendered.manifests.sort_by_key(|m| rank(&m.kind));
     rendered.hooks.sort_by_key(|hook| rank(&hook.manifest.kind));
-    crds(chart, &chart.name, &mut rendered.crds)?;
+    crds(chart, "", &mut rendered.crds)?;
     Ok(rendered)
 }
 
@@ -109,50 +113,55 @@ fn rank(kind: &str) -> (usize, String) {
     }
 }
 
-fn crds(chart: &Chart, path: &str, out: &mut Vec<Manifest>) -> Result<(), RenderError> {
+fn crds(chart: &Chart, above: &str, out: &mut Vec<Manifest>) -> Result<(), RenderError> {
     for (name, text) in &chart.crds {
         for document in split(text) {
-            out.push(read(&chart.name, &format!("{path}/{name}"), document)?);
+            let path = format!("{above}{}/{name}", chart.name);
+            out.push(read(&chart.name, &path, document)?);
         }
     }
     for sub in &chart.subcharts {
-        crds(sub, &format!("{path}/charts/{}", sub.name), out)?;
+        crds(sub, &format!("{above}{}/charts/", chart.inner_name), out)?;
     }
     Ok(())
 }
 
-/// Cuts at lines that start with `---`, as Helm does.
+/// `SplitManifests`: cuts at `---` at the start of a line, with the blanks
+/// around it; what follows it on the line belongs to the next document.
 fn split(text: &str) -> Vec<String> {
     let mut documents = Vec::new();
-    let mut current = String::new();
-    for line in text.lines() {
-        match line.strip_prefix("---") {
-            Some(rest) => {
-                documents.push(std::mem::take(&mut current));
-                current.push_str(rest.trim_start());
-                current.push('\n');
-            }
-            None => {
-                current.push_str(line);
-                current.push('\n');
-            }
-        }
+    let mut rest = text.trim();
+    if let Some(after) = rest.strip_prefix("---") {
+        rest = after.trim_start();
     }
-    documents.push(current);
+    while let Some(at) = rest.find("\n---") {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        documents.push(before.trim_end().to_owned());
+        rest = after.get(4..).unwrap_or_default().trim_start();
+    }
+    documents.push(rest.to_owned());
     documents
-        .iter()
-        .map(|document| document.trim().to_owned())
+        .into_iter()
         .filter(|document| !document.is_empty())
+        .map(|document| document.trim().to_owned())
         .collect()
 }
 
 fn read(chart: &str, path: &str, content: String) -> Result<Manifest, RenderError> {
-    let object = catalyst_yaml::from_str(&content).map_err(|source| RenderError::Manifest {
+    let fault = |source| RenderError::Manifest {
         chart: chart.to_owned(),
         path: path.to_owned(),
         source,
+    };
+    let object = catalyst_yaml::from_str(&content).map_err(fault)?;
+    check_head(&object).map_err(|message| {
+        fault(catalyst_yaml::Error {
+            message,
+            line: 1,
+            column: 1,
+        })
     })?;
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: Option<&Value>| value.and_then(scalar).unwrap_or_default();
     Ok(Manifest {
         path: path.to_owned(),
         kind: text(object.get("kind")),
@@ -162,30 +171,105 @@ fn read(chart: &str, path: &str, content: String) -> Result<Manifest, RenderErro
     })
 }
 
-fn hook(manifest: &Manifest) -> Option<Hook> {
-    let annotations = manifest.object.pointer("/metadata/annotations")?;
-    let list = |key: &str| -> Vec<String> {
-        annotations
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .split(',')
+/// A scalar as text: Helm asks for text, and Kubernetes' YAML gives it for
+/// numbers and booleans too.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(match number.as_f64() {
+            Some(float) if !number.is_i64() && !number.is_u64() => {
+                catalyst_yaml::format_float(float)
+            }
+            _ => number.to_string(),
+        }),
+        _ => None,
+    }
+}
+
+/// What Helm reads of an object must be of the types that it expects.
+fn check_head(object: &Value) -> Result<(), String> {
+    let table = |value: Option<&Value>, what: &str| match value {
+        Some(value) if !value.is_object() && !value.is_null() => {
+            Err(format!("{what} is not a map"))
+        }
+        _ => Ok(()),
+    };
+    let text = |value: Option<&Value>, what: &str| match value {
+        Some(Value::Object(_) | Value::Array(_)) => Err(format!("{what} is not text")),
+        _ => Ok(()),
+    };
+    table(Some(object), "the object")?;
+    text(object.get("apiVersion"), "apiVersion")?;
+    text(object.get("kind"), "kind")?;
+    let metadata = object.get("metadata");
+    table(metadata, "metadata")?;
+    let field = |key: &str| metadata.and_then(|metadata| metadata.get(key));
+    text(field("name"), "metadata.name")?;
+    let annotations = field("annotations");
+    table(annotations, "metadata.annotations")?;
+    if let Some(Value::Object(annotations)) = annotations {
+        for (key, value) in annotations {
+            text(Some(value), &format!("the annotation {key}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What an object is to Helm.
+enum Role {
+    Plain,
+    Hook(Hook),
+    /// A hook of events that nobody knows: left out.
+    Unknown,
+}
+
+const EVENTS: [&str; 10] = [
+    "pre-install",
+    "post-install",
+    "pre-delete",
+    "post-delete",
+    "pre-upgrade",
+    "post-upgrade",
+    "pre-rollback",
+    "post-rollback",
+    "test",
+    "test-success",
+];
+
+fn role(manifest: &Manifest) -> Role {
+    let annotations = manifest.object.pointer("/metadata/annotations");
+    let get = |key: &str| {
+        let value = annotations?.get(key)?;
+        // Null is an empty text.
+        Some(scalar(value).unwrap_or_default())
+    };
+    let words = |text: &str| -> Vec<String> {
+        text.split(',')
             .map(|word| word.trim().to_lowercase())
-            .filter(|word| !word.is_empty())
             .collect()
     };
-    let events = list("helm.sh/hook");
-    if events.is_empty() {
-        return None;
+    let Some(events) = get("helm.sh/hook") else {
+        return Role::Plain;
+    };
+    let events = words(&events);
+    if events.iter().any(|event| !EVENTS.contains(&event.as_str())) {
+        return Role::Unknown;
     }
-    Some(Hook {
+    let events = events
+        .into_iter()
+        .map(|event| match event.as_str() {
+            "test-success" => "test".to_owned(),
+            _ => event,
+        })
+        .collect();
+    Role::Hook(Hook {
         manifest: manifest.clone(),
         events,
-        weight: annotations
-            .get("helm.sh/hook-weight")
-            .and_then(Value::as_str)
+        weight: get("helm.sh/hook-weight")
             .and_then(|weight| weight.parse().ok())
             .unwrap_or(0),
-        delete_policies: list("helm.sh/hook-delete-policy"),
+        delete_policies: get("helm.sh/hook-delete-policy")
+            .map_or_else(Vec::new, |text| words(&text)),
     })
 }

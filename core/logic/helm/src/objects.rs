@@ -20,14 +20,33 @@ pub enum Object {
     /// A Go struct: unknown fields are an error.
     Struct {
         type_name: &'static str,
-        fields: BTreeMap<String, Value>,
+        /// In the order in which Go declares them.
+        fields: Vec<(&'static str, Value)>,
         /// What `String()` gives, for structs that have it.
         shown: Option<String>,
     },
+    /// A list or a map of a type of its own, such as `[]string`.
+    Typed {
+        name: &'static str,
+        value: Value,
+        /// A nil slice.
+        nil: bool,
+    },
+    /// `[]uint8`.
+    Bytes(Rc<Vec<u8>>),
     ApiVersions(Rc<Vec<String>>),
     Files(FileMap),
     Version(Version),
     Time(Time),
+}
+
+/// What a name means in an object, once it is not a method.
+pub enum Found {
+    /// Of a struct.
+    Field(Value),
+    /// Of a map, which answers to every name.
+    Entry(Value),
+    Nothing,
 }
 
 /// The signature of a method: its parameters' type letters.
@@ -42,7 +61,10 @@ pub fn method_parameters(object: &Object, name: &str) -> Option<&'static str> {
             Object::Version(_),
             "Major" | "Minor" | "Patch" | "Prerelease" | "Metadata" | "Original" | "String",
         ) => "",
-        (Object::Version(_), "Compare" | "Equal" | "LessThan" | "GreaterThan") => "a",
+        (
+            Object::Version(_),
+            "Compare" | "Equal" | "LessThan" | "GreaterThan" | "LessThanEqual" | "GreaterThanEqual",
+        ) => "v",
         (
             Object::Time(_),
             "Unix" | "Year" | "Day" | "Hour" | "Minute" | "Second" | "YearDay" | "UnixNano"
@@ -54,7 +76,7 @@ pub fn method_parameters(object: &Object, name: &str) -> Option<&'static str> {
     })
 }
 
-pub const KUBE_VERSION: &str = "*chartutil.KubeVersion";
+pub const KUBE_VERSION: &str = "chartutil.KubeVersion";
 
 impl Object {
     pub fn call(&self, name: &str, args: &[Value]) -> Result<Value, String> {
@@ -64,14 +86,17 @@ impl Object {
             (Self::ApiVersions(list), _) => Value::Bool(list.iter().any(|item| item == text)),
             (Self::Files(files), _) => return file_method(files, name, text),
             (Self::Struct { fields, shown, .. }, _) => match (name, shown) {
-                ("GitVersion", _) => fields.get("Version").cloned().unwrap_or(Value::Nil),
+                ("GitVersion", _) => fields
+                    .iter()
+                    .find(|field| field.0 == "Version")
+                    .map_or(Value::Nil, |field| field.1.clone()),
                 (_, Some(shown)) => Value::text(shown),
                 _ => Value::Nil,
             },
             (Self::Version(version), _) => match name {
-                "Major" => Value::Int64(number(version.major)),
-                "Minor" => Value::Int64(number(version.minor)),
-                "Patch" => Value::Int64(number(version.patch)),
+                "Major" => Value::Uint(version.major, "uint64"),
+                "Minor" => Value::Uint(version.minor, "uint64"),
+                "Patch" => Value::Uint(version.patch, "uint64"),
                 "Prerelease" => Value::text(&version.pre),
                 "Metadata" => Value::text(&version.build),
                 "Original" => Value::text(&version.original),
@@ -88,31 +113,128 @@ impl Object {
                         "Compare" => Value::Int(order as i64),
                         "Equal" => Value::Bool(order.is_eq()),
                         "LessThan" => Value::Bool(order.is_lt()),
+                        "LessThanEqual" => Value::Bool(order.is_le()),
+                        "GreaterThanEqual" => Value::Bool(order.is_ge()),
                         _ => Value::Bool(order.is_gt()),
                     }
                 }
             },
             (Self::Time(time), _) => date::method(*time, name, args)?,
+            (Self::Typed { .. } | Self::Bytes(_), _) => {
+                return Err(format!("there is no method {name}"));
+            }
         })
     }
 
-    pub fn field(&self, name: &str) -> Option<Value> {
+    pub fn field(&self, name: &str) -> Found {
         match self {
-            Self::Struct { fields, .. } => fields.get(name).cloned(),
-            Self::Files(files) => files.get(name).map(|data| bytes_text(data)),
-            _ => None,
+            Self::Struct { fields, .. } => fields
+                .iter()
+                .find(|field| field.0 == name)
+                .map_or(Found::Nothing, |field| Found::Field(field.1.clone())),
+            Self::Files(files) => Found::Entry(
+                files
+                    .get(name)
+                    .map_or_else(|| Value::bytes(&[]), |data| Value::bytes(data)),
+            ),
+            Self::Typed {
+                name: kind,
+                value: Value::Map(map),
+                ..
+            } => Found::Entry(map.borrow().get(name).cloned().unwrap_or_else(|| {
+                if *kind == "map[string]string" {
+                    Value::text("")
+                } else {
+                    Value::Nil
+                }
+            })),
+            Self::Version(_) => Found::Nothing,
+            _ => Found::Nothing,
         }
+    }
+
+    /// Whether elements are `interface {}` in Go.
+    pub fn holds_anything(&self) -> bool {
+        match self {
+            Self::Typed { name, .. } => matches!(
+                *name,
+                "chartutil.Values" | "[]interface {}" | "map[string]interface {}"
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether a struct holds what Go cannot compare.
+    pub fn has_lists(&self) -> bool {
+        match self {
+            Self::Struct { fields, .. } => fields
+                .iter()
+                .any(|(_, value)| matches!(value.kind_name(), "slice" | "map")),
+            _ => false,
+        }
+    }
+
+    pub fn is_nil(&self) -> bool {
+        matches!(self, Self::Typed { nil: true, .. })
+    }
+
+    /// As `encoding/json` writes it; `inner` writes what it holds.
+    pub fn to_json(
+        &self,
+        inner: &dyn Fn(&Value) -> Option<serde_json::Value>,
+    ) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Typed { nil: true, .. } => serde_json::Value::Null,
+            Self::Bytes(data) => STANDARD.encode(data.as_slice()).into(),
+            Self::Files(files) => files
+                .iter()
+                .map(|(name, data)| {
+                    let text = STANDARD.encode(data.as_slice());
+                    (name.clone(), serde_json::Value::from(text))
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Self::Struct {
+                type_name, fields, ..
+            } => {
+                let mut out = serde_json::Map::new();
+                for (name, value) in fields.iter() {
+                    let Some(key) = json_name(type_name, name) else {
+                        out.insert((*name).to_owned(), inner(value)?);
+                        continue;
+                    };
+                    if value.is_true() {
+                        out.insert(key.to_owned(), inner(value)?);
+                    }
+                }
+                out.into()
+            }
+            Self::Time(time) => time.format("2006-01-02T15:04:05.999999999Z07:00").into(),
+            Self::Version(version) => version.to_string().into(),
+            other => inner(&other.plain())?,
+        })
     }
 
     /// The value without its methods, for printing, ranging and encoding.
     pub fn plain(&self) -> Value {
         match self {
-            Self::Struct { fields, .. } => Value::map(fields.clone()),
-            Self::ApiVersions(list) => Value::texts(list.iter()),
+            Self::Struct { fields, .. } => Value::map(
+                fields
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                    .collect(),
+            ),
+            Self::Typed { value, .. } => value.clone(),
+            Self::Bytes(data) => Value::list(
+                data.iter()
+                    .map(|byte| Value::Uint(u64::from(*byte), "uint8"))
+                    .collect(),
+            ),
+            Self::ApiVersions(list) => Value::list(list.iter().map(Value::text).collect()),
             Self::Files(files) => Value::map(
                 files
                     .iter()
-                    .map(|(name, data)| (name.clone(), bytes_text(data)))
+                    .map(|(name, data)| (name.clone(), Value::bytes(data)))
                     .collect(),
             ),
             Self::Version(version) => Value::text(&version.original),
@@ -120,6 +242,15 @@ impl Object {
         }
     }
 
+    /// What `String()` of the value itself gives.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Struct { .. } => None,
+            _ => self.shown(),
+        }
+    }
+
+    /// What `String()` of a pointer to the value gives.
     pub fn shown(&self) -> Option<String> {
         match self {
             Self::Struct { shown, .. } => shown.clone(),
@@ -133,6 +264,8 @@ impl Object {
         match self {
             Self::ApiVersions(list) => !list.is_empty(),
             Self::Files(files) => !files.is_empty(),
+            Self::Typed { value, .. } => value.is_true(),
+            Self::Bytes(data) => !data.is_empty(),
             _ => true,
         }
     }
@@ -141,6 +274,8 @@ impl Object {
         match self {
             Self::Struct { type_name, .. } => type_name,
             Self::ApiVersions(_) => "chartutil.VersionSet",
+            Self::Typed { name, .. } => name,
+            Self::Bytes(_) => "[]uint8",
             Self::Files(_) => "engine.files",
             Self::Version(_) => "*semver.Version",
             Self::Time(_) => "time.Time",
@@ -151,20 +286,32 @@ impl Object {
         match self {
             Self::Struct { type_name, .. } if type_name.starts_with('*') => "ptr",
             Self::Struct { .. } | Self::Time(_) => "struct",
-            Self::ApiVersions(_) => "slice",
+            Self::ApiVersions(_) | Self::Bytes(_) => "slice",
+            Self::Typed { value, .. } => value.kind_name(),
             Self::Files(_) => "map",
             Self::Version(_) => "ptr",
         }
     }
 }
 
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// The key of a struct's field in JSON, where it is left out when empty.
+pub fn json_name(type_name: &str, field: &str) -> Option<&'static str> {
+    match type_name {
+        "version.BuildInfo" => Some(match field {
+            "Version" => "version",
+            "GitCommit" => "git_commit",
+            "GitTreeState" => "git_tree_state",
+            _ => "go_version",
+        }),
+        CHART => crate::render::CHART_FIELDS
+            .iter()
+            .find(|known| known.0 == field)
+            .map(|known| known.1),
+        _ => None,
+    }
 }
 
-fn bytes_text(data: &[u8]) -> Value {
-    Value::text(String::from_utf8_lossy(data))
-}
+pub const CHART: &str = "struct { chart.Metadata; IsRoot bool }";
 
 fn file_method(files: &FileMap, name: &str, argument: &str) -> Result<Value, String> {
     let get = |name: &str| {
@@ -175,11 +322,12 @@ fn file_method(files: &FileMap, name: &str, argument: &str) -> Result<Value, Str
     };
     let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     Ok(match name {
-        "Get" | "GetBytes" => Value::text(get(argument)),
+        "Get" => Value::text(get(argument)),
+        "GetBytes" => Value::bytes(files.get(argument).map_or(&[], |data| data.as_slice())),
         "Lines" => {
             let text = get(argument);
-            if !files.contains_key(argument) {
-                return Ok(Value::list(Vec::new()));
+            if text.is_empty() {
+                return Ok(Value::texts::<&str>([]));
             }
             let text = text.strip_suffix('\n').unwrap_or(&text);
             Value::texts(text.split('\n'))
@@ -192,9 +340,6 @@ fn file_method(files: &FileMap, name: &str, argument: &str) -> Result<Value, Str
                 .collect(),
         ))),
         "AsConfig" | "AsSecrets" => {
-            if files.is_empty() {
-                return Ok(Value::text(""));
-            }
             let map = files
                 .iter()
                 .map(|(path, data)| {

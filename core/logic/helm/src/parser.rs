@@ -9,6 +9,7 @@ use crate::ast::{Branch, Command, Expr, ExprKind, Node, Number, Pipe, Source, Te
 use crate::format::{quote, unquote};
 use crate::functions;
 use crate::lexer::{Kind, Token, tokens};
+use crate::numbers::{parse_float, parse_integer};
 
 /// Parentheses and control structures within each other.
 const MAX_DEPTH: usize = 300;
@@ -123,8 +124,13 @@ impl Parser {
             if let Some(line) = self.action_line {
                 let before = self.source.text.get(..token.pos).unwrap_or_default();
                 let here = line_of(before);
-                if message == "unclosed action" && here != line {
-                    message = format!("{message} started at {}:{line}", self.source.name);
+                if here != line {
+                    let within = if message.ends_with(" action") {
+                        ""
+                    } else {
+                        " in action"
+                    };
+                    message = format!("{message}{within} started at {}:{line}", self.source.name);
                 }
             }
             return self.fail(message);
@@ -336,7 +342,6 @@ impl Parser {
         };
         self.variables.truncate(outer);
         Ok(Branch {
-            pos: pipe.pos,
             pipe,
             body,
             otherwise,
@@ -521,13 +526,11 @@ impl Parser {
             Kind::Field => ExprKind::Field(vec![token.val.trim_start_matches('.').to_owned()]),
             Kind::Bool => ExprKind::Bool(token.val == "true"),
             Kind::Number | Kind::CharConstant => match number(&token.val) {
-                Some(value) => ExprKind::Number {
+                Ok(value) => ExprKind::Number {
                     text: token.val,
                     value,
                 },
-                None => {
-                    return self.fail(format_args!("illegal number syntax: {}", quote(&token.val)));
-                }
+                Err(why) => return self.fail(why),
             },
             Kind::LeftParen => {
                 let pipe =
@@ -566,40 +569,28 @@ fn show(token: &Token) -> String {
     }
 }
 
-fn number(text: &str) -> Option<Number> {
+/// `parse.newNumber`, but for complex numbers.
+fn number(text: &str) -> Result<Number, String> {
+    let illegal = || format!("illegal number syntax: {}", quote(text));
     if text.starts_with('\'') {
-        let value = unquote(text)?;
+        let value = unquote(text).ok_or_else(|| "invalid syntax".to_owned())?;
         let mut chars = value.chars();
-        let c = chars.next()?;
-        return chars
-            .next()
-            .is_none()
-            .then_some(Number::Int(i64::from(u32::from(c))));
+        return match (chars.next(), chars.next()) {
+            (Some(c), None) => Ok(Number::Int(i64::from(u32::from(c)))),
+            _ => Err(format!("malformed character constant: {text}")),
+        };
     }
-    let (negative, body) = match text.strip_prefix('-') {
-        Some(body) => (true, body),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let clean = body.replace('_', "");
-    let (digits, radix) = match clean.get(..2) {
-        Some("0x" | "0X") => (clean.get(2..)?, 16),
-        Some("0b" | "0B") => (clean.get(2..)?, 2),
-        Some("0o" | "0O") => (clean.get(2..)?, 8),
-        _ if clean.len() > 1
-            && clean.starts_with('0')
-            && clean.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            (clean.get(1..)?, 8)
+    if let Some(value) = parse_integer(text, 0) {
+        if let Ok(value) = i64::try_from(value) {
+            return Ok(Number::Int(value));
         }
-        _ => (clean.as_str(), 10),
-    };
-    if let Ok(value) = i128::from_str_radix(digits, radix) {
-        let value = if negative { -value } else { value };
-        return Some(i64::try_from(value).map_or(Number::Overflow, Number::Int));
+        if u64::try_from(value).is_ok() && !text.starts_with('+') {
+            return Ok(Number::Overflow(value as f64));
+        }
     }
-    if radix != 10 {
-        return None;
+    let value = parse_float(text).ok_or_else(illegal)?;
+    if !text.contains(['.', 'e', 'E', 'p', 'P']) {
+        return Err(format!("integer overflow: {}", quote(text)));
     }
-    let value: f64 = clean.parse().ok()?;
-    Some(Number::Float(if negative { -value } else { value }))
+    Ok(Number::Float(value))
 }

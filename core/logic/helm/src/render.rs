@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use crate::chart::Chart;
 use crate::exec::{Engine, Failure, Limits, Set, add_templates};
 use crate::functions::semver::Version;
-use crate::objects::{KUBE_VERSION, Object};
+use crate::objects::{CHART, KUBE_VERSION, Object};
 use crate::value::Value;
 use crate::{manifest, values};
 
@@ -123,6 +123,8 @@ pub enum RenderError {
         "values don't meet the specifications of the schema(s) in the following chart(s):\n{0}"
     )]
     Schema(String),
+    #[error("the values do not fit the charts: {0}")]
+    Values(String),
     #[error("cannot install chart {chart}: it needs Kubernetes {wanted}, the cluster has {found}")]
     KubeVersion {
         chart: String,
@@ -171,34 +173,53 @@ pub fn render(
     environment: &Environment<'_>,
 ) -> Result<Rendered, RenderError> {
     let mut chart = chart.clone();
-    if chart.meta("type") == "library" {
+    if !matches!(chart.meta("type"), "" | "application") {
         return Err(RenderError::Library(chart.name));
     }
     let given = values.as_object().cloned().unwrap_or_default();
-    values::enable(&mut chart, &given, "");
-    check_kube_version(&chart, environment.capabilities)?;
-    let merged = values::coalesced(&chart, &given);
-    let mut problems = String::new();
-    check_schema(&chart, &merged, &mut problems);
-    if !problems.is_empty() {
-        return Err(RenderError::Schema(problems));
-    }
     // Templates recurse, and so does the walk: give it a stack of its own.
     let files = std::thread::scope(|scope| {
         std::thread::Builder::new()
             .stack_size(STACK)
-            .spawn_scoped(scope, || execute(&chart, &merged, environment))
+            .spawn_scoped(scope, || {
+                prepare_and_execute(&mut chart, &given, environment)
+            })
             .map_err(|why| RenderError::Thread(why.to_string()))?
             .join()
             .map_err(|_| RenderError::Thread("it ended early".to_owned()))?
-            .map_err(|message| RenderError::Template {
-                chart: chart.name.clone(),
-                message,
-            })
     })?;
     manifest::sort(&chart, files)
 }
 
+fn prepare_and_execute(
+    chart: &mut Chart,
+    given: &Map<String, Json>,
+    environment: &Environment<'_>,
+) -> Result<BTreeMap<String, String>, RenderError> {
+    values::enable(chart, given).map_err(RenderError::Values)?;
+    let merged = values::coalesced(chart, given).map_err(RenderError::Values)?;
+    let merged = Value::Map(merged);
+    let mut problems = String::new();
+    if has_schema(chart)
+        && let Some(Json::Object(plain)) = merged.to_json()
+    {
+        check_schema(chart, &plain, &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(RenderError::Schema(problems));
+    }
+    check_kube_version(chart, environment.capabilities)?;
+    execute(chart, merged, environment).map_err(|message| RenderError::Template {
+        chart: chart.name.clone(),
+        message,
+    })
+}
+
+fn has_schema(chart: &Chart) -> bool {
+    chart.schema.is_some() || chart.subcharts.iter().any(has_schema)
+}
+
+/// Helm asks the chart itself only, not its subcharts.
 fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), RenderError> {
     let wanted = chart.meta("kubeVersion");
     let fits = wanted.is_empty()
@@ -212,10 +233,7 @@ fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), 
             found: capabilities.kube_version.clone(),
         });
     }
-    chart
-        .subcharts
-        .iter()
-        .try_for_each(|sub| check_kube_version(sub, capabilities))
+    Ok(())
 }
 
 fn check_schema(chart: &Chart, values: &Map<String, Json>, problems: &mut String) {
@@ -237,8 +255,13 @@ fn check_schema(chart: &Chart, values: &Map<String, Json>, problems: &mut String
         }
     }
     for sub in &chart.subcharts {
-        if let Some(inner) = values.get(&sub.name).and_then(Json::as_object) {
-            check_schema(sub, inner, problems);
+        match values.get(&sub.name) {
+            Some(Json::Object(inner)) => check_schema(sub, inner, problems),
+            None | Some(Json::Null) => {}
+            Some(_) => problems.push_str(&format!(
+                "{}:\ninvalid type for values: expected object (map)\n",
+                sub.name
+            )),
         }
     }
 }
@@ -246,7 +269,7 @@ fn check_schema(chart: &Chart, values: &Map<String, Json>, problems: &mut String
 /// Renders every template; path → text.
 fn execute(
     chart: &Chart,
-    values: &Map<String, Json>,
+    values: Value,
     environment: &Environment<'_>,
 ) -> Result<BTreeMap<String, String>, String> {
     let release = environment.release;
@@ -270,8 +293,8 @@ fn execute(
         capabilities(environment.capabilities),
     );
     let mut all = BTreeMap::new();
-    let root_values = Value::from_json(&Json::Object(values.clone()));
-    collect(chart, &chart.name, true, root_values, &shared, &mut all);
+    let root_values = values_object(values);
+    collect(chart, "", true, root_values, &shared, &mut all);
 
     let mut order: Vec<&String> = all.keys().collect();
     order.sort_by(|a, b| {
@@ -301,10 +324,10 @@ fn execute(
         if let Value::Map(dot) = &template.dot {
             dot.borrow_mut().insert(
                 "Template".to_owned(),
-                fields([
+                values_object(fields([
                     ("Name", Value::text(path)),
                     ("BasePath", Value::text(&template.base)),
-                ]),
+                ])),
             );
         }
         let text = engine
@@ -323,12 +346,13 @@ struct Renderable {
 
 fn collect(
     chart: &Chart,
-    path: &str,
+    above: &str,
     is_root: bool,
     values: Value,
     shared: &BTreeMap<String, Value>,
     all: &mut BTreeMap<String, Renderable>,
 ) -> Value {
+    let path = format!("{above}{}", chart.name);
     let subcharts = Value::map(BTreeMap::new());
     let mut dot = shared.clone();
     dot.insert("Chart".to_owned(), chart_object(chart, is_root));
@@ -353,7 +377,8 @@ fn collect(
             .and_then(|map| map.borrow().get(&sub.name).cloned())
             .filter(|value| matches!(value, Value::Map(_)))
             .unwrap_or_else(|| Value::map(BTreeMap::new()));
-        let below = format!("{path}/charts/{}", sub.name);
+        let inner = values_object(inner);
+        let below = format!("{above}{}/charts/", chart.inner_name);
         let inner = collect(sub, &below, false, inner, shared, all);
         if let Value::Map(map) = &subcharts {
             map.borrow_mut().insert(sub.name.clone(), inner);
@@ -377,6 +402,15 @@ fn collect(
     dot
 }
 
+/// A map of the type that `.Values` has.
+fn values_object(map: Value) -> Value {
+    Value::object(Object::Typed {
+        name: "chartutil.Values",
+        value: map,
+        nil: false,
+    })
+}
+
 fn fields<const N: usize>(entries: [(&str, Value); N]) -> Value {
     Value::map(
         entries
@@ -387,41 +421,68 @@ fn fields<const N: usize>(entries: [(&str, Value); N]) -> Value {
 }
 
 fn chart_object(chart: &Chart, is_root: bool) -> Value {
-    let mut entries = BTreeMap::new();
-    for (field, key, empty) in [
-        ("Name", "name", Json::from("")),
-        ("Home", "home", Json::from("")),
-        ("Sources", "sources", Json::Array(Vec::new())),
-        ("Version", "version", Json::from("")),
-        ("Description", "description", Json::from("")),
-        ("Keywords", "keywords", Json::Array(Vec::new())),
-        ("Maintainers", "maintainers", Json::Array(Vec::new())),
-        ("Icon", "icon", Json::from("")),
-        ("APIVersion", "apiVersion", Json::from("")),
-        ("Condition", "condition", Json::from("")),
-        ("Tags", "tags", Json::from("")),
-        ("AppVersion", "appVersion", Json::from("")),
-        ("Deprecated", "deprecated", Json::from(false)),
-        ("Annotations", "annotations", Json::Object(Map::new())),
-        ("KubeVersion", "kubeVersion", Json::from("")),
-        ("Dependencies", "dependencies", Json::Array(Vec::new())),
-        ("Type", "type", Json::from("")),
-    ] {
-        let value = match chart.metadata.get(key) {
+    // Embedded first, as Go declares it.
+    let mut entries = Vec::new();
+    for (field, key, kind) in CHART_FIELDS {
+        let given = chart.metadata.get(*key).filter(|value| !value.is_null());
+        let list = || given.and_then(Json::as_array).cloned().unwrap_or_default();
+        let value = match kind {
             // appVersion: 1.0 without quotes is still text.
-            Some(Json::Number(number)) => Json::from(number.to_string()),
-            Some(Json::Null) | None => empty,
-            Some(value) => value.clone(),
+            's' => match given {
+                Some(Json::Number(number)) => Value::text(number.to_string()),
+                Some(Json::String(text)) => Value::text(text),
+                _ => Value::text(""),
+            },
+            'b' => Value::Bool(given.and_then(Json::as_bool).unwrap_or_default()),
+            'm' => Value::object(Object::Typed {
+                name: "map[string]string",
+                value: Value::from_json(given.unwrap_or(&Json::Object(Map::new()))),
+                nil: given.is_none(),
+            }),
+            kind => {
+                let name = match kind {
+                    'M' => "[]*chart.Maintainer",
+                    'D' => "[]*chart.Dependency",
+                    _ => "[]string",
+                };
+                let items: Vec<Value> = list().iter().map(Value::from_json).collect();
+                match items.is_empty() {
+                    true => Value::nil_list(name),
+                    false => Value::typed(name, items),
+                }
+            }
         };
-        entries.insert(field.to_owned(), Value::from_json(&value));
+        entries.push((*field, value));
     }
-    entries.insert("IsRoot".to_owned(), Value::Bool(is_root));
+    entries.push(("IsRoot", Value::Bool(is_root)));
     Value::object(Object::Struct {
-        type_name: "chart.Metadata",
+        type_name: CHART,
         fields: entries,
         shown: None,
     })
 }
+
+/// The fields of `.Chart`, their keys in Chart.yaml, and what they hold: text,
+/// bool, list of text, map, maintainers, dependencies.
+pub const CHART_FIELDS: &[(&str, &str, char)] = &[
+    ("Name", "name", 's'),
+    ("Home", "home", 's'),
+    ("Sources", "sources", 'l'),
+    ("Version", "version", 's'),
+    ("Description", "description", 's'),
+    ("Keywords", "keywords", 'l'),
+    ("Maintainers", "maintainers", 'M'),
+    ("Icon", "icon", 's'),
+    ("APIVersion", "apiVersion", 's'),
+    ("Condition", "condition", 's'),
+    ("Tags", "tags", 's'),
+    ("AppVersion", "appVersion", 's'),
+    ("Deprecated", "deprecated", 'b'),
+    ("Annotations", "annotations", 'm'),
+    ("KubeVersion", "kubeVersion", 's'),
+    ("Dependencies", "dependencies", 'D'),
+    ("Type", "type", 's'),
+];
 
 fn capabilities(capabilities: &Capabilities) -> Value {
     let version = Version::parse(&capabilities.kube_version);
@@ -430,23 +491,17 @@ fn capabilities(capabilities: &Capabilities) -> Value {
     };
     let kube = Value::object(Object::Struct {
         type_name: KUBE_VERSION,
-        fields: BTreeMap::from([
-            (
-                "Version".to_owned(),
-                Value::text(&capabilities.kube_version),
-            ),
-            ("Major".to_owned(), part(|v| v.major)),
-            ("Minor".to_owned(), part(|v| v.minor)),
-        ]),
+        fields: vec![
+            ("Version", Value::text(&capabilities.kube_version)),
+            ("Major", part(|v| v.major)),
+            ("Minor", part(|v| v.minor)),
+        ],
         shown: Some(capabilities.kube_version.clone()),
     });
-    let structure = |type_name, entries: Vec<(&str, Value)>| {
+    let structure = |type_name, fields: Vec<(&'static str, Value)>| {
         Value::object(Object::Struct {
             type_name,
-            fields: entries
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect(),
+            fields,
             shown: None,
         })
     };

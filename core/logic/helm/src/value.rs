@@ -4,12 +4,13 @@
 //! `merge` and friends change the map they are given, and charts rely on it.
 //! Lists are not: Go's `append` gives a new one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Map, Number};
 
+use crate::functions::semver::Version;
 use crate::objects::Object;
 
 pub type Shared = Rc<RefCell<BTreeMap<String, Value>>>;
@@ -17,6 +18,9 @@ pub type Shared = Rc<RefCell<BTreeMap<String, Value>>>;
 /// Nesting deeper than this is cut off where values are turned inside out;
 /// a map that contains itself would have no end.
 const MAX_DEPTH: usize = 200;
+/// Values copied or compared before the rest is taken as it is: a map that
+/// contains itself twice has more of them than anyone can count.
+const MAX_NODES: usize = 2_000_000;
 
 #[derive(Clone)]
 pub enum Value {
@@ -24,6 +28,8 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Int64(i64),
+    /// An unsigned number, and Go's name of its type.
+    Uint(u64, &'static str),
     Float(f64),
     Str(Rc<str>),
     List(Rc<Vec<Value>>),
@@ -41,7 +47,29 @@ impl Value {
     }
 
     pub fn texts<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> Self {
-        Self::list(items.into_iter().map(Self::text).collect())
+        Self::typed("[]string", items.into_iter().map(Self::text).collect())
+    }
+
+    /// A list of Go's type `name`, which is not `[]interface {}`.
+    pub fn typed(name: &'static str, items: Vec<Self>) -> Self {
+        Self::object(Object::Typed {
+            name,
+            value: Self::list(items),
+            nil: false,
+        })
+    }
+
+    /// A nil slice: empty, but null in JSON.
+    pub fn nil_list(name: &'static str) -> Self {
+        Self::object(Object::Typed {
+            name,
+            value: Self::list(Vec::new()),
+            nil: true,
+        })
+    }
+
+    pub fn bytes(data: &[u8]) -> Self {
+        Self::object(Object::Bytes(Rc::new(data.to_vec())))
     }
 
     pub fn map(entries: BTreeMap<String, Self>) -> Self {
@@ -81,6 +109,7 @@ impl Value {
             Self::Nil => serde_json::Value::Null,
             Self::Bool(flag) => (*flag).into(),
             Self::Int(number) | Self::Int64(number) => (*number).into(),
+            Self::Uint(number, _) => (*number).into(),
             Self::Float(number) => {
                 let text = catalyst_yaml::go_json_number(*number)?;
                 match text.parse::<i64>() {
@@ -101,28 +130,45 @@ impl Value {
                 }
                 out.into()
             }
-            Self::Object(object) => object.plain().to_json_within(deeper)?,
+            Self::Object(object) => object.to_json(&|value| value.to_json_within(deeper))?,
         })
     }
 
     pub fn deep_copy(&self) -> Self {
-        self.deep_copy_within(MAX_DEPTH)
+        self.deep_copy_within(MAX_DEPTH, &Cell::new(MAX_NODES))
     }
 
-    fn deep_copy_within(&self, depth: usize) -> Self {
-        let Some(deeper) = depth.checked_sub(1) else {
+    fn deep_copy_within(&self, depth: usize, budget: &Cell<usize>) -> Self {
+        let (Some(deeper), Some(left)) = (depth.checked_sub(1), budget.get().checked_sub(1)) else {
             return self.clone();
         };
+        budget.set(left);
         match self {
-            Self::List(items) => {
-                Self::list(items.iter().map(|v| v.deep_copy_within(deeper)).collect())
-            }
+            Self::List(items) => Self::list(
+                items
+                    .iter()
+                    .map(|v| v.deep_copy_within(deeper, budget))
+                    .collect(),
+            ),
             Self::Map(map) => Self::map(
                 map.borrow()
                     .iter()
-                    .map(|(key, value)| (key.clone(), value.deep_copy_within(deeper)))
+                    .map(|(key, value)| (key.clone(), value.deep_copy_within(deeper, budget)))
                     .collect(),
             ),
+            Self::Object(object) => match object.as_ref() {
+                Object::Typed { name, value, nil } => Self::object(Object::Typed {
+                    name,
+                    value: value.deep_copy_within(deeper, budget),
+                    nil: *nil,
+                }),
+                // Go's copy does not reach what a version keeps to itself.
+                Object::Version(_) => match Version::parse("0.0.0") {
+                    Some(version) => Self::object(Object::Version(version)),
+                    None => self.clone(),
+                },
+                _ => self.clone(),
+            },
             other => other.clone(),
         }
     }
@@ -133,6 +179,7 @@ impl Value {
             Self::Nil => false,
             Self::Bool(flag) => *flag,
             Self::Int(number) | Self::Int64(number) => *number != 0,
+            Self::Uint(number, _) => *number != 0,
             Self::Float(number) => *number != 0.0,
             Self::Str(text) => !text.is_empty(),
             Self::List(items) => !items.is_empty(),
@@ -148,6 +195,7 @@ impl Value {
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
             Self::Int64(_) => "int64",
+            Self::Uint(_, name) => name,
             Self::Float(_) => "float64",
             Self::Str(_) => "string",
             Self::List(_) => "[]interface {}",
@@ -164,6 +212,7 @@ impl Value {
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
             Self::Int64(_) => "int64",
+            Self::Uint(_, name) => name,
             Self::Float(_) => "float64",
             Self::Str(_) => "string",
             Self::List(_) => "slice",
@@ -174,24 +223,26 @@ impl Value {
 
     /// `reflect.DeepEqual`.
     pub fn deep_equal(&self, other: &Self) -> bool {
-        self.deep_equal_within(other, MAX_DEPTH)
+        self.deep_equal_within(other, MAX_DEPTH, &Cell::new(MAX_NODES))
     }
 
-    fn deep_equal_within(&self, other: &Self, depth: usize) -> bool {
-        let Some(deeper) = depth.checked_sub(1) else {
+    fn deep_equal_within(&self, other: &Self, depth: usize, budget: &Cell<usize>) -> bool {
+        let (Some(deeper), Some(left)) = (depth.checked_sub(1), budget.get().checked_sub(1)) else {
             return true;
         };
+        budget.set(left);
         match (self, other) {
             (Self::Nil, Self::Nil) => true,
             (Self::Bool(a), Self::Bool(b)) => a == b,
             (Self::Int(a), Self::Int(b)) | (Self::Int64(a), Self::Int64(b)) => a == b,
+            (Self::Uint(a, kind), Self::Uint(b, other)) => a == b && kind == other,
             (Self::Float(a), Self::Float(b)) => a == b,
             (Self::Str(a), Self::Str(b)) => a == b,
             (Self::List(a), Self::List(b)) => {
                 a.len() == b.len()
                     && a.iter()
                         .zip(b.iter())
-                        .all(|(a, b)| a.deep_equal_within(b, deeper))
+                        .all(|(a, b)| a.deep_equal_within(b, deeper, budget))
             }
             (Self::Map(a), Self::Map(b)) => {
                 if Rc::ptr_eq(a, b) {
@@ -201,10 +252,15 @@ impl Value {
                 a.len() == b.len()
                     && a.iter().all(|(key, value)| {
                         b.get(key)
-                            .is_some_and(|other| value.deep_equal_within(other, deeper))
+                            .is_some_and(|other| value.deep_equal_within(other, deeper, budget))
                     })
             }
-            (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b),
+            (Self::Object(a), Self::Object(b)) => {
+                Rc::ptr_eq(a, b)
+                    || a.type_name() == b.type_name()
+                        && a.is_nil() == b.is_nil()
+                        && a.plain().deep_equal_within(&b.plain(), deeper, budget)
+            }
             _ => false,
         }
     }
@@ -220,7 +276,7 @@ impl Value {
     pub fn items(&self) -> Option<Rc<Vec<Self>>> {
         match self {
             Self::List(items) => Some(items.clone()),
-            Self::Object(object) => match object.plain() {
+            Self::Object(object) if object.kind_name() == "slice" => match object.plain() {
                 Self::List(items) => Some(items),
                 _ => None,
             },

@@ -1,182 +1,352 @@
 //! Which subcharts take part, and which values each chart sees.
 //!
-//! Called by the renderer. Follows Helm: the user's values win over the
-//! parent's, those over the subchart's own; null removes a default; `global`
-//! reaches every chart.
+//! Called by the renderer. It follows Helm's `chartutil` step by step, quirks
+//! included, because what a chart sees is the sum of all of them: the user's
+//! values win over the parent's, those over the subchart's own; null removes a
+//! default; `global` reaches every chart. Maps are shared where Helm shares
+//! them: what a subchart adds below a global's key, its parent sees.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::chart::Chart;
 use crate::functions::semver::{Version, satisfies};
+use crate::value::{Shared, Value};
 
-type Table = Map<String, Value>;
+const GLOBAL: &str = "global";
 
-/// Applies aliases, conditions and tags all the way down, and merges imported
-/// values into the parents' defaults.
-pub fn enable(chart: &mut Chart, values: &Table, path: &str) {
-    if let Some(Value::Array(wanted)) = chart.metadata.get("dependencies").cloned() {
-        let matches = |sub: &Chart, wanted: &Value| {
-            let range = wanted.get("version").and_then(Value::as_str).unwrap_or("*");
-            wanted.get("name").and_then(Value::as_str) == Some(sub.name.as_str())
-                && Version::parse(sub.version())
-                    .is_none_or(|version| satisfies(range, &version).unwrap_or(true))
-        };
-        let present = std::mem::take(&mut chart.subcharts);
-        // Not named in Chart.yaml: always on.
-        chart.subcharts = present
-            .iter()
-            .filter(|sub| !wanted.iter().any(|w| matches(sub, w)))
-            .cloned()
-            .collect();
-        let merged = coalesced(chart, values);
-        for dependency in &wanted {
-            let Some(found) = present.iter().find(|sub| matches(sub, dependency)) else {
-                continue;
-            };
-            if !is_enabled(dependency, values, &merged, path) {
-                continue;
-            }
+/// Why values do not fit the charts, in Helm's words.
+type Fault = String;
+
+fn table(map: &Shared, key: &str) -> Option<Shared> {
+    match map.borrow().get(key) {
+        Some(Value::Map(inner)) => Some(inner.clone()),
+        _ => None,
+    }
+}
+
+/// `Values.Table`: the table at a path of keys joined by points.
+fn table_at(map: &Shared, path: &str) -> Option<Shared> {
+    path.split('.')
+        .try_fold(map.clone(), |map, key| table(&map, key))
+}
+
+fn empty() -> Shared {
+    Shared::default()
+}
+
+fn shared(values: &Map<String, Json>) -> Shared {
+    values
+        .iter()
+        .map(|(key, value)| (key.clone(), Value::from_json(value)))
+        .collect::<std::collections::BTreeMap<_, _>>()
+        .into_shared()
+}
+
+trait IntoShared {
+    fn into_shared(self) -> Shared;
+}
+
+impl IntoShared for std::collections::BTreeMap<String, Value> {
+    fn into_shared(self) -> Shared {
+        std::rc::Rc::new(std::cell::RefCell::new(self))
+    }
+}
+
+fn copy(map: &Shared) -> Shared {
+    match Value::Map(map.clone()).deep_copy() {
+        Value::Map(copy) => copy,
+        _ => empty(),
+    }
+}
+
+/// `ProcessDependenciesWithMerge`: applies aliases, conditions and tags all the
+/// way down, and merges imported values into the parents' defaults.
+pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault> {
+    enabled(chart, &shared(values), "")?;
+    import(chart)
+}
+
+/// `CoalesceValues`: the values of `chart`, with all subcharts' below their
+/// names.
+pub fn coalesced(chart: &Chart, values: &Map<String, Json>) -> Result<Shared, Fault> {
+    let values = shared(values);
+    coalesce(chart, &values, false)?;
+    Ok(values)
+}
+
+fn text<'v>(dependency: &'v Json, key: &str) -> &'v str {
+    dependency.get(key).and_then(Json::as_str).unwrap_or("")
+}
+
+fn is_compatible(range: &str, version: &str) -> bool {
+    Version::parse(version).is_some_and(|version| satisfies(range, &version).unwrap_or(false))
+}
+
+fn enabled(chart: &mut Chart, values: &Shared, path: &str) -> Result<(), Fault> {
+    let Some(Json::Array(mut wanted)) = chart.metadata.get("dependencies").cloned() else {
+        return Ok(());
+    };
+    wanted.retain(Json::is_object);
+    // Only here does Helm tell a chart's subcharts whose they are.
+    chart.inner_name.clone_from(&chart.name);
+    let present = std::mem::take(&mut chart.subcharts);
+    let fits = |sub: &Chart, wanted: &Json| {
+        sub.name == text(wanted, "name") && is_compatible(text(wanted, "version"), sub.version())
+    };
+    // Not named in Chart.yaml: always on.
+    chart.subcharts = present
+        .iter()
+        .filter(|sub| !wanted.iter().any(|wanted| fits(sub, wanted)))
+        .cloned()
+        .collect();
+    for dependency in &mut wanted {
+        let alias = text(dependency, "alias").to_owned();
+        if let Some(found) = present.iter().find(|sub| fits(sub, dependency)) {
             let mut sub = found.clone();
-            if let Some(alias) = dependency.get("alias").and_then(Value::as_str)
-                && !alias.is_empty()
-            {
-                alias.clone_into(&mut sub.name);
-                sub.metadata.insert("name".to_owned(), alias.into());
+            if !alias.is_empty() {
+                sub.name.clone_from(&alias);
+                sub.metadata
+                    .insert("name".to_owned(), alias.as_str().into());
             }
             chart.subcharts.push(sub);
         }
+        if !alias.is_empty()
+            && let Some(dependency) = dependency.as_object_mut()
+        {
+            dependency.insert("name".to_owned(), alias.into());
+        }
     }
-    let merged = coalesced(chart, values);
+    let merged = copy(values);
+    coalesce(chart, &merged, false)?;
+    let off: Vec<String> = wanted
+        .iter()
+        .filter(|dependency| !is_enabled(dependency, &merged, path))
+        .map(|dependency| text(dependency, "name").to_owned())
+        .collect();
+    chart.subcharts.retain(|sub| !off.contains(&sub.name));
+    wanted.retain(|dependency| !off.iter().any(|off| off == text(dependency, "name")));
     for sub in &mut chart.subcharts {
         let below = format!("{path}{}.", sub.name);
-        let inner = table(&merged, &sub.name).cloned().unwrap_or_default();
-        enable(sub, &inner, &below);
+        enabled(sub, &merged, &below)?;
     }
-    import(chart);
+    if wanted.is_empty() {
+        chart.metadata.remove("dependencies");
+    } else {
+        chart
+            .metadata
+            .insert("dependencies".to_owned(), Json::Array(wanted));
+    }
+    Ok(())
 }
 
-fn is_enabled(dependency: &Value, values: &Table, merged: &Table, _path: &str) -> bool {
+fn is_enabled(dependency: &Json, merged: &Shared, path: &str) -> bool {
     let mut enabled = true;
-    let mut any_true = false;
-    let mut any_false = false;
-    if let (Some(Value::Array(tags)), Some(set)) = (
-        dependency.get("tags"),
-        table(merged, "tags").or(table(values, "tags")),
-    ) {
-        for tag in tags.iter().filter_map(Value::as_str) {
-            match set.get(tag) {
-                Some(Value::Bool(true)) => any_true = true,
-                Some(Value::Bool(false)) => any_false = true,
-                _ => {}
-            }
-        }
+    if let (Some(Json::Array(tags)), Some(set)) = (dependency.get("tags"), table(merged, "tags")) {
+        let set = set.borrow();
+        let says = |flag: bool| {
+            tags.iter()
+                .filter_map(Json::as_str)
+                .any(|tag| matches!(set.get(tag), Some(Value::Bool(set)) if *set == flag))
+        };
+        enabled = says(true) || !says(false);
     }
-    if any_false && !any_true {
-        enabled = false;
-    }
-    let condition = dependency
-        .get("condition")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    for one in condition.trim().split(',') {
-        let mut place = Some(merged);
-        let mut parts = one.trim().split('.').peekable();
-        let mut found = None;
-        while let (Some(part), Some(map)) = (parts.next(), place) {
-            if parts.peek().is_none() {
-                found = map.get(part).and_then(Value::as_bool);
-            }
-            place = map.get(part).and_then(Value::as_object);
+    for condition in text(dependency, "condition").trim().split(',') {
+        if condition.is_empty() {
+            continue;
         }
-        if let Some(flag) = found {
-            return flag;
+        let place = format!("{path}{condition}");
+        let (holder, key) = match place.rsplit_once('.') {
+            Some((holder, key)) => (table_at(merged, holder), key),
+            None => (Some(merged.clone()), place.as_str()),
+        };
+        if let Some(holder) = holder
+            && let Some(Value::Bool(flag)) = holder.borrow().get(key)
+        {
+            return *flag;
         }
     }
     enabled
 }
 
 /// `import-values`: a child's values as the parent's defaults.
-fn import(chart: &mut Chart) {
-    let Some(Value::Array(wanted)) = chart.metadata.get("dependencies").cloned() else {
-        return;
+fn import(chart: &mut Chart) -> Result<(), Fault> {
+    for sub in &mut chart.subcharts {
+        import(sub)?;
+    }
+    let Some(Json::Array(wanted)) = chart.metadata.get("dependencies").cloned() else {
+        return Ok(());
     };
-    let merged = coalesced(chart, &Map::new());
-    let mut imported = Map::new();
+    let merged = empty();
+    coalesce(chart, &merged, true)?;
+    let mut imported = empty();
     for dependency in &wanted {
-        let name = ["alias", "name"]
-            .iter()
-            .filter_map(|key| dependency.get(*key)?.as_str())
-            .find(|name| !name.is_empty())
-            .unwrap_or_default();
-        let Some(Value::Array(list)) = dependency.get("import-values") else {
+        let name = text(dependency, "name");
+        let Some(Json::Array(list)) = dependency.get("import-values") else {
             continue;
         };
         for item in list {
             let (child, parent) = match item {
-                Value::String(name) => (format!("exports.{name}"), ".".to_owned()),
-                item => {
+                Json::String(name) => (format!("exports.{name}"), ".".to_owned()),
+                Json::Object(_) => {
                     let get = |key: &str| {
-                        item.get(key)
-                            .and_then(Value::as_str)
-                            .unwrap_or(".")
-                            .to_owned()
+                        let value = item.get(key).map_or(Value::Nil, Value::from_json);
+                        crate::format::show(&value)
                     };
                     (get("child"), get("parent"))
                 }
+                _ => continue,
             };
-            let mut source = table(&merged, name);
-            for part in child.split('.').filter(|part| !part.is_empty()) {
-                source = source.and_then(|map| table(map, part));
-            }
-            let Some(source) = source else { continue };
-            let mut wrapped = source.clone();
-            for part in parent.split('.').rev().filter(|part| !part.is_empty()) {
-                wrapped = Map::from_iter([(part.to_owned(), Value::Object(wrapped))]);
-            }
-            fill(&mut imported, &wrapped);
+            let Some(found) = table_at(&merged, &format!("{name}.{child}")) else {
+                continue;
+            };
+            let found = if found.borrow().is_empty() {
+                empty()
+            } else {
+                found
+            };
+            let wrapped = if parent == "." {
+                found
+            } else {
+                parent.split('.').rev().fold(found, |inner, key| {
+                    std::collections::BTreeMap::from([(key.to_owned(), Value::Map(inner))])
+                        .into_shared()
+                })
+            };
+            imported = tables(&imported, &wrapped, true);
         }
     }
-    fill(&mut chart.values, &imported);
+    let values = tables(&copy(&merged), &imported, true);
+    if let Some(Json::Object(values)) = Value::Map(values).to_json() {
+        chart.values = values;
+    }
+    Ok(())
 }
 
-fn table<'a>(map: &'a Table, key: &str) -> Option<&'a Table> {
-    map.get(key).and_then(Value::as_object)
-}
-
-/// The values of `chart` with all subcharts' below their names.
-pub fn coalesced(chart: &Chart, values: &Table) -> Table {
-    let mut out = values.clone();
-    fill(&mut out, &chart.values);
+/// Fills `into` with the chart's defaults, its subcharts' below their names.
+/// Nulls are kept when merging, and remove defaults otherwise.
+fn coalesce(chart: &Chart, into: &Shared, merge: bool) -> Result<(), Fault> {
+    let defaults = shared(&chart.values);
+    let entries: Vec<(String, Value)> = defaults
+        .borrow()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, default) in entries {
+        let present = into.borrow().get(&key).cloned();
+        match (present, default) {
+            (None, default) => {
+                into.borrow_mut().insert(key, default);
+            }
+            (Some(Value::Nil), _) if !merge => {
+                into.borrow_mut().remove(&key);
+            }
+            (Some(Value::Map(inner)), Value::Map(default)) => {
+                let is_child = chart.subcharts.iter().any(|sub| sub.name == key);
+                tables(&inner, &default, merge || is_child);
+            }
+            _ => {}
+        }
+    }
     for sub in &chart.subcharts {
-        let mut inner = table(&out, &sub.name).cloned().unwrap_or_default();
-        globals(&mut inner, &out);
-        let inner = coalesced(sub, &inner);
-        out.insert(sub.name.clone(), Value::Object(inner));
+        let present = into.borrow().get(&sub.name).cloned();
+        let inner = match present {
+            Some(Value::Map(inner)) => inner,
+            None => {
+                let inner = empty();
+                into.borrow_mut()
+                    .insert(sub.name.clone(), Value::Map(inner.clone()));
+                inner
+            }
+            Some(other) => {
+                return Err(format!(
+                    "type mismatch on {}: {}",
+                    sub.name,
+                    crate::printf::sprintf("%t", &[other])
+                ));
+            }
+        };
+        globals(&inner, into);
+        coalesce(sub, &inner, merge)?;
     }
-    out
+    Ok(())
 }
 
-/// Fills what `into` lacks; null in `into` removes the default.
-fn fill(into: &mut Table, from: &Table) {
-    for (key, value) in from {
-        match (into.get_mut(key), value) {
-            (None, value) => {
-                into.insert(key.clone(), value.clone());
+/// `coalesceGlobals`: the parent's `global` wins over the child's.
+fn globals(child: &Shared, parent: &Shared) {
+    let of = |map: &Shared| match map.borrow().get(GLOBAL) {
+        None => Some(empty()),
+        Some(Value::Map(inner)) => Some(inner.clone()),
+        Some(_) => None,
+    };
+    let (Some(own), Some(given)) = (of(child), of(parent)) else {
+        return;
+    };
+    let entries: Vec<(String, Value)> = given
+        .borrow()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, value) in entries {
+        let present = own.borrow().get(&key).cloned();
+        match (&value, present) {
+            (Value::Map(value), present) => {
+                // Only this level is copied: deeper ones are the parent's own.
+                let copied = value.borrow().clone().into_shared();
+                match present {
+                    None => {}
+                    Some(Value::Map(present)) => {
+                        tables(&copied, &present, true);
+                    }
+                    Some(_) => continue,
+                }
+                own.borrow_mut().insert(key, Value::Map(copied));
             }
-            (Some(Value::Null), _) => {
-                into.remove(key);
+            (_, Some(Value::Map(_))) => {}
+            _ => {
+                own.borrow_mut().insert(key, value);
             }
-            (Some(Value::Object(inner)), Value::Object(other)) => fill(inner, other),
-            (Some(_), _) => {}
         }
     }
+    child
+        .borrow_mut()
+        .insert(GLOBAL.to_owned(), Value::Map(own));
 }
 
-/// The parent's `global` wins over the child's.
-fn globals(child: &mut Table, parent: &Table) {
-    let mut merged = table(parent, "global").cloned().unwrap_or_default();
-    if let Some(own) = table(child, "global") {
-        fill(&mut merged, own);
+/// `coalesceTablesFullKey`: fills what `into` lacks from `from`.
+fn tables(into: &Shared, from: &Shared, merge: bool) -> Shared {
+    if std::rc::Rc::ptr_eq(into, from) {
+        return into.clone();
     }
-    child.insert("global".to_owned(), Value::Object(merged));
+    let given: Vec<String> = from
+        .borrow()
+        .iter()
+        .filter(|(_, value)| !matches!(value, Value::Nil))
+        .map(|(key, _)| key.clone())
+        .collect();
+    for (key, value) in into.borrow().iter() {
+        if matches!(value, Value::Nil) {
+            from.borrow_mut().insert(key.clone(), Value::Nil);
+        }
+    }
+    let entries: Vec<(String, Value)> = from
+        .borrow()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, value) in entries {
+        let present = into.borrow().get(&key).cloned();
+        match (present, value) {
+            (Some(Value::Nil), _) if !merge && given.contains(&key) => {
+                into.borrow_mut().remove(&key);
+            }
+            (None, value) => {
+                into.borrow_mut().insert(key, value);
+            }
+            (Some(Value::Map(inner)), Value::Map(value)) => {
+                tables(&inner, &value, merge);
+            }
+            _ => {}
+        }
+    }
+    into.clone()
 }

@@ -27,6 +27,10 @@ fn chart(files: &[(&str, &str)]) -> Chart {
 }
 
 fn run(chart: &Chart, values: &Value) -> Result<Rendered, RenderError> {
+    run_within(chart, values, Limits::default())
+}
+
+fn run_within(chart: &Chart, values: &Value, limits: Limits) -> Result<Rendered, RenderError> {
     let release = ReleaseOptions {
         name: "rel".to_owned(),
         namespace: "ns".to_owned(),
@@ -42,7 +46,7 @@ fn run(chart: &Chart, values: &Value) -> Result<Rendered, RenderError> {
             capabilities: &Capabilities::default(),
             lookup: &NoLookup,
             host: &NoHost,
-            limits: Limits::default(),
+            limits,
         },
     )
 }
@@ -214,6 +218,35 @@ fn endless_charts_end_with_an_error() {
     ] {
         let error = one(template, &json!({})).unwrap_err();
         assert!(error.contains(why), "{template}: {error}");
+    }
+    // Wide numbers are cut short where Go cuts them; what fits is charged.
+    assert_eq!(
+        one(r#"{{ printf "%1000000000d" 1 }}"#, &json!({})).as_deref(),
+        Ok("%!(NOVERB)%!(EXTRA int=1)")
+    );
+    let wide = r#"{{ range 9999 }}{{ printf "%999999d" . }}{{ end }}"#;
+    assert!(one(wide, &json!({})).unwrap_err().contains("larger than"));
+    let text =
+        r#"{{ $a := repeat 8000000 "ab" }}{{ range 99 }}{{ wrapWith 1 "xxxxxxxx" $a }}{{ end }}"#;
+    assert!(one(text, &json!({})).unwrap_err().contains("larger than"));
+    // A map that holds itself twice has no end that anyone can reach.
+    let twice = r#"{{ $d := dict }}{{ $_ := set $d "a" $d }}{{ $_ := set $d "b" $d }}"#;
+    for (work, ends) in [
+        ("{{ deepCopy $d | len }}", true),
+        ("{{ deepEqual $d (deepCopy $d) }}", true),
+        ("{{ toString $d | len | lt 0 }}", true),
+        ("{{ toYamlPretty $d | len | lt 0 }}", true),
+        ("{{ toJson $d }}{{ toYaml $d }}{{ toToml $d }}", true),
+        ("{{ merge $d (deepCopy $d) | len }}", false),
+    ] {
+        let text = format!("{twice}{work}");
+        let limits = Limits {
+            steps: 100_000,
+            ..Limits::default()
+        };
+        let chart = chart(&[("templates/NOTES.txt", &text)]);
+        let result = run_within(&chart, &json!({}), limits);
+        assert!(result.is_ok() || !ends, "{work}: {result:?}");
     }
     // A map that holds itself neither hangs nor crashes.
     let own =

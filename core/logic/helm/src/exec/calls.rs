@@ -4,72 +4,85 @@
 //! value of the wrong type and a wrong number of arguments are told apart as Go
 //! tells them apart; `and` and `or` evaluate no more than they need.
 
-use super::scope::{Scope, at, message};
+use super::scope::{Operand, Place, Scope};
 use super::{Engine, Failure, Outcome};
 use crate::ast::{Expr, ExprKind, Number};
 use crate::functions::{self, Function};
 use crate::value::Value;
 
 impl Engine<'_> {
+    /// `whole` is what an error of the function points at.
     #[expect(clippy::too_many_arguments, reason = "the parts of one evaluation")]
-    pub(super) fn function(
+    pub(super) fn function<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        expr: &Expr,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        expr: &'t Expr,
         name: &str,
-        args: &[Expr],
+        args: &'t [Expr],
         last: Option<Value>,
-        whole: (usize, String),
+        whole: Place<'t>,
     ) -> Outcome<Value> {
+        scope.place = Place::Expr(expr);
         let Some(Function { parameters, call }) = functions::find(name) else {
-            return Err(at(
-                scope,
-                expr,
-                format!("{} is not a defined function", crate::format::quote(name)),
-            ));
+            return Err(scope.fail(format!(
+                "{} is not a defined function",
+                crate::format::quote(name)
+            )));
         };
         if name == "and" || name == "or" {
             if args.is_empty() && last.is_none() {
-                return Err(at(
-                    scope,
-                    expr,
-                    format!("wrong number of args for {name}: want at least 1 got 0"),
-                ));
+                return Err(scope.fail(format!(
+                    "wrong number of args for {name}: want at least 1 got 0"
+                )));
             }
             let mut value = Value::Nil;
             for arg in args {
-                value = self.argument(scope, dot, arg, 'a')?;
+                value = self.argument(scope, dot, arg, 'V')?.value;
                 if value.is_true() == (name == "or") {
                     return Ok(value);
                 }
             }
             return Ok(last.unwrap_or(value));
         }
-        let given = self.arguments(scope, dot, expr, name, parameters, args, last)?;
+        let given = self.arguments(scope, dot, name, parameters, args, last)?;
+        if name == "len"
+            && let [
+                Operand {
+                    value: Value::Nil,
+                    boxed,
+                },
+            ] = given.as_slice()
+        {
+            scope.place = whole;
+            return Err(scope.fail(if *boxed {
+                "error calling len: len of nil pointer"
+            } else {
+                "error calling len: reflect: call of reflect.Value.Type on zero Value"
+            }));
+        }
+        let given: Vec<Value> = given.into_iter().map(|operand| operand.value).collect();
         self.deeper(|engine| call(engine, &given))
-            .map_err(|failure| Failure {
-                text: message(
-                    scope,
-                    whole.0,
-                    &whole.1,
-                    &format!("error calling {name}: {}", failure.text),
-                ),
-                said: failure.said,
+            .map_err(|failure| {
+                scope.place = whole;
+                Failure {
+                    text: scope
+                        .fail(format!("error calling {name}: {}", failure.text))
+                        .text,
+                    said: failure.said,
+                }
             })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one evaluation")]
-    pub(super) fn arguments(
+    pub(super) fn arguments<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        expr: &Expr,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
         name: &str,
         parameters: &str,
-        args: &[Expr],
+        args: &'t [Expr],
         last: Option<Value>,
-    ) -> Outcome<Vec<Value>> {
+    ) -> Outcome<Vec<Operand>> {
         let (fixed, rest) = match parameters.strip_suffix('*') {
             Some(head) => (
                 head.get(..head.len().saturating_sub(1)).unwrap_or_default(),
@@ -79,25 +92,17 @@ impl Engine<'_> {
         };
         let count = args.len() + usize::from(last.is_some());
         if rest.is_some() && count < fixed.len() {
-            return Err(at(
-                scope,
-                expr,
-                format!(
-                    "wrong number of args for {name}: want at least {} got {}",
-                    fixed.len(),
-                    args.len()
-                ),
-            ));
+            return Err(scope.fail(format!(
+                "wrong number of args for {name}: want at least {} got {}",
+                fixed.len(),
+                args.len()
+            )));
         }
         if rest.is_none() && count != fixed.len() {
-            return Err(at(
-                scope,
-                expr,
-                format!(
-                    "wrong number of args for {name}: want {} got {count}",
-                    fixed.len()
-                ),
-            ));
+            return Err(scope.fail(format!(
+                "wrong number of args for {name}: want {} got {count}",
+                fixed.len()
+            )));
         }
         let mut kinds = fixed.chars().chain(rest.into_iter().cycle());
         let mut given = Vec::with_capacity(count);
@@ -106,60 +111,73 @@ impl Engine<'_> {
             given.push(self.argument(scope, dot, arg, kind)?);
         }
         if let Some(last) = last {
-            // Go still points at the argument evaluated last, or the function.
-            let place = args.last().unwrap_or(expr);
             let kind = kinds.next().unwrap_or('a');
-            given.push(typed(scope, place, last, kind)?);
+            given.push(typed(scope, Operand::plain(last), kind)?);
         }
         Ok(given)
     }
 
-    fn argument(
+    fn argument<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        arg: &Expr,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        arg: &'t Expr,
         kind: char,
-    ) -> Outcome<Value> {
+    ) -> Outcome<Operand> {
+        scope.place = Place::Expr(arg);
         match (&arg.kind, kind) {
-            (ExprKind::Str { .. }, 's' | 'a')
-            | (ExprKind::Bool(_), 'b' | 'a')
-            | (ExprKind::Number { .. }, 'a') => self.operand(scope, dot, arg),
-            (ExprKind::Number { text, value }, 'i' | 'f') => match (value, kind) {
-                (Number::Int(number), 'i') => Ok(Value::Int(*number)),
-                (Number::Int(number), _) => Ok(Value::Float(*number as f64)),
-                (Number::Float(number), 'f') => Ok(Value::Float(*number)),
-                (Number::Float(number), _) if number.fract() == 0.0 && number.abs() < 9e15 => {
-                    let whole = *number as i64;
-                    Ok(Value::Int(whole))
-                }
-                _ => Err(at(scope, arg, format!("expected integer; found {text}"))),
-            },
+            (ExprKind::Str { .. }, 's' | 'a' | 'V')
+            | (ExprKind::Bool(_), 'b' | 'a' | 'V')
+            | (ExprKind::Number { .. }, 'a' | 'V') => self.operand(scope, dot, arg),
+            (ExprKind::Number { text, value }, 'i' | 'f' | 'u') => {
+                let expected = match kind {
+                    'i' => "integer",
+                    'u' => "unsigned integer",
+                    _ => "float",
+                };
+                let found = match (value, kind) {
+                    (Number::Int(number), 'i') => Some(Value::Int(*number)),
+                    (Number::Int(number), 'u') if *number >= 0 => Some(Value::Int(*number)),
+                    (Number::Int(number), 'f') => Some(Value::Float(*number as f64)),
+                    (Number::Overflow(number) | Number::Float(number), 'f') => {
+                        Some(Value::Float(*number))
+                    }
+                    (Number::Float(number), 'i' | 'u')
+                        if number.fract() == 0.0
+                            && number.abs() < 9.3e18
+                            && (kind == 'i' || *number >= 0.0) =>
+                    {
+                        Some(Value::Int(*number as i64))
+                    }
+                    _ => None,
+                };
+                found
+                    .map(Operand::plain)
+                    .ok_or_else(|| scope.fail(format!("expected {expected}; found {text}")))
+            }
             (ExprKind::Str { .. } | ExprKind::Bool(_) | ExprKind::Number { .. }, _) => {
                 let expected = match kind {
                     's' => "expected string",
                     'i' => "expected integer",
+                    'u' => "expected unsigned integer",
                     'f' => "expected float",
                     'b' => "expected bool",
                     _ => {
-                        return Err(at(
-                            scope,
-                            arg,
-                            format!("can't handle {arg} for arg of type {}", type_of(kind)),
-                        ));
+                        return Err(scope.fail(format!(
+                            "can't handle {arg} for arg of type {}",
+                            type_of(kind)
+                        )));
                     }
                 };
-                Err(at(scope, arg, format!("{expected}; found {arg}")))
+                Err(scope.fail(format!("{expected}; found {arg}")))
             }
-            (ExprKind::Nil, 'a' | 'm' | 'l') => Ok(Value::Nil),
-            (ExprKind::Nil, _) => Err(at(
-                scope,
-                arg,
-                format!("cannot assign nil to {}", type_of(kind)),
-            )),
+            (ExprKind::Nil, 'a' | 'm' | 'l' | 'V') => Ok(Operand::plain(Value::Nil)),
+            (ExprKind::Nil, _) => {
+                Err(scope.fail(format!("cannot assign nil to {}", type_of(kind))))
+            }
             _ => {
                 let value = self.operand(scope, dot, arg)?;
-                typed(scope, arg, value, kind)
+                typed(scope, value, kind)
             }
         }
     }
@@ -169,46 +187,57 @@ fn type_of(kind: char) -> &'static str {
     match kind {
         's' => "string",
         'i' => "int",
+        'u' => "uint32",
         'f' => "float64",
         'b' => "bool",
         'm' => "map[string]interface {}",
         'l' => "[]interface {}",
+        't' => "time.Time",
+        'v' => "*semver.Version",
+        'c' => "sprig.certificate",
+        'V' => "reflect.Value",
         _ => "interface {}",
     }
 }
 
 /// Checks a value against a parameter's type.
-fn typed(scope: &Scope, place: &Expr, value: Value, kind: char) -> Outcome<Value> {
-    let fits = match (kind, &value) {
-        ('a', _)
+fn typed(scope: &Scope<'_>, operand: Operand, kind: char) -> Outcome<Operand> {
+    let fits = match (kind, &operand.value) {
+        ('a' | 'V', _)
         | ('s', Value::Str(_))
         | ('i', Value::Int(_))
         | ('f', Value::Float(_))
         | ('b', Value::Bool(_))
-        | ('m', Value::Map(_) | Value::Nil)
-        | ('l', Value::List(_) | Value::Nil) => true,
+        | ('m', Value::Map(_))
+        | ('l', Value::List(_)) => true,
+        ('m' | 'l' | 'v', Value::Nil) if !operand.boxed => true,
         (_, Value::Nil) => {
-            return Err(at(
-                scope,
-                place,
-                format!("invalid value; expected {}", type_of(kind)),
-            ));
+            return Err(scope.fail(if operand.boxed {
+                format!(
+                    "wrong type for value; expected {}; got interface {{}}",
+                    type_of(kind)
+                )
+            } else {
+                format!("invalid value; expected {}", type_of(kind))
+            }));
         }
         // Named map and list types assign to their plain forms.
-        ('m', Value::Object(object)) => object.kind_name() == "map",
-        ('l', Value::Object(object)) => object.kind_name() == "slice",
+        (_, Value::Object(object)) => match kind {
+            'm' => matches!(
+                object.type_name(),
+                "chartutil.Values" | "map[string]interface {}"
+            ),
+            'l' => object.type_name() == "[]interface {}",
+            _ => object.type_name() == type_of(kind),
+        },
         _ => false,
     };
     if fits {
-        return Ok(value);
+        return Ok(operand);
     }
-    Err(at(
-        scope,
-        place,
-        format!(
-            "wrong type for value; expected {}; got {}",
-            type_of(kind),
-            value.type_name()
-        ),
-    ))
+    Err(scope.fail(format!(
+        "wrong type for value; expected {}; got {}",
+        type_of(kind),
+        operand.value.type_name()
+    )))
 }

@@ -4,234 +4,251 @@
 //! argument. What must stay true: what was never there is nil without an error,
 //! nil on the way to a field is one, and both read as Go says them.
 
-use super::scope::{Scope, assign, at, variable};
+use super::scope::{Operand, Place, Scope};
 use super::{Engine, Outcome};
 use crate::ast::{Command, Expr, ExprKind, Number, Pipe};
-use crate::objects::method_parameters;
+use crate::objects::{Found, method_parameters};
 use crate::value::Value;
 
 impl Engine<'_> {
-    pub(super) fn pipeline(
+    pub(super) fn pipeline<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        pipe: &Pipe,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        pipe: &'t Pipe,
     ) -> Outcome<Value> {
         self.deeper(|engine| {
+            scope.place = Place::Pipe(pipe);
             let mut value = None;
             for command in &pipe.commands {
                 value = Some(engine.command(scope, dot, command, value)?);
             }
             let value = value.unwrap_or(Value::Nil);
             for name in &pipe.declares {
+                let operand = Operand::plain(value.clone());
                 if pipe.assigns {
-                    assign(scope, name, value.clone());
+                    scope.assign(name, operand);
                 } else {
-                    scope.variables.push((name.clone(), value.clone()));
+                    scope.variables.push((name.clone(), operand));
                 }
             }
             Ok(value)
         })
     }
 
-    fn command(
+    fn command<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        command: &Command,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        command: &'t Command,
         last: Option<Value>,
     ) -> Outcome<Value> {
         self.step()?;
         let Some((first, args)) = command.args.split_first() else {
             return Ok(Value::Nil);
         };
-        match &first.kind {
+        let found = match &first.kind {
             ExprKind::Field(names) => {
-                return self.fields(scope, dot, dot.clone(), first, names, Some(args), last);
+                scope.place = Place::Expr(first);
+                self.fields(scope, dot, dot.clone(), first, names, args, last)?
             }
             ExprKind::Variable(names) => {
-                let (head, rest) = variable(scope, names);
+                scope.place = Place::Expr(first);
+                let Some((name, rest)) = names.split_first() else {
+                    return Ok(Value::Nil);
+                };
+                let head = scope.variable(name);
                 if rest.is_empty() {
                     no_arguments(scope, first, args, last.as_ref())?;
-                    return Ok(head);
+                    return Ok(head.value);
                 }
-                return self.fields(scope, dot, head, first, rest, Some(args), last);
+                self.fields(scope, dot, head, first, rest, args, last)?
             }
             ExprKind::Chain(head, names) => {
-                let head = self.chain_head(scope, dot, head)?;
-                return self.fields(scope, dot, head, first, names, Some(args), last);
+                let head = self.chain_head(scope, dot, first, head)?;
+                self.fields(scope, dot, head, first, names, args, last)?
             }
             ExprKind::Ident(name) => {
-                let whole = (command.pos, command.to_string());
+                let whole = Place::Command(command);
                 return self.function(scope, dot, first, name, args, last, whole);
             }
             ExprKind::Pipe(pipe) => {
                 no_arguments(scope, first, args, last.as_ref())?;
                 return self.pipeline(scope, dot, pipe);
             }
-            _ => {}
-        }
-        no_arguments(scope, first, args, last.as_ref())?;
-        match &first.kind {
-            ExprKind::Nil => Err(at(scope, first, "nil is not a command")),
-            _ => self.operand(scope, dot, first),
-        }
+            _ => {
+                scope.place = Place::Expr(first);
+                no_arguments(scope, first, args, last.as_ref())?;
+                if matches!(first.kind, ExprKind::Nil) {
+                    return Err(scope.fail("nil is not a command"));
+                }
+                self.operand(scope, dot, first)?
+            }
+        };
+        Ok(found.value)
     }
 
-    fn chain_head(&mut self, scope: &mut Scope, dot: &Value, head: &Expr) -> Outcome<Value> {
-        match &head.kind {
-            ExprKind::Nil => Err(at(scope, head, "indirection through explicit nil in nil")),
-            _ => self.operand(scope, dot, head),
+    fn chain_head<'t>(
+        &mut self,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        chain: &'t Expr,
+        head: &'t Expr,
+    ) -> Outcome<Operand> {
+        scope.place = Place::Expr(chain);
+        if matches!(head.kind, ExprKind::Nil) {
+            return Err(scope.fail(format!("indirection through explicit nil in {chain}")));
         }
+        scope.place = Place::Expr(head);
+        self.operand(scope, dot, head)
     }
 
     /// An expression as a value, where no type is asked for.
-    pub(super) fn operand(
+    pub(super) fn operand<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        expr: &Expr,
-    ) -> Outcome<Value> {
-        Ok(match &expr.kind {
-            ExprKind::Dot => dot.clone(),
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        expr: &'t Expr,
+    ) -> Outcome<Operand> {
+        scope.place = Place::Expr(expr);
+        let value = match &expr.kind {
+            ExprKind::Dot => return Ok(dot.clone()),
             ExprKind::Nil => Value::Nil,
             ExprKind::Bool(flag) => Value::Bool(*flag),
             ExprKind::Str { value, .. } => Value::text(value),
             ExprKind::Number { text, value } => match value {
-                Number::Int(number) => Value::Int(*number),
-                Number::Float(number) => {
-                    if text.contains(['.', 'e', 'E', 'p', 'P']) {
-                        Value::Float(*number)
-                    } else {
-                        return Err(at(scope, expr, format!("{text} overflows int")));
-                    }
+                Number::Int(number)
+                    if text.contains(['.', 'e', 'E', 'p', 'P'])
+                        && !is_hex(text)
+                        && !text.starts_with('\'') =>
+                {
+                    Value::Float(*number as f64)
                 }
-                Number::Overflow => {
-                    return Err(at(scope, expr, format!("{text} overflows int")));
+                Number::Int(number) => Value::Int(*number),
+                Number::Float(number) => Value::Float(*number),
+                Number::Overflow(_) => {
+                    return Err(scope.fail(format!("{text} overflows int")));
                 }
             },
             ExprKind::Field(names) => {
-                return self.fields(scope, dot, dot.clone(), expr, names, None, None);
+                return self.fields(scope, dot, dot.clone(), expr, names, &[], None);
             }
             ExprKind::Variable(names) => {
-                let (head, rest) = variable(scope, names);
-                return self.fields(scope, dot, head, expr, rest, None, None);
+                let Some((name, rest)) = names.split_first() else {
+                    return Ok(Operand::plain(Value::Nil));
+                };
+                let head = scope.variable(name);
+                return self.fields(scope, dot, head, expr, rest, &[], None);
             }
             ExprKind::Chain(head, names) => {
-                let head = self.chain_head(scope, dot, head)?;
-                return self.fields(scope, dot, head, expr, names, None, None);
+                let head = self.chain_head(scope, dot, expr, head)?;
+                return self.fields(scope, dot, head, expr, names, &[], None);
             }
-            ExprKind::Pipe(pipe) => return self.pipeline(scope, dot, pipe),
+            ExprKind::Pipe(pipe) => self.pipeline(scope, dot, pipe)?,
             ExprKind::Ident(name) => {
-                let whole = (expr.pos, expr.to_string());
-                return self.function(scope, dot, expr, name, &[], None, whole);
+                self.function(scope, dot, expr, name, &[], None, Place::Expr(expr))?
             }
-        })
+        };
+        Ok(Operand::plain(value))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one evaluation")]
-    fn fields(
+    fn fields<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        mut value: Value,
-        expr: &Expr,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        mut value: Operand,
+        expr: &'t Expr,
         names: &[String],
-        args: Option<&[Expr]>,
+        args: &'t [Expr],
         last: Option<Value>,
-    ) -> Outcome<Value> {
-        let args = args.unwrap_or_default();
+    ) -> Outcome<Operand> {
         let Some((final_name, path)) = names.split_last() else {
             return Ok(value);
         };
-        // A value that was never there is not an error; nil found on the way is.
-        let mut found = !matches!(
-            (&value, &expr.kind),
-            (
-                Value::Nil,
-                ExprKind::Field(_) | ExprKind::Variable(_) | ExprKind::Chain(..)
-            )
-        );
         for name in path {
-            value = self.field(scope, dot, &value, expr, name, &[], None, found)?;
-            found = true;
+            value = self.field(scope, dot, &value, expr, name, &[], None)?;
         }
-        self.field(scope, dot, &value, expr, final_name, args, last, found)
+        self.field(scope, dot, &value, expr, final_name, args, last)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one evaluation")]
-    fn field(
+    fn field<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        value: &Value,
-        expr: &Expr,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        holder: &Operand,
+        expr: &'t Expr,
         name: &str,
-        args: &[Expr],
+        args: &'t [Expr],
         last: Option<Value>,
-        found: bool,
-    ) -> Outcome<Value> {
+    ) -> Outcome<Operand> {
         let has_args = !args.is_empty() || last.is_some();
-        match value {
-            Value::Nil => {
-                if found {
-                    Err(at(
-                        scope,
-                        expr,
-                        format!("nil pointer evaluating interface {{}}.{name}"),
-                    ))
-                } else {
-                    Ok(Value::Nil)
-                }
+        match &holder.value {
+            Value::Nil if holder.boxed => {
+                return Err(scope.fail(format!("nil pointer evaluating interface {{}}.{name}")));
             }
+            // What was never there is not an error.
+            Value::Nil => return Ok(Operand::plain(Value::Nil)),
             Value::Map(map) => {
                 if has_args {
-                    return Err(at(
-                        scope,
-                        expr,
-                        format!("{name} is not a method but has arguments"),
-                    ));
+                    return Err(scope.fail(format!("{name} is not a method but has arguments")));
                 }
-                Ok(map.borrow().get(name).cloned().unwrap_or(Value::Nil))
+                let found = map.borrow().get(name).cloned().unwrap_or(Value::Nil);
+                return Ok(Operand::boxed(found));
             }
             Value::Object(object) => {
                 if let Some(parameters) = method_parameters(object, name) {
-                    let given = self.arguments(scope, dot, expr, name, parameters, args, last)?;
+                    let given = self.arguments(scope, dot, name, parameters, args, last)?;
+                    let given: Vec<Value> = given.into_iter().map(|given| given.value).collect();
                     return object
                         .call(name, &given)
-                        .map_err(|why| at(scope, expr, format!("error calling {name}: {why}")));
+                        .map(Operand::plain)
+                        .map_err(|why| {
+                            scope.place = Place::Expr(expr);
+                            scope.fail(format!("error calling {name}: {why}"))
+                        });
                 }
                 match object.field(name) {
-                    Some(_) if has_args => Err(at(
-                        scope,
-                        expr,
-                        format!("{name} has arguments but cannot be invoked as function"),
-                    )),
-                    Some(value) => Ok(value),
-                    None if object.kind_name() == "map" => Ok(Value::Nil),
-                    None => Err(at(
-                        scope,
-                        expr,
-                        format!("can't evaluate field {name} in type interface {{}}"),
-                    )),
+                    Found::Field(_) if has_args => {
+                        return Err(scope.fail(format!(
+                            "{name} has arguments but cannot be invoked as function"
+                        )));
+                    }
+                    Found::Entry(_) if has_args => {
+                        return Err(scope.fail(format!("{name} is not a method but has arguments")));
+                    }
+                    Found::Field(value) => return Ok(Operand::plain(value)),
+                    Found::Entry(value) => {
+                        let boxed = object.holds_anything();
+                        return Ok(Operand { value, boxed });
+                    }
+                    Found::Nothing => {}
                 }
             }
-            _ => Err(at(
-                scope,
-                expr,
-                format!("can't evaluate field {name} in type interface {{}}"),
-            )),
+            _ => {}
         }
+        let kind = if holder.boxed {
+            "interface {}".to_owned()
+        } else {
+            holder.value.type_name()
+        };
+        Err(scope.fail(format!("can't evaluate field {name} in type {kind}")))
     }
 }
 
-fn no_arguments(scope: &Scope, first: &Expr, args: &[Expr], last: Option<&Value>) -> Outcome<()> {
+fn is_hex(text: &str) -> bool {
+    (text.starts_with("0x") || text.starts_with("0X")) && !text.contains(['p', 'P'])
+}
+
+fn no_arguments(
+    scope: &Scope<'_>,
+    first: &Expr,
+    args: &[Expr],
+    last: Option<&Value>,
+) -> Outcome<()> {
     if args.is_empty() && last.is_none() {
         return Ok(());
     }
-    Err(at(
-        scope,
-        first,
-        format!("can't give argument to non-function {first}"),
-    ))
+    Err(scope.fail(format!("can't give argument to non-function {first}")))
 }

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use crate::ast::Template;
 use crate::render::{Host, Lookup};
 use crate::value::Value;
-use scope::Scope;
+use scope::{Operand, Scope};
 
 /// Why a template could not be executed.
 #[derive(Debug, Clone)]
@@ -103,12 +103,9 @@ impl<'a> Engine<'a> {
             )
             .into());
         };
-        let mut scope = Scope {
-            variables: vec![("$".to_owned(), dot.clone())],
-            template,
-        };
+        let dot = Operand::plain(dot);
+        let mut scope = Scope::new(&template, dot.clone());
         let mut out = String::new();
-        let template = scope.template.clone();
         self.list(&mut scope, &dot, &template.body, &mut out)?;
         Ok(out)
     }
@@ -157,7 +154,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn step(&mut self) -> Outcome<()> {
+    /// Counts a piece of work.
+    pub fn step(&mut self) -> Outcome<()> {
         self.steps += 1;
         if self.steps > self.limits.steps {
             return Err(format!(

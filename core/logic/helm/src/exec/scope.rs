@@ -1,57 +1,98 @@
 //! The template being executed: its variables, and errors that say where in it.
 //!
 //! Used by everything that evaluates. What must stay true: an error names the
-//! template, the place and the expression the way Go does.
-
-use std::rc::Rc;
+//! template, the place and the expression the way Go does, and Go names the
+//! node that it came to last.
 
 use super::Failure;
-use crate::ast::{Expr, Template};
+use crate::ast::{Command, Expr, Node, Pipe, Template, template_action};
 use crate::value::Value;
 
-/// The template being executed, and its variables.
-pub(super) struct Scope {
-    pub(super) template: Rc<Template>,
-    pub(super) variables: Vec<(String, Value)>,
+/// A value, and whether Go holds it as an `interface {}`: an element of a map
+/// or of a list, not what a function or a pipeline gave.
+#[derive(Clone)]
+pub(super) struct Operand {
+    pub(super) value: Value,
+    pub(super) boxed: bool,
 }
 
-pub(super) fn variable<'n>(scope: &Scope, names: &'n [String]) -> (Value, &'n [String]) {
-    let Some((name, rest)) = names.split_first() else {
-        return (Value::Nil, &[]);
-    };
-    let value = scope
-        .variables
-        .iter()
-        .rev()
-        .find(|(known, _)| known == name)
-        .map_or(Value::Nil, |(_, value)| value.clone());
-    (value, rest)
-}
+impl Operand {
+    pub(super) fn plain(value: Value) -> Self {
+        Self {
+            value,
+            boxed: false,
+        }
+    }
 
-pub(super) fn assign(scope: &mut Scope, name: &str, value: Value) {
-    if let Some(slot) = scope
-        .variables
-        .iter_mut()
-        .rev()
-        .find(|(known, _)| known == name)
-    {
-        slot.1 = value;
+    pub(super) fn boxed(value: Value) -> Self {
+        Self { value, boxed: true }
     }
 }
 
-pub(super) fn at(scope: &Scope, expr: &Expr, why: impl AsRef<str>) -> Failure {
-    error(scope, expr.pos, &expr.to_string(), why)
+/// The node that was come to last.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'t> {
+    Nowhere,
+    Expr(&'t Expr),
+    Command(&'t Command),
+    Pipe(&'t Pipe),
+    Node(&'t Node),
 }
 
-pub(super) fn error(scope: &Scope, pos: usize, context: &str, why: impl AsRef<str>) -> Failure {
-    message(scope, pos, context, why.as_ref()).into()
+/// The template being executed, and its variables.
+pub(super) struct Scope<'t> {
+    pub(super) template: &'t Template,
+    pub(super) variables: Vec<(String, Operand)>,
+    pub(super) place: Place<'t>,
 }
 
-pub(super) fn message(scope: &Scope, pos: usize, context: &str, why: &str) -> String {
-    let template = &scope.template;
-    format!(
-        "template: {}: executing {} at <{context}>: {why}",
-        template.source.location(pos),
-        crate::format::quote(&template.name)
-    )
+impl<'t> Scope<'t> {
+    pub(super) fn new(template: &'t Template, dot: Operand) -> Self {
+        Self {
+            template,
+            variables: vec![("$".to_owned(), dot)],
+            place: Place::Nowhere,
+        }
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Operand {
+        self.variables
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map_or(Operand::plain(Value::Nil), |(_, value)| value.clone())
+    }
+
+    pub(super) fn assign(&mut self, name: &str, value: Operand) {
+        if let Some(slot) = self
+            .variables
+            .iter_mut()
+            .rev()
+            .find(|(known, _)| known == name)
+        {
+            slot.1 = value;
+        }
+    }
+
+    /// An error at the node that was come to last.
+    pub(super) fn fail(&self, why: impl AsRef<str>) -> Failure {
+        let why = why.as_ref();
+        let template = self.template;
+        let name = crate::format::quote(&template.name);
+        let (pos, context) = match self.place {
+            Place::Nowhere => return format!("template: {}: {why}", template.name).into(),
+            Place::Expr(expr) => (expr.pos, expr.to_string()),
+            Place::Command(command) => (command.pos, command.to_string()),
+            Place::Pipe(pipe) => (pipe.pos, pipe.to_string()),
+            Place::Node(Node::Template { pos, name, pipe }) => {
+                (*pos, template_action(name, pipe.as_ref()))
+            }
+            Place::Node(_) => (0, String::new()),
+        };
+        format!(
+            "template: {}: executing {name} at <{context}>: {why}",
+            template.source.location(pos)
+        )
+        .into()
+    }
 }

@@ -4,9 +4,9 @@
 //! forgets the variables that it declared; every node counts as a step, every
 //! round of a loop as another, and whatever is written is charged.
 
-use super::scope::{Scope, assign, error};
-use super::{Engine, Failure, Outcome};
-use crate::ast::{Branch, Node, template_action};
+use super::scope::{Operand, Place, Scope};
+use super::{Engine, Outcome};
+use crate::ast::{Branch, Node};
 use crate::format::{print_value, show};
 use crate::value::Value;
 
@@ -18,11 +18,11 @@ pub(super) enum Flow {
 }
 
 impl Engine<'_> {
-    pub(super) fn list(
+    pub(super) fn list<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        nodes: &[Node],
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        nodes: &'t [Node],
         out: &mut String,
     ) -> Outcome<Flow> {
         self.deeper(|engine| {
@@ -36,14 +36,15 @@ impl Engine<'_> {
         })
     }
 
-    fn node(
+    fn node<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        node: &Node,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        node: &'t Node,
         out: &mut String,
     ) -> Outcome<Flow> {
         self.step()?;
+        scope.place = Place::Node(node);
         match node {
             Node::Text(text) => {
                 self.charge(text.len())?;
@@ -74,7 +75,7 @@ impl Engine<'_> {
                 let mark = scope.variables.len();
                 let value = self.pipeline(scope, dot, &branch.pipe)?;
                 let flow = if value.is_true() {
-                    self.list(scope, &value, &branch.body, out)?
+                    self.list(scope, &Operand::plain(value), &branch.body, out)?
                 } else {
                     self.otherwise(scope, dot, branch, out)?
                 };
@@ -87,35 +88,30 @@ impl Engine<'_> {
                 scope.variables.truncate(mark);
                 return Ok(flow);
             }
-            Node::Template { pos, name, pipe } => {
+            Node::Template { name, pipe, .. } => {
                 let Some(template) = self.set.get(name).cloned() else {
-                    return Err(error(
-                        scope,
-                        *pos,
-                        &template_action(name, pipe.as_ref()),
-                        format!("template {} not defined", crate::format::quote(name)),
-                    ));
+                    return Err(scope.fail(format!(
+                        "template {} not defined",
+                        crate::format::quote(name)
+                    )));
                 };
                 let value = match pipe {
                     Some(pipe) => self.pipeline(scope, dot, pipe)?,
                     None => Value::Nil,
                 };
-                let body = template.clone();
-                let mut inner = Scope {
-                    template,
-                    variables: vec![("$".to_owned(), value.clone())],
-                };
-                self.list(&mut inner, &value, &body.body, out)?;
+                let dot = Operand::plain(value);
+                let mut inner = Scope::new(&template, dot.clone());
+                self.list(&mut inner, &dot, &template.body, out)?;
             }
         }
         Ok(Flow::Done)
     }
 
-    fn otherwise(
+    fn otherwise<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        branch: &Branch,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        branch: &'t Branch,
         out: &mut String,
     ) -> Outcome<Flow> {
         match &branch.otherwise {
@@ -124,28 +120,29 @@ impl Engine<'_> {
         }
     }
 
-    fn range(
+    fn range<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        branch: &Branch,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        branch: &'t Branch,
         out: &mut String,
     ) -> Outcome<Flow> {
         let value = self.pipeline(scope, dot, &branch.pipe)?;
+        // Elements of lists and maps of anything are boxed in Go.
+        let boxed = match &value {
+            Value::Object(object) => object.holds_anything(),
+            _ => true,
+        };
         let pairs: Vec<(Value, Value)> = match &value {
             Value::Nil => Vec::new(),
-            Value::Int(count) | Value::Int64(count) => {
+            Value::Int(_) | Value::Int64(_) | Value::Uint(..) => {
                 if branch.pipe.declares.len() > 1 {
-                    return Err(range_error(
-                        scope,
-                        branch,
-                        format!(
-                            "can't use {} to iterate over more than one variable",
-                            show(&value)
-                        ),
-                    ));
+                    return Err(scope.fail(format!(
+                        "can't use {} to iterate over more than one variable",
+                        show(&value)
+                    )));
                 }
-                return self.range_count(scope, dot, branch, *count, out);
+                return self.range_count(scope, dot, branch, &value, out);
             }
             value => {
                 if let Some(items) = value.items() {
@@ -166,11 +163,7 @@ impl Engine<'_> {
                         .map(|(key, value)| (Value::text(key), value.clone()))
                         .collect()
                 } else {
-                    return Err(range_error(
-                        scope,
-                        branch,
-                        format!("range can't iterate over {}", show(value)),
-                    ));
+                    return Err(scope.fail(format!("range can't iterate over {}", show(value))));
                 }
             }
         };
@@ -178,26 +171,37 @@ impl Engine<'_> {
             return self.otherwise(scope, dot, branch, out);
         }
         for (index, item) in pairs {
-            if let Some(flow) = self.iteration(scope, branch, index, item, out)? {
+            if let Some(flow) =
+                self.iteration(scope, branch, index, Operand { value: item, boxed }, out)?
+            {
                 return Ok(flow);
             }
         }
         Ok(Flow::Done)
     }
 
-    fn range_count(
+    fn range_count<'t>(
         &mut self,
-        scope: &mut Scope,
-        dot: &Value,
-        branch: &Branch,
-        count: i64,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        branch: &'t Branch,
+        count: &Value,
         out: &mut String,
     ) -> Outcome<Flow> {
-        if count <= 0 {
+        let until = match count {
+            Value::Int(count) | Value::Int64(count) => *count,
+            Value::Uint(count, _) => i64::try_from(*count).unwrap_or(i64::MAX),
+            _ => 0,
+        };
+        if until <= 0 {
             return self.otherwise(scope, dot, branch, out);
         }
-        for number in 0..count {
-            let item = Value::Int(number);
+        for number in 0..until {
+            let item = Operand::plain(match count {
+                Value::Int64(_) => Value::Int64(number),
+                Value::Uint(_, name) => Value::Uint(number.unsigned_abs(), name),
+                _ => Value::Int(number),
+            });
             if let Some(flow) = self.iteration(scope, branch, Value::Nil, item, out)? {
                 return Ok(flow);
             }
@@ -206,20 +210,20 @@ impl Engine<'_> {
     }
 
     /// One round; `Some` ends the loop.
-    fn iteration(
+    fn iteration<'t>(
         &mut self,
-        scope: &mut Scope,
-        branch: &Branch,
+        scope: &mut Scope<'t>,
+        branch: &'t Branch,
         index: Value,
-        item: Value,
+        item: Operand,
         out: &mut String,
     ) -> Outcome<Option<Flow>> {
         self.step()?;
         let pipe = &branch.pipe;
         let mark = scope.variables.len();
-        let bind = |scope: &mut Scope, name: &str, value: Value| {
+        let bind = |scope: &mut Scope<'t>, name: &str, value: Operand| {
             if pipe.assigns {
-                assign(scope, name, value);
+                scope.assign(name, value);
             } else {
                 scope.variables.push((name.to_owned(), value));
             }
@@ -227,7 +231,7 @@ impl Engine<'_> {
         match pipe.declares.as_slice() {
             [one] => bind(scope, one, item.clone()),
             [first, second] => {
-                bind(scope, first, index);
+                bind(scope, first, Operand::plain(index));
                 bind(scope, second, item.clone());
             }
             _ => {}
@@ -239,8 +243,4 @@ impl Engine<'_> {
             _ => None,
         })
     }
-}
-
-fn range_error(scope: &Scope, branch: &Branch, why: String) -> Failure {
-    error(scope, branch.pos, &branch.pipe.to_string(), why)
 }

@@ -4,27 +4,28 @@ use std::cmp::Ordering;
 
 use super::{Row, arg, text};
 use crate::exec::{Engine, Outcome};
-use crate::format::{show, sprint, sprintf};
+use crate::format::{show, sprint};
+use crate::printf::sprintf;
 use crate::value::Value;
 
 pub const TABLE: &[Row] = &[
     // The executor treats these two itself: they stop early.
-    ("and", "aa*", |_, args| Ok(arg(args, 0))),
-    ("or", "aa*", |_, args| Ok(arg(args, 0))),
-    ("not", "a", |_, args| {
+    ("and", "VV*", |_, args| Ok(arg(args, 0))),
+    ("or", "VV*", |_, args| Ok(arg(args, 0))),
+    ("not", "V", |_, args| {
         Ok(Value::Bool(!arg(args, 0).is_true()))
     }),
-    ("eq", "aa*", eq),
-    ("ne", "aa", |engine, args| match eq(engine, args)? {
+    ("eq", "VV*", eq),
+    ("ne", "VV", |engine, args| match eq(engine, args)? {
         Value::Bool(equal) => Ok(Value::Bool(!equal)),
         other => Ok(other),
     }),
-    ("lt", "aa", |_, args| order(args, |o| o.is_lt())),
-    ("le", "aa", |_, args| order(args, |o| o.is_le())),
-    ("gt", "aa", |_, args| order(args, |o| o.is_gt())),
-    ("ge", "aa", |_, args| order(args, |o| o.is_ge())),
-    ("len", "a", len),
-    ("index", "aa*", index),
+    ("lt", "VV", |_, args| order(args, |o| o.is_lt())),
+    ("le", "VV", |_, args| order(args, |o| o.is_le())),
+    ("gt", "VV", |_, args| order(args, |o| o.is_gt())),
+    ("ge", "VV", |_, args| order(args, |o| o.is_ge())),
+    ("len", "V", len),
+    ("index", "VV*", index),
     ("print", "a*", |_, args| Ok(Value::text(sprint(args)))),
     ("println", "a*", |_, args| {
         let words: Vec<String> = args.iter().map(show).collect();
@@ -45,14 +46,23 @@ pub const TABLE: &[Row] = &[
     }),
 ];
 
+/// text/template's `evalArgs`: as `print`, but nil says that there is no value.
 fn joined(args: &[Value]) -> String {
-    sprint(args)
+    let args: Vec<Value> = args
+        .iter()
+        .map(|arg| match arg {
+            Value::Nil => Value::text("<no value>"),
+            arg => arg.clone(),
+        })
+        .collect();
+    sprint(&args)
 }
 
 #[derive(PartialEq)]
 enum Basic {
     Bool,
     Int,
+    Uint,
     Float,
     Text,
     Other,
@@ -62,9 +72,33 @@ fn basic(value: &Value) -> Basic {
     match value {
         Value::Bool(_) => Basic::Bool,
         Value::Int(_) | Value::Int64(_) => Basic::Int,
+        Value::Uint(..) => Basic::Uint,
         Value::Float(_) => Basic::Float,
         Value::Str(_) => Basic::Text,
         _ => Basic::Other,
+    }
+}
+
+/// An integer of either sign.
+fn whole(value: &Value) -> Option<i128> {
+    match value {
+        Value::Int(number) | Value::Int64(number) => Some(i128::from(*number)),
+        Value::Uint(number, _) => Some(i128::from(*number)),
+        _ => None,
+    }
+}
+
+/// `%s` of a value, as the comparison's errors show it.
+fn as_text(value: &Value) -> String {
+    sprintf("%s", std::slice::from_ref(value))
+}
+
+/// Whether Go takes the value for nil of its type.
+fn is_nil(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::Object(object) => object.is_nil(),
+        _ => false,
     }
 }
 
@@ -77,23 +111,51 @@ fn eq(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     }
     for other in rest {
         let equal = match (first, other) {
-            (Value::Nil, Value::Nil) => true,
-            (Value::Nil, _) | (_, Value::Nil) => false,
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a) | Value::Int64(a), Value::Int(b) | Value::Int64(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b,
             (Value::Str(a), Value::Str(b)) => a == b,
+            (a, b) if whole(a).is_some() && whole(b).is_some() => whole(a) == whole(b),
             (a, b) if basic(a) != basic(b) => {
-                return Err(format!(
-                    "incompatible types for comparison: {} and {}",
-                    a.type_name(),
-                    b.type_name()
-                )
-                .into());
+                if !matches!(a, Value::Nil) && !matches!(b, Value::Nil) {
+                    return Err(format!(
+                        "incompatible types for comparison: {} and {}",
+                        a.type_name(),
+                        b.type_name()
+                    )
+                    .into());
+                }
+                false
             }
-            (Value::Object(a), Value::Object(b)) => std::rc::Rc::ptr_eq(a, b),
             (a, b) => {
-                return Err(format!("non-comparable type {}: {}", show(a), b.type_name()).into());
+                let (kind, other_kind) = (a.kind_name(), b.kind_name());
+                if kind != other_kind && kind != "invalid" && other_kind != "invalid" {
+                    return Err(format!(
+                        "non-comparable types {}: {}, {}: {}",
+                        as_text(a),
+                        a.type_name(),
+                        b.type_name(),
+                        show(b)
+                    )
+                    .into());
+                }
+                if is_nil(a) || is_nil(b) {
+                    is_nil(a) == is_nil(b)
+                } else if matches!(other_kind, "slice" | "map")
+                    || matches!(b, Value::Object(object) if object.has_lists())
+                {
+                    return Err(
+                        format!("non-comparable type {}: {}", as_text(b), b.type_name()).into(),
+                    );
+                } else {
+                    match (a, b) {
+                        (Value::Object(a), Value::Object(b)) if b.kind_name() == "struct" => {
+                            a.type_name() == b.type_name()
+                                && Value::Object(a.clone()).deep_equal(&Value::Object(b.clone()))
+                        }
+                        (Value::Object(a), Value::Object(b)) => std::rc::Rc::ptr_eq(a, b),
+                        _ => false,
+                    }
+                }
             }
         };
         if equal {
@@ -106,7 +168,7 @@ fn eq(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
 fn order(args: &[Value], holds: fn(Ordering) -> bool) -> Outcome<Value> {
     let (a, b) = (arg(args, 0), arg(args, 1));
     let ordering = match (&a, &b) {
-        (Value::Int(a) | Value::Int64(a), Value::Int(b) | Value::Int64(b)) => Some(a.cmp(b)),
+        (a, b) if whole(a).is_some() && whole(b).is_some() => whole(a).cmp(&whole(b)).into(),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
         (Value::Bool(_), Value::Bool(_)) => return Err("invalid type for comparison".into()),
@@ -128,6 +190,7 @@ fn order(args: &[Value], holds: fn(Ordering) -> bool) -> Outcome<Value> {
 fn len(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let value = arg(args, 0);
     let length = match &value {
+        // The executor answers for nil.
         Value::Nil => return Err("len of nil pointer".into()),
         Value::Str(text) => text.len(),
         other => match (other.items(), other.entries()) {
@@ -141,10 +204,10 @@ fn len(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
 
 fn place(index: &Value, most: usize) -> Outcome<usize> {
     match index {
-        Value::Int(number) | Value::Int64(number) => usize::try_from(*number)
-            .ok()
+        Value::Int(_) | Value::Int64(_) | Value::Uint(..) => whole(index)
+            .and_then(|number| usize::try_from(number).ok())
             .filter(|place| *place <= most)
-            .ok_or_else(|| format!("index out of range: {number}").into()),
+            .ok_or_else(|| format!("index out of range: {}", show(index)).into()),
         Value::Nil => Err("cannot index slice/array with nil".into()),
         other => Err(format!("cannot index slice/array with type {}", other.type_name()).into()),
     }
@@ -159,21 +222,23 @@ fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
         if matches!(value, Value::Nil) {
             return Err("index of nil pointer".into());
         }
-        let out_of_range =
-            |at: usize, len: usize| format!("reflect: slice index out of range: {at} of {len}");
         value = if let Some(items) = value.items() {
             let at = place(index, items.len())?;
             items
                 .get(at)
                 .cloned()
-                .ok_or_else(|| out_of_range(at, items.len()))?
+                .ok_or("reflect: slice index out of range")?
         } else if let Some(entries) = value.entries() {
             match index {
-                Value::Str(key) => entries
-                    .borrow()
-                    .get(key.as_ref())
-                    .cloned()
-                    .unwrap_or(Value::Nil),
+                Value::Str(key) => {
+                    let found = entries.borrow().get(key.as_ref()).cloned();
+                    match (found, value.type_name().as_str()) {
+                        (Some(found), _) => found,
+                        (None, "map[string]string") => Value::text(""),
+                        (None, "engine.files") => Value::bytes(&[]),
+                        (None, _) => Value::Nil,
+                    }
+                }
                 Value::Nil => return Err("value is nil; should be of type string".into()),
                 other => {
                     return Err(
@@ -186,8 +251,8 @@ fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
             let byte = text
                 .as_bytes()
                 .get(at)
-                .ok_or_else(|| out_of_range(at, text.len()))?;
-            Value::Int(i64::from(*byte))
+                .ok_or("reflect: string index out of range")?;
+            Value::Uint(u64::from(*byte), "uint8")
         } else {
             return Err(format!("can't index item of type {}", value.type_name()).into());
         };
@@ -219,7 +284,9 @@ fn js(text: &str) -> String {
             '\'' => out.push_str("\\'"),
             '"' => out.push_str("\\\""),
             '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if !crate::format::is_print(c) && c != '\u{7f}' => {
+                out.push_str(&format!("\\u{:04X}", u32::from(c)));
+            }
             c => out.push(c),
         }
     }

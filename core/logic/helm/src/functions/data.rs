@@ -6,12 +6,18 @@ use super::{Row, arg, int, items, strval, text};
 use crate::exec::{Engine, Failure, Outcome};
 use crate::value::{Shared, Value};
 
+/// What Go says where it looks into nil.
+pub const NIL_POINTER: &str = "runtime error: invalid memory address or nil pointer dereference";
+
+/// What Go says where it asks nil for its type.
+pub const ZERO_VALUE: &str = "reflect: call of reflect.Value.Type on zero Value";
+
 /// Nested maps merged before the rest is refused.
 const MAX_MERGE_DEPTH: usize = 200;
 
 pub const TABLE: &[Row] = &[
     ("default", "aa*", |_, a| {
-        let given = a.get(1).cloned().unwrap_or(Value::Nil);
+        let given = arg(a, 1);
         Ok(if is_empty(&given) { arg(a, 0) } else { given })
     }),
     ("empty", "a", |_, a| Ok(Value::Bool(is_empty(&arg(a, 0))))),
@@ -39,21 +45,22 @@ pub const TABLE: &[Row] = &[
         Ok(map)
     }),
     ("get", "ms", |_, a| {
-        Ok(map(a, 0)?
-            .borrow()
-            .get(text(a, 1))
-            .cloned()
+        Ok(arg(a, 0)
+            .entries()
+            .and_then(|map| map.borrow().get(text(a, 1)).cloned())
             .unwrap_or_else(|| Value::text("")))
     }),
     ("set", "msa", |_, a| {
         map(a, 0)?
             .borrow_mut()
             .insert(text(a, 1).to_owned(), arg(a, 2));
-        Ok(arg(a, 0))
+        Ok(plain_map(arg(a, 0)))
     }),
     ("unset", "ms", |_, a| {
-        map(a, 0)?.borrow_mut().remove(text(a, 1));
-        Ok(arg(a, 0))
+        if let Some(map) = arg(a, 0).entries() {
+            map.borrow_mut().remove(text(a, 1));
+        }
+        Ok(plain_map(arg(a, 0)))
     }),
     ("hasKey", "ms", |_, a| {
         Ok(Value::Bool(
@@ -85,16 +92,20 @@ pub const TABLE: &[Row] = &[
     }),
     ("pick", "ms*", |_, a| Ok(picked(a, true))),
     ("omit", "ms*", |_, a| Ok(picked(a, false))),
-    ("merge", "mm*", |_, a| merge_all(a, false)),
-    ("mustMerge", "mm*", |_, a| merge_all(a, false)),
-    ("mergeOverwrite", "mm*", |_, a| merge_all(a, true)),
-    ("mustMergeOverwrite", "mm*", |_, a| merge_all(a, true)),
-    ("deepCopy", "a", |_, a| Ok(arg(a, 0).deep_copy())),
-    ("mustDeepCopy", "a", |_, a| Ok(arg(a, 0).deep_copy())),
+    ("merge", "mm*", |engine, a| merge_all(engine, a, false)),
+    ("mustMerge", "mm*", |engine, a| merge_all(engine, a, false)),
+    ("mergeOverwrite", "mm*", |engine, a| {
+        merge_all(engine, a, true)
+    }),
+    ("mustMergeOverwrite", "mm*", |engine, a| {
+        merge_all(engine, a, true)
+    }),
+    ("deepCopy", "a", deep_copy),
+    ("mustDeepCopy", "a", deep_copy),
     ("deepEqual", "aa", |_, a| {
         Ok(Value::Bool(arg(a, 0).deep_equal(&arg(a, 1))))
     }),
-    ("dig", "aaa*", dig),
+    ("dig", "a*", dig),
     ("tuple", "a*", |_, a| Ok(Value::list(a.to_vec()))),
     ("list", "a*", |_, a| Ok(Value::list(a.to_vec()))),
     ("append", "aa", push),
@@ -126,9 +137,20 @@ pub const TABLE: &[Row] = &[
     ("concat", "a*", |_, a| {
         let mut all = Vec::new();
         for list in a {
-            all.extend(items(list, "concat type")?.iter().cloned());
+            let items = list.items().ok_or_else(|| {
+                if matches!(list, Value::Nil) {
+                    Failure::from(NIL_POINTER)
+                } else {
+                    format!("Cannot concat type {} as list", list.kind_name()).into()
+                }
+            })?;
+            all.extend(items.iter().cloned());
         }
-        Ok(Value::list(all))
+        Ok(if all.is_empty() {
+            Value::nil_list("[]interface {}")
+        } else {
+            Value::list(all)
+        })
     }),
     ("chunk", "ia", chunk),
     ("mustChunk", "ia", chunk),
@@ -162,6 +184,14 @@ fn map(args: &[Value], at: usize) -> Outcome<Shared> {
         .ok_or_else(|| "assignment to entry in nil map".into())
 }
 
+/// Returned as `map[string]interface {}`, whatever name its type had.
+fn plain_map(value: Value) -> Value {
+    match value.entries() {
+        Some(map) => Value::Map(map),
+        None => value,
+    }
+}
+
 fn picked(args: &[Value], keep: bool) -> Value {
     let names: Vec<&str> = args.iter().skip(1).filter_map(Value::as_str).collect();
     let entries = arg(args, 0).entries().map(|map| {
@@ -174,19 +204,26 @@ fn picked(args: &[Value], keep: bool) -> Value {
     Value::map(entries.unwrap_or_default())
 }
 
-fn merge_all(args: &[Value], overwrite: bool) -> Outcome<Value> {
+fn merge_all(engine: &mut Engine<'_>, args: &[Value], overwrite: bool) -> Outcome<Value> {
     let Some(into) = arg(args, 0).entries() else {
         return Ok(Value::text(""));
     };
     for from in args.iter().skip(1).filter_map(Value::entries) {
-        merge(&into, &from, overwrite, MAX_MERGE_DEPTH)?;
+        merge(engine, &into, &from, overwrite, MAX_MERGE_DEPTH)?;
     }
-    Ok(arg(args, 0))
+    Ok(plain_map(arg(args, 0)))
 }
 
 /// mergo's merge: nested maps are merged in place; otherwise the source fills
 /// what is empty, or replaces all when it overwrites.
-fn merge(into: &Shared, from: &Shared, overwrite: bool, depth: usize) -> Outcome<()> {
+fn merge(
+    engine: &mut Engine<'_>,
+    into: &Shared,
+    from: &Shared,
+    overwrite: bool,
+    depth: usize,
+) -> Outcome<()> {
+    engine.step()?;
     if Rc::ptr_eq(into, from) {
         return Ok(());
     }
@@ -206,56 +243,64 @@ fn merge(into: &Shared, from: &Shared, overwrite: bool, depth: usize) -> Outcome
             }
             continue;
         }
-        if let (Some(Value::Map(inner)), Value::Map(other)) = (&present, &value)
-            && !inner.borrow().is_empty()
-        {
-            merge(inner, other, overwrite, deeper)?;
-            continue;
+        let present_map = present.as_ref().and_then(Value::entries);
+        if let (Some(inner), Some(other)) = (&present_map, value.entries()) {
+            merge(engine, inner, &other, overwrite, deeper)?;
+            if !inner.borrow().is_empty() {
+                continue;
+            }
         }
-        let keeps_list = overwrite && matches!(&value, Value::List(list) if list.is_empty());
-        let replaces = match &present {
-            None => true,
-            Some(old) => is_empty(old) || (overwrite && !keeps_list),
-        };
-        if replaces {
+        if overwrite || present.as_ref().is_none_or(is_empty) {
             into.borrow_mut().insert(key, value);
         }
     }
     Ok(())
 }
 
+fn deep_copy(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    match arg(args, 0) {
+        Value::Nil => Err(ZERO_VALUE.into()),
+        value => Ok(value.deep_copy()),
+    }
+}
+
 fn dig(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let Some((start, path)) = args.split_last() else {
+    if args.len() < 3 {
+        return Err("dig needs at least three arguments".into());
+    }
+    let (Some((start, path)), not_a) = (args.split_last(), |value: &Value, wanted: &str| {
+        let found = match value {
+            Value::Nil => "nil".to_owned(),
+            value => value.type_name(),
+        };
+        Failure::from(format!(
+            "interface conversion: interface {{}} is {found}, not {wanted}"
+        ))
+    }) else {
         return Err("dig needs at least three arguments".into());
     };
+    // A type of its own is not a map to Go here.
+    let map = |value: &Value| match value {
+        Value::Map(map) => Ok(map.clone()),
+        value => Err(not_a(value, "map[string]interface {}")),
+    };
+    let mut entries = map(start)?;
     let Some((fallback, names)) = path.split_last() else {
         return Err("dig needs at least three arguments".into());
     };
-    let mut value = start.clone();
-    for (at, name) in names.iter().enumerate() {
-        let key = name.as_str().ok_or_else(|| {
-            Failure::from(format!(
-                "interface conversion: interface {{}} is {}, not string",
-                name.type_name()
-            ))
-        })?;
-        let Some(entries) = value.entries() else {
-            if at == 0 && matches!(value, Value::Nil) {
-                return Ok(fallback.clone());
-            }
-            return Err(format!(
-                "interface conversion: interface {{}} is {}, not map[string]interface {{}}",
-                value.type_name()
-            )
-            .into());
-        };
-        let next = entries.borrow().get(key).cloned();
+    let mut keys = Vec::new();
+    for name in names {
+        keys.push(name.as_str().ok_or_else(|| not_a(name, "string"))?);
+    }
+    for (at, key) in keys.iter().enumerate() {
+        let next = entries.borrow().get(*key).cloned();
         match next {
-            Some(next) => value = next,
             None => return Ok(fallback.clone()),
+            Some(next) if at + 1 == keys.len() => return Ok(next),
+            Some(next) => entries = map(&next)?,
         }
     }
-    Ok(value)
+    Ok(fallback.clone())
 }
 
 fn push(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
@@ -286,11 +331,17 @@ fn last(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
 
 fn rest(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let all = items(&arg(args, 0), "find rest")?;
+    if all.is_empty() {
+        return Ok(Value::nil_list("[]interface {}"));
+    }
     Ok(Value::list(all.iter().skip(1).cloned().collect()))
 }
 
 fn initial(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let all = items(&arg(args, 0), "find initial")?;
+    if all.is_empty() {
+        return Ok(Value::nil_list("[]interface {}"));
+    }
     Ok(Value::list(
         all.iter()
             .take(all.len().saturating_sub(1))
@@ -358,6 +409,9 @@ fn has(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
 fn cut(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let value = arg(args, 0);
     let Some(all) = value.items() else {
+        if matches!(value, Value::Nil) {
+            return Err(NIL_POINTER.into());
+        }
         return Err(format!(
             "list should be type of slice or array but {}",
             value.kind_name()
@@ -373,17 +427,54 @@ fn cut(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     };
     let (from, to) = (place(1, 0), place(2, all.len()));
     match all.get(from..to) {
-        Some(part) => Ok(Value::list(part.to_vec())),
+        Some(part) => Ok(like(&value, part.to_vec())),
         None => Err("reflect.Value.Slice: slice index out of bounds".into()),
     }
 }
 
-fn chunk(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let size = usize::try_from(int(args, 0)).unwrap_or(0).max(1);
-    let all = items(&arg(args, 1), "chunk")?;
-    Ok(Value::list(
-        all.chunks(size)
-            .map(|part| Value::list(part.to_vec()))
-            .collect(),
-    ))
+/// A list of the type that `of` has.
+fn like(of: &Value, items: Vec<Value>) -> Value {
+    match of {
+        Value::Object(object) => Value::typed(object.type_name(), items),
+        _ => Value::list(items),
+    }
+}
+
+fn chunk(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    let value = arg(args, 1);
+    let size = int(args, 0);
+    let Some(all) = value.items() else {
+        if matches!(value, Value::Nil) {
+            return Err(NIL_POINTER.into());
+        }
+        return Err(format!("Cannot chunk type {}", value.kind_name()).into());
+    };
+    // What Go's arithmetic comes to for sizes that make no sense.
+    let length = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    let quotient = ((length - 1) as f64 / size as f64).floor() + 1.0;
+    if !quotient.is_finite() || quotient < 0.0 {
+        return Err("runtime error: makeslice: len out of range".into());
+    }
+    let count = quotient as i64;
+    let mut parts = Vec::new();
+    for part in 0..count {
+        let mut length_here = size;
+        if part == count - 1 {
+            length_here = (length as f64 % size as f64).floor() as i64;
+            if length_here == 0 {
+                length_here = size;
+            }
+        }
+        if length_here < 0 {
+            return Err("runtime error: makeslice: len out of range".into());
+        }
+        engine.charge(8)?;
+        let from = usize::try_from(part * size).unwrap_or(usize::MAX);
+        let to = from.saturating_add(usize::try_from(length_here).unwrap_or(0));
+        match all.get(from..to) {
+            Some(items) => parts.push(Value::list(items.to_vec())),
+            None => return Err("reflect: slice index out of range".into()),
+        }
+    }
+    Ok(Value::typed("[][]interface {}", parts))
 }

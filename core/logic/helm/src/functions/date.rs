@@ -3,12 +3,13 @@
 //! The time of day comes from the host; everything else is arithmetic on
 //! seconds since 1970 (civil-from-days, proleptic Gregorian).
 
-use super::{Row, arg, int, strval, text};
+use super::date_parse::parse;
+use super::{Row, arg, int, text};
 use crate::exec::{Engine, Outcome};
 use crate::objects::Object;
 use crate::value::Value;
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -22,7 +23,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = [
+pub(super) const DAYS: [&str; 7] = [
     "Sunday",
     "Monday",
     "Tuesday",
@@ -37,12 +38,14 @@ const DAYS: [&str; 7] = [
 pub struct Time {
     pub seconds: i64,
     pub nanos: u32,
+    /// Seconds east of Greenwich by which it is shown.
+    pub offset: i64,
 }
 
-struct Civil {
-    year: i64,
-    month: i64,
-    day: i64,
+pub(super) struct Civil {
+    pub(super) year: i64,
+    pub(super) month: i64,
+    pub(super) day: i64,
     hour: i64,
     minute: i64,
     second: i64,
@@ -61,77 +64,101 @@ pub const TABLE: &[Row] = &[
         Ok(moment(parse(text(a, 0), text(a, 1)).unwrap_or(ZERO)))
     }),
     ("mustToDate", "ss", |_, a| {
-        parse(text(a, 0), text(a, 1)).map(moment).ok_or_else(|| {
-            format!(
-                "parsing time \"{}\" as \"{}\": cannot parse",
-                text(a, 1),
-                text(a, 0)
-            )
-            .into()
-        })
+        parse(text(a, 0), text(a, 1))
+            .map(moment)
+            .map_err(Into::into)
     }),
-    ("unixEpoch", "a", |engine, a| {
+    ("unixEpoch", "t", |engine, a| {
         Ok(Value::text(
             time_of(engine, &arg(a, 0))?.seconds.to_string(),
         ))
     }),
-    ("dateModify", "sa", modify),
-    ("date_modify", "sa", modify),
-    ("mustDateModify", "sa", modify),
-    ("must_date_modify", "sa", modify),
+    ("dateModify", "st", modify),
+    ("date_modify", "st", modify),
+    ("mustDateModify", "st", must_modify),
+    ("must_date_modify", "st", must_modify),
     ("ago", "a", |engine, a| {
         let then = time_of(engine, &arg(a, 0))?;
-        let seconds = now(engine)?.seconds.saturating_sub(then.seconds);
-        Ok(Value::text(show_duration(seconds)))
+        let seconds = (since(engine, then)? as f64 / 1e9).round() as i64;
+        Ok(Value::text(show_duration(
+            seconds.wrapping_mul(1_000_000_000),
+        )))
     }),
     ("duration", "a", |_, a| {
-        Ok(Value::text(show_duration(super::math::to_int64(&arg(
-            a, 0,
-        )))))
+        let seconds = match arg(a, 0) {
+            Value::Str(text) => match crate::numbers::parse_integer(&text, 10) {
+                Some(number) => {
+                    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
+                }
+                None => 0,
+            },
+            Value::Int64(number) => number,
+            _ => 0,
+        };
+        Ok(Value::text(show_duration(
+            seconds.wrapping_mul(1_000_000_000),
+        )))
     }),
     ("durationRound", "a", |engine, a| {
-        let seconds = match arg(a, 0) {
-            Value::Str(text) => duration(&text).unwrap_or(0) / 1_000_000_000,
+        let nanos = match arg(a, 0) {
+            Value::Str(text) => duration(&text).unwrap_or(0),
+            Value::Int64(number) => number,
             Value::Object(object) => match object.as_ref() {
-                Object::Time(time) => now(engine)?.seconds.saturating_sub(time.seconds),
+                Object::Time(time) => since(engine, *time)?,
                 _ => 0,
             },
-            other => super::math::to_int64(&other) / 1_000_000_000,
+            _ => 0,
         };
-        let (sign, whole) = if seconds < 0 {
-            ("-", -seconds)
-        } else {
-            ("", seconds)
-        };
+        // Go drops the sign, and a whole unit counts as the smaller one.
+        const SECOND: u64 = 1_000_000_000;
+        let whole = nanos.unsigned_abs();
         let units = [
-            (31_536_000, "y"),
-            (2_592_000, "mo"),
-            (86_400, "d"),
-            (3_600, "h"),
-            (60, "m"),
-            (1, "s"),
+            (31_536_000 * SECOND, "y"),
+            (2_592_000 * SECOND, "mo"),
+            (86_400 * SECOND, "d"),
+            (3_600 * SECOND, "h"),
+            (60 * SECOND, "m"),
+            (SECOND, "s"),
         ];
-        let shown = units.iter().find(|(size, _)| whole >= *size).map_or_else(
+        let shown = units.iter().find(|(size, _)| whole > *size).map_or_else(
             || "0s".to_owned(),
-            |(size, unit)| format!("{sign}{}{unit}", whole / size),
+            |(size, unit)| format!("{}{unit}", whole / size),
         );
         Ok(Value::text(shown))
     }),
 ];
 
+/// Nanoseconds from `time` to now.
+fn since(engine: &mut Engine<'_>, time: Time) -> Outcome<i64> {
+    let now = now(engine)?;
+    let seconds = i128::from(now.seconds) - i128::from(time.seconds);
+    let nanos = seconds * 1_000_000_000 + i128::from(now.nanos) - i128::from(time.nanos);
+    Ok(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
+}
+
 /// Go's zero time, the first of January of the year 1.
 const ZERO: Time = Time {
     seconds: -62_135_596_800,
     nanos: 0,
+    offset: 0,
 };
 
 fn moment(time: Time) -> Value {
     Value::object(Object::Time(time))
 }
 
+/// A time as TOML writes it.
+pub fn parse_rfc3339(text: &str) -> Option<Value> {
+    parse("2006-01-02T15:04:05Z07:00", text).ok().map(moment)
+}
+
 fn now(engine: &mut Engine<'_>) -> Outcome<Time> {
     let (seconds, nanos) = engine.host.now()?;
-    Ok(Time { seconds, nanos })
+    Ok(Time {
+        seconds,
+        nanos,
+        offset: 0,
+    })
 }
 
 /// sprig takes a time or a number of seconds; anything else is now.
@@ -144,25 +171,34 @@ fn time_of(engine: &mut Engine<'_>, value: &Value) -> Outcome<Time> {
         Value::Int(seconds) | Value::Int64(seconds) => Ok(Time {
             seconds: *seconds,
             nanos: 0,
+            offset: 0,
         }),
         _ => now(engine),
     }
 }
 
 fn date(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let time = time_of(engine, &arg(args, 1))?;
+    let time = time_of(engine, &arg(args, 1))?.in_utc();
     Ok(Value::text(time.format(text(args, 0))))
 }
 
 fn html_date(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let time = time_of(engine, &arg(args, 0))?;
+    let time = time_of(engine, &arg(args, 0))?.in_utc();
     Ok(Value::text(time.format("2006-01-02")))
 }
 
 fn modify(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+    must_modify(engine, args).or_else(|_| Ok(arg(args, 1)))
+}
+
+fn must_modify(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let time = time_of(engine, &arg(args, 1))?;
     let Some(nanos) = duration(text(args, 0)) else {
-        return Err(format!("time: invalid duration \"{}\"", strval(&arg(args, 0))).into());
+        return Err(format!(
+            "time: invalid duration {}",
+            crate::format::quote(text(args, 0))
+        )
+        .into());
     };
     Ok(moment(time.plus(nanos)))
 }
@@ -191,7 +227,7 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
         "Minute" => Value::Int(civil.minute),
         "Second" => Value::Int(civil.second),
         "YearDay" => Value::Int(civil.year_day),
-        "UTC" | "Local" => moment(time),
+        "UTC" | "Local" => moment(time.in_utc()),
         "String" => Value::text(time.format("2006-01-02 15:04:05.999999999 -0700 MST")),
         "Format" => Value::text(time.format(text(args, 0))),
         "AddDate" => {
@@ -201,8 +237,9 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
             moment(Time {
                 seconds: days
                     .saturating_mul(86_400)
-                    .saturating_add(time.seconds.rem_euclid(86_400)),
-                nanos: time.nanos,
+                    .saturating_add((time.seconds + time.offset).rem_euclid(86_400))
+                    .saturating_sub(time.offset),
+                ..time
             })
         }
         _ => return Err(format!("a time has no method {name}")),
@@ -210,18 +247,31 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
 }
 
 impl Time {
+    fn in_utc(self) -> Self {
+        Self { offset: 0, ..self }
+    }
+
+    /// `+0530`, with `between` hours and minutes.
+    fn zone(self, between: &str) -> String {
+        let sign = if self.offset < 0 { '-' } else { '+' };
+        let minutes = self.offset.abs() / 60;
+        format!("{sign}{:02}{between}{:02}", minutes / 60, minutes % 60)
+    }
+
     fn plus(self, nanos: i64) -> Self {
         let total =
             i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos) + i128::from(nanos);
         Self {
             seconds: i64::try_from(total.div_euclid(1_000_000_000)).unwrap_or(i64::MAX),
             nanos: u32::try_from(total.rem_euclid(1_000_000_000)).unwrap_or(0),
+            offset: self.offset,
         }
     }
 
-    fn civil(self) -> Civil {
-        let days = self.seconds.div_euclid(86_400);
-        let rest = self.seconds.rem_euclid(86_400);
+    pub(super) fn civil(self) -> Civil {
+        let shown = self.seconds.saturating_add(self.offset);
+        let days = shown.div_euclid(86_400);
+        let rest = shown.rem_euclid(86_400);
         let shifted = days + 719_468;
         let era = shifted.div_euclid(146_097);
         let of_era = shifted.rem_euclid(146_097);
@@ -265,7 +315,6 @@ impl Time {
                 "1" => civil.month.to_string(),
                 "Monday" => name_of(&DAYS, civil.weekday).to_owned(),
                 "Mon" => name_of(&DAYS, civil.weekday).chars().take(3).collect(),
-                "002" => format!("{:03}", civil.year_day),
                 "02" => format!("{:02}", civil.day),
                 "_2" => format!("{:2}", civil.day),
                 "2" => civil.day.to_string(),
@@ -278,11 +327,16 @@ impl Time {
                 "5" => civil.second.to_string(),
                 "PM" => if civil.hour >= 12 { "PM" } else { "AM" }.to_owned(),
                 "pm" => if civil.hour >= 12 { "pm" } else { "am" }.to_owned(),
-                "MST" => "UTC".to_owned(),
-                "Z07:00" | "Z0700" => "Z".to_owned(),
-                "-07:00" => "+00:00".to_owned(),
-                "-0700" => "+0000".to_owned(),
-                "-07" => "+00".to_owned(),
+                "002" => format!("{:03}", civil.year_day),
+                "__2" => format!("{:3}", civil.year_day),
+                "MST" if self.offset == 0 => "UTC".to_owned(),
+                "MST" => self.zone(""),
+                zone if zone.starts_with('Z') && self.offset == 0 => "Z".to_owned(),
+                zone if zone.contains("07:00:00") => format!("{}:00", self.zone(":")),
+                zone if zone.contains("070000") => format!("{}00", self.zone("")),
+                zone if zone.contains("07:00") => self.zone(":"),
+                zone if zone.contains("0700") => self.zone(""),
+                zone if zone.contains("07") => self.zone("").chars().take(3).collect(),
                 fraction => {
                     let digits: String = format!("{:09}", self.nanos)
                         .chars()
@@ -315,163 +369,73 @@ fn name_of(names: &[&'static str], at: i64) -> &'static str {
         .unwrap_or("")
 }
 
-/// The layout element that `layout` starts with, and what follows.
-fn element(layout: &str) -> Option<(&str, &str)> {
-    const ELEMENTS: [&str; 27] = [
-        "2006", "January", "Jan", "Monday", "Mon", "MST", "Z07:00", "Z0700", "-07:00", "-0700",
-        "-07", "002", "01", "02", "03", "04", "05", "06", "15", "_2", "PM", "pm", "1", "2", "3",
-        "4", "5",
+/// The layout element that `layout` starts with, and what follows: Go's
+/// `nextStdChunk`.
+pub(super) fn element(layout: &str) -> Option<(&str, &str)> {
+    const ELEMENTS: [&str; 33] = [
+        "2006",
+        "January",
+        "Jan",
+        "Monday",
+        "Mon",
+        "MST",
+        "Z070000",
+        "Z07:00:00",
+        "Z0700",
+        "Z07:00",
+        "Z07",
+        "-070000",
+        "-07:00:00",
+        "-0700",
+        "-07:00",
+        "-07",
+        "002",
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+        "06",
+        "15",
+        "__2",
+        "_2",
+        "PM",
+        "pm",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
     ];
-    if layout.starts_with(".0") || layout.starts_with(".9") {
-        let digit = layout.chars().nth(1)?;
+    if layout.starts_with(['.', ',']) {
+        let digit = layout.chars().nth(1).filter(|c| matches!(c, '0' | '9'))?;
         let body = layout.get(1..)?;
         let count = body.len() - body.trim_start_matches(digit).len();
         if !body.get(count..)?.starts_with(|c: char| c.is_ascii_digit()) {
-            return layout.split_at_checked(1 + count.min(9));
+            return layout.split_at_checked(1 + count);
         }
         return None;
     }
-    ELEMENTS
-        .iter()
-        .find(|known| layout.starts_with(**known))
-        .and_then(|known| layout.split_at_checked(known.len()))
+    // `_2006` is a line and a year.
+    if layout.starts_with("_2006") {
+        return None;
+    }
+    let found = ELEMENTS.iter().find(|known| layout.starts_with(**known))?;
+    let (head, tail) = layout.split_at_checked(found.len())?;
+    // `Month` and `Janus` are words.
+    if matches!(head, "Jan" | "Mon") && tail.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return None;
+    }
+    Some((head, tail))
 }
 
-fn days_from(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days_from(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
     let place = (month + 9) % 12;
     let day_of_year = (153 * place + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468
-}
-
-/// Go's `time.Parse` for the elements above.
-fn parse(layout: &str, value: &str) -> Option<Time> {
-    let (mut year, mut month, mut day) = (0, 1, 1);
-    let (mut hour, mut minute, mut second) = (0, 0, 0);
-    let (mut nanos, mut offset, mut afternoon) = (0_u32, 0, None);
-    let (mut layout, mut value) = (layout, value);
-    let digits = |value: &mut &str, least: usize, most: usize| -> Option<i64> {
-        let count = value
-            .bytes()
-            .take(most)
-            .take_while(u8::is_ascii_digit)
-            .count();
-        let (head, tail) = value.split_at_checked(count)?;
-        *value = tail;
-        (count >= least).then(|| head.parse().ok()).flatten()
-    };
-    while !layout.is_empty() {
-        let Some((found, tail)) = element(layout) else {
-            let c = layout.chars().next()?;
-            value = value.strip_prefix(c)?;
-            layout = layout.get(c.len_utf8()..)?;
-            continue;
-        };
-        layout = tail;
-        match found {
-            "2006" => year = digits(&mut value, 4, 4)?,
-            "06" => {
-                let short = digits(&mut value, 2, 2)?;
-                year = if short >= 69 {
-                    1900 + short
-                } else {
-                    2000 + short
-                };
-            }
-            "01" => month = digits(&mut value, 2, 2)?,
-            "1" => month = digits(&mut value, 1, 2)?,
-            "02" => day = digits(&mut value, 2, 2)?,
-            "2" => day = digits(&mut value, 1, 2)?,
-            "_2" => {
-                value = value.trim_start_matches(' ');
-                day = digits(&mut value, 1, 2)?;
-            }
-            "15" | "03" => hour = digits(&mut value, 2, 2)?,
-            "3" => hour = digits(&mut value, 1, 2)?,
-            "04" => minute = digits(&mut value, 2, 2)?,
-            "4" => minute = digits(&mut value, 1, 2)?,
-            "05" | "5" => {
-                second = digits(&mut value, found.len(), 2)?;
-                // Go takes a fraction after the seconds unasked.
-                if value.starts_with('.') && !layout.starts_with(".0") && !layout.starts_with(".9")
-                {
-                    nanos = fraction(&mut value)?;
-                }
-            }
-            "January" | "Jan" | "Monday" | "Mon" => {
-                let names: &[&str] = if found.starts_with('J') {
-                    &MONTHS
-                } else {
-                    &DAYS
-                };
-                let (at, length) = names.iter().enumerate().find_map(|(at, name)| {
-                    let name = if found.len() == 3 {
-                        name.get(..3)?
-                    } else {
-                        name
-                    };
-                    value.starts_with(name).then_some((at, name.len()))
-                })?;
-                if found.starts_with('J') {
-                    month = i64::try_from(at).ok()? + 1;
-                }
-                value = value.get(length..)?;
-            }
-            "PM" | "pm" => {
-                let mark = value.get(..2)?;
-                afternoon = Some(mark.eq_ignore_ascii_case("pm"));
-                value = value.get(2..)?;
-            }
-            "MST" => value = value.strip_prefix("UTC").or(value.strip_prefix("GMT"))?,
-            "002" => day = digits(&mut value, 3, 3)?,
-            zone if zone.contains("07") => {
-                if zone.starts_with('Z')
-                    && let Some(rest) = value.strip_prefix('Z')
-                {
-                    value = rest;
-                    continue;
-                }
-                let sign = if value.starts_with('-') { -1 } else { 1 };
-                value = value.strip_prefix(['+', '-'])?;
-                offset = digits(&mut value, 2, 2)? * 3_600;
-                if zone != "-07" {
-                    if zone.contains(':') {
-                        value = value.strip_prefix(':')?;
-                    }
-                    offset += digits(&mut value, 2, 2)? * 60;
-                }
-                offset *= sign;
-            }
-            _ => nanos = fraction(&mut value).unwrap_or(0),
-        }
-    }
-    match afternoon {
-        Some(true) if hour < 12 => hour += 12,
-        Some(false) if hour == 12 => hour = 0,
-        _ => {}
-    }
-    let month_days = days_from(year + month / 12, month % 12 + 1, 1) - days_from(year, month, 1);
-    let fits = value.is_empty()
-        && (1..=12).contains(&month)
-        && (1..=month_days).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    fits.then(|| Time {
-        seconds: days_from(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
-            - offset,
-        nanos,
-    })
-}
-
-fn fraction(value: &mut &str) -> Option<u32> {
-    let body = value.strip_prefix('.')?;
-    let count = body.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, tail) = body.split_at_checked(count)?;
-    *value = tail;
-    format!("{:0<9}", digits.get(..count.min(9))?).parse().ok()
 }
 
 /// Go's `time.ParseDuration`, in nanoseconds.
@@ -512,13 +476,37 @@ fn duration(text: &str) -> Option<i64> {
     Some(if negative { -total } else { total })
 }
 
-fn show_duration(seconds: i64) -> String {
-    let (sign, whole) = if seconds < 0 {
-        ("-", seconds.unsigned_abs())
-    } else {
-        ("", seconds.unsigned_abs())
+/// `Duration.String`.
+fn show_duration(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let whole = nanos.unsigned_abs();
+    let fraction = |rest: u64, size: u64| {
+        let digits = size.ilog10() as usize;
+        let text = format!("{rest:0digits$}");
+        match text.trim_end_matches('0') {
+            "" => String::new(),
+            text => format!(".{text}"),
+        }
     };
-    let (hours, minutes, rest) = (whole / 3_600, whole % 3_600 / 60, whole % 60);
+    const SECOND: u64 = 1_000_000_000;
+    if whole == 0 {
+        return "0s".to_owned();
+    }
+    if whole < SECOND {
+        let (size, unit) = match whole {
+            0..1_000 => return format!("{sign}{whole}ns"),
+            1_000..1_000_000 => (1_000, "µs"),
+            _ => (1_000_000, "ms"),
+        };
+        return format!(
+            "{sign}{}{}{unit}",
+            whole / size,
+            fraction(whole % size, size)
+        );
+    }
+    let seconds = whole / SECOND;
+    let (hours, minutes, rest) = (seconds / 3_600, seconds % 3_600 / 60, seconds % 60);
+    let rest = format!("{rest}{}", fraction(whole % SECOND, SECOND));
     match (hours, minutes) {
         (0, 0) => format!("{sign}{rest}s"),
         (0, _) => format!("{sign}{minutes}m{rest}s"),

@@ -3,13 +3,11 @@
 //! Randomness comes from the host. What needs key generation asks the host's
 //! `certificate`; other cryptography is refused by name.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::{Row, arg, int, text};
+use super::{Row, int, text};
 use crate::exec::{Engine, Outcome};
 use crate::value::Value;
 
@@ -19,20 +17,19 @@ fn ok(text: impl AsRef<str>) -> Outcome<Value> {
 
 /// More random characters than this are refused.
 const MAX_RANDOM: i64 = 1 << 20;
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 pub const TABLE: &[Row] = &[
     ("b64enc", "s", |_, a| ok(STANDARD.encode(text(a, 0)))),
-    ("b64dec", "s", |_, a| {
-        match STANDARD.decode(text(a, 0).replace(['\r', '\n'], "")) {
-            Ok(bytes) => ok(String::from_utf8_lossy(&bytes)),
-            Err(_) => ok("illegal base64 data"),
-        }
+    ("b64dec", "s", |_, a| match decode(text(a, 0), 64) {
+        Ok(bytes) => ok(String::from_utf8_lossy(&bytes)),
+        Err(at) => ok(format!("illegal base64 data at input byte {at}")),
     }),
     ("b32enc", "s", |_, a| ok(base32(text(a, 0).as_bytes()))),
-    ("b32dec", "s", |_, a| match unbase32(text(a, 0)) {
-        Some(bytes) => ok(String::from_utf8_lossy(&bytes)),
-        None => ok("illegal base32 data"),
+    ("b32dec", "s", |_, a| match decode(text(a, 0), 32) {
+        Ok(bytes) => ok(String::from_utf8_lossy(&bytes)),
+        Err(at) => ok(format!("illegal base32 data at input byte {at}")),
     }),
     ("sha256sum", "s", |_, a| {
         ok(hex::encode(Sha256::digest(text(a, 0))))
@@ -116,13 +113,20 @@ pub const TABLE: &[Row] = &[
         certificate(engine, "genSignedCertWithKey", a)
     }),
     ("buildCustomCert", "ss", |_, a| {
-        let decode = |at: usize| {
-            STANDARD
-                .decode(text(a, at))
+        let decoded = |at: usize, what: &str| {
+            decode(text(a, at), 64)
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .map_err(|why| format!("unable to decode base64: {why}"))
+                .map_err(|_| format!("unable to decode base64 {what}"))
         };
-        Ok(pair(decode(0)?, decode(1)?))
+        let (cert, key) = (decoded(0, "certificate")?, decoded(1, "private key")?);
+        // Go also parses both; here they only have to be PEM.
+        if !cert.contains("-----BEGIN ") {
+            return Err("unable to decode certificate".into());
+        }
+        if !key.contains("-----BEGIN ") {
+            return Err("error parsing private key: no PEM data in input".into());
+        }
+        Ok(pair(cert, key))
     }),
     ("genPrivateKey", "s", |_, _| refused("genPrivateKey")),
     ("derivePassword", "issss", |_, _| refused("derivePassword")),
@@ -130,8 +134,6 @@ pub const TABLE: &[Row] = &[
     ("htpasswd", "ss", |_, _| refused("htpasswd")),
     ("encryptAES", "ss", |_, _| refused("encryptAES")),
     ("decryptAES", "ss", |_, _| refused("decryptAES")),
-    ("urlParse", "s", |_, a| url_parse(text(a, 0))),
-    ("urlJoin", "m", url_join),
 ];
 
 fn refused(name: &str) -> Outcome<Value> {
@@ -182,10 +184,7 @@ fn certificate(engine: &mut Engine<'_>, function: &str, args: &[Value]) -> Outco
 fn pair(cert: String, key: String) -> Value {
     Value::object(crate::objects::Object::Struct {
         type_name: "sprig.certificate",
-        fields: BTreeMap::from([
-            ("Cert".to_owned(), Value::text(cert)),
-            ("Key".to_owned(), Value::text(key)),
-        ]),
+        fields: vec![("Cert", Value::text(cert)), ("Key", Value::text(key))],
         shown: None,
     })
 }
@@ -209,20 +208,78 @@ fn base32(data: &[u8]) -> String {
     out
 }
 
-fn unbase32(text: &str) -> Option<Vec<u8>> {
+/// Go's padded decoding; the error is the place of the fault.
+fn decode(given: &str, base: usize) -> Result<Vec<u8>, usize> {
+    // Line ends are skipped; places count them in base64 and not in base32.
+    let bytes: Vec<(usize, u8)> = given
+        .bytes()
+        .enumerate()
+        .filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'))
+        .enumerate()
+        .map(|(kept, (all, byte))| (if base == 64 { all } else { kept }, byte))
+        .collect();
+    let (size, bits) = if base == 64 { (4, 6) } else { (8, 5) };
+    let end = |at: usize| {
+        bytes.get(at).map_or(
+            if base == 64 { given.len() } else { bytes.len() },
+            |(place, _)| *place,
+        )
+    };
     let mut out = Vec::new();
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        let digit = BASE32.iter().position(|known| *known == byte)?;
-        bits = bits << 5 | u32::try_from(digit).ok()?;
-        held += 5;
-        if held >= 8 {
-            held -= 8;
-            out.push(u8::try_from(bits >> held & 0xff).ok()?);
-            bits &= (1 << held) - 1;
+    let mut at = 0;
+    while at < bytes.len() {
+        let mut block = 0_u64;
+        let mut count = 0;
+        while count < size {
+            let Some(&(place, byte)) = bytes.get(at + count) else {
+                return Err(if base == 64 {
+                    given.len() - count
+                } else {
+                    end(at + count) - count
+                });
+            };
+            if byte == b'=' {
+                let padding = bytes
+                    .iter()
+                    .skip(at + count)
+                    .take_while(|b| b.1 == b'=')
+                    .count();
+                let good = match base {
+                    64 => count >= 2,
+                    _ => matches!(count, 2 | 4 | 5 | 7),
+                };
+                if !good {
+                    return Err(place);
+                }
+                if padding < size - count {
+                    let wrong = at + count + padding;
+                    return Err(match bytes.get(wrong) {
+                        Some(_) if base == 64 => place,
+                        Some((place, _)) => *place,
+                        None => given.len(),
+                    });
+                }
+                if padding > size - count || at + size < bytes.len() {
+                    return Err(end(at + size));
+                }
+                break;
+            }
+            let digit = match base {
+                64 => BASE64.iter().position(|known| *known == byte),
+                _ => BASE32.iter().position(|known| *known == byte),
+            };
+            let Some(digit) = digit else {
+                return Err(place);
+            };
+            block = block << bits | digit as u64;
+            count += 1;
         }
+        let whole = count * bits / 8;
+        let shifted = block << (64 - count * bits);
+        out.extend_from_slice(shifted.to_be_bytes().get(..whole).unwrap_or_default());
+        at += size;
     }
-    Some(out)
+    Ok(out)
 }
 
 fn adler32(text: &str) -> u32 {
@@ -282,90 +339,4 @@ fn sha1(data: &[u8]) -> Vec<u8> {
         }
     }
     state.iter().flat_map(|word| word.to_be_bytes()).collect()
-}
-
-fn url_parse(url: &str) -> Outcome<Value> {
-    let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (scheme, rest) = match rest.split_once(':') {
-        Some((scheme, tail))
-            if !scheme.is_empty()
-                && scheme
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
-        {
-            (scheme.to_lowercase(), tail)
-        }
-        _ => (String::new(), rest),
-    };
-    let (authority, path, opaque) = match rest.strip_prefix("//") {
-        Some(tail) => {
-            let at = tail.find('/').unwrap_or(tail.len());
-            let (authority, path) = tail.split_at_checked(at).unwrap_or((tail, ""));
-            (authority, path, "")
-        }
-        None if !scheme.is_empty() && !rest.starts_with('/') => ("", "", rest),
-        None => ("", rest, ""),
-    };
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let hostname = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    Ok(Value::map(
-        [
-            ("scheme", scheme.as_str()),
-            ("host", host),
-            ("hostname", hostname.trim_matches(['[', ']'])),
-            ("path", path),
-            ("query", query),
-            ("opaque", opaque),
-            ("fragment", fragment),
-            ("userinfo", user),
-        ]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), Value::text(value)))
-        .collect(),
-    ))
-}
-
-fn url_join(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let map = arg(args, 0);
-    let get = |key: &str| {
-        map.entries()
-            .and_then(|map| map.borrow().get(key).map(super::strval))
-            .unwrap_or_default()
-    };
-    let mut out = String::new();
-    let (scheme, user, host) = (get("scheme"), get("userinfo"), get("host"));
-    if !scheme.is_empty() {
-        out.push_str(&scheme);
-        out.push(':');
-    }
-    let opaque = get("opaque");
-    if opaque.is_empty() {
-        if !host.is_empty() || !user.is_empty() || !scheme.is_empty() {
-            out.push_str("//");
-            if !user.is_empty() {
-                out.push_str(&user);
-                out.push('@');
-            }
-            out.push_str(&host);
-        }
-        let path = get("path");
-        if !path.is_empty() && !path.starts_with('/') && !host.is_empty() {
-            out.push('/');
-        }
-        out.push_str(&path);
-    } else {
-        out.push_str(&opaque);
-    }
-    for (mark, key) in [('?', "query"), ('#', "fragment")] {
-        let part = get(key);
-        if !part.is_empty() {
-            out.push(mark);
-            out.push_str(&part);
-        }
-    }
-    ok(out)
 }

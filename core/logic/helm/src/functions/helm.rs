@@ -2,7 +2,8 @@
 
 use super::{Row, arg, text};
 use crate::exec::{Engine, Failure, Outcome};
-use crate::format::json_text;
+use crate::json::{self, Style};
+use crate::objects::Object;
 use crate::value::Value;
 
 fn ok(text: impl AsRef<str>) -> Outcome<Value> {
@@ -46,47 +47,53 @@ pub const TABLE: &[Row] = &[
         Ok(match catalyst_yaml::from_str(text(a, 0)) {
             Ok(serde_json::Value::Null) => Value::list(Vec::new()),
             Ok(value @ serde_json::Value::Array(_)) => Value::from_json(&value),
-            Ok(other) => Value::texts([unmarshal(&other, "[]interface {}")]),
-            Err(error) => Value::texts([yaml_problem(&error)]),
+            Ok(other) => Value::list(vec![Value::text(unmarshal(&other, "[]interface {}"))]),
+            Err(error) => Value::list(vec![Value::text(yaml_problem(&error))]),
         })
     }),
-    ("toJson", "a", |_, a| to_json(a, true, None)),
-    ("mustToJson", "a", |_, a| to_json(a, true, None)),
-    ("toPrettyJson", "a", |_, a| to_json(a, true, Some("  "))),
-    ("mustToPrettyJson", "a", |_, a| to_json(a, true, Some("  "))),
-    ("toRawJson", "a", |_, a| to_json(a, false, None)),
-    ("mustToRawJson", "a", |_, a| to_json(a, false, None)),
+    ("toJson", "a", |engine, a| {
+        to_json(engine, a, COMPACT, false)
+    }),
+    ("mustToJson", "a", |engine, a| {
+        to_json(engine, a, COMPACT, true)
+    }),
+    ("toPrettyJson", "a", |engine, a| {
+        to_json(engine, a, PRETTY, false)
+    }),
+    ("mustToPrettyJson", "a", |engine, a| {
+        to_json(engine, a, PRETTY, true)
+    }),
+    ("toRawJson", "a", |engine, a| to_json(engine, a, RAW, true)),
+    ("mustToRawJson", "a", |engine, a| {
+        to_json(engine, a, RAW, true)
+    }),
     ("fromJson", "s", |_, a| {
-        Ok(
-            match serde_json::from_str::<serde_json::Value>(text(a, 0)) {
-                Ok(serde_json::Value::Null) => Value::map(Default::default()),
-                Ok(value @ serde_json::Value::Object(_)) => Value::from_json(&value),
-                Ok(other) => problem(unmarshal(&other, "map[string]interface {}")),
-                Err(why) => problem(why.to_string()),
-            },
-        )
+        Ok(match json::read(text(a, 0), "map[string]interface {}") {
+            Ok(Value::Nil) => Value::object(Object::Typed {
+                name: "map[string]interface {}",
+                value: Value::map(Default::default()),
+                nil: true,
+            }),
+            Ok(value @ Value::Map(_)) => value,
+            Ok(other) => problem(json_mismatch(&other, "map[string]interface {}")),
+            Err(why) => problem(why),
+        })
     }),
     ("mustFromJson", "s", |_, a| {
-        serde_json::from_str::<serde_json::Value>(text(a, 0))
-            .map(|value| Value::from_json(&value))
-            .map_err(|why| why.to_string().into())
+        json::read(text(a, 0), "").map_err(Into::into)
     }),
     ("fromJsonArray", "s", |_, a| {
-        Ok(
-            match serde_json::from_str::<serde_json::Value>(text(a, 0)) {
-                Ok(serde_json::Value::Null) => Value::list(Vec::new()),
-                Ok(value @ serde_json::Value::Array(_)) => Value::from_json(&value),
-                Ok(other) => Value::texts([unmarshal(&other, "[]interface {}")]),
-                Err(why) => Value::texts([why.to_string()]),
-            },
-        )
+        Ok(match json::read(text(a, 0), "[]interface {}") {
+            Ok(Value::Nil) => Value::nil_list("[]interface {}"),
+            Ok(value @ Value::List(_)) => value,
+            Ok(other) => Value::list(vec![Value::text(json_mismatch(&other, "[]interface {}"))]),
+            Err(why) => Value::list(vec![Value::text(why)]),
+        })
     }),
-    ("toToml", "a", |_, a| {
-        let mut out = String::new();
-        if let Some(serde_json::Value::Object(map)) = arg(a, 0).to_json() {
-            toml_table(&mut out, &map, "");
-        }
-        ok(out)
+    ("toYamlPretty", "a", |engine, a| {
+        let out = super::pretty::document(&arg(a, 0));
+        engine.charge(out.len())?;
+        ok(out.strip_suffix('\n').unwrap_or(&out))
     }),
 ];
 
@@ -102,6 +109,16 @@ fn problem(why: String) -> Value {
 }
 
 fn yaml_problem(error: &catalyst_yaml::Error) -> String {
+    if error.message.starts_with("unsupported value") {
+        return format!("error converting YAML to JSON: json: {}", error.message);
+    }
+    // go-yaml does not name the first line where the scanner fails on it.
+    let scanner = ["mapping values", "found ", "could not find"]
+        .iter()
+        .any(|start| error.message.starts_with(start));
+    if error.line <= 1 && scanner {
+        return format!("error converting YAML to JSON: yaml: {}", error.message);
+    }
     format!(
         "error converting YAML to JSON: yaml: line {}: {}",
         error.line, error.message
@@ -125,86 +142,63 @@ fn to_yaml(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let Some(value) = arg(args, 0).to_json() else {
         return ok("");
     };
+    if has_control(&value) {
+        return ok("");
+    }
     let out = catalyst_yaml::to_string(&value);
     engine.charge(out.len())?;
     ok(out.strip_suffix('\n').unwrap_or(&out))
 }
 
-fn to_json(args: &[Value], html: bool, indent: Option<&str>) -> Outcome<Value> {
-    ok(arg(args, 0)
-        .to_json()
-        .map(|value| json_text(&value, html, indent))
-        .unwrap_or_default())
-}
-
-/// A table as TOML: plain entries first, then tables, each sorted by key.
-fn toml_table(out: &mut String, map: &serde_json::Map<String, serde_json::Value>, prefix: &str) {
-    use serde_json::Value as Json;
-    let mut entries: Vec<(&String, &Json)> = map.iter().collect();
-    entries.sort_by(|a, b| a.0.cmp(b.0));
-    let is_tables = |value: &Json| {
-        value
-            .as_array()
-            .is_some_and(|list| !list.is_empty() && list.iter().all(Json::is_object))
+/// Characters that JSON may hold as they are and YAML may not: Go goes from one
+/// to the other, fails there, and gives nothing.
+fn has_control(value: &serde_json::Value) -> bool {
+    let wrong = |text: &str| {
+        text.chars().any(
+            |c| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}'),
+        )
     };
-    for (key, value) in &entries {
-        if !value.is_object() && !value.is_null() && !is_tables(value) {
-            out.push_str(&format!("{} = {}\n", toml_key(key), toml_value(value)));
-        }
-    }
-    for (key, value) in entries {
-        let name = if prefix.is_empty() {
-            toml_key(key)
-        } else {
-            format!("{prefix}.{}", toml_key(key))
-        };
-        let tables: Vec<&serde_json::Map<String, Json>> = match value {
-            Json::Object(map) => vec![map],
-            Json::Array(list) if is_tables(value) => {
-                list.iter().filter_map(Json::as_object).collect()
-            }
-            _ => continue,
-        };
-        for table in tables {
-            if !out.is_empty() {
-                out.push('\n');
-            }
-            let header = if value.is_object() {
-                format!("[{name}]\n")
-            } else {
-                format!("[[{name}]]\n")
-            };
-            out.push_str(&header);
-            toml_table(out, table, &name);
-        }
-    }
-}
-
-fn toml_key(key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare {
-        key.to_owned()
-    } else {
-        json_text(&key.into(), false, None)
-    }
-}
-
-fn toml_value(value: &serde_json::Value) -> String {
     match value {
-        serde_json::Value::Array(items) => {
-            let parts: Vec<String> = items.iter().map(toml_value).collect();
-            format!("[{}]", parts.join(", "))
-        }
-        serde_json::Value::Object(map) => {
-            let parts: Vec<String> = map
-                .iter()
-                .map(|(key, value)| format!("{} = {}", toml_key(key), toml_value(value)))
-                .collect();
-            format!("{{{}}}", parts.join(", "))
-        }
-        other => json_text(other, false, None),
+        serde_json::Value::String(text) => wrong(text),
+        serde_json::Value::Array(items) => items.iter().any(has_control),
+        serde_json::Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| wrong(key) || has_control(value)),
+        _ => false,
     }
+}
+
+const COMPACT: Style = Style {
+    html: true,
+    indent: None,
+};
+const PRETTY: Style = Style {
+    html: true,
+    indent: Some("  "),
+};
+const RAW: Style = Style {
+    html: false,
+    indent: None,
+};
+
+fn to_json(engine: &mut Engine<'_>, args: &[Value], style: Style, strict: bool) -> Outcome<Value> {
+    match json::write(&arg(args, 0), style) {
+        Ok(text) => {
+            engine.charge(text.len())?;
+            ok(text)
+        }
+        Err(why) if strict => Err(why.into()),
+        Err(_) => ok(""),
+    }
+}
+
+fn json_mismatch(value: &Value, into: &str) -> String {
+    let kind = match value {
+        Value::List(_) => "array",
+        Value::Map(_) => "object",
+        Value::Bool(_) => "bool",
+        Value::Float(_) => "number",
+        _ => "string",
+    };
+    format!("json: cannot unmarshal {kind} into Go value of type {into}")
 }

@@ -1,7 +1,9 @@
 //! sprig's arithmetic, with Go's conversions between numbers and text.
 
 use super::{Row, arg, int, text};
+use crate::decimal::Decimal;
 use crate::exec::{Engine, Outcome};
+use crate::numbers::{parse_float, parse_integer};
 use crate::value::Value;
 
 /// The longest list that counting may make.
@@ -14,11 +16,14 @@ pub const TABLE: &[Row] = &[
         Ok(Value::Float(to_float(&arg(a, 0))))
     }),
     ("atoi", "s", |_, a| {
-        Ok(Value::Int(text(a, 0).parse().unwrap_or(0)))
+        let number = parse_integer(text(a, 0), 10).and_then(|number| i64::try_from(number).ok());
+        Ok(Value::Int(number.unwrap_or(0)))
     }),
     ("toDecimal", "a", |_, a| {
         Ok(Value::Int64(
-            i64::from_str_radix(&super::strval(&arg(a, 0)), 8).unwrap_or(0),
+            parse_integer(&crate::format::show(&arg(a, 0)), 8)
+                .and_then(|number| i64::try_from(number).ok())
+                .unwrap_or(0),
         ))
     }),
     ("add1", "a", |_, a| {
@@ -50,21 +55,22 @@ pub const TABLE: &[Row] = &[
     ("min", "aa*", |_, a| {
         Ok(Value::Int64(a.iter().map(to_int64).min().unwrap_or(0)))
     }),
-    ("maxf", "aa*", |_, a| Ok(fold(a, f64::max))),
-    ("minf", "aa*", |_, a| Ok(fold(a, f64::min))),
+    ("maxf", "aa*", |_, a| Ok(fold(a, go_max))),
+    ("minf", "aa*", |_, a| Ok(fold(a, |x, y| -go_max(-x, -y)))),
     ("add1f", "a", |_, a| {
-        Ok(Value::Float(to_float(&arg(a, 0)) + 1.0))
+        decimals(first_decimal(a)?, &[Value::Int(1)], Decimal::plus)
     }),
     ("addf", "a*", |_, a| {
-        Ok(Value::Float(tidy(a.iter().map(to_float).sum())))
+        decimals(Decimal::default(), a, Decimal::plus)
     }),
-    ("subf", "aa*", |_, a| Ok(fold(a, |x, y| x - y))),
-    ("mulf", "aa*", |_, a| Ok(fold(a, |x, y| x * y))),
+    ("subf", "aa*", |_, a| {
+        decimals(first_decimal(a)?, rest(a), Decimal::minus)
+    }),
+    ("mulf", "aa*", |_, a| {
+        decimals(first_decimal(a)?, rest(a), Decimal::times)
+    }),
     ("divf", "aa*", |_, a| {
-        if a.iter().skip(1).any(|v| to_float(v) == 0.0) {
-            return Err("decimal division by 0".into());
-        }
-        Ok(fold(a, |x, y| x / y))
+        decimals(first_decimal(a)?, rest(a), Decimal::by)
     }),
     ("floor", "a", |_, a| {
         Ok(Value::Float(to_float(&arg(a, 0)).floor()))
@@ -72,7 +78,7 @@ pub const TABLE: &[Row] = &[
     ("ceil", "a", |_, a| {
         Ok(Value::Float(to_float(&arg(a, 0)).ceil()))
     }),
-    ("round", "aia*", round),
+    ("round", "aif*", round),
     ("until", "i", |engine, a| {
         let count = int(a, 0);
         count_up(engine, 0, count, if count < 0 { -1 } else { 1 })
@@ -97,48 +103,40 @@ pub const TABLE: &[Row] = &[
 pub fn to_int64(value: &Value) -> i64 {
     match value {
         Value::Int(number) | Value::Int64(number) => *number,
-        Value::Float(number) => *number as i64,
+        Value::Uint(number, _) => *number as i64,
+        Value::Float(number) => go_int(*number),
         Value::Bool(flag) => i64::from(*flag),
-        Value::Str(text) => parse_int(text),
+        Value::Str(text) => parse_integer(without_zero_decimals(text), 0)
+            .and_then(|number| i64::try_from(number).ok())
+            .unwrap_or(0),
         _ => 0,
     }
 }
 
-fn parse_int(text: &str) -> i64 {
-    let text = match text.split_once('.') {
-        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
-        _ => text,
-    };
-    let (negative, body) = match text.strip_prefix('-') {
-        Some(body) => (true, body),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if body.starts_with(['+', '-']) {
-        return 0;
+/// A float as an int, as amd64 converts it: out of range is the least int.
+fn go_int(number: f64) -> i64 {
+    if number.is_nan() || !(-9.223_372_036_854_776e18..9.223_372_036_854_775e18).contains(&number) {
+        return i64::MIN;
     }
-    let clean = body.replace('_', "");
-    let parsed = match clean.get(..2) {
-        Some("0x" | "0X") => i128::from_str_radix(clean.get(2..).unwrap_or_default(), 16),
-        Some("0b" | "0B") => i128::from_str_radix(clean.get(2..).unwrap_or_default(), 2),
-        Some("0o" | "0O") => i128::from_str_radix(clean.get(2..).unwrap_or_default(), 8),
-        Some(_) if clean.starts_with('0') => {
-            i128::from_str_radix(clean.get(1..).unwrap_or_default(), 8)
-        }
-        _ => clean.parse(),
-    };
-    parsed
-        .ok()
-        .map(|number| if negative { -number } else { number })
-        .and_then(|number| i64::try_from(number).ok())
-        .unwrap_or(0)
+    number as i64
+}
+
+/// cast's `trimZeroDecimal`: `1.00` is `1`, `1.05` is left alone.
+fn without_zero_decimals(text: &str) -> &str {
+    let trimmed = text.trim_end_matches('0');
+    match trimmed.strip_suffix('.') {
+        Some(whole) if trimmed.len() < text.len() => whole,
+        _ => text,
+    }
 }
 
 pub fn to_float(value: &Value) -> f64 {
     match value {
         Value::Int(number) | Value::Int64(number) => *number as f64,
+        Value::Uint(number, _) => *number as f64,
         Value::Float(number) => *number,
         Value::Bool(flag) => f64::from(u8::from(*flag)),
-        Value::Str(text) => text.parse().unwrap_or(0.0),
+        Value::Str(text) => parse_float(text).unwrap_or(0.0),
         _ => 0.0,
     }
 }
@@ -146,13 +144,27 @@ pub fn to_float(value: &Value) -> f64 {
 fn fold(args: &[Value], combine: fn(f64, f64) -> f64) -> Value {
     let mut numbers = args.iter().map(to_float);
     let first = numbers.next().unwrap_or(0.0);
-    Value::Float(tidy(numbers.fold(first, combine)))
+    Value::Float(numbers.fold(first, combine))
 }
 
-/// sprig counts in decimals, so 0.1 and 0.2 make 0.3: fifteen digits hide the
-/// difference to binary fractions.
-fn tidy(number: f64) -> f64 {
-    format!("{number:.14e}").parse().unwrap_or(number)
+fn decimals(
+    start: Decimal,
+    args: &[Value],
+    combine: fn(&Decimal, &Decimal) -> Result<Decimal, String>,
+) -> Outcome<Value> {
+    let mut total = start;
+    for arg in args {
+        total = combine(&total, &decimal(arg)?)?;
+    }
+    Ok(Value::Float(total.to_float()))
+}
+
+fn decimal(value: &Value) -> Outcome<Decimal> {
+    Decimal::from_float(to_float(value)).map_err(Into::into)
+}
+
+fn first_decimal(args: &[Value]) -> Outcome<Decimal> {
+    decimal(&arg(args, 0))
 }
 
 fn divide(args: &[Value], operation: fn(i64, i64) -> i64) -> Outcome<Value> {
@@ -163,27 +175,54 @@ fn divide(args: &[Value], operation: fn(i64, i64) -> i64) -> Outcome<Value> {
     Ok(Value::Int64(operation(to_int64(&arg(args, 0)), by)))
 }
 
+fn rest(args: &[Value]) -> &[Value] {
+    args.get(1..).unwrap_or_default()
+}
+
+/// `math.Max`.
+fn go_max(x: f64, y: f64) -> f64 {
+    if x.is_infinite() && x > 0.0 || y.is_infinite() && y > 0.0 {
+        return f64::INFINITY;
+    }
+    if x.is_nan() || y.is_nan() {
+        return f64::NAN;
+    }
+    if x == 0.0 && y == 0.0 {
+        return if x.is_sign_negative() { y } else { x };
+    }
+    if x > y { x } else { y }
+}
+
 fn round(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let places = i32::try_from(int(args, 1)).unwrap_or(0);
     let up_from = args.get(2).map_or(0.5, to_float);
-    let scale = 10_f64.powi(places);
-    let scaled = to_float(&arg(args, 0)) * scale;
-    let rounded = if scaled.fract().abs() >= up_from {
-        scaled.trunc() + scaled.signum()
+    // Read, because a power that is multiplied out is not the nearest float.
+    let scale: f64 = format!("1e{}", int(args, 1)).parse().unwrap_or(1.0);
+    let scaled = scale * to_float(&arg(args, 0));
+    // Of an infinity Go takes NaN for the fraction, of which nothing is true.
+    let fraction = if scaled.is_finite() {
+        scaled - scaled.trunc()
     } else {
-        scaled.trunc()
+        f64::NAN
+    };
+    let rounded = if fraction >= up_from {
+        scaled.ceil()
+    } else {
+        scaled.floor()
     };
     Ok(Value::Float(rounded / scale))
 }
 
 fn count_up(engine: &mut Engine<'_>, from: i64, to: i64, step: i64) -> Outcome<Value> {
     let numbers = numbers(engine, from, to, step)?;
-    Ok(Value::list(numbers.into_iter().map(Value::Int).collect()))
+    Ok(Value::typed(
+        "[]int",
+        numbers.into_iter().map(Value::Int).collect(),
+    ))
 }
 
 fn numbers(engine: &mut Engine<'_>, from: i64, to: i64, step: i64) -> Outcome<Vec<i64>> {
     let mut all = Vec::new();
-    if step == 0 || (to < from) != (step < 0) && to != from {
+    if (to < from && step >= 0) || (to >= from && step <= 0) {
         return Ok(all);
     }
     let count = (i128::from(to) - i128::from(from)) / i128::from(step);
@@ -204,17 +243,17 @@ fn numbers(engine: &mut Engine<'_>, from: i64, to: i64, step: i64) -> Outcome<Ve
 
 fn seq(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let (from, to, step) = match args.len() {
-        0 => return Ok(Value::text("")),
-        1 => (1, int(args, 0), if int(args, 0) < 1 { -1 } else { 1 }),
-        2 => (
-            int(args, 0),
-            int(args, 1),
-            if int(args, 1) < int(args, 0) { -1 } else { 1 },
-        ),
+        1 => (1, int(args, 0), 0),
+        2 => (int(args, 0), int(args, 1), 0),
         3 => (int(args, 0), int(args, 2), int(args, 1)),
         _ => return Ok(Value::text("")),
     };
-    let end = to.saturating_add(if step < 0 { -1 } else { 1 });
+    let direction = if to < from { -1 } else { 1 };
+    if args.len() == 3 && to < from && step > 0 {
+        return Ok(Value::text(""));
+    }
+    let step = if args.len() == 3 { step } else { direction };
+    let end = to.saturating_add(direction);
     let words: Vec<String> = numbers(engine, from, end, step)?
         .iter()
         .map(ToString::to_string)

@@ -6,13 +6,19 @@
 //! which the executor checks as Go's reflection does.
 
 mod build;
-mod data;
+mod cases;
+pub mod data;
 pub mod date;
+mod date_parse;
 mod encode;
 mod helm;
 mod math;
+mod pretty;
+mod regexp;
 pub mod semver;
 mod strings;
+mod toml;
+mod url;
 
 use crate::exec::{Engine, Outcome};
 use crate::value::Value;
@@ -38,6 +44,8 @@ pub fn find(name: &str) -> Option<Function> {
         date::TABLE,
         semver::TABLE,
         helm::TABLE,
+        toml::TABLE,
+        url::TABLE,
     ]
     .into_iter()
     .flatten()
@@ -72,7 +80,13 @@ pub fn int(args: &[Value], at: usize) -> i64 {
 
 /// sprig's `strval`.
 pub fn strval(value: &Value) -> String {
-    crate::format::show(value)
+    match value {
+        Value::Object(object) => match object.as_ref() {
+            crate::objects::Object::Bytes(data) => String::from_utf8_lossy(data).into_owned(),
+            _ => crate::format::show(value),
+        },
+        _ => crate::format::show(value),
+    }
 }
 
 /// sprig's `strslice`: a list's items as text, without nils.
@@ -91,7 +105,7 @@ pub fn strslice(value: &Value) -> Vec<String> {
 /// The items of a list, or the error sprig gives for anything else.
 pub fn items(value: &Value, doing: &str) -> Outcome<std::rc::Rc<Vec<Value>>> {
     match value {
-        Value::Nil => Err(format!("Cannot {doing} on type invalid").into()),
+        Value::Nil => Err(data::NIL_POINTER.into()),
         value => value
             .items()
             .ok_or_else(|| format!("Cannot {doing} on type {}", value.kind_name()).into()),

@@ -5,10 +5,18 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::{Row, text};
+use crate::format::quote;
 use crate::objects::Object;
 use crate::value::Value;
+
+const MAX_VERSION: usize = 256;
+const MAX_CONSTRAINT: usize = 512;
+const MAX_GROUPS: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -18,67 +26,110 @@ pub struct Version {
     pub pre: String,
     pub build: String,
     pub original: String,
-    /// How many of the three numbers were written.
-    parts: usize,
 }
 
 pub const TABLE: &[Row] = &[
     ("semver", "s", |_, a| {
-        Version::parse(text(a, 0))
-            .map(|version| Value::object(Object::Version(version)))
-            .ok_or_else(|| "invalid semantic version".into())
+        let version = Version::read(text(a, 0))?;
+        Ok(Value::object(Object::Version(version)))
     }),
     ("semverCompare", "ss", |_, a| {
-        let version = Version::parse(text(a, 1)).ok_or("invalid semantic version")?;
-        satisfies(text(a, 0), &version)
-            .map(Value::Bool)
-            .map_err(Into::into)
+        let constraint = Constraint::read(text(a, 0))?;
+        let version = Version::read(text(a, 1))?;
+        Ok(Value::Bool(constraint.holds(&version)))
     }),
 ];
 
+const TAIL: &str =
+    r"(-([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?";
+const OPERATORS: &str = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^";
+
+struct Patterns {
+    version: Regex,
+    one: Regex,
+    range: Regex,
+    find: Regex,
+    all: Regex,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
+    let part = format!(r"v?([0-9|x|X|\*]+)(\.[0-9|x|X|\*]+)?(\.[0-9|x|X|\*]+)?{TAIL}");
+    let blank = r"[\t\n\f\r ]";
+    Some(Patterns {
+        version: Regex::new(&format!(r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?{TAIL}$")).ok()?,
+        one: Regex::new(&format!(r"^{blank}*({OPERATORS}){blank}*({part}){blank}*$")).ok()?,
+        range: Regex::new(&format!(r"{blank}*({part}){blank}+-{blank}+({part}){blank}*")).ok()?,
+        find: Regex::new(&format!(r"({OPERATORS}){blank}*({part})")).ok()?,
+        all: Regex::new(&format!(
+            r"^({blank}*({OPERATORS}){blank}*({part}){blank}*)((?:{blank}+|,{blank}*)({OPERATORS}){blank}*({part}){blank}*)*$"
+        ))
+        .ok()?,
+    })
+});
+
+fn patterns() -> Result<&'static Patterns, String> {
+    PATTERNS
+        .as_ref()
+        .ok_or_else(|| "the patterns of versions cannot be read".to_owned())
+}
+
 impl Version {
-    /// Reads a version; a leading `v` and missing parts are allowed.
-    pub fn parse(text: &str) -> Option<Self> {
-        let body = text.strip_prefix('v').unwrap_or(text);
-        let (body, build) = body.split_once('+').unwrap_or((body, ""));
-        let (numbers, pre) = body.split_once('-').unwrap_or((body, ""));
-        let mut parts = [0_u64; 3];
-        let mut count = 0;
-        for part in numbers.split('.') {
-            if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            *parts.get_mut(count)? = part.parse().ok()?;
-            count += 1;
+    /// `semver.NewVersion`: a leading `v`, missing parts and leading zeros are
+    /// allowed.
+    pub fn read(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_VERSION {
+            return Err(format!(
+                "version string is too long (max {MAX_VERSION} bytes)"
+            ));
         }
-        let named = |text: &str| {
-            text.split('.').all(|id| {
-                !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        let found = patterns()?
+            .version
+            .captures(text)
+            .ok_or("invalid semantic version")?;
+        let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
+        let number = |text: &str| {
+            let text = text.trim_start_matches('.');
+            if text.is_empty() {
+                return Ok(0);
+            }
+            text.parse::<u64>().map_err(|_| {
+                format!(
+                    "error parsing version segment: strconv.ParseUint: parsing {}: value out of range",
+                    quote(text)
+                )
             })
         };
-        if (body.contains('-') && !named(pre)) || (text.contains('+') && !named(build)) {
-            return None;
-        }
-        let [major, minor, patch] = parts;
-        Some(Self {
-            major,
-            minor,
-            patch,
-            pre: pre.to_owned(),
-            build: build.to_owned(),
+        let version = Self {
+            major: number(part(1))?,
+            minor: number(part(2))?,
+            patch: number(part(3))?,
+            pre: part(5).to_owned(),
+            build: part(8).to_owned(),
             original: text.to_owned(),
-            parts: count,
-        })
+        };
+        let zero = |part: &str| {
+            part.len() > 1 && part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit())
+        };
+        if version.pre.split('.').any(zero) {
+            return Err("version segment starts with 0".to_owned());
+        }
+        Ok(version)
     }
 
-    fn numbers(&self) -> (u64, u64, u64) {
-        (self.major, self.minor, self.patch)
+    /// Like `read`, where it does not matter what is wrong.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::read(text).ok()
     }
 
     pub fn compare(&self, other: &Self) -> Ordering {
-        self.numbers()
-            .cmp(&other.numbers())
-            .then_with(|| compare_pre(&self.pre, &other.pre))
+        (self.major, self.minor, self.patch)
+            .cmp(&(other.major, other.minor, other.patch))
+            .then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {
+                (true, true) => Ordering::Equal,
+                (true, false) => Ordering::Greater,
+                (false, true) => Ordering::Less,
+                (false, false) => compare_pre(&self.pre, &other.pre),
+            })
     }
 }
 
@@ -95,24 +146,22 @@ impl fmt::Display for Version {
     }
 }
 
+/// `comparePrerelease`: a part that is missing is less than any other.
 fn compare_pre(a: &str, b: &str) -> Ordering {
-    match (a.is_empty(), b.is_empty()) {
-        (true, true) => return Ordering::Equal,
-        (true, false) => return Ordering::Greater,
-        (false, true) => return Ordering::Less,
-        (false, false) => {}
-    }
     let (mut left, mut right) = (a.split('.'), b.split('.'));
     loop {
         let order = match (left.next(), right.next()) {
             (None, None) => return Ordering::Equal,
-            (None, Some(_)) => Ordering::Less,
-            (Some(_), None) => Ordering::Greater,
-            (Some(l), Some(r)) => match (l.parse::<u64>(), r.parse::<u64>()) {
-                (Ok(l), Ok(r)) => l.cmp(&r),
-                (Ok(_), Err(_)) => Ordering::Less,
-                (Err(_), Ok(_)) => Ordering::Greater,
-                (Err(_), Err(_)) => l.cmp(r),
+            (l, r) => match (l.unwrap_or(""), r.unwrap_or("")) {
+                (l, r) if l == r => Ordering::Equal,
+                ("", _) => Ordering::Less,
+                (_, "") => Ordering::Greater,
+                (l, r) => match (l.parse::<u64>(), r.parse::<u64>()) {
+                    (Ok(l), Ok(r)) => l.cmp(&r),
+                    (Ok(_), Err(_)) => Ordering::Less,
+                    (Err(_), Ok(_)) => Ordering::Greater,
+                    (Err(_), Err(_)) => l.cmp(r),
+                },
             },
         };
         if order.is_ne() {
@@ -121,100 +170,161 @@ fn compare_pre(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Whether `version` lies in `constraint`: alternatives by `||`, all of the
-/// comma- or blank-separated comparisons of one; `1.2 - 1.4` is a range.
+/// Whether `version` lies in `constraint`.
 pub fn satisfies(constraint: &str, version: &Version) -> Result<bool, String> {
-    let mut any = false;
-    for alternative in constraint.split("||") {
-        any |= all_hold(alternative, constraint, version)?;
-    }
-    Ok(any)
+    Ok(Constraint::read(constraint)?.holds(version))
 }
 
-fn all_hold(alternative: &str, whole: &str, version: &Version) -> Result<bool, String> {
-    let mut words: Vec<String> = Vec::new();
-    let spaced = alternative.replace(',', " ");
-    let mut operator = String::new();
-    for word in spaced.split_whitespace() {
-        if word.chars().all(|c| "=<>!~^".contains(c)) {
-            operator.push_str(word);
-        } else {
-            words.push(format!("{operator}{word}"));
-            operator.clear();
-        }
-    }
-    if !operator.is_empty() || words.is_empty() {
-        return Err(format!("improper constraint: {whole}"));
-    }
-    let mut holds = true;
-    let mut at = 0;
-    while let Some(word) = words.get(at) {
-        if words.get(at + 1).map(String::as_str) == Some("-") {
-            let upper = words
-                .get(at + 2)
-                .ok_or_else(|| format!("improper constraint: {whole}"))?;
-            holds &= one_holds(&format!(">={word}"), whole, version)?;
-            holds &= one_holds(&format!("<={upper}"), whole, version)?;
-            at += 3;
-        } else {
-            holds &= one_holds(word, whole, version)?;
-            at += 1;
-        }
-    }
-    Ok(holds)
+/// Alternatives, each of comparisons that must all hold.
+struct Constraint(Vec<Vec<One>>);
+
+struct One {
+    operator: String,
+    bound: Version,
+    /// Which parts were left out or are wildcards.
+    dirty: bool,
+    minor_dirty: bool,
+    patch_dirty: bool,
 }
 
-fn one_holds(word: &str, whole: &str, version: &Version) -> Result<bool, String> {
-    let improper = || format!("improper constraint: {whole}");
-    let body = word.trim_start_matches(|c| "=<>!~^".contains(c));
-    let operator = word.get(..word.len() - body.len()).unwrap_or_default();
-    let (numbers, tail) = match body.find(['-', '+']) {
-        Some(at) => body.split_at_checked(at).unwrap_or((body, "")),
-        None => (body, ""),
-    };
-    let bare = numbers.strip_prefix('v').unwrap_or(numbers);
-    let mut kept: Vec<&str> = Vec::new();
-    for part in bare.split('.') {
-        if matches!(part, "x" | "X" | "*") {
-            break;
+impl Constraint {
+    /// `semver.NewConstraint`.
+    fn read(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_CONSTRAINT {
+            return Err(format!(
+                "constraint string is too long (max {MAX_CONSTRAINT} bytes)"
+            ));
         }
-        kept.push(part);
+        let patterns = patterns()?;
+        // `1.2 - 1.4` is a range.
+        let mut rewritten = text.to_owned();
+        for found in patterns.range.captures_iter(text) {
+            let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
+            let bounds = format!(">= {}, <= {} ", part(1), part(11));
+            rewritten = rewritten.replacen(part(0), &bounds, 1);
+        }
+        let alternatives: Vec<&str> = rewritten.split("||").collect();
+        if alternatives.len() > MAX_GROUPS {
+            return Err(format!("too many constraint groups (max {MAX_GROUPS})"));
+        }
+        let mut all = Vec::new();
+        for alternative in alternatives {
+            if !patterns.all.is_match(alternative) {
+                return Err(format!("improper constraint: {}", quote(alternative)));
+            }
+            let mut group = Vec::new();
+            for found in patterns.find.find_iter(alternative) {
+                group.push(One::read(patterns, found.as_str())?);
+            }
+            all.push(group);
+        }
+        Ok(Self(all))
     }
-    let any = kept.is_empty();
-    let text = if any { "0".to_owned() } else { kept.join(".") };
-    let bound = Version::parse(&format!("{text}{tail}")).ok_or_else(improper)?;
-    let parts = if any { 0 } else { bound.parts };
-    // A pre-release is only in a range that names one.
-    let pre_allowed = version.pre.is_empty() || !bound.pre.is_empty();
-    let order = version.compare(&bound);
-    let same = |count: usize| {
-        (count < 1 || version.major == bound.major)
-            && (count < 2 || version.minor == bound.minor)
-            && (count < 3 || version.patch == bound.patch)
-    };
-    Ok(match operator {
-        "" | "=" | "==" if parts < 3 => pre_allowed && same(parts),
-        "" | "=" | "==" => order.is_eq(),
-        "!=" if parts < 3 => pre_allowed && !same(parts),
-        "!=" => pre_allowed && order.is_ne(),
-        ">" if parts < 3 => pre_allowed && order.is_gt() && !same(parts),
-        ">" => pre_allowed && order.is_gt(),
-        "<" => pre_allowed && order.is_lt(),
-        ">=" | "=>" => pre_allowed && order.is_ge(),
-        "<=" | "=<" if parts < 3 => pre_allowed && (order.is_le() || same(parts)),
-        "<=" | "=<" => pre_allowed && order.is_le(),
-        "~" | "~>" => pre_allowed && order.is_ge() && same(parts.min(2)),
-        "^" => {
-            let fixed = match (bound.major, bound.minor, parts) {
-                (0, 0, 3) => 3,
-                (0, _, 2 | 3) => 2,
-                (_, _, 0) => 0,
-                _ => 1,
-            };
-            pre_allowed && order.is_ge() && same(fixed)
+
+    fn holds(&self, version: &Version) -> bool {
+        self.0.iter().any(|group| {
+            let names_pre = group.iter().any(|one| !one.bound.pre.is_empty());
+            group.iter().all(|one| one.holds(version, names_pre))
+        })
+    }
+}
+
+impl One {
+    fn read(patterns: &Patterns, text: &str) -> Result<Self, String> {
+        let found = patterns
+            .one
+            .captures(text)
+            .ok_or_else(|| format!("improper constraint: {}", quote(text)))?;
+        let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
+        let open = |text: &str| matches!(text.trim_start_matches('.'), "" | "x" | "X" | "*");
+        let (major, minor, patch, pre) = (part(3), part(4), part(5), part(6));
+        let (text, minor_dirty, patch_dirty) = if open(major) {
+            (format!("0.0.0{pre}"), false, false)
+        } else if open(minor) {
+            (format!("{major}.0.0{pre}"), true, false)
+        } else if open(patch) {
+            (format!("{major}{minor}.0{pre}"), false, true)
+        } else {
+            (part(2).to_owned(), false, false)
+        };
+        Ok(Self {
+            operator: part(1).to_owned(),
+            bound: Version::read(&text).map_err(|_| "constraint parser error")?,
+            dirty: open(major) || minor_dirty || patch_dirty,
+            minor_dirty,
+            patch_dirty,
+        })
+    }
+
+    fn holds(&self, version: &Version, names_pre: bool) -> bool {
+        // A pre-release is only in a range that names one.
+        if !version.pre.is_empty() && !names_pre {
+            return false;
         }
-        _ => return Err(improper()),
-    })
+        let bound = &self.bound;
+        let order = version.compare(bound);
+        let major = version.major.cmp(&bound.major);
+        let minor = version.minor.cmp(&bound.minor);
+        match self.operator.as_str() {
+            "" | "=" if !self.dirty => order.is_eq(),
+            "" | "=" | "~" | "~>" => self.tilde(version, order),
+            "!=" if self.dirty => {
+                if major.is_ne() {
+                    true
+                } else if self.minor_dirty {
+                    false
+                } else if minor.is_ne() {
+                    true
+                } else if self.patch_dirty {
+                    compare_pre(&version.pre, &bound.pre).is_ne()
+                } else {
+                    version.patch != bound.patch || order.is_ne()
+                }
+            }
+            "!=" => order.is_ne(),
+            ">" if self.dirty && major.is_ne() => major.is_gt(),
+            ">" if self.minor_dirty => false,
+            ">" if self.patch_dirty => minor.is_gt(),
+            ">" => order.is_gt(),
+            "<" => order.is_lt(),
+            ">=" | "=>" => order.is_ge(),
+            "<=" | "=<" if self.dirty => {
+                major.is_lt() || (major.is_eq() && (minor.is_le() || self.minor_dirty))
+            }
+            "<=" | "=<" => order.is_le(),
+            "^" => self.caret(version, order),
+            _ => false,
+        }
+    }
+
+    fn tilde(&self, version: &Version, order: Ordering) -> bool {
+        let bound = &self.bound;
+        if order.is_lt() {
+            return false;
+        }
+        let zero = bound.major == 0 && bound.minor == 0 && bound.patch == 0;
+        if zero && !self.minor_dirty && !self.patch_dirty {
+            return true;
+        }
+        version.major == bound.major && (version.minor == bound.minor || self.minor_dirty)
+    }
+
+    fn caret(&self, version: &Version, order: Ordering) -> bool {
+        let bound = &self.bound;
+        if order.is_lt() {
+            return false;
+        }
+        if bound.major > 0 || self.minor_dirty {
+            return version.major == bound.major;
+        }
+        if version.major > 0 {
+            return false;
+        }
+        if bound.minor > 0 || self.patch_dirty {
+            return version.minor == bound.minor;
+        }
+        version.minor == 0 && version.patch == bound.patch
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use regex::Regex;
 
-use super::{Row, arg, int, strslice, strval, text};
+use super::regexp::{compile, must};
+use super::{Row, arg, cases, int, strslice, strval, text};
 use crate::exec::{Engine, Outcome};
-use crate::format::quote;
+use crate::format::{quote, show};
+use crate::objects::Object;
 use crate::value::Value;
 
 /// Texts longer than this are refused where a count makes them.
@@ -16,8 +18,8 @@ fn ok(text: impl AsRef<str>) -> Outcome<Value> {
 
 pub const TABLE: &[Row] = &[
     ("hello", "", |_, _| ok("Hello!")),
-    ("upper", "s", |_, a| ok(text(a, 0).to_uppercase())),
-    ("lower", "s", |_, a| ok(text(a, 0).to_lowercase())),
+    ("upper", "s", |_, a| ok(cases::to_upper(text(a, 0)))),
+    ("lower", "s", |_, a| ok(cases::to_lower(text(a, 0)))),
     ("trim", "s", |_, a| ok(text(a, 0).trim())),
     ("trimAll", "ss", |_, a| {
         ok(text(a, 1).trim_matches(|c| text(a, 0).contains(c)))
@@ -61,60 +63,71 @@ pub const TABLE: &[Row] = &[
         ok(joined(a, |value| quote(&strval(value))))
     }),
     ("squote", "a*", |_, a| {
-        ok(joined(a, |value| format!("'{}'", strval(value))))
+        ok(joined(a, |value| format!("'{}'", show(value))))
     }),
-    ("cat", "a*", |_, a| ok(joined(a, strval))),
+    ("cat", "a*", |_, a| ok(joined(a, show))),
     ("toString", "a", |_, a| ok(strval(&arg(a, 0)))),
     ("toStrings", "a", |_, a| {
-        Ok(Value::texts(strslice(&arg(a, 0))))
+        Ok(match arg(a, 0) {
+            // A []string stays what it is.
+            Value::Object(object) if object.type_name() == "[]string" => Value::Object(object),
+            value => Value::texts(strslice(&value)),
+        })
     }),
     ("trunc", "is", |_, a| ok(trunc(int(a, 0), text(a, 1)))),
     ("substr", "iis", |_, a| {
         let whole = text(a, 2);
         let length = i64::try_from(whole.len()).unwrap_or(i64::MAX);
         let (from, to) = (int(a, 0), int(a, 1));
-        let to = if to < 0 || to > length { length } else { to };
-        ok(part(whole, from.max(0), to))
+        let (from, to) = if from < 0 {
+            if to < 0 {
+                return Err(format!("runtime error: slice bounds out of range [:{to}]").into());
+            }
+            if to > length {
+                return Err(format!(
+                    "runtime error: slice bounds out of range [:{to}] with length {length}"
+                )
+                .into());
+            }
+            (0, to)
+        } else if to < 0 || to > length {
+            (from, length)
+        } else {
+            (from, to)
+        };
+        if from > to {
+            return Err(format!("runtime error: slice bounds out of range [{from}:{to}]").into());
+        }
+        ok(part(whole, from, to))
     }),
     ("abbrev", "is", |_, a| {
-        ok(abbreviate(text(a, 1), 0, int(a, 0)))
+        let width = int(a, 0);
+        ok(if width < 4 {
+            text(a, 1).to_owned()
+        } else {
+            abbreviate(text(a, 1), 0, width)
+        })
     }),
     ("abbrevboth", "iis", |_, a| {
-        ok(abbreviate(text(a, 2), int(a, 0), int(a, 1)))
+        let (left, right) = (int(a, 0), int(a, 1));
+        ok(if right < 4 || left > 0 && right < 7 {
+            text(a, 2).to_owned()
+        } else {
+            abbreviate(text(a, 2), left, right)
+        })
     }),
-    ("title", "s", |_, a| {
-        ok(words(text(a, 0), |c| c.to_uppercase().collect()))
+    ("title", "s", |_, a| ok(cases::titled(text(a, 0)))),
+    ("untitle", "s", |_, a| ok(cases::untitled(text(a, 0)))),
+    ("initials", "s", |_, a| ok(cases::initials(text(a, 0)))),
+    ("nospace", "s", |_, a| ok(cases::without_blanks(text(a, 0)))),
+    ("swapcase", "s", |_, a| ok(cases::swapped(text(a, 0)))),
+    ("snakecase", "s", |_, a| {
+        ok(cases::delimited(text(a, 0), '_'))
     }),
-    ("untitle", "s", |_, a| {
-        ok(words(text(a, 0), |c| c.to_lowercase().collect()))
+    ("kebabcase", "s", |_, a| {
+        ok(cases::delimited(text(a, 0), '-'))
     }),
-    ("initials", "s", |_, a| {
-        ok(text(a, 0)
-            .split_whitespace()
-            .filter_map(|word| word.chars().next())
-            .collect::<String>())
-    }),
-    ("nospace", "s", |_, a| {
-        ok(text(a, 0)
-            .chars()
-            .filter(|c| !c.is_whitespace())
-            .collect::<String>())
-    }),
-    ("swapcase", "s", |_, a| {
-        ok(text(a, 0)
-            .chars()
-            .flat_map(|c| -> Vec<char> {
-                if c.is_uppercase() {
-                    c.to_lowercase().collect()
-                } else {
-                    c.to_uppercase().collect()
-                }
-            })
-            .collect::<String>())
-    }),
-    ("snakecase", "s", |_, a| ok(delimited(text(a, 0), '_'))),
-    ("kebabcase", "s", |_, a| ok(delimited(text(a, 0), '-'))),
-    ("camelcase", "s", |_, a| ok(pascal(text(a, 0)))),
+    ("camelcase", "s", |_, a| ok(cases::pascal(text(a, 0)))),
     ("plural", "ssi", |_, a| {
         ok(if int(a, 2) == 1 {
             text(a, 0)
@@ -123,42 +136,45 @@ pub const TABLE: &[Row] = &[
         })
     }),
     ("wrap", "is", |_, a| {
-        ok(wrap(text(a, 1), int(a, 0), "\n", false))
+        ok(cases::wrapped(text(a, 1), int(a, 0), "", false))
     }),
-    ("wrapWith", "iss", |_, a| {
-        ok(wrap(text(a, 2), int(a, 0), text(a, 1), true))
+    ("wrapWith", "iss", |engine, a| {
+        let breaks = text(a, 2).len() / usize::try_from(int(a, 0).max(1)).unwrap_or(1);
+        engine.charge(breaks.saturating_mul(text(a, 1).len()))?;
+        ok(cases::wrapped(text(a, 2), int(a, 0), text(a, 1), true))
     }),
     ("split", "ss", |_, a| {
-        Ok(numbered(text(a, 1).split(text(a, 0))))
+        Ok(numbered(&go_split(text(a, 1), text(a, 0), -1)))
     }),
     ("splitn", "sis", |_, a| {
-        let count = usize::try_from(int(a, 1)).unwrap_or(usize::MAX);
-        Ok(numbered(text(a, 2).splitn(count, text(a, 0))))
+        Ok(numbered(&go_split(text(a, 2), text(a, 0), int(a, 1))))
     }),
     ("splitList", "ss", |_, a| {
-        Ok(split_list(text(a, 0), text(a, 1)))
+        Ok(Value::texts(go_split(text(a, 1), text(a, 0), -1)))
     }),
     ("join", "sa", |_, a| {
         ok(strslice(&arg(a, 1)).join(text(a, 0)))
     }),
     ("sortAlpha", "a", |_, a| {
-        let mut all = strslice(&arg(a, 0));
+        let value = arg(a, 0);
+        if matches!(&value, Value::Object(object) if object.is_nil()) {
+            return Ok(Value::nil_list("[]string"));
+        }
+        let mut all = match value {
+            Value::Nil => vec![strval(&value)],
+            value => strslice(&value),
+        };
         all.sort();
         Ok(Value::texts(all))
     }),
     ("base", "s", |_, a| ok(base(text(a, 0)))),
-    ("dir", "s", |_, a| {
-        let path = text(a, 0);
-        ok(clean(
-            path.rfind('/')
-                .map_or("", |at| path.get(..=at).unwrap_or(path)),
-        ))
-    }),
+    ("dir", "s", |_, a| ok(dir(text(a, 0)))),
     ("clean", "s", |_, a| ok(clean(text(a, 0)))),
     ("ext", "s", |_, a| ok(extension(text(a, 0)))),
     ("isAbs", "s", |_, a| {
         Ok(Value::Bool(text(a, 0).starts_with('/')))
     }),
+    ("osDir", "s", |_, a| ok(dir(text(a, 0)))),
     ("osBase", "s", |_, a| ok(base(text(a, 0)))),
     ("osClean", "s", |_, a| ok(clean(text(a, 0)))),
     ("osExt", "s", |_, a| ok(extension(text(a, 0)))),
@@ -167,26 +183,38 @@ pub const TABLE: &[Row] = &[
     }),
     ("regexMatch", "ss", |_, a| {
         Ok(Value::Bool(
-            Regex::new(text(a, 0)).is_ok_and(|r| r.is_match(text(a, 1))),
+            compile(text(a, 0)).is_ok_and(|r| r.is_match(text(a, 1))),
         ))
     }),
     ("mustRegexMatch", "ss", |_, a| {
-        Ok(Value::Bool(regex(a)?.is_match(text(a, 1))))
+        Ok(Value::Bool(compile(text(a, 0))?.is_match(text(a, 1))))
     }),
-    ("regexFind", "ss", find),
-    ("mustRegexFind", "ss", find),
-    ("regexFindAll", "ssi", find_all),
-    ("mustRegexFindAll", "ssi", find_all),
-    ("regexReplaceAll", "sss", |_, a| {
-        ok(regex(a)?.replace_all(text(a, 1), text(a, 2)))
+    ("regexFind", "ss", |_, a| find(&must(text(a, 0))?, a)),
+    ("mustRegexFind", "ss", |_, a| find(&compile(text(a, 0))?, a)),
+    ("regexFindAll", "ssi", |_, a| {
+        find_all(&must(text(a, 0))?, a)
     }),
-    ("mustRegexReplaceAll", "sss", |_, a| {
-        ok(regex(a)?.replace_all(text(a, 1), text(a, 2)))
+    ("mustRegexFindAll", "ssi", |_, a| {
+        find_all(&compile(text(a, 0))?, a)
     }),
-    ("regexReplaceAllLiteral", "sss", literal),
-    ("mustRegexReplaceAllLiteral", "sss", literal),
-    ("regexSplit", "ssi", regex_split),
-    ("mustRegexSplit", "ssi", regex_split),
+    ("regexReplaceAll", "sss", |engine, a| {
+        replace(engine, &must(text(a, 0))?, a, false)
+    }),
+    ("mustRegexReplaceAll", "sss", |engine, a| {
+        replace(engine, &compile(text(a, 0))?, a, false)
+    }),
+    ("regexReplaceAllLiteral", "sss", |engine, a| {
+        replace(engine, &must(text(a, 0))?, a, true)
+    }),
+    ("mustRegexReplaceAllLiteral", "sss", |engine, a| {
+        replace(engine, &compile(text(a, 0))?, a, true)
+    }),
+    ("regexSplit", "ssi", |_, a| {
+        Ok(regex_split(&must(text(a, 0))?, a))
+    }),
+    ("mustRegexSplit", "ssi", |_, a| {
+        Ok(regex_split(&compile(text(a, 0))?, a))
+    }),
     ("regexQuoteMeta", "s", |_, a| {
         let mut out = String::new();
         for c in text(a, 0).chars() {
@@ -243,9 +271,13 @@ fn trunc(count: i64, text: &str) -> String {
     }
 }
 
+/// goutils' `AbbreviateFull`, whose errors sprig drops.
 fn abbreviate(text: &str, offset: i64, width: i64) -> String {
     let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
-    if width < 4 || offset > 0 && width < 7 || length <= width {
+    if text.is_empty() || width < 4 {
+        return String::new();
+    }
+    if length <= width {
         return text.to_owned();
     }
     let mut offset = offset.min(length);
@@ -255,6 +287,9 @@ fn abbreviate(text: &str, offset: i64, width: i64) -> String {
     if offset <= 4 {
         return part(text, 0, width - 3) + "...";
     }
+    if width < 7 {
+        return String::new();
+    }
     if offset + width - 3 < length {
         let rest = part(text, offset, length);
         return format!("...{}", abbreviate(&rest, 0, width - 3));
@@ -262,119 +297,46 @@ fn abbreviate(text: &str, offset: i64, width: i64) -> String {
     format!("...{}", part(text, length - (width - 3), length))
 }
 
-/// Changes the first letter of each word.
-fn words(text: &str, change: fn(char) -> String) -> String {
-    let mut out = String::new();
-    let mut before = ' ';
-    for c in text.chars() {
-        let starts = !(before.is_alphanumeric() || before == '_' || before == '\'');
-        if starts {
-            out.push_str(&change(c));
-        } else {
-            out.push(c);
-        }
-        before = c;
+/// `strings.SplitN`.
+fn go_split(text: &str, separator: &str, most: i64) -> Vec<String> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if !separator.is_empty() {
+        return text.splitn(most, separator).map(str::to_owned).collect();
     }
-    out
-}
-
-/// xstrings' snake and kebab case.
-fn delimited(text: &str, mark: char) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = String::new();
-    for (at, &c) in chars.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|at| chars.get(at)).copied();
-        let after = chars.get(at + 1).copied();
-        if matches!(c, '_' | '-' | ' ') || c.is_whitespace() {
-            out.push(mark);
-            continue;
-        }
-        let boundary = match before {
-            Some(b) if !b.is_alphanumeric() => false,
-            Some(b) if c.is_uppercase() => {
-                b.is_lowercase()
-                    || b.is_numeric()
-                    || (b.is_uppercase() && after.is_some_and(char::is_lowercase))
-            }
-            Some(b) if c.is_numeric() => b.is_alphabetic(),
-            Some(b) if c.is_lowercase() && b.is_numeric() => true,
-            _ => false,
-        };
-        if boundary {
-            out.push(mark);
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
-}
-
-fn pascal(text: &str) -> String {
-    let mut out = String::new();
-    let mut upper = true;
-    for c in text.chars() {
-        if matches!(c, '_' | '-' | ' ' | '.') {
-            upper = true;
-        } else if upper {
-            out.extend(c.to_uppercase());
-            upper = false;
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-fn wrap(text: &str, width: i64, newline: &str, cut_long: bool) -> String {
-    let width = usize::try_from(width).unwrap_or(1).max(1);
-    let mut rest: Vec<char> = text.chars().collect();
-    let mut lines: Vec<String> = Vec::new();
-    while rest.len() > width {
-        while rest.first() == Some(&' ') {
-            rest.remove(0);
-        }
-        if rest.len() <= width {
+    let mut rest = text;
+    let mut parts = Vec::new();
+    while let Some(c) = rest.chars().next()
+        && parts.len() < most
+    {
+        if parts.len() + 1 == most {
+            parts.push(rest.to_owned());
             break;
         }
-        let cut = rest.iter().take(width + 1).rposition(|c| *c == ' ');
-        match cut {
-            Some(cut) => {
-                let tail = rest.split_off(cut);
-                lines.push(rest.iter().collect());
-                rest = tail.into_iter().skip(1).collect();
-            }
-            None if cut_long => {
-                let tail = rest.split_off(width);
-                lines.push(rest.iter().collect());
-                rest = tail;
-            }
-            None => match rest.iter().skip(width).position(|c| *c == ' ') {
-                Some(after) => {
-                    let tail = rest.split_off(width + after);
-                    lines.push(rest.iter().collect());
-                    rest = tail.into_iter().skip(1).collect();
-                }
-                None => break,
-            },
-        }
+        parts.push(c.to_string());
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
-    lines.push(rest.into_iter().collect());
-    lines.join(newline)
+    parts
 }
 
-fn numbered<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
-    Value::map(
-        parts
-            .enumerate()
-            .map(|(at, part)| (format!("_{at}"), Value::text(part)))
-            .collect(),
+fn numbered(parts: &[String]) -> Value {
+    Value::object(Object::Typed {
+        name: "map[string]string",
+        value: Value::map(
+            parts
+                .iter()
+                .enumerate()
+                .map(|(at, part)| (format!("_{at}"), Value::text(part)))
+                .collect(),
+        ),
+        nil: false,
+    })
+}
+
+fn dir(path: &str) -> String {
+    clean(
+        path.rfind('/')
+            .map_or("", |at| path.get(..=at).unwrap_or(path)),
     )
-}
-
-fn split_list(separator: &str, text: &str) -> Value {
-    if separator.is_empty() {
-        return Value::texts(text.chars().map(|c| c.to_string()));
-    }
-    Value::texts(text.split(separator))
 }
 
 fn base(path: &str) -> String {
@@ -418,45 +380,73 @@ pub fn clean(path: &str) -> String {
     }
 }
 
-fn regex(args: &[Value]) -> Outcome<Regex> {
-    Regex::new(text(args, 0)).map_err(|why| {
-        format!(
-            "error parsing regexp: {}: `{}`",
-            why.to_string().lines().last().unwrap_or_default(),
-            text(args, 0)
-        )
-        .into()
-    })
+fn find(regex: &Regex, args: &[Value]) -> Outcome<Value> {
+    ok(regex.find(text(args, 1)).map_or("", |found| found.as_str()))
 }
 
-fn find(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    ok(regex(args)?
-        .find(text(args, 1))
-        .map_or("", |found| found.as_str()))
-}
-
-fn find_all(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
+fn find_all(regex: &Regex, args: &[Value]) -> Outcome<Value> {
     let most = usize::try_from(int(args, 2)).unwrap_or(usize::MAX);
-    Ok(Value::texts(
-        regex(args)?
-            .find_iter(text(args, 1))
-            .take(most)
-            .map(|found| found.as_str().to_owned())
-            .collect::<Vec<_>>(),
-    ))
-}
-
-fn literal(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    ok(regex(args)?.replace_all(text(args, 1), regex::NoExpand(text(args, 2))))
-}
-
-fn regex_split(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let most = int(args, 2);
-    let regex = regex(args)?;
-    let whole = text(args, 1);
-    Ok(match usize::try_from(most) {
-        Ok(0) => Value::list(Vec::new()),
-        Ok(most) => Value::texts(regex.splitn(whole, most)),
-        Err(_) => Value::texts(regex.split(whole)),
+    let all: Vec<&str> = regex
+        .find_iter(text(args, 1))
+        .take(most)
+        .map(|found| found.as_str())
+        .collect();
+    Ok(if all.is_empty() {
+        Value::nil_list("[]string")
+    } else {
+        Value::texts(all)
     })
+}
+
+fn replace(
+    engine: &mut Engine<'_>,
+    regex: &Regex,
+    args: &[Value],
+    literal: bool,
+) -> Outcome<Value> {
+    let (whole, with) = (text(args, 1), text(args, 2));
+    let mut out = String::new();
+    let mut end = 0;
+    for found in regex.captures_iter(whole) {
+        let Some(all) = found.get(0) else { continue };
+        out.push_str(whole.get(end..all.start()).unwrap_or_default());
+        if literal {
+            out.push_str(with);
+        } else {
+            found.expand(with, &mut out);
+        }
+        end = all.end();
+        engine.charge(with.len())?;
+    }
+    out.push_str(whole.get(end..).unwrap_or_default());
+    engine.charge(out.len())?;
+    ok(out)
+}
+
+/// `Regexp.Split`.
+fn regex_split(regex: &Regex, args: &[Value]) -> Value {
+    let (pattern, whole, most) = (text(args, 0), text(args, 1), int(args, 2));
+    if most == 0 {
+        return Value::nil_list("[]string");
+    }
+    if !pattern.is_empty() && whole.is_empty() {
+        return Value::texts([""]);
+    }
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let mut parts = Vec::new();
+    let (mut begin, mut end) = (0, 0);
+    for found in regex.find_iter(whole).take(most) {
+        if parts.len() + 1 >= most {
+            break;
+        }
+        end = found.start();
+        if found.end() != 0 {
+            parts.push(whole.get(begin..end).unwrap_or_default());
+        }
+        begin = found.end();
+    }
+    if end != whole.len() {
+        parts.push(whole.get(begin..).unwrap_or_default());
+    }
+    Value::texts(parts)
 }
