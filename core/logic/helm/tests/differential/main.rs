@@ -1,0 +1,358 @@
+//! Charts rendered here and by helm's own packages, compared.
+//!
+//! `make test` replays what is recorded in `recorded/`: cases with helm's
+//! answers. With `CATALYST_HELM_ORACLE`, the program that `tests/real/helm/run`
+//! builds, new cases are made, as many as `CATALYST_HELM_CASES` says or as fit
+//! `CATALYST_HELM_SECONDS`, from a new seed or from `CATALYST_HELM_SEED`. A case
+//! that differs is made small and written to `CATALYST_HELM_FAILURES`, in the
+//! form of a recorded one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod chance;
+mod charts;
+mod functions;
+mod grammar;
+mod oracle;
+mod shrink;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chance::Chance;
+use oracle::{Agreement, Answer, Case, Oracle, answer_from_json, answer_to_json, compare, ours};
+use serde_json::{Value, json};
+
+/// Cases between looks at the time.
+const AHEAD: usize = 64;
+const KEPT: usize = 20_000;
+
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number")),
+    )
+}
+
+fn seed() -> u64 {
+    setting("CATALYST_HELM_SEED").unwrap_or_else(Chance::fresh_seed)
+}
+
+/// What a run found.
+#[derive(Default)]
+struct Tally {
+    cases: usize,
+    both_render: usize,
+    alike: usize,
+    undecided: usize,
+    differences: Vec<(Case, Answer, Answer)>,
+    /// The first that agreed, for whoever records some.
+    agreed: Vec<(Case, Answer)>,
+    ours: Duration,
+    helm: Duration,
+}
+
+/// Compares cases until `next` has none left or the time is over.
+fn run(oracle: &mut Oracle, mut next: impl FnMut() -> Option<Case>) -> Tally {
+    let begun = Instant::now();
+    let limit = setting("CATALYST_HELM_SECONDS").map(Duration::from_secs);
+    let mut tally = Tally::default();
+    loop {
+        let batch: Vec<Case> = std::iter::from_fn(&mut next).take(AHEAD).collect();
+        if batch.is_empty() || limit.is_some_and(|limit| begun.elapsed() > limit) {
+            return tally;
+        }
+        for case in batch {
+            let begun = Instant::now();
+            let ours = ours(&case);
+            tally.ours += begun.elapsed();
+            // A loop that ours ends helm would not.
+            if ours
+                .as_ref()
+                .is_err_and(|why| why.contains(oracle::ENDLESS))
+            {
+                tally.undecided += 1;
+                continue;
+            }
+            let begun = Instant::now();
+            let helm = oracle.ask(&case);
+            tally.helm += begun.elapsed();
+            tally.cases += 1;
+            tally.both_render += usize::from(ours.is_ok() && helm.is_ok());
+            match compare(&ours, &helm) {
+                Agreement::Same => {
+                    if tally.agreed.len() < KEPT {
+                        tally.agreed.push((case, helm));
+                    }
+                }
+                Agreement::Alike => tally.alike += 1,
+                // Go walks its maps in any order, and a few answers of helm's
+                // depend on it: those are no answer.
+                Agreement::Different if helm == Err(oracle::CRASHED.to_owned()) => {
+                    tally.undecided += 1;
+                }
+                Agreement::Different if (0..4).any(|_| oracle.ask(&case) != helm) => {
+                    tally.undecided += 1;
+                }
+                Agreement::Different => tally.differences.push((case, ours, helm)),
+            }
+        }
+    }
+}
+
+fn failures_folder() -> PathBuf {
+    std::env::var_os("CATALYST_HELM_FAILURES").map_or_else(
+        || std::env::temp_dir().join("catalyst-helm-failures"),
+        PathBuf::from,
+    )
+}
+
+/// Prints what was found, and keeps the differing cases, made small.
+fn report(oracle: &mut Oracle, what: &str, seed: u64, tally: Tally) {
+    println!(
+        "{what}: seed {seed}, {} cases, {} rendered by both, {} failed alike, {} undecided, {} differ; {:.0} renders/s here, {:.0} in helm",
+        tally.cases,
+        tally.both_render,
+        tally.alike,
+        tally.undecided,
+        tally.differences.len(),
+        tally.cases as f64 / tally.ours.as_secs_f64().max(0.001),
+        tally.cases as f64 / tally.helm.as_secs_f64().max(0.001),
+    );
+    if tally.differences.is_empty() {
+        return;
+    }
+    let folder = failures_folder();
+    std::fs::create_dir_all(&folder).unwrap();
+    let most = setting("CATALYST_HELM_KEEP").unwrap_or(20) as usize;
+    for (at, (case, _, _)) in tally.differences.iter().take(most).enumerate() {
+        let case = shrink::smaller(case.clone(), |case| {
+            compare(&ours(case), &oracle.ask(case)) == Agreement::Different
+        });
+        let helm = oracle.ask(&case);
+        let path = folder.join(format!("{what}-{seed}-{at}.json"));
+        let kept = json!({"case": case.to_json(), "helm": answer_to_json(&helm)});
+        std::fs::write(&path, serde_json::to_string_pretty(&kept).unwrap() + "\n").unwrap();
+        println!("--- {}", path.display());
+        for (name, text) in &case.files {
+            if name.starts_with("templates/") || name.contains("Chart.yaml") {
+                println!("{name}: {text}");
+            }
+        }
+        println!("  helm {helm:?}\n  ours {:?}", ours(&case));
+    }
+    panic!(
+        "{what}: {} of {} cases differ, see {} (seed {seed})",
+        tally.differences.len(),
+        tally.cases,
+        folder.display()
+    );
+}
+
+#[test]
+fn recorded_charts_render_as_helm_rendered_them() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/differential/recorded");
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let cases: Vec<(Case, Answer)> = match path.extension().unwrap().to_str() {
+            // A line: what the notes of the usual chart say, and helm's answer.
+            Some("jsonl") => text
+                .lines()
+                .map(|line| {
+                    let line: Value = serde_json::from_str(line).unwrap();
+                    let case = match line["notes"].as_str() {
+                        Some(notes) => Case::notes(notes),
+                        None => Case::from_json(&line["case"]),
+                    };
+                    (case, answer_from_json(&line["helm"]))
+                })
+                .collect(),
+            _ => {
+                let kept: Value = serde_json::from_str(&text).unwrap();
+                vec![(
+                    Case::from_json(&kept["case"]),
+                    answer_from_json(&kept["helm"]),
+                )]
+            }
+        };
+        for (case, helm) in cases {
+            count += 1;
+            let ours = ours(&case);
+            if compare(&ours, &helm) == Agreement::Different {
+                let shown = case.files.get("templates/NOTES.txt");
+                wrong.push(format!(
+                    "{name}: {shown:?}\n  helm {helm:?}\n  ours {ours:?}"
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {count}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn every_function_answers_as_in_helm() {
+    let Some(mut oracle) = Oracle::start() else {
+        println!("not run: CATALYST_HELM_ORACLE is not set");
+        return;
+    };
+    let seed = seed();
+    let mut chance = Chance::new(seed);
+    let each = setting("CATALYST_HELM_EACH").unwrap_or(40) as usize;
+    let only = std::env::var("CATALYST_HELM_FUNCTION").ok();
+    let mut cases = Vec::new();
+    for (name, parameters, _) in functions::FUNCTIONS {
+        if only
+            .as_deref()
+            .is_some_and(|only| !only.split(',').any(|o| o == *name))
+        {
+            continue;
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        // Every edge value of a single argument, else a sample of the tuples.
+        if parameters.len() == 1 {
+            let kind = parameters.chars().next().unwrap();
+            seen.extend(
+                functions::values(kind)
+                    .iter()
+                    .map(|v| format!("{name} {v}")),
+            );
+        }
+        for _ in 0..each {
+            let mut call = (*name).to_owned();
+            for kind in functions::kinds(&mut chance, parameters) {
+                call.push(' ');
+                call.push_str(functions::argument(&mut chance, kind));
+            }
+            seen.insert(call);
+        }
+        cases.extend(seen);
+    }
+    if only.as_deref().is_none_or(|only| only == "printf") {
+        for _ in 0..each * 40 {
+            let (format, count) = functions::format(&mut chance);
+            let mut call = format!("printf {format}");
+            for _ in 0..count {
+                let mut argument = functions::argument(&mut chance, 'a');
+                // With a wrong verb these print what Go keeps in them.
+                while argument.contains("(semver") || argument.contains("(toDate") {
+                    argument = functions::argument(&mut chance, 'a');
+                }
+                call.push(' ');
+                call.push_str(argument);
+            }
+            cases.push(call);
+        }
+    }
+    let mut cases = cases.into_iter().map(|call| {
+        Case::notes(&format!(
+            "{{{{ $r := {call} }}}}{{{{ printf \"%T %v\" $r $r }}}} {{{{ toJson $r }}}}"
+        ))
+    });
+    let tally = run(&mut oracle, || cases.next());
+    if let Some(path) = std::env::var_os("CATALYST_HELM_LIST") {
+        let mut out = String::new();
+        for (case, ours, helm) in &tally.differences {
+            out.push_str(&format!(
+                "{}\n  helm {helm:?}\n  ours {ours:?}\n",
+                case.files["templates/NOTES.txt"]
+            ));
+        }
+        std::fs::write(path, out).unwrap();
+    }
+    if let Some(path) = std::env::var_os("CATALYST_HELM_RECORD") {
+        // A few answers of each function, for the recorded cases.
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut out = String::new();
+        for (case, helm) in &tally.agreed {
+            let notes = &case.files["templates/NOTES.txt"];
+            let name = notes.split(' ').nth(3).unwrap_or_default();
+            let count = counts.entry(name.to_owned()).or_default();
+            *count += 1;
+            if *count <= 4 || name == "printf" && *count <= 40 {
+                let line = json!({"notes": notes, "helm": answer_to_json(helm)});
+                out.push_str(&format!("{line}\n"));
+            }
+        }
+        std::fs::write(path, out).unwrap();
+    }
+    report(&mut oracle, "functions", seed, tally);
+}
+
+#[test]
+fn generated_charts_render_as_in_helm() {
+    let Some(mut oracle) = Oracle::start() else {
+        println!("not run: CATALYST_HELM_ORACLE is not set");
+        return;
+    };
+    let seed = seed();
+    let most = setting("CATALYST_HELM_CASES").unwrap_or(2_000);
+    let mut at = 0;
+    let tally = run(&mut oracle, || {
+        at += 1;
+        (at <= most).then(|| charts::chart(&mut Chance::new(seed.wrapping_add(at))))
+    });
+    if let Some(path) = std::env::var_os("CATALYST_HELM_LIST") {
+        let mut out = String::new();
+        for (case, ours, helm) in &tally.differences {
+            out.push_str(&format!(
+                "{}\n  helm {helm:?}\n  ours {ours:?}\n",
+                case.to_json()
+            ));
+        }
+        std::fs::write(path, out).unwrap();
+    }
+    if let Some(path) = std::env::var_os("CATALYST_HELM_RECORD") {
+        let mut out = String::new();
+        for (case, helm) in tally.agreed.iter().take(60) {
+            let line = json!({"case": case.to_json(), "helm": answer_to_json(helm)});
+            out.push_str(&format!("{line}\n"));
+        }
+        std::fs::write(path, out).unwrap();
+    }
+    report(&mut oracle, "charts", seed, tally);
+}
+
+/// The in-process oracle is itself held against the program users run.
+#[test]
+fn the_helm_program_says_what_its_packages_say() {
+    let (Some(mut oracle), Some(helm)) = (Oracle::start(), std::env::var_os("CATALYST_HELM"))
+    else {
+        println!("not run: CATALYST_HELM_ORACLE and CATALYST_HELM are not set");
+        return;
+    };
+    let seed = seed();
+    let mut seen = BTreeMap::new();
+    for at in 0..200 {
+        let mut case = charts::chart(&mut Chance::new(seed.wrapping_add(at)));
+        case.include_crds = true;
+        let packages = oracle.ask(&case);
+        let program = oracle::program(&helm, &case);
+        *seen.entry(packages.is_ok()).or_insert(0) += 1;
+        match (&packages, &program) {
+            (Ok((manifest, _)), Ok(printed)) => assert_eq!(manifest, printed, "{}", case.to_json()),
+            (Err(error), Err(printed)) => assert!(
+                oracle::says(printed, error),
+                "{error}\n{printed}\n{}",
+                case.to_json()
+            ),
+            _ => panic!("{packages:?}\n{program:?}\n{}", case.to_json()),
+        }
+    }
+    println!("program: seed {seed}, rendered or not: {seen:?}");
+}
