@@ -254,7 +254,10 @@ fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
                 .ok_or("reflect: string index out of range")?;
             Value::Uint(u64::from(*byte), "uint8")
         } else {
-            return Err(format!("can't index item of type {}", value.type_name()).into());
+            // Go looks through a pointer first.
+            let name = value.type_name();
+            let name = name.strip_prefix('*').unwrap_or(&name);
+            return Err(format!("can't index item of type {name}").into());
         };
     }
     Ok(value)

@@ -193,10 +193,40 @@ fn go_max(x: f64, y: f64) -> f64 {
     if x > y { x } else { y }
 }
 
+/// `math.Pow(10, places)` as Go multiplies it out, which is not always the
+/// nearest float.
+fn power_of_ten(places: i64) -> f64 {
+    let (mut result, mut exponent) = (1.0_f64, 0_i32);
+    let (mut factor, mut shift) = (0.625_f64, 4_i32);
+    let mut left = places.unsigned_abs();
+    while left != 0 {
+        if !(-4096..=4096).contains(&shift) {
+            exponent = exponent.saturating_add(shift);
+            break;
+        }
+        if left & 1 == 1 {
+            result *= factor;
+            exponent += shift;
+        }
+        factor *= factor;
+        shift <<= 1;
+        if factor < 0.5 {
+            factor += factor;
+            shift -= 1;
+        }
+        left >>= 1;
+    }
+    if places < 0 {
+        result = 1.0 / result;
+        exponent = -exponent;
+    }
+    let exponent = exponent.clamp(-2200, 2200);
+    result * 2.0_f64.powi(exponent / 2) * 2.0_f64.powi(exponent - exponent / 2)
+}
+
 fn round(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     let up_from = args.get(2).map_or(0.5, to_float);
-    // Read, because a power that is multiplied out is not the nearest float.
-    let scale: f64 = format!("1e{}", int(args, 1)).parse().unwrap_or(1.0);
+    let scale = power_of_ten(int(args, 1));
     let scaled = scale * to_float(&arg(args, 0));
     // Of an infinity Go takes NaN for the fraction, of which nothing is true.
     let fraction = if scaled.is_finite() {
