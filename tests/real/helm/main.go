@@ -103,7 +103,7 @@ func main() {
 	log.SetOutput(io.Discard)
 	// A map that holds itself has no end when printed: fail before the machine
 	// runs out of memory.
-	debug.SetMaxStack(256 << 20)
+	debug.SetMaxStack(128 << 20)
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
