@@ -21,6 +21,8 @@
 //!   map which holds itself.
 //! - `slice` does not reach beyond a list's end into what Go has room for, and
 //!   wrong `printf` verbs do not show what Go keeps in a version or a time.
+//! - A subchart used twice, under an alias too, has its own subcharts below each
+//!   name; Helm gives them all the path of the one that comes last.
 //! - Where text is not YAML, JSON Schema or TOML the verdict is the same and
 //!   the words are those of the library that read it.
 

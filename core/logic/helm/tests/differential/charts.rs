@@ -222,7 +222,9 @@ fn member(
             below,
             depth + 1,
         );
-        for _ in 0..=usize::from(chance.percent(15)) {
+        // Twice only where it has no subcharts: see the crate's differences.
+        let twice = depth == 1 && chance.percent(15);
+        for _ in 0..=usize::from(twice) {
             if chance.percent(20) {
                 continue;
             }
