@@ -19,6 +19,8 @@ use crate::error::ReconcileError;
 pub const PROMISED: Duration = Duration::from_secs(60);
 /// When a deletion begins to give up on what is left.
 pub const LIMIT: Duration = Duration::from_secs(50);
+/// What a step gets even when time is up.
+pub const FLOOR: Duration = Duration::from_secs(2);
 /// How often the cause of a failed step is given another chance.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -92,7 +94,7 @@ impl Saga {
         let end = self.deadline.min(Instant::now() + most);
         let mut cause = "it was still there when time was up".to_owned();
         // At least one attempt, with a moment to it, even when time is up.
-        let floor = Instant::now() + Duration::from_secs(2);
+        let floor = Instant::now() + FLOOR;
         loop {
             match tokio::time::timeout_at(end.max(floor), attempt()).await {
                 Ok(Ok(true)) => {

@@ -5,6 +5,7 @@
 //! not be is noted as a leftover before the end is told, and goes later.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -146,27 +147,26 @@ async fn leave(shared: &Shared, place: &Place, mut saga: Saga) -> (Saga, Option<
     if is_shared {
         match vcluster {
             Some(vcluster) => empty(&vcluster, place, &mut saga).await,
-            None => saga.leave(
-                format!("its namespaces in {}", place.vcluster()),
-                format!(
-                    "the vcluster gave no answer; once it does, delete the namespaces with the label {}={}",
-                    key("environment"),
-                    place.environment
-                ),
-            ),
+            None => leave_namespaces(place, &mut saga),
         }
         return (saga, None);
     }
     // What runs inside goes with it; what Helm would do at an uninstall is given a
     // short moment first. One that cannot be reached is as good as gone.
     let mut inside = saga.branch();
-    if let Some(vcluster) = vcluster {
-        quiesce(&vcluster, place, &mut inside, within::LAST_RELEASES).await;
+    if let Some(vcluster) = &vcluster {
+        quiesce(vcluster, place, &mut inside, within::LAST_RELEASES).await;
     }
-    shared.vclusters.leave(&at);
+    let is_wanted_after_all = AtomicBool::new(false);
     let what = format!("the vcluster {}", place.vcluster());
     let is_gone = saga
         .step(&what, within::VCLUSTER, || async {
+            // Since the others were asked for, one more may have come.
+            if is_wanted(ctx, &at.host, &at.organization).await? {
+                is_wanted_after_all.store(true, Ordering::Relaxed);
+                return Ok(true);
+            }
+            shared.vclusters.leave(&at);
             let host = ctx.host(&at.host).await?;
             vcluster::remove(&host, &at.organization).await?;
             Ok(true)
@@ -174,6 +174,15 @@ async fn leave(shared: &Shared, place: &Place, mut saga: Saga) -> (Saga, Option<
         .await;
     ctx.clusters
         .forget(&at.host, Some(at.organization.as_str()));
+    if is_wanted_after_all.into_inner() {
+        // What `empty` begins with is done.
+        saga.join(inside);
+        match vcluster {
+            Some(vcluster) => drop_namespaces(&vcluster, place, &mut saga).await,
+            None => leave_namespaces(place, &mut saga),
+        }
+        return (saga, None);
+    }
     if is_gone {
         return (saga, None);
     }
@@ -263,7 +272,11 @@ async fn quiesce(vcluster: &Cluster, place: &Place, saga: &mut Saga, most: Durat
 /// Removes the Environment's namespaces from a vcluster that others use too.
 async fn empty(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
     quiesce(vcluster, place, saga, within::RELEASES).await;
-    let selector = format!("{}={}", key("environment"), place.environment);
+    drop_namespaces(vcluster, place, saga).await;
+}
+
+async fn drop_namespaces(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
+    let selector = selector(place);
     let what = inside("its namespaces", place);
     saga.step(&what, within::NAMESPACES, || async {
         let spaces = vcluster.list(NAMESPACE, "", &selector).await?;
@@ -275,6 +288,22 @@ async fn empty(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
         Ok(spaces.is_empty())
     })
     .await;
+}
+
+/// Names the namespaces in a vcluster that others use too and that cannot be reached.
+fn leave_namespaces(place: &Place, saga: &mut Saga) {
+    saga.leave(
+        inside("its namespaces", place),
+        format!(
+            "the vcluster gave no answer; once it does, delete the namespaces with the label {}",
+            selector(place)
+        ),
+    );
+}
+
+/// What the Environment's namespaces are labelled with.
+fn selector(place: &Place) -> String {
+    format!("{}={}", key("environment"), place.environment)
 }
 
 async fn drop_secrets(ctx: &Context, place: &Place, mut saga: Saga) -> Saga {
@@ -309,7 +338,7 @@ fn inside(what: impl Display, place: &Place) -> String {
 mod tests {
     use super::*;
     use crate::report::{END_WITHIN, PROGRESS_WITHIN};
-    use crate::saga::PROMISED;
+    use crate::saga::{FLOOR, LIMIT, PROMISED};
 
     /// Change it with the steps: what each waits for at most, one after the other.
     #[test]
@@ -329,5 +358,10 @@ mod tests {
             let sum: Duration = steps.sum();
             assert!(sum <= PROMISED, "{sum:?}");
         }
+        // A vcluster that is wanted after all: by then time may be up, and each step
+        // that is left has the least it can have.
+        let late = [LIMIT, FLOOR, PROGRESS_WITHIN, FLOOR, END_WITHIN];
+        let sum: Duration = late.iter().sum();
+        assert!(sum <= PROMISED, "{sum:?}");
     }
 }
