@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use catalyst_names::EnvironmentName;
 use futures::FutureExt;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -23,6 +24,9 @@ use crate::object::{array, is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
 use crate::{finalizer, leftover, report, secrets};
+
+/// Why namespaces stay in a vcluster that cannot be reached, and until when.
+const NO_ANSWER: &str = "the vcluster gave no answer; once it does";
 
 /// How long each step may take at most, by what it waits for.
 mod within {
@@ -65,7 +69,7 @@ pub async fn delete(
         text(object, "/metadata/deletionTimestamp"),
     );
     report::deletion(ctx, &saga.view(Some("its vclusters".to_owned()), false)).await;
-    let places = places(ctx, object, &mut saga).await?;
+    let places = places(shared, management, object, &mut saga).await?;
     let ends = join_all(
         places
             .iter()
@@ -99,11 +103,12 @@ pub async fn delete(
 /// Where the Environment is. What cannot be read in time is tried again, until time
 /// is up; what says nonsense has no place, or no longer.
 async fn places(
-    ctx: &Context,
+    shared: &Shared,
+    management: &Cluster,
     object: &Value,
     saga: &mut Saga,
 ) -> Result<Vec<Place>, ReconcileError> {
-    let error = match in_time(within::PLACES, "find", places_of(ctx, object)).await {
+    let error = match in_time(within::PLACES, "find", places_of(&shared.ctx, object)).await {
         Ok(places) => return Ok(places),
         Err(error) => error,
     };
@@ -122,7 +127,27 @@ async fn places(
         );
         saga.leave(what, error.chain());
     }
+    // Whoever removes them later asks whether others want them.
+    let left: Vec<VclusterKey> = had
+        .iter()
+        .filter_map(|vcluster| vcluster_of(name(object), vcluster))
+        .collect();
+    for at in &left {
+        note(shared, management, at).await?;
+    }
     Ok(Vec::new())
+}
+
+/// The vcluster that an Environment's status names: host cluster and Organization.
+fn vcluster_of(environment: &str, vcluster: &str) -> Option<VclusterKey> {
+    let (organization, _) = EnvironmentName::new(environment).ok()?.parts().ok()?;
+    let host = vcluster
+        .strip_suffix(organization.as_str())?
+        .strip_suffix('-')?;
+    Some(VclusterKey {
+        host: host.to_owned(),
+        organization: organization.to_string(),
+    })
 }
 
 /// Removes an Environment from one vcluster, and the vcluster with its last
@@ -140,6 +165,11 @@ async fn leave(shared: &Shared, place: &Place, mut saga: Saga) -> (Saga, Option<
         Err(error) => {
             // Whoever removes it later asks again.
             saga.leave(format!("the vcluster {}", place.vcluster()), error.chain());
+            leave_namespaces(
+                place,
+                "whether others use the vcluster is not known; if it stays",
+                &mut saga,
+            );
             return (saga, Some(at));
         }
     };
@@ -147,7 +177,7 @@ async fn leave(shared: &Shared, place: &Place, mut saga: Saga) -> (Saga, Option<
     if is_shared {
         match vcluster {
             Some(vcluster) => empty(&vcluster, place, &mut saga).await,
-            None => leave_namespaces(place, &mut saga),
+            None => leave_namespaces(place, NO_ANSWER, &mut saga),
         }
         return (saga, None);
     }
@@ -179,7 +209,7 @@ async fn leave(shared: &Shared, place: &Place, mut saga: Saga) -> (Saga, Option<
         saga.join(inside);
         match vcluster {
             Some(vcluster) => drop_namespaces(&vcluster, place, &mut saga).await,
-            None => leave_namespaces(place, &mut saga),
+            None => leave_namespaces(place, NO_ANSWER, &mut saga),
         }
         return (saga, None);
     }
@@ -290,12 +320,12 @@ async fn drop_namespaces(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
     .await;
 }
 
-/// Names the namespaces in a vcluster that others use too and that cannot be reached.
-fn leave_namespaces(place: &Place, saga: &mut Saga) {
+/// Names the namespaces that nobody removes, and what to do about them.
+fn leave_namespaces(place: &Place, why: &str, saga: &mut Saga) {
     saga.leave(
         inside("its namespaces", place),
         format!(
-            "the vcluster gave no answer; once it does, delete the namespaces with the label {}",
+            "{why}, delete the namespaces with the label {}",
             selector(place)
         ),
     );
@@ -339,6 +369,18 @@ mod tests {
     use super::*;
     use crate::report::{END_WITHIN, PROGRESS_WITHIN};
     use crate::saga::{FLOOR, LIMIT, PROMISED};
+
+    #[test]
+    fn the_status_says_which_vclusters_an_environment_had() {
+        let found = |vcluster| vcluster_of("acme-dev", vcluster);
+        let at = VclusterKey {
+            host: "lo-loc-rtz-dev".to_owned(),
+            organization: "acme".to_owned(),
+        };
+        assert_eq!(found("lo-loc-rtz-dev-acme"), Some(at));
+        assert_eq!(found("lo-loc-rtz-dev-globex"), None);
+        assert_eq!(vcluster_of("nonsense", "lo-loc-rtz-dev-acme"), None);
+    }
 
     /// Change it with the steps: what each waits for at most, one after the other.
     #[test]
