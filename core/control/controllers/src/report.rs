@@ -19,6 +19,9 @@ pub const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
 /// …and that it has ended, which nobody tells a second time.
 pub const END_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long a deletion waits for the Event of what it left behind.
+pub const EVENT_WITHIN: Duration = Duration::from_secs(1);
+
 /// Publishes how far a deletion is. A spine that does not answer stops no deletion.
 pub async fn deletion(ctx: &Context, view: &DeletionView) {
     let Ok(payload) = serde_json::to_vec(view) else {
@@ -76,8 +79,10 @@ pub async fn warning(cluster: &Cluster, about: &Value, reason: &str, message: &s
         "firstTimestamp": now, "lastTimestamp": now,
         "source": {"component": "catalyst"}, "reportingComponent": "catalyst", "reportingInstance": "catalyst",
     });
-    if let Err(error) = cluster.create(&event).await {
-        tracing::debug!(error = %error.chain(), "event not recorded");
+    match tokio::time::timeout(EVENT_WITHIN, cluster.create(&event)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(error = %error.chain(), "event not recorded"),
+        Err(_) => tracing::debug!("event not recorded in time"),
     }
 }
 

@@ -145,6 +145,22 @@ impl Saga {
     }
 }
 
+/// Waits for an answer outside of a step, but not for long.
+pub async fn in_time<T>(
+    most: Duration,
+    action: &'static str,
+    answer: impl Future<Output = Result<T, ReconcileError>>,
+) -> Result<T, ReconcileError> {
+    match tokio::time::timeout(most, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ReconcileError::missing(
+            action,
+            "what its deletion is about",
+            format!("no answer came within {} s", most.as_secs()),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

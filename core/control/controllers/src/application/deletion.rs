@@ -28,7 +28,7 @@ use crate::kubernetes::{
 };
 use crate::object::{annotation, array, condition, has_finalizer, is_deleting, name, text};
 use crate::runtime::Next;
-use crate::saga::Saga;
+use crate::saga::{Saga, in_time};
 use crate::{clock, finalizer, report, secrets};
 
 /// Set once everything is gone, the second commit is made and the end is told.
@@ -45,7 +45,7 @@ const HELD_BY_OTHERS: &str = "FinalizersRemain";
 const MOST_CONFLICTS: u32 = 5;
 /// How soon one that others hold is looked at again; their going wakes it, the
 /// wait is for what no watch saw.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// The same for finalizers, of which no watch tells.
 const LOOK_AT_FINALIZERS: Duration = Duration::from_secs(2);
 /// By these Kubernetes itself keeps an object until its dependents are seen to.
@@ -57,20 +57,26 @@ const COMMIT_AGAIN: i64 = 60;
 mod within {
     use std::time::Duration;
 
+    /// Who depends on it.
+    pub const DEPENDENTS: Duration = Duration::from_secs(2);
+    /// What the object itself is to say.
+    pub const WORD: Duration = Duration::from_secs(2);
     /// The release's own uninstall.
-    pub const RELEASE: Duration = Duration::from_secs(22);
+    pub const RELEASE: Duration = Duration::from_secs(19);
     /// Its finalizers, where that did not end.
-    pub const FINALIZERS: Duration = Duration::from_secs(3);
+    pub const FINALIZERS: Duration = Duration::from_secs(2);
     /// What the controller made.
-    pub const DELIVERY: Duration = Duration::from_secs(5);
+    pub const DELIVERY: Duration = Duration::from_secs(4);
     /// Which volumes there are.
-    pub const CLAIMS: Duration = Duration::from_secs(4);
+    pub const CLAIMS: Duration = Duration::from_secs(3);
     /// The secrets in the vault.
-    pub const SECRETS: Duration = Duration::from_secs(4);
+    pub const SECRETS: Duration = Duration::from_secs(3);
     /// The volumes.
-    pub const VOLUMES: Duration = Duration::from_secs(5);
+    pub const VOLUMES: Duration = Duration::from_secs(4);
     /// The namespace, with its pods.
-    pub const NAMESPACE: Duration = Duration::from_secs(11);
+    pub const NAMESPACE: Duration = Duration::from_secs(10);
+    /// The commit that removes its folder.
+    pub const COMMIT: Duration = Duration::from_secs(4);
 }
 
 /// Carries a deletion on.
@@ -99,7 +105,8 @@ pub async fn delete(
         &started(object),
     );
     if !is_told {
-        let dependents = remaining_dependents(vcluster, at).await?;
+        let dependents = remaining_dependents(vcluster, at);
+        let dependents = in_time(within::DEPENDENTS, "find", dependents).await?;
         if !dependents.is_empty() {
             let names: Vec<String> = dependents.into_iter().collect();
             return wait_for(shared, at, vcluster, object, &names.join(", "), saga).await;
@@ -128,20 +135,23 @@ pub async fn delete(
     if is_gone_from_git {
         return let_go(shared, at, vcluster, object, saga, is_told).await;
     }
-    let finished = ctx
-        .commands
-        .finish_deletion(&at.environment, &at.name)
-        .await;
-    finished.map_err(|error| {
-        ReconcileError::missing(
-            "remove",
-            format!(
-                "the folder of {} from the repository {}",
-                at.name, at.environment
-            ),
-            error.to_string(),
-        )
-    })?;
+    let finished = async {
+        let finished = ctx
+            .commands
+            .finish_deletion(&at.environment, &at.name)
+            .await;
+        finished.map_err(|error| {
+            ReconcileError::missing(
+                "remove",
+                format!(
+                    "the folder of {} from the repository {}",
+                    at.name, at.environment
+                ),
+                error.to_string(),
+            )
+        })
+    };
+    in_time(within::COMMIT, "commit", finished).await?;
     // The commit is known here at once, whether or not the forge tells of it.
     wake(shared, at).await;
     if !is_told {
@@ -308,7 +318,8 @@ async fn annotate(
         .map(|(mark, value)| (key(mark), value.clone()))
         .collect();
     let patch = json!({"metadata": {"annotations": annotations}});
-    vcluster.merge(object, "", &patch).await.map(drop)
+    let merged = vcluster.merge(object, "", &patch);
+    in_time(within::WORD, "annotate", merged).await.map(drop)
 }
 
 async fn wake(shared: &Shared, at: &ApplicationKey) {
@@ -365,7 +376,8 @@ async fn tell(
     let mut fields = Map::new();
     fields.insert("phase".to_owned(), json!(Phase::Deleting));
     let observed = [Observation::fails(READY, reason, message)];
-    conditions::write(vcluster, object, &observed, fields).await
+    let written = conditions::write(vcluster, object, &observed, fields);
+    in_time(within::WORD, "tell", written).await
 }
 
 /// Has Flux uninstall the release, which its own finalizer does.

@@ -22,7 +22,7 @@ use crate::error::ReconcileError;
 use crate::kubernetes::{APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE};
 use crate::object::{array, is_deleting, name, text};
 use crate::runtime::Next;
-use crate::saga::Saga;
+use crate::saga::{Saga, in_time};
 use crate::{finalizer, leftover, report, secrets};
 
 /// Why namespaces stay in a vcluster that cannot be reached, and until when.
@@ -51,7 +51,7 @@ mod within {
     /// The vcluster.
     pub const VCLUSTER: Duration = Duration::from_secs(18);
     /// The note of one that stays.
-    pub const NOTE: Duration = Duration::from_secs(3);
+    pub const NOTE: Duration = Duration::from_secs(2);
     /// Secrets, and at the same time the repository.
     pub const REST: Duration = Duration::from_secs(6);
 }
@@ -232,22 +232,6 @@ async fn note(
     Ok(())
 }
 
-/// Waits for an answer, but not for long.
-async fn in_time<T>(
-    most: Duration,
-    action: &'static str,
-    answer: impl Future<Output = Result<T, ReconcileError>>,
-) -> Result<T, ReconcileError> {
-    match tokio::time::timeout(most, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(ReconcileError::missing(
-            action,
-            "what its deletion is about",
-            format!("no answer came within {} s", most.as_secs()),
-        )),
-    }
-}
-
 /// The vcluster, if it can be reached.
 async fn answering(ctx: &Context, place: &Place) -> Option<Cluster> {
     let probe = async {
@@ -367,7 +351,7 @@ fn inside(what: impl Display, place: &Place) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{END_WITHIN, PROGRESS_WITHIN};
+    use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::{FLOOR, LIMIT, PROMISED};
 
     #[test]
@@ -394,7 +378,7 @@ mod tests {
         ];
         let last = [within::LAST_RELEASES, within::VCLUSTER, within::NOTE];
         let shared = [within::RELEASES, within::NAMESPACES];
-        let after = [PROGRESS_WITHIN, within::REST, END_WITHIN];
+        let after = [PROGRESS_WITHIN, within::REST, EVENT_WITHIN, END_WITHIN];
         for path in [&last[..], &shared[..]] {
             let steps = before.iter().chain(&inside).chain(path).chain(&after);
             let sum: Duration = steps.sum();
@@ -402,7 +386,14 @@ mod tests {
         }
         // A vcluster that is wanted after all: by then time may be up, and each step
         // that is left has the least it can have.
-        let late = [LIMIT, FLOOR, PROGRESS_WITHIN, FLOOR, END_WITHIN];
+        let late = [
+            LIMIT,
+            FLOOR,
+            PROGRESS_WITHIN,
+            FLOOR,
+            EVENT_WITHIN,
+            END_WITHIN,
+        ];
         let sum: Duration = late.iter().sum();
         assert!(sum <= PROMISED, "{sum:?}");
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::controllers::VclusterKey;
-use crate::report::{END_WITHIN, PROGRESS_WITHIN};
+use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
 use crate::saga::{LIMIT, PROMISED};
 use crate::testing::{Memory, Told, shared};
 
@@ -255,14 +255,17 @@ fn a_deletion_counts_from_when_it_was_asked_for() {
 /// Change it with the steps: what each waits for at most, one after the other.
 #[test]
 fn all_steps_together_take_no_longer_than_is_promised() {
+    let before = [within::DEPENDENTS, within::WORD];
     let release = [PROGRESS_WITHIN, within::RELEASE, within::FINALIZERS];
     let delivery = [PROGRESS_WITHIN, within::DELIVERY, within::CLAIMS];
     let dropped = [within::SECRETS, within::VOLUMES, within::NAMESPACE];
-    let steps = release.iter().chain(&delivery).chain(&dropped);
-    let sum: Duration = steps.chain([&END_WITHIN]).sum();
+    let after = [within::COMMIT, EVENT_WITHIN, END_WITHIN];
+    let steps = before.iter().chain(&release).chain(&delivery);
+    let sum: Duration = steps.chain(&dropped).chain(&after).sum();
     assert!(sum <= PROMISED, "{sum:?}");
     // Whoever else holds it is waited for beside, and looked at so often.
     for wait in [LOOK_AGAIN, LOOK_AT_FINALIZERS] {
-        assert!(LIMIT + wait + END_WITHIN <= PROMISED, "{wait:?}");
+        let end = within::DEPENDENTS + EVENT_WITHIN + END_WITHIN;
+        assert!(LIMIT + wait + end <= PROMISED, "{wait:?}");
     }
 }
