@@ -47,8 +47,6 @@ const SYNCED: &str = "Synced";
 const WAIT_FOR_ORGANIZATION: Duration = Duration::from_millis(200);
 /// How soon one that Flux has not applied yet is.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How soon one whose vcluster does not answer yet is.
-const VCLUSTER_AGAIN: Duration = Duration::from_secs(1);
 /// The vault token of a vcluster ends so long after nobody renewed it…
 const TOKEN_PERIOD: u64 = 32 * 24 * 3600;
 /// …and is replaced when it is this old, since nobody renews it.
@@ -127,12 +125,30 @@ async fn make(
     repository?;
     match failures.into_iter().next() {
         Some(error) => Err(error),
-        None if !awaited.is_empty() => Ok(Some(VCLUSTER_AGAIN)),
+        None if !awaited.is_empty() => Ok(Some(vcluster_again(waiting_for(object)))),
         // Changes wake this; looking again by itself costs nothing to speak of
         // while something is on its way, and a lost event costs no minutes.
         None if synced.iter().any(|sync| !sync.is_ready) => Ok(Some(LOOK_AGAIN)),
         None => Ok(None),
     }
+}
+
+/// For how many seconds the vclusters of an Environment have been waited for.
+fn waiting_for(object: &Value) -> i64 {
+    condition(object, VCLUSTERS)
+        .filter(|one| text(one, "/status") == "Unknown")
+        .and_then(|one| clock::seconds_since(text(one, "/lastTransitionTime")))
+        .unwrap_or(0)
+}
+
+/// How soon an Environment whose vcluster has not answered for so many seconds is
+/// looked at again: at once while that is about to come up, ever more rarely then.
+fn vcluster_again(waited: i64) -> Duration {
+    let seconds = match u64::try_from(waited).unwrap_or(0) {
+        0..30 => 1,
+        waited => (waited / 10).min(60),
+    };
+    Duration::from_secs(seconds)
 }
 
 /// The reason to wait, when the Organization is not there, or nothing of it is.
@@ -587,6 +603,36 @@ mod tests {
             is_failed: false,
             reason: "Progressing".to_owned(),
             message: "Flux is at it".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_vcluster_that_does_not_come_up_is_asked_for_ever_more_rarely() {
+        let cases = [
+            (-5, 1),
+            (0, 1),
+            (29, 1),
+            (30, 3),
+            (99, 9),
+            (600, 60),
+            (86_400, 60),
+        ];
+        for (waited, seconds) in cases {
+            let again = vcluster_again(waited);
+            assert_eq!(again, Duration::from_secs(seconds), "after {waited} s");
+        }
+    }
+
+    #[test]
+    fn a_wait_counts_from_when_it_began_and_only_while_it_lasts() {
+        let object = |status| {
+            json!({"status": {"conditions": [{
+                "type": VCLUSTERS, "status": status, "lastTransitionTime": "2020-01-01T00:00:00Z",
+            }]}})
+        };
+        assert!(waiting_for(&object("Unknown")) > 600);
+        for other in [object("True"), object("False"), json!({})] {
+            assert_eq!(waiting_for(&other), 0, "{other:#}");
         }
     }
 
