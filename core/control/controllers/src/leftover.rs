@@ -9,19 +9,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::context::Context;
 use crate::controllers::{Shared, VclusterKey};
 use crate::desired::{SYSTEM_NAMESPACE, key, labels};
 use crate::environment::{is_wanted, remove_vcluster};
 use crate::error::ReconcileError;
 use crate::kubernetes::{CONFIG_MAP, Cluster};
-use crate::object::label;
+use crate::object::{label, text};
 use crate::runtime::Next;
 
 /// Which notes there are: on each of them.
 const LEFT_BEHIND: &str = "left-behind";
-/// How soon one that somebody keeps is looked at again; no watch tells.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How soon one that somebody keeps is looked at again, at the soonest…
+const SOONEST: u64 = 10;
+/// …and at the latest, in seconds; no watch tells.
+const LATEST: u64 = 300;
 
 /// Notes a vcluster; one that is noted stays so.
 pub async fn note(management: &Cluster, at: &VclusterKey) -> Result<(), ReconcileError> {
@@ -52,13 +55,22 @@ pub async fn reconcile(shared: &Shared, at: &VclusterKey) -> Result<Next, Reconc
     let noted = management
         .get(CONFIG_MAP, SYSTEM_NAMESPACE, &name_of(at))
         .await?;
-    if noted.is_none() {
+    let Some(noted) = noted else {
         return Ok(None);
-    }
+    };
     if is_somebody_elses(ctx, at).await? {
         return forget(&management, at).await;
     }
-    finish(&management, &ctx.host(&at.host).await?, at).await
+    let age = clock::seconds_since(text(&noted, "/metadata/creationTimestamp"));
+    let again = look_again(age.unwrap_or(0));
+    finish(&management, &ctx.host(&at.host).await?, at, again).await
+}
+
+/// How soon one that was noted so many seconds ago is looked at again: soon while
+/// whoever keeps it may be about to let go, ever more rarely then.
+fn look_again(age: i64) -> Duration {
+    let age = u64::try_from(age).unwrap_or(0);
+    Duration::from_secs((age / 30).clamp(SOONEST, LATEST))
 }
 
 /// Whether it is nobody's leftover: an Environment asks for it, or the Sovereign no
@@ -84,6 +96,7 @@ async fn finish(
     management: &Cluster,
     host: &Cluster,
     at: &VclusterKey,
+    again: Duration,
 ) -> Result<Next, ReconcileError> {
     match remove_vcluster(host, &at.organization).await {
         Ok(()) => {
@@ -102,7 +115,7 @@ async fn finish(
                 reason,
                 "a vcluster is left behind still"
             );
-            Ok(Some(LOOK_AGAIN))
+            Ok(Some(again))
         }
         Err(error) => Err(error),
     }
@@ -177,6 +190,23 @@ mod tests {
         })
     }
 
+    #[test]
+    fn what_is_kept_for_long_is_looked_at_ever_more_rarely() {
+        let cases = [
+            (-5, 10),
+            (0, 10),
+            (120, 10),
+            (300, 10),
+            (1_200, 40),
+            (9_000, 300),
+            (86_400, 300),
+        ];
+        for (age, seconds) in cases {
+            let again = look_again(age);
+            assert_eq!(again, Duration::from_secs(seconds), "after {age} s");
+        }
+    }
+
     #[tokio::test]
     async fn what_was_left_behind_is_found_by_the_sweep_and_goes_with_its_note() {
         let (memory, shared) = world().await;
@@ -197,12 +227,17 @@ mod tests {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "acme"}}),
         );
         let management = memory.cluster();
-        let look = async || finish(&management, &host.cluster(), &at()).await.unwrap();
-        assert_eq!(look().await, Some(LOOK_AGAIN));
+        let again = Duration::from_secs(10);
+        let look = async || {
+            finish(&management, &host.cluster(), &at(), again)
+                .await
+                .unwrap()
+        };
+        assert_eq!(look().await, Some(again));
         assert!(memory.get(NOTE).is_some() && host.get(SPACE).is_some());
 
         host.merge(REQUEST, &json!({"metadata": {"finalizers": null}}));
-        assert_eq!(look().await, Some(LOOK_AGAIN));
+        assert_eq!(look().await, Some(again));
         assert_eq!(look().await, None);
         assert_eq!((memory.get(NOTE), host.get(SPACE)), (None, None));
     }
