@@ -145,10 +145,34 @@ pub(crate) fn delete_organization(
             .and_then(|environment| environment.parts())
             .is_ok_and(|(organization, _)| organization.as_str() == name)
     }));
+    files.extend(without_signers(configuration, name));
     Ok(Edit {
         subject: format!("Delete Organization {name}"),
         files,
     })
+}
+
+/// The Sovereign without the keys that sign for a source: whoever has the name next
+/// is somebody else, and trusts nobody yet.
+fn without_signers(
+    configuration: &Configuration,
+    source: &str,
+) -> Option<(String, Option<String>)> {
+    let mut sovereign = configuration.sovereign.clone()?;
+    let before = sovereign.spec.trusted_signers.len();
+    sovereign
+        .spec
+        .trusted_signers
+        .retain(|signer| signer.source != source);
+    if sovereign.spec.trusted_signers.len() == before {
+        return None;
+    }
+    let path = "sovereign.yaml".to_owned();
+    let text = documents::write(
+        &sovereign,
+        configuration.files.get(&path).map(String::as_str),
+    );
+    Some((path, Some(text)))
 }
 
 /// Policies without the Environments that go; a policy that binds none any

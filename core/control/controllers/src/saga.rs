@@ -92,7 +92,7 @@ impl Saga {
         W: Future<Output = Result<bool, ReconcileError>>,
     {
         let end = self.deadline.min(Instant::now() + most);
-        let mut cause = "it was still there when time was up".to_owned();
+        let mut cause = None;
         // At least one attempt, with a moment to it, even when time is up.
         let floor = Instant::now() + FLOOR;
         loop {
@@ -101,21 +101,25 @@ impl Saga {
                     self.left_behind.remove(what);
                     return true;
                 }
-                Ok(Ok(false)) => {}
+                Ok(Ok(false)) => cause = Some("it was still there when time was up".to_owned()),
                 Ok(Err(error)) => {
-                    cause = error.chain();
+                    cause = Some(error.chain());
                     if !error.retryable() {
                         break;
                     }
                 }
-                Err(_) => cause = "no answer came in time".to_owned(),
+                // What an attempt before this one met says more.
+                Err(_) => {
+                    cause.get_or_insert_with(|| "no answer came in time".to_owned());
+                }
             }
             if Instant::now() + PAUSE >= end {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
         }
-        self.left_behind.insert(what.to_owned(), cause);
+        self.left_behind
+            .insert(what.to_owned(), cause.unwrap_or_default());
         false
     }
 
@@ -219,6 +223,23 @@ mod tests {
         assert!(!done);
         assert!(before.elapsed() < Duration::from_secs(5));
         assert_eq!(saga.left_behind(), ["vcluster: no answer came in time"]);
+    }
+
+    #[tokio::test]
+    async fn what_an_attempt_met_says_more_than_that_the_last_one_was_cut_off() {
+        let mut saga = Saga::new("Environment", "acme-dev", &clock::now());
+        let attempts = AtomicUsize::new(0);
+        saga.step("vcluster", Duration::from_secs(1), || async {
+            if attempts.fetch_add(1, Ordering::SeqCst) > 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(false)
+        })
+        .await;
+        assert_eq!(
+            saga.left_behind(),
+            ["vcluster: it was still there when time was up"]
+        );
     }
 
     #[tokio::test]

@@ -257,7 +257,16 @@ fn a_signer_is_trusted_once() {
         1
     );
     let again = apply(&after, trust_signer(&after, &request, "trust").unwrap());
-    assert_eq!(again.sovereign.unwrap().spec.trusted_signers.len(), 1);
+    assert_eq!(
+        again.sovereign.as_ref().unwrap().spec.trusted_signers.len(),
+        1
+    );
+    // Whoever has the name next does not inherit them.
+    let gone = apply(
+        &again,
+        delete_organization(&again, "acme", "delete").unwrap(),
+    );
+    assert!(gone.sovereign.unwrap().spec.trusted_signers.is_empty());
     for (source, public_key) in [("nobody", request.public_key.as_str()), ("acme", "no key")] {
         let request = TrustSigner {
             source: source.to_owned(),

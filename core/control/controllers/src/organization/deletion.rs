@@ -10,7 +10,7 @@ use super::{environments_of, shared_registry};
 use crate::context::Context;
 use crate::controllers::Shared;
 use crate::error::ReconcileError;
-use crate::kubernetes::{Cluster, ENVIRONMENT};
+use crate::kubernetes::{BLUEPRINT, Cluster, ENVIRONMENT};
 use crate::object::{is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::Saga;
@@ -31,9 +31,11 @@ mod within {
     /// A user or a robot.
     pub const USER: Duration = Duration::from_secs(3);
     /// The registry project.
-    pub const PROJECT: Duration = Duration::from_secs(5);
+    pub const PROJECT: Duration = Duration::from_secs(4);
+    /// Its Blueprints.
+    pub const BLUEPRINTS: Duration = Duration::from_secs(3);
     /// Who may pull what all share.
-    pub const MEMBERS: Duration = Duration::from_secs(5);
+    pub const MEMBERS: Duration = Duration::from_secs(3);
     /// The vault policy.
     pub const POLICY: Duration = Duration::from_secs(3);
     /// The secrets.
@@ -62,7 +64,7 @@ pub async fn delete(
     .await;
     let (forge, registry, vault) = futures::join!(
         in_forge(ctx, owner, saga.branch()),
-        in_registry(shared, owner, saga.branch()),
+        in_registry(shared, management, owner, saga.branch()),
         in_vault(ctx, owner, saga.branch()),
     );
     for part in [forge, registry, vault] {
@@ -139,8 +141,9 @@ async fn drop_repository(ctx: &Context, id: RepositoryId, mut saga: Saga) -> Sag
     saga
 }
 
-/// The robot of Flux, the project, and what its members could pull of all.
-async fn in_registry(shared: &Shared, owner: &str, mut saga: Saga) -> Saga {
+/// The robot of Flux, the project with its Blueprints, and what its members could pull
+/// of all.
+async fn in_registry(shared: &Shared, management: &Cluster, owner: &str, mut saga: Saga) -> Saga {
     let registry = &shared.ctx.registry_admin;
     let robot = format!("flux-{owner}");
     let what = format!("the registry robot {robot}");
@@ -157,6 +160,13 @@ async fn in_registry(shared: &Shared, owner: &str, mut saga: Saga) -> Saga {
         Ok(true)
     })
     .await;
+    // Whoever has the name next must not find what the registry no longer has.
+    let what = format!("the Blueprints of {owner}");
+    saga.step(&what, within::BLUEPRINTS, || async {
+        drop_blueprints(management, owner).await?;
+        Ok(true)
+    })
+    .await;
     // The rest of the Organizations keep their right to the shared project.
     let what = "the members of catalog-sovereign";
     saga.step(what, within::MEMBERS, || async {
@@ -165,6 +175,15 @@ async fn in_registry(shared: &Shared, owner: &str, mut saga: Saga) -> Saga {
     })
     .await;
     saga
+}
+
+async fn drop_blueprints(management: &Cluster, source: &str) -> Result<(), ReconcileError> {
+    for blueprint in management.list(BLUEPRINT, "", "").await? {
+        if text(&blueprint, "/spec/source") == source {
+            management.delete(BLUEPRINT, "", name(&blueprint)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The policy, the secrets, and the password that Flux signs in with.
@@ -196,9 +215,30 @@ async fn in_vault(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
     use super::*;
     use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::PROMISED;
+    use crate::testing::Memory;
+
+    #[tokio::test]
+    async fn its_blueprints_go_and_no_others() {
+        let memory = Memory::default();
+        let path = |name: &str| format!("/apis/catalyst.openova.io/v1alpha1/blueprints/{name}");
+        for (name, source) in [("acme-wiki", "acme"), ("catalog-wiki", "catalog")] {
+            memory.put(
+                &path(name),
+                json!({
+                    "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Blueprint",
+                    "metadata": {"name": name}, "spec": {"source": source},
+                }),
+            );
+        }
+        drop_blueprints(&memory.cluster(), "acme").await.unwrap();
+        assert_eq!(memory.get(&path("acme-wiki")), None);
+        assert!(memory.get(&path("catalog-wiki")).is_some());
+    }
 
     /// Change it with the steps: what each waits for at most, one after the other.
     #[test]
@@ -210,7 +250,12 @@ mod tests {
             within::ORGANIZATION,
             within::USER,
         ];
-        let registry = [within::USER, within::PROJECT, within::MEMBERS];
+        let registry = [
+            within::USER,
+            within::PROJECT,
+            within::BLUEPRINTS,
+            within::MEMBERS,
+        ];
         let vault = [within::POLICY, within::SECRETS];
         for part in [&forge[..], &registry[..], &vault[..]] {
             let steps = before

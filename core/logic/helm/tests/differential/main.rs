@@ -16,6 +16,7 @@
 
 mod chance;
 mod charts;
+mod edges;
 mod functions;
 mod grammar;
 mod oracle;
@@ -229,11 +230,7 @@ fn every_function_answers_as_in_helm() {
         // Every edge value of a single argument, else a sample of the tuples.
         if parameters.len() == 1 {
             let kind = parameters.chars().next().unwrap();
-            seen.extend(
-                functions::values(kind)
-                    .iter()
-                    .map(|v| format!("{name} {v}")),
-            );
+            seen.extend(edges::values(kind).iter().map(|v| format!("{name} {v}")));
         }
         for _ in 0..each {
             let mut call = (*name).to_owned();
