@@ -12,8 +12,11 @@ pub(super) async fn reconcile(
     if quota.get("status") == Some(&status) {
         return Ok(());
     }
+    // Counted anew with what is written to: an object may have come in since, and its
+    // admission has booked it.
     change(inner, key, "status", |quota| {
-        set(quota, &["status"], status.clone());
+        let status = quota::status(inner, &key.cluster, quota);
+        set(quota, &["status"], status);
     })
     .await
 }
