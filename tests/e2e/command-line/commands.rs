@@ -107,8 +107,8 @@ fn a_manifest_installs_what_is_not_there_and_changes_what_is() {
     ");
     let outcome = home.run_with(&["plan", "-f", "-"], "kind: Organization\n");
     insta::assert_snapshot!(outcome.failed(), @r"
-    error: cannot apply a Organization from -
-    hint: only Applications are applied this way; `catalyst create` makes the rest
+    error: cannot apply the document of kind Organization from -
+    hint: only Applications are applied this way; `catalyst create` makes Organizations and Environments, the console sets policies
     ");
 }
 

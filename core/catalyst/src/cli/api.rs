@@ -342,7 +342,18 @@ impl Api {
 
     /// Reads an object that may not be there.
     pub async fn find<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<Option<T>> {
-        match self.get(path).await {
+        self.find_with(path, &[]).await
+    }
+
+    /// The same, with query parameters.
+    pub async fn find_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Option<T>> {
+        let request = self.request(Method::GET, path).query(query);
+        let found = async { decode(self.send(request).await?).await };
+        match found.await {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error),

@@ -48,11 +48,11 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Application>> {
         let kind = document.get("kind").and_then(Value::as_str);
         if kind != Some("Application") {
             return Err(hinted(
-                format!(
-                    "cannot apply a {} from {name}",
-                    kind.unwrap_or("document without a kind")
-                ),
-                "only Applications are applied this way; `catalyst create` makes the rest",
+                match kind {
+                    Some(kind) => format!("cannot apply the document of kind {kind} from {name}"),
+                    None => format!("cannot apply the document without a kind from {name}"),
+                },
+                "only Applications are applied this way; `catalyst create` makes Organizations and Environments, the console sets policies",
             ));
         }
         applications.push(

@@ -1,10 +1,14 @@
 //! The columns of everything that `catalyst get` and its relatives print.
 
+use std::fmt::Write as _;
+
 use catalyst_api::{
     Accepted, ApplicationSummary, ApplicationView, BlueprintCard, DeletionView, EnvironmentView,
     Health, Invitation, MemberView, Membership, ObjectView, OrganizationRole, OrganizationView,
     PolicyView, PullRequestView, Removed, Revision, TrustedSignerView, UserView,
 };
+
+use serde_json::Value;
 
 use super::output::Row;
 
@@ -137,15 +141,37 @@ impl Row for BlueprintCard {
     }
 }
 
+/// A rule of a policy in a line: its kind, then what it says, as in its file.
+fn rule(rule: &Value) -> String {
+    let Some(fields) = rule.as_object() else {
+        return rule.to_string();
+    };
+    let kind = fields.get("kind").and_then(Value::as_str);
+    let mut line = kind.unwrap_or_default().to_owned();
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "kind") {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            Value::Array(items) if items.is_empty() => continue,
+            Value::Array(items) => {
+                let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                items.join(", ")
+            }
+            other => other.to_string(),
+        };
+        _ = write!(line, " {name}={value}");
+    }
+    line
+}
+
 impl Row for PolicyView {
     const HEADER: &'static [&'static str] = &["name", "environments", "rules"];
 
     fn cells(&self) -> Vec<String> {
-        let rules = self.rules.iter().map(ToString::to_string);
+        let rules: Vec<String> = self.rules.iter().map(rule).collect();
         vec![
             self.name.clone(),
             self.environments.join(", "),
-            rules.collect::<Vec<_>>().join(" "),
+            rules.join("; "),
         ]
     }
 }
@@ -288,5 +314,29 @@ impl Row for TrustedSignerView {
 
     fn cells(&self) -> Vec<String> {
         vec![self.source.clone(), self.fingerprint.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_is_a_line_to_people() {
+        for (written, line) in [
+            (json!({"kind": "pr-required"}), "pr-required"),
+            (
+                json!({"kind": "pr-required", "minApprovals": 1, "approvers": ["ada", "bob"]}),
+                "pr-required approvers=ada, bob minApprovals=1",
+            ),
+            (
+                json!({"kind": "soak", "sourceEnvironment": "acme-dev", "duration": "1d", "approvers": []}),
+                "soak duration=1d sourceEnvironment=acme-dev",
+            ),
+        ] {
+            assert_eq!(rule(&written), line);
+        }
     }
 }

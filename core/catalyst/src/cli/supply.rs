@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use catalyst_api::{Me, Membership, OrganizationRole, OrganizationView};
+use catalyst_api::{BlueprintDetail, Me, Membership, OrganizationRole, OrganizationView};
 use catalyst_signature::{PublicKey, SigningKey};
-use catalyst_supply::{Credentials, Manifest, Reference, Registry, media};
+use catalyst_supply::{Credentials, Manifest, Package, Reference, Registry, media};
 use serde_json::Value;
 use url::Url;
 
@@ -110,6 +110,26 @@ pub async fn check_source(api: &Api, source: &str) -> anyhow::Result<()> {
         format!("cannot sign Blueprints of {source}: this takes {who}"),
         "ask somebody with that role; `catalyst whoami` shows yours",
     ))
+}
+
+/// Refuses a version that the Sovereign has with other content, before anything is
+/// pushed: its tag in the registry must not move away from what is installed by it.
+pub async fn check_version(api: &Api, source: &str, package: &Package) -> anyhow::Result<()> {
+    let name = package.blueprint.name();
+    let version = package.blueprint.version().to_string();
+    let known: Option<BlueprintDetail> = api
+        .find_with(&["blueprints", source, name], &[("version", &version)])
+        .await?;
+    match known {
+        Some(known) if known.digest != package.digest() => Err(hinted(
+            format!(
+                "cannot publish {name} {version} to {source}: it is registered already, with other content ({})",
+                known.digest
+            ),
+            "publish the changed Blueprint under a new version",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The key that signs what is published to a source: the file given, or one of the

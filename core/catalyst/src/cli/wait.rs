@@ -108,7 +108,8 @@ pub async fn application(
                 ));
             }
             steps.show(wanted.application, health);
-            if is_of && health.phase == "Running" {
+            // One that is paused stays as it is, however long that is watched.
+            if is_of && matches!(health.phase.as_str(), "Running" | "Paused") {
                 return Ok(view);
             }
         }

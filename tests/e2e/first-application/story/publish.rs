@@ -108,7 +108,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 pub async fn only_trusted_signatures_count(
-    _sovereign: &Sovereign,
+    sovereign: &Sovereign,
     people: &mut People,
     directory: &Path,
 ) {
@@ -148,6 +148,20 @@ pub async fn only_trusted_signatures_count(
             |value| value["version"] == "1.1.0",
         )
         .await;
+
+    // A version is its content: what differs is refused before its tag moves.
+    let before = people.admin.get("/blueprints/catalog/bp-guestbook").await;
+    let notes = Path::new(folder).join("chart/templates/NOTES.txt");
+    std::fs::write(&notes, "Something else.\n").unwrap();
+    let again = people.admin.catalyst(&publish).await;
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("registered already, with other content"),
+        "{said}"
+    );
+    let tagged = ask(sovereign, &mut people.admin, "manifests/1.1.0").await;
+    assert_eq!(before["digest"], digest(&tagged));
 }
 
 /// What was published has its signature, its bills of materials and its provenance

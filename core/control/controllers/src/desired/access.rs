@@ -110,7 +110,7 @@ fn cluster_roles() -> Vec<Value> {
             json!([
                 {"apiGroups": [""], "resources": [
                     "configmaps", "endpoints", "events", "limitranges", "namespaces", "persistentvolumeclaims",
-                    "pods", "pods/status", "resourcequotas", "serviceaccounts", "services",
+                    "pods", "pods/status", "replicationcontrollers", "resourcequotas", "serviceaccounts", "services",
                 ], "verbs": read},
                 {"apiGroups": ["apps"], "resources": ["controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"], "verbs": read},
                 {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": read},
