@@ -7,6 +7,7 @@
 
 use axum::response::{IntoResponse, Response};
 use catalyst_api::{Fault, Problem};
+use catalyst_commands::CommandError;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
@@ -100,6 +101,12 @@ impl Refusal {
             detail,
         )
         .next("Try again in a few seconds.")
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        error.problem().into()
     }
 }
 

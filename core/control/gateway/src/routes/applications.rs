@@ -86,10 +86,8 @@ pub async fn revision_list(
 ) -> Result<Json<Page<Revision>>, Refusal> {
     caller.require_environment(&environment)?;
     let commands = gateway.commands();
-    let revisions = commands.history(&caller.actor, &environment, &name).await;
-    revisions
-        .map(page)
-        .map_err(|error| Refusal::from(error.problem()))
+    let revisions = commands.history(&caller.actor, &environment, &name).await?;
+    Ok(page(revisions))
 }
 
 /// One commit with what it changed in the Application's folder.
@@ -107,8 +105,6 @@ pub async fn revision_get(
     let commands = gateway.commands();
     let revision = commands
         .revision(&caller.actor, &environment, &name, &commit)
-        .await;
-    revision
-        .map(Json)
-        .map_err(|error| Refusal::from(error.problem()))
+        .await?;
+    Ok(Json(revision))
 }

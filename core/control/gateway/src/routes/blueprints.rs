@@ -41,10 +41,7 @@ pub async fn blueprint_register(
     ApiJson(body): ApiJson<RegisterBlueprint>,
 ) -> Result<(StatusCode, Json<BlueprintCard>), Refusal> {
     let commands = gateway.commands();
-    let card = commands
-        .blueprint_register(&caller.actor, body)
-        .await
-        .map_err(|error| Refusal::from(error.problem()))?;
+    let card = commands.blueprint_register(&caller.actor, body).await?;
     Ok((StatusCode::CREATED, Json(card)))
 }
 

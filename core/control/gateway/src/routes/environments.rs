@@ -105,9 +105,11 @@ pub async fn plan_create(
     ApiJson(command): ApiJson<ApplicationCommand>,
 ) -> Result<Json<PlanView>, Refusal> {
     caller.require_environment(&name)?;
-    let plan = gateway.commands().plan(&caller.actor, &name, command).await;
-    plan.map(Json)
-        .map_err(|error| Refusal::from(error.problem()))
+    let plan = gateway
+        .commands()
+        .plan(&caller.actor, &name, command)
+        .await?;
+    Ok(Json(plan))
 }
 
 /// Makes a change: one commit, or a pull request where a policy asks for it.

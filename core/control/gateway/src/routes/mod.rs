@@ -129,8 +129,5 @@ pub fn page<T>(items: Vec<T>) -> Json<Page<T>> {
 pub fn accepted(
     result: Result<Accepted, CommandError>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
-    match result {
-        Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
-        Err(error) => Err(error.problem().into()),
-    }
+    Ok((StatusCode::ACCEPTED, Json(result?)))
 }

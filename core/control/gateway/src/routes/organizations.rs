@@ -149,8 +149,7 @@ pub async fn member_invite(
     let commands = gateway.commands();
     let invitation = commands
         .member_invite(&caller.actor, &organization, invite)
-        .await
-        .map_err(|error| Refusal::from(error.problem()))?;
+        .await?;
     Ok((StatusCode::CREATED, Json(invitation)))
 }
 

@@ -21,10 +21,11 @@ pub async fn pull_list(
     ApiPath(environment): ApiPath<String>,
 ) -> Result<Json<Page<PullRequestView>>, Refusal> {
     caller.require_environment(&environment)?;
-    let pulls = gateway.commands().pulls(&caller.actor, &environment).await;
-    pulls
-        .map(page)
-        .map_err(|error| Refusal::from(error.problem()))
+    let pulls = gateway
+        .commands()
+        .pulls(&caller.actor, &environment)
+        .await?;
+    Ok(page(pulls))
 }
 
 /// One pull request with its diff.
@@ -39,9 +40,8 @@ pub async fn pull_get(
 ) -> Result<Json<PullRequestView>, Refusal> {
     caller.require_environment(&environment)?;
     let commands = gateway.commands();
-    let pull = commands.pull(&caller.actor, &environment, number).await;
-    pull.map(Json)
-        .map_err(|error| Refusal::from(error.problem()))
+    let pull = commands.pull(&caller.actor, &environment, number).await?;
+    Ok(Json(pull))
 }
 
 /// Approves a pull request.
@@ -58,9 +58,8 @@ pub async fn pull_approve(
     let commands = gateway.commands();
     let pull = commands
         .pull_approve(&caller.actor, &environment, number)
-        .await;
-    pull.map(Json)
-        .map_err(|error| Refusal::from(error.problem()))
+        .await?;
+    Ok(Json(pull))
 }
 
 /// Merges a pull request.
@@ -96,7 +95,6 @@ pub async fn pull_close(
     let commands = gateway.commands();
     let pull = commands
         .pull_close(&caller.actor, &environment, number)
-        .await;
-    pull.map(Json)
-        .map_err(|error| Refusal::from(error.problem()))
+        .await?;
+    Ok(Json(pull))
 }

@@ -80,8 +80,7 @@ pub async fn user_invite(
     let invitation = gateway
         .commands()
         .user_invite(&caller.actor, invite)
-        .await
-        .map_err(|error| Refusal::from(error.problem()))?;
+        .await?;
     Ok((StatusCode::CREATED, Json(invitation)))
 }
 
