@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use catalyst_yaml::go_json_string;
+
 use crate::objects::Object;
 use crate::value::Value;
 
@@ -55,7 +57,7 @@ fn write_into(out: &mut String, value: &Value, style: Style, level: usize) -> Re
                 ));
             }
         },
-        Value::Str(text) => string(out, text, style.html),
+        Value::Str(text) => go_json_string(out, text, style.html),
         Value::List(items) => list(out, items, style, level)?,
         Value::Map(map) => {
             let entries: Vec<(String, Value)> = map
@@ -123,7 +125,7 @@ fn object(
         }
         any = true;
         line(out, style, level + 1);
-        string(out, &key, style.html);
+        go_json_string(out, &key, style.html);
         out.push_str(if style.indent.is_some() { ": " } else { ":" });
         write_into(out, &value, style, level + 1)?;
     }
@@ -132,28 +134,6 @@ fn object(
     }
     out.push('}');
     Ok(())
-}
-
-/// A string with Go's escapes.
-pub fn string(out: &mut String, text: &str, html: bool) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' if html => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c if c < ' ' || matches!(c, '\u{2028}' | '\u{2029}') => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 /// `json.Unmarshal` into an `interface {}`, or where `kind` is not empty into a

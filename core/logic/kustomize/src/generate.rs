@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
+use catalyst_yaml::go_json_string;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -240,7 +241,7 @@ pub fn name_hash(value: &Value) -> String {
         if at > 0 {
             text.push(',');
         }
-        go_json_text(key, &mut text);
+        go_json_string(&mut text, key, true);
         text.push(':');
         go_json(value, &mut text);
     }
@@ -272,7 +273,7 @@ fn go_json(value: &Value, out: &mut String) {
                 if at > 0 {
                     out.push(',');
                 }
-                go_json_text(key, out);
+                go_json_string(out, key, true);
                 out.push(':');
                 go_json(value, out);
             }
@@ -288,29 +289,7 @@ fn go_json(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::String(text) => go_json_text(text, out),
+        Value::String(text) => go_json_string(out, text, true),
         other => out.push_str(&other.to_string()),
     }
-}
-
-fn go_json_text(text: &str, out: &mut String) {
-    use std::fmt::Write as _;
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                // Writing to a String does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }

@@ -12,11 +12,13 @@
 mod number;
 mod read;
 mod scalar;
+mod text;
 mod write;
 
 use serde_json::Value;
 
 pub use number::{format_float, go_json_number};
+pub use text::go_json_string;
 
 /// Why a text is not YAML that Kubernetes would accept, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
