@@ -163,14 +163,7 @@ impl Printer {
                 if at > 0 {
                     self.out.push_str(", ");
                 }
-                match arg {
-                    Value::Nil => self.out.push_str("<nil>"),
-                    arg => {
-                        self.out.push_str(&arg.type_name());
-                        self.out.push('=');
-                        self.argument(arg, 'v');
-                    }
-                }
+                self.described(arg);
             }
             self.out.push(')');
         }
@@ -233,16 +226,20 @@ impl Printer {
         self.out.push_str("%!");
         self.out.push(verb);
         self.out.push('(');
-        match arg {
-            Value::Nil => self.out.push_str("<nil>"),
-            arg => {
-                self.out.push_str(&arg.type_name());
-                self.out.push('=');
-                self.argument(arg, 'v');
-            }
-        }
+        self.described(arg);
         self.out.push(')');
         self.erring = false;
+    }
+
+    /// An argument that is told of in an error: `type=value`.
+    fn described(&mut self, arg: &Value) {
+        if matches!(arg, Value::Nil) {
+            self.out.push_str("<nil>");
+            return;
+        }
+        self.out.push_str(&arg.type_name());
+        self.out.push('=');
+        self.argument(arg, 'v');
     }
 
     fn value(&mut self, value: &Value, verb: char, depth: usize) {
