@@ -147,11 +147,8 @@ fn noted(at: &VclusterKey) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Memory, Told, shared};
+    use crate::testing::{Memory, Told, VCLUSTER_REQUEST, VCLUSTER_SPACE, shared};
 
-    const REQUEST: &str =
-        "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/acme/vclusters/acme";
-    const SPACE: &str = "/api/v1/namespaces/acme";
     const NOTE: &str =
         "/api/v1/namespaces/catalyst-system/configmaps/left-behind.lo-loc-rtz-dev-acme";
     const ENVIRONMENT: &str = "/apis/catalyst.openova.io/v1alpha1/environments/acme-dev";
@@ -214,18 +211,7 @@ mod tests {
         let found = tokio::time::timeout(Duration::from_secs(10), shared.leftovers.next()).await;
         assert_eq!(found.unwrap(), at());
 
-        let host = Memory::default();
-        host.put(
-            REQUEST,
-            json!({
-                "apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1", "kind": "VCluster",
-                "metadata": {"name": "acme", "namespace": "acme", "finalizers": ["example.com/hold"]},
-            }),
-        );
-        host.put(
-            SPACE,
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "acme"}}),
-        );
+        let host = Memory::with_held_vcluster();
         let management = memory.cluster();
         let again = Duration::from_secs(10);
         let look = async || {
@@ -234,12 +220,12 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(look().await, Some(again));
-        assert!(memory.get(NOTE).is_some() && host.get(SPACE).is_some());
+        assert!(memory.get(NOTE).is_some() && host.get(VCLUSTER_SPACE).is_some());
 
-        host.merge(REQUEST, &json!({"metadata": {"finalizers": null}}));
+        host.merge(VCLUSTER_REQUEST, &json!({"metadata": {"finalizers": null}}));
         assert_eq!(look().await, Some(again));
         assert_eq!(look().await, None);
-        assert_eq!((memory.get(NOTE), host.get(SPACE)), (None, None));
+        assert_eq!((memory.get(NOTE), host.get(VCLUSTER_SPACE)), (None, None));
     }
 
     #[tokio::test]

@@ -9,10 +9,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use catalyst_api::DeletionView;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::ReconcileError;
+use crate::object::{name, text};
 
 /// What users are promised: no deletion takes longer.
 #[cfg(test)]
@@ -52,6 +54,15 @@ impl Saga {
             deadline: Instant::now() + left,
             left_behind: BTreeMap::new(),
         }
+    }
+
+    /// The deletion of an object, which counts from when it was deleted.
+    pub fn of(kind: &'static str, object: &Value) -> Self {
+        Self::new(
+            kind,
+            name(object),
+            text(object, "/metadata/deletionTimestamp"),
+        )
     }
 
     /// The same deletion, with a clock that begins at `started_at`.

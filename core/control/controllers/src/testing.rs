@@ -33,6 +33,12 @@ use crate::vclusters::Vclusters;
 /// Nobody listens there.
 const NOBODY: &str = "http://127.0.0.1:9";
 
+/// The request for the vcluster of acme on its host cluster.
+pub const VCLUSTER_REQUEST: &str =
+    "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/acme/vclusters/acme";
+/// The namespace that the vcluster of acme has there.
+pub const VCLUSTER_SPACE: &str = "/api/v1/namespaces/acme";
+
 /// A Kubernetes API in memory: objects by path, merge patches that fail when they name
 /// an older version, and deletions that finalizers hold up. Clones share it.
 #[derive(Clone, Default)]
@@ -55,6 +61,23 @@ impl Memory {
     pub fn merge(&self, path: &str, patch: &Value) {
         let mut objects = self.objects.lock().unwrap();
         patched(&mut objects, path, patch).expect("the object is there");
+    }
+
+    /// A host cluster with the vcluster of acme, whose request somebody holds.
+    pub fn with_held_vcluster() -> Self {
+        let memory = Self::default();
+        memory.put(
+            VCLUSTER_REQUEST,
+            json!({
+                "apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1", "kind": "VCluster",
+                "metadata": {"name": "acme", "namespace": "acme", "finalizers": ["example.com/hold"]},
+            }),
+        );
+        memory.put(
+            VCLUSTER_SPACE,
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "acme"}}),
+        );
+        memory
     }
 
     /// A client of it.

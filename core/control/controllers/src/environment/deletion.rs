@@ -20,7 +20,7 @@ use crate::desired::environment::Place;
 use crate::desired::key;
 use crate::error::ReconcileError;
 use crate::kubernetes::{APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE};
-use crate::object::{array, is_deleting, name, text};
+use crate::object::{array, is_deleting, name};
 use crate::runtime::Next;
 use crate::saga::{Saga, in_time};
 use crate::{finalizer, leftover, report, secrets};
@@ -63,11 +63,7 @@ pub async fn delete(
     object: &Value,
 ) -> Result<Next, ReconcileError> {
     let ctx = &shared.ctx;
-    let mut saga = Saga::new(
-        "Environment",
-        name(object),
-        text(object, "/metadata/deletionTimestamp"),
-    );
+    let mut saga = Saga::of("Environment", object);
     report::deletion(ctx, &saga.view(Some("its vclusters".to_owned()), false)).await;
     let places = places(shared, management, object, &mut saga).await?;
     let ends = join_all(

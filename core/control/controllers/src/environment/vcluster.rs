@@ -117,28 +117,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::Memory;
+    use crate::testing::{Memory, VCLUSTER_REQUEST, VCLUSTER_SPACE};
 
-    const REQUEST: &str =
-        "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/acme/vclusters/acme";
-    const SPACE: &str = "/api/v1/namespaces/acme";
     const KUBECONFIG: &str = "/api/v1/namespaces/acme/secrets/vc-acme";
 
     #[tokio::test]
     async fn a_vcluster_goes_with_its_namespace_once_nobody_keeps_it() {
-        let memory = Memory::default();
+        let memory = Memory::with_held_vcluster();
         let host = memory.cluster();
-        memory.put(
-            REQUEST,
-            json!({
-                "apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1", "kind": "VCluster",
-                "metadata": {"name": "acme", "namespace": "acme", "finalizers": ["example.com/hold"]},
-            }),
-        );
-        memory.put(
-            SPACE,
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "acme"}}),
-        );
         memory.put(
             KUBECONFIG,
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vc-acme", "namespace": "acme"}}),
@@ -151,20 +137,20 @@ mod tests {
                 "could not remove VCluster acme/acme: its finalizers keep it (example.com/hold); once whoever set them has removed them, it goes, and the rest of the vcluster with it"
             );
         }
-        assert!(is_deleting(&memory.get(REQUEST).unwrap()));
+        assert!(is_deleting(&memory.get(VCLUSTER_REQUEST).unwrap()));
         // What its namespace holds is of use to whoever looks into it.
         assert!(memory.get(KUBECONFIG).is_some());
-        assert!(!is_deleting(&memory.get(SPACE).unwrap()));
+        assert!(!is_deleting(&memory.get(VCLUSTER_SPACE).unwrap()));
 
-        memory.merge(REQUEST, &json!({"metadata": {"finalizers": null}}));
-        assert_eq!(memory.get(REQUEST), None);
+        memory.merge(VCLUSTER_REQUEST, &json!({"metadata": {"finalizers": null}}));
+        assert_eq!(memory.get(VCLUSTER_REQUEST), None);
         let error = remove(&host, "acme").await.unwrap_err();
         assert_eq!(
             error.chain(),
             "could not remove Namespace acme: it is still on its way out"
         );
         assert_eq!(memory.get(KUBECONFIG), None);
-        assert_eq!(memory.get(SPACE), None);
+        assert_eq!(memory.get(VCLUSTER_SPACE), None);
         remove(&host, "acme").await.unwrap();
     }
 

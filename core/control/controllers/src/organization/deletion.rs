@@ -50,11 +50,7 @@ pub async fn delete(
 ) -> Result<Next, ReconcileError> {
     let ctx = &shared.ctx;
     let owner = name(object);
-    let mut saga = Saga::new(
-        "Organization",
-        owner,
-        text(object, "/metadata/deletionTimestamp"),
-    );
+    let mut saga = Saga::of("Organization", object);
     report::deletion(ctx, &saga.view(Some("its Environments".to_owned()), false)).await;
     environments(ctx, management, owner, &mut saga).await;
     report::deletion(
