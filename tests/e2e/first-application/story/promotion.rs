@@ -33,15 +33,7 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         .refused(Method::DELETE, "/policies/acme-prod-approval", None)
         .await;
     assert_eq!(status_code, StatusCode::FORBIDDEN, "{problem:#}");
-    let accepted = people
-        .alice
-        .post(
-            "/environments/acme-dev/changes",
-            json!({"command": "promote", "application": "guestbook", "to": "acme-prod"}),
-        )
-        .await;
-    assert_eq!(accepted["repository"], "acme/acme-prod");
-    let number = accepted["pullRequest"].as_u64().expect("a pull request");
+    let number = promote(people).await;
     let path = pull_request(number);
     let pull = people
         .alice
@@ -85,6 +77,19 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
     assert!(!page.contains(super::install::ENTRY), "{page}");
 }
 
+/// alice promotes the guestbook to acme-prod; the pull request's number.
+async fn promote(people: &mut People) -> u64 {
+    let accepted = people
+        .alice
+        .post(
+            "/environments/acme-dev/changes",
+            json!({"command": "promote", "application": "guestbook", "to": "acme-prod"}),
+        )
+        .await;
+    assert_eq!(accepted["repository"], "acme/acme-prod");
+    accepted["pullRequest"].as_u64().expect("a pull request")
+}
+
 fn pull_request(number: u64) -> String {
     format!("/environments/acme-prod/pull-requests/{number}")
 }
@@ -114,7 +119,6 @@ async fn approved_and_merged(people: &mut People, number: u64) {
 pub async fn what_is_an_environments_own_stays(sovereign: &Sovereign, people: &mut People) {
     let change =
         |config: Value| json!({"command": "change", "application": "guestbook", "config": config});
-    let promote = json!({"command": "promote", "application": "guestbook", "to": "acme-prod"});
     people
         .alice
         .post(
@@ -139,11 +143,7 @@ pub async fn what_is_an_environments_own_stays(sovereign: &Sovereign, people: &m
                 change(json!({"title": title})),
             )
             .await;
-        let accepted = people
-            .alice
-            .post("/environments/acme-dev/changes", promote.clone())
-            .await;
-        let number = accepted["pullRequest"].as_u64().expect("a pull request");
+        let number = promote(people).await;
         let pull = people
             .alice
             .until("the pull request is there", &pull_request(number), |_| true)
@@ -192,15 +192,7 @@ async fn committed_config(sovereign: &Sovereign, people: &mut People) -> Value {
 
 /// Whoever may merge a pull request may also close it; nothing merges it then.
 async fn a_second_one_is_closed(people: &mut People) {
-    let accepted = people
-        .alice
-        .post(
-            "/environments/acme-dev/changes",
-            json!({"command": "promote", "application": "guestbook", "to": "acme-prod"}),
-        )
-        .await;
-    let number = accepted["pullRequest"].as_u64().expect("a pull request");
-    let path = format!("/environments/acme-prod/pull-requests/{number}");
+    let path = pull_request(promote(people).await);
     people
         .mallory
         .refused(Method::POST, &format!("{path}/close"), None)
