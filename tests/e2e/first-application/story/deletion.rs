@@ -257,7 +257,8 @@ pub async fn deletions_end_and_say_what_they_left(
     );
 }
 
-async fn list(sovereign: &Sovereign, cluster: &str, path: &str) -> Value {
+/// What a cluster lists below a path.
+pub async fn list(sovereign: &Sovereign, cluster: &str, path: &str) -> Value {
     let http = sovereign.administrator().http;
     let answer = http
         .get(sovereign.cluster(cluster, path))

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::People;
+use super::database::SECOND_ENTRY;
 use super::user::git;
 use crate::sovereign::Sovereign;
 
@@ -173,55 +174,30 @@ pub async fn the_guestbook_goes_live(sovereign: &Sovereign, people: &mut People)
     );
 }
 
-/// Instead of a database of its own, a new Application may have one that is there.
-pub async fn a_database_that_is_there_can_be_picked(people: &mut People) {
-    let mut second = json!({
-        "command": "install", "name": "second", "blueprint": "bp-guestbook", "version": "1.0.0",
-    });
-    let path = "/environments/acme-dev/plans";
-    let plan = people.alice.post(path, second.clone()).await;
-    let database = &plan["applications"][1];
-    assert_eq!(database["name"], "second-db", "{plan:#}");
-    assert_eq!(database["action"], "create");
-    assert_eq!(database["alias"], "db");
-    assert_eq!(database["alternatives"], json!(["guestbook-db"]));
-
-    second["dependencies"] = json!({"db": "guestbook-db"});
-    let plan = people.alice.post(path, second).await;
-    let names: Vec<_> = plan["applications"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, ["second"], "{plan:#}");
-    let is_new_database = |one: &Value| one["kind"] == "StatefulSet" && one["action"] == "create";
-    let objects = plan["objects"].as_array().unwrap();
-    assert!(!objects.iter().any(is_new_database), "{plan:#}");
-}
-
-/// PostgreSQL has written the entry down; looked at while nothing runs.
-pub fn the_entry_is_in_postgres(data: &Path) {
+/// PostgreSQL has written the entries down; looked at while nothing runs.
+pub fn the_entries_are_in_postgres(data: &Path) {
     let claim = "volumes/lo-loc-rtz-dev-acme/guestbook-db/data-guestbook-db-0";
     let folder = data.join(claim).join("data");
-    let found = Command::new("grep")
-        .args(["-rlaF", "--", ENTRY])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    let files = String::from_utf8_lossy(&found.stdout);
-    let said = String::from_utf8_lossy(&found.stderr);
-    if said.contains("Permission denied") {
-        // The database's user has a number of its own then.
-        eprintln!("not looked at: PostgreSQL's files, because whoever runs this may not");
-        return;
+    for entry in [ENTRY, SECOND_ENTRY] {
+        let found = Command::new("grep")
+            .args(["-rlaF", "--", entry])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        let files = String::from_utf8_lossy(&found.stdout);
+        let said = String::from_utf8_lossy(&found.stderr);
+        if said.contains("Permission denied") {
+            // The database's user has a number of its own then.
+            eprintln!("not looked at: PostgreSQL's files, because whoever runs this may not");
+            return;
+        }
+        let is_its = |file: &str| file.contains("/base/") || file.contains("/pg_wal/");
+        assert!(
+            files.lines().any(is_its),
+            "{entry:?} is not in {}: {files}{said}",
+            folder.display()
+        );
     }
-    let is_its = |file: &str| file.contains("/base/") || file.contains("/pg_wal/");
-    assert!(
-        files.lines().any(is_its),
-        "{ENTRY:?} is not in {}: {files}{said}",
-        folder.display()
-    );
 }
 
 pub async fn the_entry_survived(sovereign: &Sovereign, people: &mut People) {

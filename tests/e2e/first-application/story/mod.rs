@@ -2,6 +2,7 @@
 //! Chapters share the Sovereign and the people; each leaves what the next needs.
 
 mod clients;
+mod database;
 mod deletion;
 mod install;
 mod organizations;
@@ -84,14 +85,14 @@ pub async fn run(directory: &Path, with_containers: bool) {
     }
     install::a_plan_shows_everything_and_writes_nothing(&mut people).await;
     install::the_guestbook_goes_live(&sovereign, &mut people).await;
-    install::a_database_that_is_there_can_be_picked(&mut people).await;
+    database::a_database_that_is_there_can_be_picked(&sovereign, &mut people).await;
     secrets::the_database_password_is_nowhere(&sovereign, &mut people, &data).await;
     clients::the_command_line_shows_what_runs(&mut people).await;
     clients::kubectl_shows_what_runs(&sovereign, &mut people, directory).await;
     clients::helm_pulls_a_blueprint(&sovereign, &mut people, directory).await;
     clients::helm_keeps_a_release_in_a_vcluster(&sovereign, &mut people, directory).await;
     let listen = everything_ends(sovereign, &data);
-    install::the_entry_is_in_postgres(&data);
+    install::the_entries_are_in_postgres(&data);
     let sovereign = begin_again(&data, &listen, &mut people);
     install::the_entry_survived(&sovereign, &mut people).await;
     install::no_other_application_reaches_the_database(&sovereign, &mut people, directory).await;
