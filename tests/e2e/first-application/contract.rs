@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::device;
 use crate::readme::README;
 use crate::sovereign::{Sovereign, own_address, program, with_arguments};
 use crate::user::PASSWORD;
@@ -73,6 +74,7 @@ async fn one_line_comes_before_readiness_and_all_that_it_names_works_at_once() {
     the_kubeconfig_is_an_administrators(&sovereign).await;
     every_surface_is_on_the_one_port(&sovereign, &listen).await;
     the_command_line_signs_in(&sovereign, directory.path()).await;
+    device::devices_sign_in_by_codes(&sovereign, directory.path()).await;
 
     let asked = Instant::now();
     sovereign.interrupt();
@@ -188,6 +190,22 @@ async fn no_application_answers(url: &str, host: &str) {
     assert!(said.starts_with(&expected), "{said}");
 }
 
+/// The command line of somebody without a screen, who keeps their keys in a folder.
+pub fn command_line(config: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(words).env("XDG_CONFIG_HOME", config);
+    for variable in [
+        "CATALYST_SERVER",
+        "CATALYST_TOKEN",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "BROWSER",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
 /// Signs in by a browser at the Sovereign's own issuer, and is known from then on.
 async fn the_command_line_signs_in(sovereign: &Sovereign, directory: &Path) {
     let mut browser = Browser::new();
@@ -196,20 +214,7 @@ async fn the_command_line_signs_in(sovereign: &Sovereign, directory: &Path) {
         .await;
     let config = directory.join("config");
     std::fs::create_dir(&config).unwrap();
-    let catalyst = |words: &[&str]| {
-        let mut command = Command::new(program());
-        command.args(words).env("XDG_CONFIG_HOME", &config);
-        for variable in [
-            "CATALYST_SERVER",
-            "CATALYST_TOKEN",
-            "DISPLAY",
-            "WAYLAND_DISPLAY",
-            "BROWSER",
-        ] {
-            command.env_remove(variable);
-        }
-        command
-    };
+    let catalyst = |words: &[&str]| command_line(&config, words);
     let server = sovereign.address("console").trim_end_matches('/');
     let mut login = catalyst(&["login", "--server", server])
         .stderr(Stdio::piped())

@@ -16,6 +16,7 @@
 #[path = "../support/browser.rs"]
 mod browser;
 mod contract;
+mod device;
 #[allow(dead_code)]
 #[path = "../support/pods.rs"]
 mod pods;

@@ -35,14 +35,8 @@ impl Browser {
         let page = self.get(link).await;
         assert_eq!(page.status(), StatusCode::OK);
         let html = page.text().await.unwrap();
-        let mut fields = hidden_fields(&html);
-        fields.insert("password".to_owned(), password.to_owned());
-        fields.insert("again".to_owned(), password.to_owned());
-        let action = reqwest::Url::parse(link)
-            .unwrap()
-            .join(&attribute(&html, "<form", "action").unwrap())
-            .unwrap();
-        let answer = self.post(action.as_str(), &fields).await;
+        let typed = [("password", password), ("again", password)];
+        let answer = self.send(link, &html, &typed).await;
         let status = answer.status();
         assert_eq!(
             status,
@@ -57,24 +51,48 @@ impl Browser {
         self.cookies.clear();
         let discovery = format!("{issuer}/.well-known/openid-configuration");
         let metadata: Value = self.get(&discovery).await.json().await.unwrap();
-        let page = self.get(authorization(&metadata, client).as_str()).await;
+        let page = authorization(&metadata, client);
+        self.sign_in_at(page.as_str(), username, password).await;
+    }
+
+    /// Signs in at an address that asks for it; where the browser is sent then.
+    pub async fn sign_in_at(&mut self, address: &str, username: &str, password: &str) -> String {
+        let page = self.get(address).await;
         assert_eq!(page.status(), StatusCode::OK);
         let html = page.text().await.unwrap();
-        let mut fields = hidden_fields(&html);
-        fields.insert("username".to_owned(), username.to_owned());
-        fields.insert("password".to_owned(), password.to_owned());
-        let action = reqwest::Url::parse(issuer)
-            .unwrap()
-            .join(&attribute(&html, "<form", "action").unwrap())
-            .unwrap();
-        let answer = self.post(action.as_str(), &fields).await;
+        let typed = [("username", username), ("password", password)];
+        let answer = self.send(address, &html, &typed).await;
         let status = answer.status();
+        let location = answer.headers().get("location").cloned();
         assert_eq!(
             status,
             StatusCode::SEE_OTHER,
             "{}",
             answer.text().await.unwrap()
         );
+        let location = location.unwrap();
+        let there = reqwest::Url::parse(address).unwrap();
+        there.join(location.to_str().unwrap()).unwrap().into()
+    }
+
+    /// Types the code of a device into the page for it; what is shown then.
+    pub async fn enter_code(&mut self, page: &str, code: &str) -> (StatusCode, String) {
+        let html = self.get(page).await.text().await.unwrap();
+        let answer = self.send(page, &html, &[("user_code", code)]).await;
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    /// Enters the code of a device, and presses a button, `approve` or `deny`, once it
+    /// is shown; what is said then.
+    pub async fn answer_device(&mut self, page: &str, code: &str, button: &str) -> String {
+        let (status, asked) = self.enter_code(page, code).await;
+        assert_eq!(status, StatusCode::OK, "{asked}");
+        assert!(asked.contains(code), "{asked}");
+        let answer = self.send(page, &asked, &[("action", button)]).await;
+        let status = answer.status();
+        let said = answer.text().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{said}");
+        said
     }
 
     /// Goes to an address and on to where it sends the browser, which is another
@@ -144,6 +162,19 @@ impl Browser {
             .header("cookie", self.cookie_header())
             .header("origin", origin);
         self.remember(request.form(fields).send().await.unwrap())
+    }
+
+    /// Sends the form of a page at an address, with what is typed into it.
+    async fn send(&mut self, address: &str, html: &str, typed: &[(&str, &str)]) -> Response {
+        let mut fields = hidden_fields(html);
+        for (name, value) in typed {
+            fields.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let action = reqwest::Url::parse(address)
+            .unwrap()
+            .join(&attribute(html, "<form", "action").unwrap())
+            .unwrap();
+        self.post(action.as_str(), &fields).await
     }
 
     fn cookie_header(&self) -> String {
