@@ -77,7 +77,7 @@ pub type NodeHandle = Arc<Node>;
 struct Identity {
     uid: String,
     address: Ipv4Addr,
-    /// Persistent volumes it holds.
+    /// Persistent volumes it holds, or waits for.
     volumes: Vec<PathBuf>,
 }
 
@@ -139,14 +139,9 @@ impl Node {
         };
         let switch = Switch::new(Arc::new(DenyAll), config.egress_ports.clone());
         let name_server = Ipv4Addr::from(u32::from(config.service_network.0) + 10);
-        let mut volumes = HashMap::new();
-        let mut addresses = HashMap::new();
-        for identity in identities(&pods_folder) {
-            addresses.insert(identity.uid.clone(), identity.address);
-            for path in identity.volumes {
-                volumes.insert(path, identity.uid.clone());
-            }
-        }
+        let left = identities(&pods_folder);
+        let volumes = volumes_held(&pods_folder, &left);
+        let addresses = left.into_iter().map(|i| (i.uid, i.address)).collect();
         let shared = Arc::new(Shared {
             shim: config.shim,
             puller: Puller::new(store.clone(), config.client, config.registry_of),
@@ -472,11 +467,55 @@ fn identities(pods: &Path) -> Vec<Identity> {
         .collect()
 }
 
+/// Who of the pods of an earlier node holds which persistent volume. A pod has its
+/// namespaces made once every volume is its own; until then it only waited, and
+/// what it waited for may be another's, who goes on with it.
+fn volumes_held(pods: &Path, identities: &[Identity]) -> HashMap<PathBuf, String> {
+    let has_begun = |one: &&Identity| Sandbox::files(&pods.join(&one.uid)).0.exists();
+    let held = |one: &Identity| {
+        let uid = one.uid.clone();
+        let paths = one.volumes.clone().into_iter();
+        paths.map(move |path| (path, uid.clone()))
+    };
+    identities.iter().filter(has_begun).flat_map(held).collect()
+}
+
 /// Downloads that a killed node did not finish.
 fn remove_unfinished(layers: &Path) {
     for entry in std::fs::read_dir(layers).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with('.') {
             let _ = force_remove(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_not_the_pods_that_waited_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pods = folder.path();
+        let volume = PathBuf::from("/volumes/data");
+        for uid in ["a", "b"] {
+            std::fs::create_dir(pods.join(uid)).unwrap();
+            let identity = Identity {
+                uid: uid.to_owned(),
+                address: Ipv4Addr::UNSPECIFIED,
+                volumes: vec![volume.clone()],
+            };
+            let text = serde_json::to_vec(&identity).unwrap();
+            std::fs::write(pods.join(uid).join("pod.json"), text).unwrap();
+        }
+        let held = || volumes_held(pods, &identities(pods));
+        assert_eq!(held(), HashMap::new());
+        // Whichever of the two is read first.
+        for uid in ["a", "b"] {
+            let (state, _) = Sandbox::files(&pods.join(uid));
+            std::fs::write(&state, "{}").unwrap();
+            assert_eq!(held(), HashMap::from([(volume.clone(), uid.to_owned())]));
+            std::fs::remove_file(state).unwrap();
         }
     }
 }

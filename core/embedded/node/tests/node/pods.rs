@@ -438,7 +438,21 @@ async fn a_stop_is_graceful_and_bounded() {
     );
 }
 
-/// The process that `a_killed_node_is_succeeded` kills: a node with two pods.
+/// A pod that does nothing with the one volume there is.
+fn with_volume(name: &str, data: &std::path::Path) -> (Value, Resolved) {
+    let mut spec = pod(name, &["wait"]);
+    spec["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "data", "mountPath": "/var/data"}]);
+    let volume = VolumeSource::Persistent(data.join("volume"));
+    let resolved = Resolved {
+        volumes: BTreeMap::from([("data".to_owned(), volume)]),
+        ..Resolved::default()
+    };
+    (spec, resolved)
+}
+
+/// The process that `a_killed_node_is_succeeded` kills: a node with two pods, one
+/// of which has a volume that a third waits for.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs only as a child of a_killed_node_is_succeeded"]
 async fn doomed_node() {
@@ -453,10 +467,13 @@ async fn doomed_node() {
         "",
     )
     .unwrap();
-    node.apply(&pod("orphan", &["wait"]), Resolved::default(), "")
-        .unwrap();
+    let (orphan, resolved) = with_volume("orphan", &data);
+    node.apply(&orphan, resolved, "").unwrap();
     running(&node, "uid-kept").await;
     running(&node, "uid-orphan").await;
+    let (heir, resolved) = with_volume("heir", &data);
+    node.apply(&heir, resolved, "").unwrap();
+    waits_for_the_orphan(&node).await;
     tool_in(
         &node,
         "uid-kept",
@@ -465,6 +482,15 @@ async fn doomed_node() {
     .await;
     std::fs::write(data.join("running"), "yes").unwrap();
     std::future::pending::<()>().await;
+}
+
+async fn waits_for_the_orphan(node: &Node) {
+    let waiting = until(node, "uid-heir", "waiting for the volume", |s| {
+        s["reason"] == "VolumeInUse"
+    })
+    .await;
+    let said = waiting["message"].as_str().unwrap();
+    assert!(said.contains("uid-orphan"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -501,11 +527,17 @@ async fn a_killed_node_is_succeeded() {
     assert_eq!(
         left,
         [
+            ("uid-heir".to_owned(), false),
             ("uid-kept".to_owned(), true),
             ("uid-orphan".to_owned(), true)
         ]
     );
     let orphan = process_of(data.path(), "uid-orphan");
+    // What the orphan had is its own for as long as it lives.
+    let (heir, resolved) = with_volume("heir", data.path());
+    node.apply(&heir, resolved, "").unwrap();
+    waits_for_the_orphan(&node).await;
+    assert!(orphan.is_alive());
     let mut changes = node.changes();
     node.apply(
         &pod("kept", &["serve", "80", "still here"]),
@@ -513,13 +545,19 @@ async fn a_killed_node_is_succeeded() {
         "",
     )
     .unwrap();
-    node.retain(&["uid-kept".to_owned()], Some(Duration::from_secs(5)))
-        .await;
+    let wanted = ["uid-kept".to_owned(), "uid-heir".to_owned()];
+    node.retain(&wanted, Some(Duration::from_secs(5))).await;
+    assert!(!orphan.is_alive());
+    running(&node, "uid-heir").await;
     let status = running(&node, "uid-kept").await;
     assert_eq!(status["containerStatuses"][0]["restartCount"], 0);
     // Nobody has seen it wait.
-    let (uid, first) = changes.recv().await.unwrap();
-    assert_eq!(uid, "uid-kept");
+    let first = loop {
+        let (uid, first) = changes.recv().await.unwrap();
+        if uid == "uid-kept" {
+            break first;
+        }
+    };
     assert_eq!(first["containerStatuses"][0]["ready"], true, "{first:#}");
     // The very same container: what it wrote is still there.
     assert_eq!(
@@ -531,10 +569,11 @@ async fn a_killed_node_is_succeeded() {
             .await
             .ends_with("still here")
     );
-    assert!(!orphan.is_alive() && !data.path().join("pods/uid-orphan").exists());
+    assert!(!data.path().join("pods/uid-orphan").exists());
     let kept = process_of(data.path(), "uid-kept");
     node.remove("uid-kept", None).await;
     assert!(!kept.is_alive());
+    node.remove("uid-heir", None).await;
 }
 
 fn process_of(data: &std::path::Path, uid: &str) -> catalyst_node::process::ProcessId {
