@@ -31,8 +31,12 @@ fn map_path(namespace: &str) -> String {
 }
 
 async fn release(world: &World, namespace: &str, spec: Value) {
-    let mut object = json!({"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "web"},
-        "spec": {"interval": "10m", "releaseName": "web", "timeout": "20s",
+    named(world, namespace, "web", spec).await;
+}
+
+async fn named(world: &World, namespace: &str, name: &str, spec: Value) {
+    let mut object = json!({"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": name},
+        "spec": {"interval": "10m", "releaseName": name, "timeout": "20s",
             "chartRef": {"kind": "OCIRepository", "name": "web"}}});
     for (key, value) in spec.as_object().unwrap() {
         object["spec"][key] = value.clone();
@@ -250,6 +254,14 @@ async fn a_suspended_release_stays(world: World) {
             json!({"spec": {"values": {"greeting": "late"}}}),
         )
         .await;
+    // Asked for later, and not suspended: the other had its turn before.
+    named(&world, "helm-8", "other", json!({})).await;
+    let other = one("helm-8").replace("/web", "/other");
+    world.ready(&other, "True", "InstallSucceeded").await;
+    assert_eq!(
+        world.get(&map_path("helm-8")).await.unwrap()["data"]["revision"],
+        "1"
+    );
     world
         .merge(&one("helm-8"), json!({"spec": {"suspend": false}}))
         .await;

@@ -377,25 +377,26 @@ async fn one_waits_for_another(world: World) {
 }
 
 async fn what_is_suspended_stays(world: World) {
-    let a = map("a", "1");
-    let repository = begin(&world, "kustomize-14", &[("a.yaml", &a)], json!({})).await;
+    let (a, b) = (map("a", "1"), map("b", "1"));
+    let files = [("app/a.yaml", a.as_str()), ("other/b.yaml", b.as_str())];
+    let spec = json!({"path": "./app"});
+    let repository = begin(&world, "kustomize-14", &files, spec).await;
     world
         .ready(&one("kustomize-14"), "True", "ReconciliationSucceeded")
         .await;
     world
         .merge(&one("kustomize-14"), json!({"spec": {"suspend": true}}))
         .await;
-    let commit = again(
-        &world,
-        "kustomize-14",
-        &repository,
-        &[("a.yaml", &map("a", "2"))],
-    )
-    .await;
+    let (a, b) = (map("a", "2"), map("b", "2"));
+    let files = [("app/a.yaml", a.as_str()), ("other/b.yaml", b.as_str())];
+    let commit = again(&world, "kustomize-14", &repository, &files).await;
+    world.request(&one("kustomize-14"), "while-suspended").await;
+    // Asked for later, and not suspended: the other had its turn before.
+    let other = kustomization("kustomize-14", "other", json!({"path": "./other"}));
+    world.post(&all("kustomize-14"), other).await;
     world
-        .until(&source_path("kustomize-14"), |it| {
-            let revision = &it.unwrap()["status"]["artifact"]["revision"];
-            revision.as_str().is_some_and(|it| it.ends_with(&commit))
+        .until(&maps("kustomize-14", "b"), |it| {
+            it.is_some_and(|it| it["data"]["key"] == "2")
         })
         .await;
     assert_eq!(

@@ -150,12 +150,30 @@ async fn drift_is_corrected_and_exceptions_are_honoured() {
             one.unwrap()["data"]["key"] == "1"
         })
         .await;
+    let handled = |one: Option<&Value>| one.unwrap()["status"]["lastHandledReconcileAt"] == "1";
+    world.until(&path, handled).await;
     // Suspended, nothing is corrected.
     world.merge(&path, json!({"spec": {"suspend": true}})).await;
     world
         .merge(&format!("{MAPS}/a"), json!({"data": {"key": "drifted"}}))
         .await;
     nudge(&world, &path, "2").await;
+    // Asked for later, and not suspended: the other had its turn before.
+    let absent = json!({"path": "./absent"});
+    world
+        .post(KUSTOMIZATIONS, kustomization("other", "app", absent))
+        .await;
+    world
+        .condition(
+            &format!("{KUSTOMIZATIONS}/other"),
+            "Ready",
+            "False",
+            "ArtifactFailed",
+        )
+        .await;
+    let drifted = world.get(&format!("{MAPS}/a")).await.unwrap();
+    assert_eq!(drifted["data"]["key"], "drifted");
+    assert!(handled(world.get(&path).await.as_ref()));
     world
         .merge(&path, json!({"spec": {"suspend": false}}))
         .await;
