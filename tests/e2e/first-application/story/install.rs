@@ -205,8 +205,8 @@ pub async fn the_entry_survived(sovereign: &Sovereign, people: &mut People) {
     until_page(sovereign, "guestbook.acme-dev", ENTRY).await;
 }
 
-/// Pods of the other Environment and the other Organization cannot connect to
-/// acme-dev's database; the guestbook can, which the page proved.
+/// Each Application connects to its own database, and none to another's: neither from
+/// another Environment or Organization, nor from beside it in the same vcluster.
 pub async fn no_other_application_reaches_the_database(
     sovereign: &Sovereign,
     people: &mut People,
@@ -229,32 +229,63 @@ pub async fn no_other_application_reaches_the_database(
     }
     let token = people.admin.token().await;
     let image = crate::pods::push_probe(sovereign, &token, directory).await;
-    let (service, pod) = database_addresses(sovereign).await;
-    for (place, address, reaches) in [
+    let dev = database_addresses(sovereign, "lo-loc-rtz-dev-acme", "guestbook-db").await;
+    let prod = database_addresses(sovereign, "lo-loc-rtz-prod-acme", "probe").await;
+    let globex = database_addresses(sovereign, "lo-loc-rtz-dev-globex", "probe").await;
+    let places = [
         (
             ("lo-loc-rtz-dev-acme", "guestbook", "guestbook"),
-            &service,
-            true,
+            vec![(&dev.0, true), (&prod.0, false), (&globex.0, false)],
         ),
-        (("lo-loc-rtz-prod-acme", "probe", "probe"), &service, false),
-        (("lo-loc-rtz-prod-acme", "probe", "probe"), &pod, false),
-        (("lo-loc-rtz-dev-globex", "probe", "probe"), &service, false),
-        (("lo-loc-rtz-dev-globex", "probe", "probe"), &pod, false),
-    ] {
-        let answered = crate::pods::connects(sovereign, &image, place, (address, 5432)).await;
-        assert_eq!(answered, reaches, "{place:?} to {address}:5432");
-    }
+        // Where the Service is known, and nothing keeps the pod in: only what guards
+        // the database refuses it.
+        (
+            ("lo-loc-rtz-dev-acme", "default", "stranger"),
+            vec![(&dev.0, false), (&dev.1, false)],
+        ),
+        (
+            ("lo-loc-rtz-prod-acme", "probe", "probe"),
+            vec![
+                (&prod.0, true),
+                (&dev.0, false),
+                (&dev.1, false),
+                (&globex.0, false),
+            ],
+        ),
+        (
+            ("lo-loc-rtz-dev-globex", "probe", "probe"),
+            vec![
+                (&globex.0, true),
+                (&dev.0, false),
+                (&dev.1, false),
+                (&prod.0, false),
+            ],
+        ),
+    ];
+    let image = image.as_str();
+    let looked = places.into_iter().map(|(place, addresses)| async move {
+        for (address, reaches) in addresses {
+            let to = (address.as_str(), 5432);
+            let answered = crate::pods::connects(sovereign, image, place, to).await;
+            assert_eq!(answered, reaches, "{place:?} to {address}:5432");
+        }
+    });
+    futures::future::join_all(looked).await;
 }
 
-/// The addresses of acme-dev's database: its Service's and its pod's.
-async fn database_addresses(sovereign: &Sovereign) -> (String, String) {
+/// The addresses of a database: its Service's and its pod's.
+async fn database_addresses(
+    sovereign: &Sovereign,
+    cluster: &str,
+    database: &str,
+) -> (String, String) {
     let http = sovereign.administrator().http;
     let read = async |path: &str| -> Value {
-        let path = format!("/api/v1/namespaces/guestbook-db/{path}");
-        let url = sovereign.cluster("lo-loc-rtz-dev-acme", &path);
+        let path = format!("/api/v1/namespaces/{database}/{path}");
+        let url = sovereign.cluster(cluster, &path);
         http.get(url).send().await.unwrap().json().await.unwrap()
     };
-    let service = read("services/guestbook-db").await;
+    let service = read(&format!("services/{database}")).await;
     let pods = read("pods").await;
     let text = |value: &Value| {
         value
