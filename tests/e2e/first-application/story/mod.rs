@@ -96,6 +96,7 @@ pub async fn run(directory: &Path, with_containers: bool) {
     let sovereign = begin_again(&data, &listen, &mut people);
     install::the_entry_survived(&sovereign, &mut people).await;
     install::no_other_application_reaches_the_database(&sovereign, &mut people, directory).await;
+    secrets::a_vault_token_is_good_for_its_own_organization(&sovereign).await;
     push::a_push_updates_the_application(&sovereign, &mut people, directory).await;
     push::bad_pushes_are_refused_with_file_and_line(&sovereign, &mut people, directory).await;
     push::a_push_takes_nothing_back_and_passes_for_nobody(&sovereign, &mut people, directory).await;

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::People;
 use super::user::git;
 use crate::sovereign::{Sovereign, log_of};
 
+const ACME_DEV: &str = "lo-loc-rtz-dev-acme";
+const GLOBEX_DEV: &str = "lo-loc-rtz-dev-globex";
 const APPLICATION: &str = "/environments/acme-dev/applications/guestbook";
 /// A value of the property that version 1.1.0 marks `x-catalyst-secret`. Helm's
 /// `--set` would take its comma and braces for syntax.
@@ -22,7 +24,8 @@ pub async fn the_database_password_is_nowhere(
     people: &mut People,
     data: &Path,
 ) {
-    let password = in_secret(sovereign, "guestbook-db-connection", "password").await;
+    let connection = (ACME_DEV, "guestbook", "guestbook-db-connection");
+    let password = in_secret(sovereign, connection, "password").await;
     assert!(password.len() >= 24);
     is_nowhere(sovereign, people, data, &password).await;
 }
@@ -50,10 +53,8 @@ pub async fn a_secret_setting_is_nowhere(sovereign: &Sovereign, people: &mut Peo
             value["deployedVersion"] == "1.1.0" && value["health"]["phase"] == "Running"
         })
         .await;
-    assert_eq!(
-        in_secret(sovereign, "guestbook-moderation", "key").await,
-        KEY
-    );
+    let moderation = (ACME_DEV, "guestbook", "guestbook-moderation");
+    assert_eq!(in_secret(sovereign, moderation, "key").await, KEY);
 
     let folder = tempfile::tempdir().unwrap();
     let url = people.alice.repository(sovereign, "acme/acme-dev").await;
@@ -68,10 +69,42 @@ pub async fn a_secret_setting_is_nowhere(sovereign: &Sovereign, people: &mut Peo
     is_nowhere(sovereign, people, data, KEY).await;
 }
 
-/// What a Secret among the guestbook's workloads holds.
-async fn in_secret(sovereign: &Sovereign, name: &str, key: &str) -> String {
-    let path = format!("/api/v1/namespaces/guestbook/secrets/{name}");
-    let url = sovereign.cluster("lo-loc-rtz-dev-acme", &path);
+/// By the token that its vclusters have, an Organization reads what is its own in the
+/// vault, and nothing of another's.
+pub async fn a_vault_token_is_good_for_its_own_organization(sovereign: &Sovereign) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let acme = "org/acme/env/dev/guestbook-db/connection";
+    let globex = "org/globex/env/dev/probe/connection";
+    for (cluster, path, may) in [
+        (ACME_DEV, acme, true),
+        (ACME_DEV, globex, false),
+        (GLOBEX_DEV, globex, true),
+        (GLOBEX_DEV, acme, false),
+    ] {
+        let secret = (cluster, "catalyst-system", "vault-token");
+        let token = in_secret(sovereign, secret, "token").await;
+        let url = format!("{}/v1/secret/data/{path}", sovereign.address("vault"));
+        let request = http.get(url).header("x-vault-token", token);
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let found: Value = answer.json().await.unwrap();
+        let is_read = found["data"]["data"]["password"].is_string();
+        let expected = match may {
+            true => (StatusCode::OK, true),
+            false => (StatusCode::FORBIDDEN, false),
+        };
+        assert_eq!((status, is_read), expected, "{cluster} reads {path}");
+    }
+}
+
+/// What a Secret of a cluster and namespace holds.
+async fn in_secret(
+    sovereign: &Sovereign,
+    (cluster, namespace, name): (&str, &str, &str),
+    key: &str,
+) -> String {
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+    let url = sovereign.cluster(cluster, &path);
     let http = sovereign.administrator().http;
     let answer = http.get(url).send().await.unwrap();
     let secret: Value = answer.json().await.unwrap();
