@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::People;
 use super::install::{page, status, until_page};
-use super::user::git;
+use super::push::clone;
+use super::user::{git, try_git};
 use crate::sovereign::Sovereign;
 
 pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &mut People) {
@@ -49,7 +50,7 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         "{pull:#}"
     );
 
-    // Not by its own author, not without an approval, not by a plain command.
+    // Not by its own author, not without an approval, not by a plain push.
     people
         .alice
         .refused(Method::POST, &format!("{path}/approval"), None)
@@ -64,6 +65,7 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         StatusCode::NOT_FOUND
     );
 
+    a_push_past_it_is_refused(sovereign, people).await;
     a_second_one_is_closed(people).await;
 
     approved_and_merged(people, number).await;
@@ -75,6 +77,23 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
     // Its own database: what was written in acme-dev is not here.
     let page = page(sovereign, "guestbook.acme-prod").await;
     assert!(!page.contains(super::install::ENTRY), "{page}");
+}
+
+/// Who may push to acme-prod otherwise gets nothing past its policy.
+async fn a_push_past_it_is_refused(sovereign: &Sovereign, people: &mut People) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    clone(sovereign, &mut people.alice, "acme/acme-prod", folder).await;
+    let before = git(folder, &["ls-remote", "origin", "refs/heads/main"]);
+    std::fs::write(folder.join("README.md"), "# Past the policy\n").unwrap();
+    git(folder, &["commit", "--quiet", "--all", "-m", "Go past"]);
+    let pushed = try_git(folder, &["push", "--quiet", "origin", "HEAD:main"]);
+    let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
+    assert!(!pushed.status.success(), "it went through");
+    let expected = "acme-prod takes changes by pull request (policy acme-prod-approval)";
+    assert!(said.contains(expected), "{said}");
+    let after = git(folder, &["ls-remote", "origin", "refs/heads/main"]);
+    assert_eq!(after, before);
 }
 
 /// alice promotes the guestbook to acme-prod; the pull request's number.
