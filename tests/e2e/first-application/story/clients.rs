@@ -158,18 +158,36 @@ pub async fn helm_pulls_a_blueprint(sovereign: &Sovereign, people: &mut People, 
     let as_alice = ["--username", "alice", "--password", &token, "--plain-http"];
     succeed(login.args(["registry", "login", host]).args(as_alice));
     let chart = format!("oci://{host}/catalog/bp-guestbook");
-    let options = ["--version", "1.0.0", "--plain-http", "--untar"];
-    succeed(helm(&home).unwrap().args(["pull", &chart]).args(options));
+    let options = ["--version", "1.0.0", "--plain-http"];
+    let mut pull = helm(&home).unwrap();
+    succeed(pull.args(["pull", &chart, "--untar"]).args(options));
     let values = std::fs::read_to_string(home.join("bp-guestbook/values.yaml")).unwrap();
     assert!(values.contains("ghcr.io/openova-io/guestbook"), "{values}");
-    // What is not for everybody is not for helm either.
+
+    // What is an Organization's own is so for helm too.
+    succeed(helm(&home).unwrap().args(["package", "bp-guestbook"]));
+    let package = "bp-guestbook-1.0.0.tgz";
+    let own = format!("oci://{host}/acme/charts");
+    let mut push = helm(&home).unwrap();
+    succeed(push.args(["push", package, &own, "--plain-http"]));
+    std::fs::remove_file(home.join(package)).unwrap();
+    let chart = format!("{own}/bp-guestbook");
+    succeed(helm(&home).unwrap().args(["pull", &chart]).args(options));
+    assert!(home.join(package).exists());
+    let strange = directory.join("helm-strange");
+    std::fs::create_dir(&strange).unwrap();
     let token = people.mallory.token().await;
-    let chart = format!("oci://{host}/acme/hello");
     let mallory = ["--username", "mallory", "--password", &token];
-    let mut refused = helm(&home).unwrap();
-    refused.args(["pull", &chart, "--version", "1", "--plain-http"]);
-    let output = refused.args(mallory).output().unwrap();
-    assert!(!output.status.success(), "mallory pulled from acme");
+    let mut login = helm(&strange).unwrap();
+    login.args(["registry", "login", host, "--plain-http"]);
+    succeed(login.args(mallory));
+    let mut refused = helm(&strange).unwrap();
+    let output = refused.args(["pull", &chart]).args(options).output();
+    assert!(
+        !output.unwrap().status.success(),
+        "mallory pulled from acme"
+    );
+    assert!(!strange.join(package).exists());
 }
 
 const CHART: &str = "apiVersion: v2\nname: hello\nversion: 0.1.0\n";

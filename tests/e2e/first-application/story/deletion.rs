@@ -21,9 +21,8 @@ pub async fn a_push_that_removes_the_folder_keeps_the_data(
     directory: &Path,
 ) {
     let folder = directory.join("remove");
-    clone(sovereign, &mut people.bob, "acme/acme-prod", &folder).await;
-    // A policy binds acme-prod, so this one happens in globex-dev's neighbour:
-    // the probe of globex, by its own org-admin.
+    // A policy binds acme-prod, so this happens to the probe of globex, by its own
+    // org-admin.
     clone(sovereign, &mut people.mallory, "globex/globex-dev", &folder).await;
     git(&folder, &["rm", "-r", "--quiet", "applications/probe"]);
     git(&folder, &["commit", "--quiet", "-m", "Remove the probe"]);

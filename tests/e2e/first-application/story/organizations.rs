@@ -2,7 +2,7 @@
 //! every part; nobody sees what is not theirs.
 
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -11,6 +11,9 @@ use super::People;
 use super::publish::succeeds;
 use super::user::{User, git, invite, try_git};
 use crate::sovereign::Sovereign;
+
+/// What is meant where somebody is out within seconds.
+const SECONDS: Duration = Duration::from_secs(20);
 
 pub async fn two_organizations_are_made(
     sovereign: &Sovereign,
@@ -267,6 +270,7 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
     let asked = tags(sovereign, &mut carol).await;
     assert_eq!(asked, StatusCode::NOT_FOUND);
 
+    let removed = Instant::now();
     people
         .alice
         .delete("/organizations/acme/members/carol")
@@ -283,7 +287,7 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
     })
     .await;
     wait_for_pods(sovereign, &mut carol, StatusCode::FORBIDDEN).await;
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     loop {
         let asked = tags(sovereign, &mut carol).await;
         if matches!(asked, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -293,10 +297,12 @@ pub async fn a_removed_member_loses_every_road(sovereign: &Sovereign, people: &m
             started.elapsed().as_secs() < 30,
             "carol still gets {asked} from the registry"
         );
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // What was open already is closed to her as well.
     assert_eq!(end_of(open).await, StatusCode::FORBIDDEN);
+    let took = removed.elapsed();
+    assert!(took < SECONDS, "carol was out everywhere after {took:?}");
 
     // Removed from the Sovereign altogether: no token of theirs works any more.
     people.admin.delete("/users/carol").await;
@@ -357,7 +363,7 @@ async fn end_of(mut watch: reqwest::Response) -> StatusCode {
 }
 
 async fn wait_for_pods(sovereign: &Sovereign, user: &mut User, wanted: StatusCode) {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     loop {
         // A developer sees the namespaces of their Environments, not the whole.
         let path = "/api/v1/namespaces/acme-dev/pods";
@@ -370,13 +376,13 @@ async fn wait_for_pods(sovereign: &Sovereign, user: &mut User, wanted: StatusCod
             "{} still gets {status}",
             user.name
         );
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// Runs a command until it succeeds, for 30 s; what it said last otherwise.
 async fn until(run: impl Fn() -> Output) -> Result<(), String> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     loop {
         let output = run();
         if output.status.success() {
@@ -385,14 +391,14 @@ async fn until(run: impl Fn() -> Output) -> Result<(), String> {
         if started.elapsed().as_secs() >= 30 {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 async fn until_not(what: &str, run: impl Fn() -> Output) {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     while run().status.success() {
         assert!(started.elapsed().as_secs() < 30, "not within 30 s: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

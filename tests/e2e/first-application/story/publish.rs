@@ -116,9 +116,19 @@ pub async fn only_trusted_signatures_count(
     let folder = folder.to_str().unwrap();
     let publish = ["blueprint", "publish", folder, "--source", "catalog"];
 
-    // A stranger may not push, whatever they signed with.
+    // A stranger is told so before anything is made, and may not push either.
     let refused = people.mallory.catalyst(&publish).await;
-    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("this takes a sovereign-admin"), "{said}");
+    let token = people.mallory.token().await;
+    let uploads = sovereign.url(&format!("/v2/{REPOSITORY}/blobs/uploads/"));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let pushed = http.post(uploads).basic_auth("mallory", Some(token));
+    let pushed = pushed.send().await.unwrap();
+    assert_eq!(pushed.status(), StatusCode::FORBIDDEN);
+    let said = pushed.text().await.unwrap();
+    assert!(said.contains("DENIED"), "{said}");
 
     // Signed, but by nobody the Sovereign trusts for this source.
     let foreign = people.admin.catalyst(&publish).await;

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use reqwest::StatusCode;
-
 use super::People;
 use super::install::until_page;
 use super::user::{User, git, try_git};
@@ -74,11 +72,9 @@ pub async fn a_push_updates_the_application(
         ))
         .await;
     let diff = detail["diff"].as_str().unwrap();
-    assert!(
-        diff.contains("-    title: Visitors") || diff.contains("Visitors"),
-        "{diff}"
-    );
-    assert!(diff.contains("Guests of Acme"), "{diff}");
+    for line in ["-    title: Visitors", "+    title: Guests of Acme"] {
+        assert!(diff.contains(line), "no {line:?} in {diff}");
+    }
 }
 
 /// What was acknowledged stays in the history, under the name of who did it, and
@@ -169,19 +165,21 @@ pub async fn bad_pushes_are_refused_with_file_and_line(
         let expected = place(&folder, line) + reason;
         assert!(said.contains(&expected), "no {expected:?} in {said}");
     }
-    // Somebody else's repository is not even there.
+    // Somebody else's repository is not even there, whatever is pushed.
+    clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
+    let before = git(&folder, &["rev-parse", "HEAD"]);
+    git(&folder, &["config", "user.name", "mallory"]);
+    let commit = ["commit", "--quiet", "--allow-empty", "-m", "Nothing wrong"];
+    git(&folder, &commit);
     let url = people.mallory.repository(sovereign, "acme/acme-dev").await;
     let pushed = try_git(&folder, &["push", "--quiet", &url, "HEAD:main"]);
-    assert!(!pushed.status.success());
+    let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
+    assert!(!pushed.status.success(), "mallory pushed");
+    assert!(said.contains("not found"), "{said}");
     // Nor does a refused push leave a trace.
-    let (status, _) = people
-        .alice
-        .ask(
-            reqwest::Method::GET,
-            "/environments/acme-dev/applications/guestbook",
-            None,
-        )
-        .await;
-    assert_eq!(status, StatusCode::OK);
+    let main = git(&folder, &["ls-remote", "origin", "refs/heads/main"]);
+    assert_eq!(main, format!("{}\trefs/heads/main\n", before.trim()));
+    let log = git(&folder, &["log", "--format=%s", before.trim()]);
+    assert!(!log.contains("Break it"), "{log}");
     until_page(sovereign, "guestbook.acme-dev", "Guests of Acme").await;
 }
