@@ -362,10 +362,22 @@ impl Api {
 
     /// Reads a list to its end.
     pub async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<Vec<T>> {
+        self.search(path, &[]).await
+    }
+
+    /// All things of a list that fit a query, page by page.
+    pub async fn search<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let mut request = self.request(Method::GET, path).query(&[("limit", PAGE)]);
+            let mut request = self
+                .request(Method::GET, path)
+                .query(&[("limit", PAGE)])
+                .query(query);
             if let Some(after) = &after {
                 request = request.query(&[("after", after)]);
             }

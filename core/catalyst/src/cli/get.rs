@@ -27,6 +27,9 @@ pub struct Get {
     /// The Environment; all that you may see unless given.
     #[arg(long, short, value_name = "NAME")]
     environment: Option<String>,
+    /// Blueprints that fit these words, the best first.
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["name", "watch"])]
+    search: Option<String>,
     /// Go on and show every change.
     #[arg(long, short)]
     watch: bool,
@@ -60,6 +63,12 @@ enum Kind {
 impl Get {
     /// Prints, and goes on printing with --watch.
     pub async fn run(&self) -> anyhow::Result<()> {
+        if self.search.is_some() && self.kind != Kind::Blueprints {
+            return Err(hinted(
+                "only Blueprints can be looked for by words",
+                "leave --search out, or `catalyst get blueprints --search WORDS`",
+            ));
+        }
         let api = self.common.connection.api().await?;
         if !self.watch {
             return self.show(&api).await;
@@ -111,7 +120,11 @@ impl Get {
                         _ => output.value(&found),
                     }
                 }
-                None => output.list(&api.list::<BlueprintCard>(&["blueprints"]).await?),
+                None => {
+                    let words = self.search.as_deref().map(|words| [("q", words)]);
+                    let query = words.as_ref().map_or(&[][..], |words| words);
+                    output.list(&api.search::<BlueprintCard>(&["blueprints"], query).await?)
+                }
             },
             Kind::Policies => {
                 self.listed(api, "policies", |it: &PolicyView| &it.name)

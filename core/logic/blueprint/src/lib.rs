@@ -5,7 +5,8 @@
 //! derives the form that asks for it ([`ConfigSchema`]), decides which
 //! Applications an install needs ([`solve`]), and puts together the values a
 //! chart receives ([`merge_values`]) and a connection secret holds
-//! ([`ConnectionSecret::render`]).
+//! ([`ConnectionSecret::render`]), and finds Blueprints by what somebody types
+//! ([`search()`]).
 //!
 //! Called by the command side (plan, install, promote), by the forge's
 //! pre-receive check, by the application controller, and by `catalyst blueprint
@@ -25,6 +26,7 @@ mod form;
 mod lint;
 mod locate;
 mod problem;
+mod search;
 mod shape;
 mod solve;
 mod suggest;
@@ -42,6 +44,7 @@ pub use form::{Field, FieldKind};
 pub use lint::lint;
 pub use locate::line_of_pointer;
 pub use problem::Problem;
+pub use search::{Described, search};
 pub use solve::{
     Catalog, Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve,
 };

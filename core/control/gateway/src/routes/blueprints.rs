@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use catalyst_api::{BlueprintCard, BlueprintDetail, Page, RegisterBlueprint};
+use catalyst_blueprint::{Described, search};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde::Deserialize;
@@ -19,16 +20,63 @@ use crate::problem::Refusal;
 /// and do nothing else.
 pub const ICON_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
-/// The Blueprints that the caller may install, by source and name.
+/// What is looked for.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchQuery {
+    /// Words, each of which fits the Blueprint's name, title, tagline, category or a
+    /// tag, whole or by its beginning, slips of the keyboard forgiven.
+    pub q: Option<String>,
+    /// Those of this category only.
+    pub category: Option<String>,
+    /// Those with this tag only.
+    pub tag: Option<String>,
+}
+
+/// More than anybody types; each word costs a look at the whole catalog.
+const LONGEST_QUERY: usize = 200;
+
+/// The Blueprints that the caller may install: by source and name, or, where words are
+/// given, the best fit first.
 #[utoipa::path(get, path = "/api/v1/blueprints", tag = "blueprints", operation_id = "blueprint_list",
+    params(SearchQuery),
     responses((status = 200, description = "The newest version of each.", body = Page<BlueprintCard>)))]
 pub async fn blueprint_list(
     caller: Caller,
     State(gateway): State<Gateway>,
+    ApiQuery(query): ApiQuery<SearchQuery>,
 ) -> Result<Json<Page<BlueprintCard>>, Refusal> {
+    let words = query.q.unwrap_or_default();
+    if words.len() > LONGEST_QUERY {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-query",
+            "Look for Blueprints",
+            format!("The words are longer than {LONGEST_QUERY} bytes."),
+        )
+        .next("Look for fewer words."));
+    }
+    let is_same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     let mut cards = gateway.projector().blueprints();
-    cards.retain(|card| caller.can_read_source(&card.source));
-    Ok(page(cards))
+    cards.retain(|card| {
+        caller.can_read_source(&card.source)
+            && query.category.as_deref().is_none_or(|wanted| {
+                card.category
+                    .as_deref()
+                    .is_some_and(|own| is_same(own, wanted))
+            })
+            && query
+                .tag
+                .as_deref()
+                .is_none_or(|wanted| card.tags.iter().any(|own| is_same(own, wanted)))
+    });
+    Ok(page(search(cards, &words, |card| Described {
+        name: &card.name,
+        title: &card.title,
+        tagline: card.tagline.as_deref().unwrap_or_default(),
+        category: card.category.as_deref().unwrap_or_default(),
+        tags: &card.tags,
+    })))
 }
 
 /// Admits an artifact that lies in the Sovereign's registry.

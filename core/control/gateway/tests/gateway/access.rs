@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, wait};
 
 /// Anonymous; a member of another Organization; viewer, developer, billing and
 /// org-admin of acme; sovereign-admin.
@@ -220,4 +220,39 @@ async fn a_kubeconfig_carries_the_callers_own_token() {
         config["clusters"][0]["cluster"]["server"],
         "https://127.0.0.1:8080/clusters/lo-loc-rtz-dev-acme"
     );
+}
+
+#[tokio::test]
+async fn blueprints_are_found_by_whoever_may_see_them_the_best_fit_first() {
+    let world = World::watched().await;
+    wait("the projector knows the Blueprints", || {
+        world.projector.blueprints().len() == 3
+    })
+    .await;
+    let everything = ["bp-plans", "bp-blog", "bp-postgres"];
+    for (user, query, expected) in [
+        ("vic", "", &everything[..]),
+        ("olga", "", &everything[1..]),
+        ("vic", "?q=postgres", &["bp-postgres", "bp-plans"]),
+        ("olga", "?q=postgres", &["bp-postgres"]),
+        ("olga", "?q=plans", &[]),
+        ("vic", "?q=postgers", &["bp-postgres"]),
+        ("vic", "?category=data", &["bp-postgres"]),
+        ("vic", "?tag=SQL", &["bp-postgres"]),
+        ("vic", "?tag=web", &[]),
+        ("vic", "?q=postgres&category=Office", &["bp-plans"]),
+    ] {
+        let path = format!("/api/v1/blueprints{query}");
+        let (status, answer) = world.ask(Some(user), "GET", &path, None).await;
+        assert_eq!(status, StatusCode::OK, "{user} {query}: {answer}");
+        let items = answer["items"].as_array().unwrap();
+        let names: Vec<&str> = items
+            .iter()
+            .map(|item| item["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, expected, "{user} {query}");
+    }
+    let path = format!("/api/v1/blueprints?q={}", "a".repeat(201));
+    let (status, answer) = world.ask(Some("vic"), "GET", &path, None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
 }

@@ -586,6 +586,20 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
+/// A Blueprint as it was admitted.
+fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
+    card["license"] = json!("Apache-2.0");
+    let said = json!({
+        "version": "1.0.0", "card": card, "owner": {"team": "one"},
+        "manifests": {"source": {"kind": "HelmChart"}},
+    });
+    let admitted = json!({
+        "source": source, "name": name, "version": "1.0.0", "digest": format!("sha256:{}", "a".repeat(64)),
+        "signer": "one", "repository": format!("{source}/{name}"), "blueprint": said,
+    });
+    object("Blueprint", &format!("{source}.{name}-1.0.0"), admitted)
+}
+
 /// An Environment that runs on its stage's host cluster.
 fn environment(organization: &str, stage: &str) -> Value {
     let mut environment = object(
@@ -623,6 +637,26 @@ fn objects() -> BTreeMap<String, Vec<Value>> {
             vec![environment("acme", "dev"), environment("globex", "dev")],
         ),
         ("applications".to_owned(), vec![blog]),
+        (
+            "blueprints".to_owned(),
+            vec![
+                blueprint(
+                    "acme",
+                    "bp-plans",
+                    json!({"title": "Plans", "tagline": "Kept in PostgreSQL", "category": "Office"}),
+                ),
+                blueprint(
+                    "catalog",
+                    "bp-blog",
+                    json!({"title": "Blog", "category": "Web"}),
+                ),
+                blueprint(
+                    "catalog",
+                    "bp-postgres",
+                    json!({"title": "PostgreSQL", "category": "Data", "tags": ["sql"]}),
+                ),
+            ],
+        ),
         (
             "environmentpolicies".to_owned(),
             vec![object("EnvironmentPolicy", "both", policy)],
