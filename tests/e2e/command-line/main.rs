@@ -11,6 +11,7 @@
 mod blueprint;
 mod chart;
 mod commands;
+mod git;
 mod pipes;
 mod provision;
 mod server;

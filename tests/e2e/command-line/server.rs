@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -138,6 +138,7 @@ impl Server {
         Router::new()
             .route("/api/v1/stream", get(stream))
             .route("/api/v1/{*path}", axum::routing::any(api))
+            .route("/git/acme/acme-dev.git/info/refs", get(references))
             .route("/oidc/.well-known/openid-configuration", get(discovery))
             .route("/oidc/authorize", get(authorize))
             .route("/oidc/token", post(token))
@@ -177,6 +178,24 @@ pub fn application(seen: &Seen) -> Value {
             "name": "guests", "ready": true, "message": "", "observedAt": "2026-01-01T00:00:00.000Z",
         }],
     })
+}
+
+/// A repository's branches, as Git's simple protocol has them, for who signs in as ada.
+async fn references(State(server): State<Server>, headers: HeaderMap) -> Response {
+    let header = headers.get("authorization").and_then(|it| it.to_str().ok());
+    let given = header
+        .and_then(|it| it.strip_prefix("Basic "))
+        .and_then(|it| STANDARD.decode(it).ok())
+        .and_then(|it| String::from_utf8(it).ok());
+    let token = given
+        .as_deref()
+        .and_then(|given| given.strip_prefix("ada:"));
+    let is_known = token.is_some_and(|token| counts(&server.seen.lock().unwrap(), token));
+    if !is_known {
+        let asks = [("www-authenticate", "Basic realm=\"Catalyst\"")];
+        return (StatusCode::UNAUTHORIZED, asks).into_response();
+    }
+    format!("{}\trefs/heads/main\n", "c0ffee00".repeat(5)).into_response()
 }
 
 async fn discovery(State(server): State<Server>) -> Json<Value> {
@@ -274,9 +293,12 @@ async fn revoke(State(server): State<Server>, Form(form): Form<BTreeMap<String, 
 
 fn is_known(seen: &Seen, headers: &HeaderMap) -> bool {
     let header = headers.get("authorization").and_then(|it| it.to_str().ok());
-    let Some(token) = header.and_then(|it| it.strip_prefix("Bearer ")) else {
-        return false;
-    };
+    header
+        .and_then(|it| it.strip_prefix("Bearer "))
+        .is_some_and(|token| counts(seen, token))
+}
+
+fn counts(seen: &Seen, token: &str) -> bool {
     (token == TOKEN && !seen.is_script_over)
         || token
             .strip_prefix("access-")

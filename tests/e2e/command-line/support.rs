@@ -58,15 +58,19 @@ impl Home {
         finish(self.command(words).spawn().unwrap())
     }
 
-    /// Runs to the end with text on standard input.
+    /// Runs to the end with the token and with text on standard input.
     pub fn run_with(&self, words: &[&str], input: &str) -> Outcome {
         let mut command = self.command(words);
         command.env("CATALYST_TOKEN", crate::server::TOKEN);
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        finish(child)
+        feed(command, input)
+    }
+
+    /// Runs to the end as whoever is signed in, told no server, with text on standard
+    /// input.
+    pub fn run_signed_in(&self, words: &[&str], input: &str) -> Outcome {
+        let mut command = self.command(words);
+        command.env_remove("CATALYST_SERVER");
+        feed(command, input)
     }
 
     pub fn write(&self, name: &str, text: &str) -> String {
@@ -79,6 +83,14 @@ impl Home {
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
+}
+
+fn feed(mut command: Command, input: &str) -> Outcome {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    finish(child)
 }
 
 pub fn finish(child: Child) -> Outcome {

@@ -20,6 +20,8 @@ pub const README: &str = include_str!("../../../README.md");
 
 /// Where nobody listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
+/// Where the README's Sovereign listens.
+const SHOWN: &str = "http://127.0.0.1:8080";
 
 /// The commands of every block that uses the command line.
 fn commands() -> Vec<String> {
@@ -27,7 +29,10 @@ fn commands() -> Vec<String> {
         .split("```sh\n")
         .skip(1)
         .flat_map(|block| block.split("```").next().unwrap().lines())
-        .filter(|line| line.starts_with("catalyst ") || line.starts_with("kubectl "))
+        .filter(|line| {
+            let program = line.split(' ').next().unwrap_or_default();
+            ["catalyst", "git", "kubectl"].contains(&program)
+        })
         .map(|line| line.split(" #").next().unwrap().trim().to_owned())
         .collect()
 }
@@ -73,6 +78,9 @@ impl Terminal<'_> {
             .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("CATALYST_SERVER", &self.server)
             .env("CATALYST_TOKEN", &self.token)
+            .env("GIT_CONFIG_GLOBAL", self.folder.join("config/git"))
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("BROWSER")
@@ -194,6 +202,10 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
                 let pods = terminal.run(&line);
                 assert!(pods.lines().any(|pod| pod.starts_with("guests ")), "{pods}");
             }
+        } else if words[0] == "git" {
+            terminal.run(&line.replace(SHOWN, &terminal.server));
+            let cloned = folder.join("work/acme-dev/applications/guests/application.yaml");
+            assert!(cloned.exists(), "{} is not there", cloned.display());
         } else if words[1] == "login" {
             assert!(terminal.run("catalyst whoami").contains("sovereign-admin"));
         } else if words[1] == "open" {
@@ -218,6 +230,8 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
         "install",
         "open",
         "kubeconfig",
+        "credential",
+        "clone",
         "rollback",
         "promote",
         "merge",

@@ -254,6 +254,11 @@ impl Api {
         self.get(&["sovereign"]).await
     }
 
+    /// Base of the forge: a repository is `{base}/{owner}/{repository}.git`.
+    pub async fn git_address(&self) -> anyhow::Result<String> {
+        Ok(self.sovereign().await?.addresses.git)
+    }
+
     /// A request for a path, each segment as it is, to be sent with [`Api::send`].
     pub fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();

@@ -1,5 +1,4 @@
-//! `catalyst kubeconfig`: kubectl's way into an Environment's vcluster, and
-//! `catalyst credential`, by which it asks for tokens.
+//! `catalyst kubeconfig`: kubectl's way into an Environment's vcluster.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +8,9 @@ use serde_json::{Value, json};
 
 use super::api::Connection;
 use super::change::In;
+use super::credential::KUBERNETES_API;
 use super::credentials::write_private;
 use super::output::{print, say};
-
-/// The API by which Kubernetes' clients ask a program for a credential.
-const CREDENTIAL_API: &str = "client.authentication.k8s.io/v1";
 
 /// Print a kubeconfig for an Environment, with your rights.
 ///
@@ -63,7 +60,7 @@ fn asking(text: &str, program: &Path, server: &str) -> anyhow::Result<String> {
     for user in users.into_iter().flatten() {
         if let Some(user) = user.get_mut("user") {
             *user = json!({"exec": {
-                "apiVersion": CREDENTIAL_API,
+                "apiVersion": KUBERNETES_API,
                 "command": program,
                 "args": ["credential", "--server", server],
                 "interactiveMode": "Never",
@@ -73,27 +70,6 @@ fn asking(text: &str, program: &Path, server: &str) -> anyhow::Result<String> {
         }
     }
     Ok(catalyst_yaml::to_string(&config))
-}
-
-/// Print your token as kubectl asks for it; a kubeconfig calls this.
-#[derive(Debug, clap::Args)]
-pub struct Credential {
-    #[command(flatten)]
-    connection: Connection,
-}
-
-impl Credential {
-    /// Prints it. No time is given at which it ends, so that clients ask again
-    /// when it is refused, whatever their clock says.
-    pub async fn run(&self) -> anyhow::Result<()> {
-        let token = Connection::token(&self.connection.server()?).await?;
-        let credential = json!({
-            "apiVersion": CREDENTIAL_API,
-            "kind": "ExecCredential",
-            "status": {"token": token},
-        });
-        print(&format!("{credential}\n"))
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod blueprint;
 mod browser;
 mod change;
 mod chart;
+mod credential;
 mod credentials;
 mod destroy;
 mod failure;
@@ -76,7 +77,7 @@ enum Command {
     History(logs::History),
     Open(open::Open),
     Kubeconfig(kubeconfig::Kubeconfig),
-    Credential(kubeconfig::Credential),
+    Credential(credential::Credential),
     User(people::User),
     Member(people::Member),
     Blueprint(Box<blueprint::Blueprint>),
