@@ -470,7 +470,7 @@ fn a_merge_is_waited_for_until_every_application_is_as_it_says() {
     The deletion of old has ended; left behind:
       volume data-old-0
     ");
-    // Without it nothing is looked at.
+    // Without it only the Environment is looked at.
     let before = server.seen.lock().unwrap().calls.len();
     home.run(&["merge", "-e", "acme-dev", "4"]).worked();
     let seen = server.seen.lock().unwrap();
@@ -478,7 +478,40 @@ fn a_merge_is_waited_for_until_every_application_is_as_it_says() {
         .iter()
         .map(|it| it.0.as_str())
         .collect();
-    assert_eq!(calls, ["POST environments/acme-dev/pull-requests/4/merge"]);
+    assert_eq!(
+        calls,
+        [
+            "GET environments/acme-dev",
+            "POST environments/acme-dev/pull-requests/4/merge",
+            "GET environments/acme-dev",
+        ]
+    );
+}
+
+/// What is read after a command is not what was there before it, though reads hear of
+/// a change only once somebody has looked.
+#[test]
+fn a_change_is_shown_when_its_command_has_ended() {
+    let install = "install guests -b bp-guestbook -e acme-dev --yes";
+    let member = "member set acme bob --role org-viewer";
+    let delete = "delete environment acme-dev --applications drop --yes";
+    let (server, home) = start();
+    let run = |line: &str| {
+        let outcome = home.run(&line.split(' ').collect::<Vec<_>>());
+        outcome.worked();
+        assert_eq!(outcome.err.lines().count(), 1, "{line}: {}", outcome.err);
+    };
+    run(install);
+    assert!(server.seen.lock().unwrap().installed);
+    run(member);
+    assert_eq!(server.seen.lock().unwrap().members.len(), 1);
+    run("member remove acme bob");
+    assert!(server.seen.lock().unwrap().members.is_empty());
+    run(delete);
+    assert!(server.seen.lock().unwrap().is_going);
+    let (server, home) = start();
+    home.run(&["merge", "-e", "acme-dev", "4"]).worked();
+    assert!(server.seen.lock().unwrap().revision.is_some());
 }
 
 #[test]

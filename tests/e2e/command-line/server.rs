@@ -36,6 +36,10 @@ pub struct Seen {
     pub phase: String,
     pub revision: Option<String>,
     pub installed: bool,
+    /// Whether acme or its Environment is on its way out.
+    pub is_going: bool,
+    /// The members of acme, once somebody looks.
+    pub members: Vec<Value>,
     /// Answers the next change with this problem.
     pub refuse: Option<Value>,
     /// How long new access tokens last.
@@ -392,7 +396,19 @@ async fn api(
                 seen.pending = Some(json!({}));
                 None
             }
-            "GET environments/acme-dev/applications/guests" => seen.pending.take(),
+            "GET environments/acme-dev/applications/guests" | "GET environments/acme-dev" => {
+                seen.pending.take()
+            }
+            "PUT organizations/acme/members/bob" | "DELETE organizations/acme/members/bob" => {
+                seen.pending = Some(json!({"command": "member", "member": body}));
+                None
+            }
+            "DELETE environments/acme-dev?applications=drop"
+            | "DELETE organizations/acme?applications=drop" => {
+                seen.pending = Some(json!({"command": "go"}));
+                None
+            }
+            "GET organizations/acme" => seen.pending.take(),
             "GET organizations/initech" => Some(json!({"command": "create-organization"})),
             _ => None,
         };
@@ -410,6 +426,29 @@ fn go_on(server: Server, body: Value) {
         if body["command"] == "create-organization" {
             server
                 .say(&json!({"kind": "organization", "item": organization("initech", "Running")}));
+            return;
+        }
+        if body["command"] == "go" {
+            let item = {
+                let mut seen = server.seen.lock().unwrap();
+                seen.is_going = true;
+                environment(&seen)
+            };
+            server.say(&json!({"kind": "environment", "item": item}));
+            return;
+        }
+        if body["command"] == "member" {
+            let item = {
+                let mut seen = server.seen.lock().unwrap();
+                seen.members.clear();
+                if body["member"].is_object() {
+                    let mut member = body["member"].clone();
+                    member["user"] = json!("bob");
+                    seen.members.push(member);
+                }
+                acme(&seen)
+            };
+            server.say(&json!({"kind": "organization", "item": item}));
             return;
         }
         if body["command"] == "delete" {
@@ -446,6 +485,27 @@ fn organization(name: &str, phase: &str) -> Value {
     json!({
         "name": name, "displayName": name, "members": [], "environments": [],
         "health": {"phase": phase, "reason": "", "message": "", "observedAt": "", "since": ""},
+    })
+}
+
+fn phase(seen: &Seen) -> &'static str {
+    match seen.is_going {
+        true => "Deleting",
+        false => "Running",
+    }
+}
+
+fn acme(seen: &Seen) -> Value {
+    let mut acme = organization("acme", phase(seen));
+    acme["members"] = json!(seen.members);
+    acme
+}
+
+fn environment(seen: &Seen) -> Value {
+    json!({
+        "name": "acme-dev", "organization": "acme", "envType": "dev", "vclusters": [],
+        "repository": "r", "appliedRevision": seen.revision, "applications": 1, "policies": [],
+        "health": {"phase": phase(seen), "reason": "", "message": "", "observedAt": "", "since": ""},
     })
 }
 
@@ -505,12 +565,10 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         | "DELETE organizations/acme?applications=drop" => {
             (StatusCode::ACCEPTED, Json(accepted)).into_response()
         }
-        "GET environments" | "GET organizations/acme/environments" => Json(json!({"items": [{
-            "name": "acme-dev", "organization": "acme", "envType": "dev", "vclusters": [],
-            "repository": "r", "applications": 1, "policies": [],
-            "health": {"phase": "Running", "reason": "", "message": "", "observedAt": "", "since": ""},
-        }]}))
-        .into_response(),
+        "GET environments/acme-dev" => Json(environment(seen)).into_response(),
+        "GET environments" | "GET organizations/acme/environments" => {
+            Json(json!({"items": [environment(seen)]})).into_response()
+        }
         "POST environments/acme-dev/plans" => Json(json!({
             "digest": "sha256:plan", "environment": "acme-dev", "subject": "Install guests",
             "applications": [{
@@ -561,10 +619,11 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
             "leftBehind": ["volume data-old-0"],
         }]}))
         .into_response(),
-        "GET organizations/acme" => Json(organization("acme", "Running")).into_response(),
+        "GET organizations/acme" => Json(acme(seen)).into_response(),
         "GET organizations/initech" => Json(organization("initech", "Installing")).into_response(),
         "POST environments/acme-prod/pull-requests/3/merge"
         | "PUT organizations/acme/members/bob"
+        | "DELETE organizations/acme/members/bob"
         | "POST trusted-signers"
         | "POST organizations" => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
         "POST users/invitations" => Json(json!({

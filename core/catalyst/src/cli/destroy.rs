@@ -7,6 +7,7 @@ use super::change::DeleteWhat;
 use super::failure::hinted;
 use super::output::say;
 use super::prepare::{How, confirm, said};
+use super::shown;
 use super::stream::Stream;
 use super::wait::{self, Patience};
 
@@ -105,12 +106,13 @@ impl Whole {
             Some(accepted) => said(accepted, &subject, self.common.output)?,
             None => say(&subject),
         }
-        if let Some(stream) = &mut stream {
-            let ended = wait::deletion(&api, stream, kind, &self.name, &path);
-            let left = self.patience.bounded(&subject, ended).await?;
-            gone(&self.name, &left)?;
-        }
-        Ok(())
+        let Some(stream) = &mut stream else {
+            shown::until_going(&api, &path).await;
+            return Ok(());
+        };
+        let ended = wait::deletion(&api, stream, kind, &self.name, &path);
+        let left = self.patience.bounded(&subject, ended).await?;
+        gone(&self.name, &left)
     }
 }
 

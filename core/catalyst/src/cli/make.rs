@@ -6,6 +6,7 @@ use reqwest::Method;
 use super::api::Common;
 use super::failure::hinted;
 use super::prepare::said;
+use super::shown;
 use super::stream::Stream;
 use super::wait::{self, Patience};
 
@@ -83,9 +84,12 @@ impl Organization {
         let accepted: Accepted = api.put(Method::POST, &["organizations"], &body).await?;
         let subject = format!("Create Organization {}", self.name);
         said(&accepted, &subject, self.common.output)?;
-        if let Some(stream) = &mut stream {
-            let running = wait::organization(&api, stream, &self.name);
-            self.patience.bounded(&self.name, running).await?;
+        match &mut stream {
+            Some(stream) => {
+                let running = wait::organization(&api, stream, &self.name);
+                self.patience.bounded(&self.name, running).await?;
+            }
+            None => shown::until_there(&api, &["organizations", &self.name]).await,
         }
         Ok(())
     }
@@ -112,9 +116,12 @@ impl Environment {
         let accepted: Accepted = api.put(Method::POST, &path, &body).await?;
         let subject = format!("Create Environment {}", self.name);
         said(&accepted, &subject, self.common.output)?;
-        if let Some(stream) = &mut stream {
-            let running = wait::environment(&api, stream, &self.name);
-            self.patience.bounded(&self.name, running).await?;
+        match &mut stream {
+            Some(stream) => {
+                let running = wait::environment(&api, stream, &self.name);
+                self.patience.bounded(&self.name, running).await?;
+            }
+            None => shown::until_there(&api, &["environments", &self.name]).await,
         }
         Ok(())
     }

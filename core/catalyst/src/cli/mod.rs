@@ -35,6 +35,7 @@ mod pulls;
 mod rows;
 mod scaffold;
 mod set;
+mod shown;
 mod stream;
 mod supply;
 mod wait;

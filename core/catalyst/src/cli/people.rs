@@ -1,11 +1,14 @@
 //! `catalyst user` and `member`: who may sign in, and who may do what.
 
-use catalyst_api::{Accepted, Invitation, Invite, MemberView, OrganizationRole, SetRole, UserView};
+use catalyst_api::{
+    Accepted, Invitation, Invite, MemberView, OrganizationRole, OrganizationView, SetRole, UserView,
+};
 use reqwest::Method;
 
-use super::api::Common;
+use super::api::{Api, Common};
 use super::output::say;
 use super::prepare::said;
+use super::shown;
 
 /// Invite, list and remove users of the Sovereign.
 #[derive(Debug, clap::Args)]
@@ -186,8 +189,32 @@ impl InviteUser {
                 api.put(Method::POST, &path, &body).await?
             }
         };
-        self.common.output.item(&invitation)
+        self.common.output.item(&invitation)?;
+        if let (Some(organization), Some(_)) = (&self.organization, &invitation.commit) {
+            let role = self.role.unwrap_or(Role::OrgViewer).into();
+            let given = Some((role, &self.environment[..]));
+            until_member(&api, organization, &invitation.username, given).await;
+        }
+        Ok(())
     }
+}
+
+/// Waits until an Organization shows that a user has a role; `None`: that they have
+/// none.
+async fn until_member(
+    api: &Api,
+    organization: &str,
+    user: &str,
+    given: Option<(OrganizationRole, &[String])>,
+) {
+    let is_shown = |view: Option<&OrganizationView>| {
+        view.is_none_or(|view| {
+            let mut members = view.members.iter();
+            let found = members.find(|member| member.user.as_deref() == Some(user));
+            found.map(|member| (member.role, &member.environments[..])) == given
+        })
+    };
+    shown::until(api, &["organizations", organization], is_shown).await;
 }
 
 impl Member {
@@ -209,7 +236,10 @@ impl Member {
                 let accepted: Accepted = api.put(Method::PUT, &path, &body).await?;
                 let role = super::rows::role(body.role);
                 let subject = format!("Make {} {role} of {}", it.user, it.organization);
-                said(&accepted, &subject, it.common.output)
+                said(&accepted, &subject, it.common.output)?;
+                let given = Some((body.role, &body.environments[..]));
+                until_member(&api, &it.organization, &it.user, given).await;
+                Ok(())
             }
             MemberWhat::Remove(it) => {
                 let api = it.common.connection.api().await?;
@@ -217,12 +247,11 @@ impl Member {
                 let accepted: Option<Accepted> = api.delete(&path).await?;
                 let subject = format!("Remove {} from {}", it.user, it.organization);
                 match &accepted {
-                    Some(accepted) => said(accepted, &subject, it.common.output),
-                    None => {
-                        say(&subject);
-                        Ok(())
-                    }
+                    Some(accepted) => said(accepted, &subject, it.common.output)?,
+                    None => say(&subject),
                 }
+                until_member(&api, &it.organization, &it.user, None).await;
+                Ok(())
             }
         }
     }

@@ -14,7 +14,7 @@ use super::failure::hinted;
 use super::output::{Output, print, say};
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
-use super::{output, plan};
+use super::{output, plan, shown};
 
 /// Show what a change would do, and change nothing.
 #[derive(Debug, clap::Args)]
@@ -249,13 +249,12 @@ impl How {
         }
         let name = change::application(&asked.command).to_owned();
         let path = ["environments", &asked.environment, "applications", &name];
+        let before: Option<ApplicationView> = api.find(&path).await?;
+        let before = before.and_then(|view| view.applied_revision);
         // Open before the change is made, so that no step is missed.
-        let (mut stream, before) = match self.patience.wait {
-            true => {
-                let before: Option<ApplicationView> = api.find(&path).await?;
-                (Some(Stream::open(api).await?), before)
-            }
-            false => (None, None),
+        let mut stream = match self.patience.wait {
+            true => Some(Stream::open(api).await?),
+            false => None,
         };
         let is_delete = matches!(asked.command, ApplicationCommand::Delete { .. });
         let destination = change::destination(&asked.environment, &asked.command).to_owned();
@@ -270,7 +269,17 @@ impl How {
         if let Some(number) = accepted.pull_request {
             return super::pulls::next(api, &destination, number).await;
         }
+        let wanted = Wanted {
+            environment: &asked.environment,
+            application: &name,
+            commit: accepted.commit.as_deref(),
+            before: before.as_deref(),
+        };
         let Some(stream) = &mut stream else {
+            match is_delete {
+                true => shown::until_going(api, &path).await,
+                false => shown::until(api, &path, |view| is_shown(&wanted, view)).await,
+            }
             return Ok(());
         };
         if is_delete {
@@ -282,17 +291,14 @@ impl How {
                 .await?;
             return super::destroy::gone(&name, &left);
         }
-        let before = before.and_then(|view| view.applied_revision);
-        let wanted = Wanted {
-            environment: &asked.environment,
-            application: &name,
-            commit: accepted.commit.as_deref(),
-            before: before.as_deref(),
-        };
         let running = wait::application(api, stream, &wanted);
         let view = self.patience.bounded(&name, running).await?;
         show_address(&view, output)
     }
+}
+
+fn is_shown(wanted: &Wanted<'_>, view: Option<&ApplicationView>) -> bool {
+    view.is_some_and(|view| wait::is_of(wanted, view))
 }
 
 /// Where an Application that runs is, for people.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use catalyst_api::{Accepted, ApplicationView, PullRequestView};
+use catalyst_api::{Accepted, ApplicationView, EnvironmentView, PullRequestView};
 use reqwest::Method;
 
 use super::api::{Api, Common, Connection};
@@ -11,6 +11,7 @@ use super::change::In;
 use super::destroy;
 use super::output::say;
 use super::prepare::{said, show_address};
+use super::shown;
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
 
@@ -93,13 +94,22 @@ impl Merge {
             }
             false => None,
         };
+        let here = ["environments", environment];
+        let before: Option<EnvironmentView> = api.find(&here).await?;
+        let before = before.and_then(|view| view.applied_revision);
         let response = post(&api, environment, number, "merge").await?;
         let accepted: Accepted = response.json().await?;
         let subject = format!("Merge pull request {number} of {environment}");
         said(&accepted, &subject, self.common.output)?;
-        if let Some((carried, stream)) = &mut watched {
-            let settled = self.settled(&api, stream, &accepted, carried);
-            self.patience.bounded(&subject, settled).await?;
+        match (&mut watched, &accepted.commit) {
+            (Some((carried, stream)), _) => {
+                let settled = self.settled(&api, stream, &accepted, carried);
+                self.patience.bounded(&subject, settled).await?;
+            }
+            (None, Some(commit)) => {
+                shown::until_applied(&api, environment, commit, before.as_deref()).await;
+            }
+            (None, None) => {}
         }
         Ok(())
     }

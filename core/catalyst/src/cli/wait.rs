@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::api::Api;
 use super::failure::{Hinted, hinted, is_signed_out};
 use super::output::{one_line, say};
+use super::shown::is_reached;
 use super::stream::{Event, Stream};
 
 /// How long a command waits.
@@ -129,14 +130,12 @@ pub async fn application(
 }
 
 /// Whether what the view shows is about the commit that is waited for, and not about
-/// what ran before it. Another commit may have come on top of it.
-fn is_of(wanted: &Wanted<'_>, view: &ApplicationView) -> bool {
+/// what ran before it.
+pub fn is_of(wanted: &Wanted<'_>, view: &ApplicationView) -> bool {
     let applied = view.applied_revision.as_deref();
-    match (wanted.commit, applied) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(commit), Some(applied)) => applied == commit || wanted.before != Some(applied),
-    }
+    wanted
+        .commit
+        .is_none_or(|commit| is_reached(commit, wanted.before, applied))
 }
 
 /// Waits until an Organization is there with all that belongs to it.
