@@ -387,6 +387,23 @@ async fn anywhere_but_on_loopback_it_insists_on_tls() {
     let answer = answer.send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.remote_addr().map(|peer| peer.ip()), Some(ip));
+    // A newcomer's command line does not know the authority yet, and is told of it.
+    let ask = |more: &[&str]| {
+        let server = format!("https://localhost:{port}");
+        let output = Command::new(program())
+            .args(["whoami", "--server", &server])
+            .args(more)
+            .env("CATALYST_TOKEN", "nobodys")
+            .env_remove("CATALYST_CERTIFICATE_AUTHORITY")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = ask(&[]);
+    assert!(said.contains("--certificate-authority FILE"), "{said}");
+    let authority = directory.path().join("data/ca.crt");
+    let said = ask(&["--certificate-authority", authority.to_str().unwrap()]);
+    assert!(said.contains("the token in CATALYST_TOKEN"), "{said}");
     sovereign.terminate();
 }
 

@@ -18,6 +18,8 @@ use super::{credentials, oauth};
 
 /// Where an embedded Sovereign listens unless told otherwise.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+/// What to do about a certificate of an authority that nobody here knows.
+const AUTHORITY: &str = "name the authority that its certificate is of with --certificate-authority FILE, once when you sign in: `catalyst up` keeps its own as ca.crt in its data directory (~/.local/share/catalyst/ca.crt, unless --data or XDG_DATA_HOME says otherwise)";
 /// Items asked for at once.
 const PAGE: &str = "200";
 
@@ -306,7 +308,10 @@ impl Api {
         }
         self.http.execute(request).await.map_err(|error| {
             let message = format!("the Sovereign at {} cannot be reached", self.address());
-            let hint = "check that it runs, and its address (--server or CATALYST_SERVER)";
+            let hint = match is_authority_unknown(&error) {
+                true => AUTHORITY,
+                false => "check that it runs, and its address (--server or CATALYST_SERVER)",
+            };
             anyhow::Error::new(error.without_url()).context(Hinted::new(message, hint))
         })
     }
@@ -446,6 +451,29 @@ impl SignedIn {
     }
 }
 
+/// Whether a request failed because nobody here knows the authority of the server's
+/// certificate.
+fn is_authority_unknown(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::{CertificateError, Error};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) =
+            error.downcast_ref()
+        {
+            return true;
+        }
+        // What an I/O error is made of is not its source.
+        let inside = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        };
+    }
+    false
+}
+
 /// Whether the API said that something is not there.
 pub fn is_not_found(error: &anyhow::Error) -> bool {
     error
@@ -462,6 +490,21 @@ async fn decode<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_of_an_unknown_authority_is_told_from_other_failures() {
+        use rustls::{CertificateError, Error};
+        let check = |why: CertificateError, expected: bool| {
+            let error = std::io::Error::other(Error::InvalidCertificate(why));
+            assert_eq!(is_authority_unknown(&error), expected, "{error}");
+            // As each layer of the client wraps it once more.
+            let error = std::io::Error::other(error);
+            assert_eq!(is_authority_unknown(&error), expected, "{error}");
+        };
+        check(CertificateError::UnknownIssuer, true);
+        check(CertificateError::Expired, false);
+        assert!(!is_authority_unknown(&std::io::Error::other("reset")));
+    }
 
     #[test]
     fn tokens_go_over_tls_or_to_this_machine() {
