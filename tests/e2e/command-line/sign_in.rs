@@ -68,6 +68,35 @@ fn a_browser_signs_in_over_the_loopback_address_with_pkce() {
     outcome.worked();
     assert_eq!(server.seen.lock().unwrap().revoked, ["refresh-1"]);
     home.run_unknown(&["whoami"]).failed();
+
+    // Who signs in again does so where they were; no token is kept for that.
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(
+        !text.contains("access-") && !text.contains("refresh-"),
+        "{text}"
+    );
+    let outcome = home.run_signed_in(&["login", "--device"], "");
+    outcome.worked();
+    assert!(outcome.err.contains(&format!("at {} as ada", server.url)));
+}
+
+/// An authority that was named once need not be named again.
+#[test]
+fn the_authority_of_a_server_stays_known_after_signing_out() {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    let pem = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let file = home.write("ca.crt", &pem.cert.pem());
+    let login = ["login", "--token-stdin", "--certificate-authority", &file];
+    home.run_with(&login, "script-token\n").worked();
+    home.run_unknown(&["logout"]).worked();
+    std::fs::remove_file(&file).unwrap();
+    home.run_signed_in(&["login", "--token-stdin"], "script-token\n")
+        .worked();
+    let kept = std::fs::read(home.path(".config/catalyst/credentials.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    let known = &kept["servers"][&server.url]["certificateAuthority"];
+    assert_eq!(known, &serde_json::json!(pem.cert.pem()));
 }
 
 #[test]

@@ -101,9 +101,8 @@ impl Connection {
             true => credentials::Credentials::default(),
             false => credentials::Locked::wait()?.read()?,
         };
-        let url = match (&self.server, kept.current) {
-            (Some(url), _) => url.clone(),
-            (None, Some(url)) => url,
+        let url = match (&self.server, &kept.current) {
+            (Some(url), _) | (None, Some(url)) => url.clone(),
             (None, None) => DEFAULT_SERVER.to_owned(),
         };
         let url = url.trim_end_matches('/').to_owned();
@@ -113,10 +112,7 @@ impl Connection {
                 std::fs::read_to_string(path)
                     .with_context(|| format!("cannot read {}", path.display()))?,
             ),
-            None => kept
-                .servers
-                .get(&url)
-                .and_then(|session| session.certificate_authority.clone()),
+            None => kept.authority(&url).cloned(),
         };
         Ok(Server {
             http: http_client(&address, certificate_authority.as_deref())?,

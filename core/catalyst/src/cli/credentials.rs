@@ -17,12 +17,26 @@ use super::failure::hinted;
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// The server of the last sign-in, which commands use unless told otherwise.
+    /// The server of the last sign-in, which commands use unless told otherwise, also
+    /// to sign in again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// By server.
     #[serde(default)]
     pub servers: BTreeMap<String, Session>,
+    /// The certificate authorities (PEM) of servers where nobody is signed in any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub authorities: BTreeMap<String, String>,
+}
+
+impl Credentials {
+    /// The certificate authority that a server's certificate is of, PEM.
+    pub fn authority(&self, server: &str) -> Option<&String> {
+        match self.servers.get(server) {
+            Some(session) => session.certificate_authority.as_ref(),
+            None => self.authorities.get(server),
+        }
+    }
 }
 
 /// Who is signed in at one server. Holds secrets, so it has no `Debug`.

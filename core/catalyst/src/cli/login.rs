@@ -99,6 +99,7 @@ impl Login {
         };
         let locked = Locked::wait()?;
         let mut kept = locked.read()?;
+        kept.authorities.remove(&server.url);
         kept.servers.insert(server.url.clone(), session);
         kept.current = Some(server.url.clone());
         locked.write(&kept)?;
@@ -142,9 +143,14 @@ impl Logout {
         let session = {
             let locked = Locked::wait()?;
             let mut kept = locked.read()?;
+            // Where it is, and by what its certificate is judged, stays for the next
+            // sign-in; neither is a secret.
             let session = kept.servers.remove(&server.url);
-            if kept.current.as_deref() == Some(server.url.as_str()) {
-                kept.current = None;
+            if let Some(authority) = session
+                .as_ref()
+                .and_then(|session| session.certificate_authority.clone())
+            {
+                kept.authorities.insert(server.url.clone(), authority);
             }
             locked.write(&kept)?;
             session
