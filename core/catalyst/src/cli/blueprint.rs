@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Common, Connection};
-use super::failure::hinted;
+use super::failure::{Hinted, hinted};
 use super::output::{Output, plain, print, say};
 use super::scaffold;
 use super::set::Values;
@@ -361,10 +361,18 @@ impl Publish {
                 name: name.clone(),
                 version: version.clone(),
             };
-            let card: BlueprintCard = api
-                .put(Method::POST, &["blueprints"], &body)
-                .await
-                .context("the artifact is in the registry, but the Sovereign did not admit it")?;
+            let answer = api.put(Method::POST, &["blueprints"], &body).await;
+            let card: BlueprintCard = match answer {
+                Ok(card) => card,
+                Err(error) => {
+                    let trust = match &self.key {
+                        Some(_) => format!("{} --key {}", self.source, public.display()),
+                        None => self.source.clone(),
+                    };
+                    let is_trusted = supply::is_trusted(&api, &self.source, key.public()).await;
+                    return Err(not_admitted(error, is_trusted, &trust));
+                }
+            };
             say(&format!(
                 "{}/{} {} can be installed",
                 card.source, card.name, card.version
@@ -383,6 +391,21 @@ impl Publish {
             "verify": verify,
             "admitted": is_admitted,
         }))
+    }
+}
+
+/// What became of an artifact that the Sovereign does not admit; where its signer is
+/// not trusted, with the words behind `blueprint trust` that change it.
+fn not_admitted(error: anyhow::Error, is_trusted: bool, trust: &str) -> anyhow::Error {
+    let message = "the artifact is in the registry, but the Sovereign did not admit it";
+    match is_trusted {
+        true => error.context(message),
+        false => {
+            let hint = format!(
+                "have the Sovereign trust its signer with `catalyst blueprint trust {trust}`, then publish it again"
+            );
+            error.context(Hinted::new(message, hint))
+        }
     }
 }
 
@@ -455,5 +478,25 @@ impl Trust {
             self.source
         ));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::describe;
+    use super::*;
+
+    #[test]
+    fn whoever_signs_with_a_key_that_nobody_trusts_is_told_how_to_change_it() {
+        let refused = || anyhow::anyhow!("no trusted key made its signature");
+        insta::assert_snapshot!(describe(&not_admitted(refused(), false, "acme")), @r"
+        error: the artifact is in the registry, but the Sovereign did not admit it
+          because: no trusted key made its signature
+        hint: have the Sovereign trust its signer with `catalyst blueprint trust acme`, then publish it again
+        ");
+        insta::assert_snapshot!(describe(&not_admitted(refused(), true, "acme")), @r"
+        error: the artifact is in the registry, but the Sovereign did not admit it
+          because: no trusted key made its signature
+        ");
     }
 }

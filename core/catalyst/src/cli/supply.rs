@@ -132,6 +132,16 @@ pub async fn check_version(api: &Api, source: &str, package: &Package) -> anyhow
     }
 }
 
+/// Whether the Sovereign trusts a key for a source; also where it cannot be asked.
+pub async fn is_trusted(api: &Api, source: &str, key: &PublicKey) -> bool {
+    let Ok(sovereign) = api.sovereign().await else {
+        return true;
+    };
+    let fingerprint = key.fingerprint();
+    let mut signers = sovereign.trusted_signers.iter();
+    signers.any(|signer| signer.source == source && signer.fingerprint == fingerprint)
+}
+
 /// The key that signs what is published to a source: the file given, or one of the
 /// source's own, made on first use and readable by its owner only.
 pub fn signing_key(source: &str, file: Option<&Path>) -> anyhow::Result<(SigningKey, PathBuf)> {

@@ -135,6 +135,8 @@ pub async fn only_trusted_signatures_count(
     let said = String::from_utf8_lossy(&foreign.stderr).into_owned();
     assert_eq!(foreign.status.code(), Some(1), "{said}");
     assert!(said.contains("no trusted key made its signature"), "{said}");
+    let way = "`catalyst blueprint trust catalog`, then publish it again";
+    assert!(said.contains(way), "{said}");
     let cards = people.admin.get("/blueprints/catalog/bp-guestbook").await;
     assert_eq!(cards["versions"], json!(["1.0.0"]));
 
