@@ -76,6 +76,42 @@ fn lint_names_every_problem_with_its_place() {
     );
 }
 
+/// As whoever installs it without a config would find out.
+#[test]
+fn lint_tells_where_a_chart_does_not_render() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let file = home.path("wiki/chart/templates/deployment.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let broken = text.replace(
+        "{{ int .Values.replicas }}",
+        "{{ required \"copies is missing\" .Values.copies }}",
+    );
+    assert_ne!(text, broken);
+    std::fs::write(&file, broken).unwrap();
+    let outcome = home.run(&["blueprint", "lint", "wiki"]);
+    assert_eq!(outcome.failed(), "error: wiki has 1 problem\n");
+    let place = "chart/templates/deployment.yaml:8: [chart-render] ";
+    assert!(outcome.out.starts_with(place), "{}", outcome.out);
+    assert!(outcome.out.contains("copies is missing"), "{}", outcome.out);
+}
+
+#[test]
+fn a_config_is_rendered_only_if_an_install_would_take_it() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let render = |set: &str| home.run(&["blueprint", "render", "wiki", "--set", set]);
+    assert!(render("replicas=4").worked().contains("replicas: 4"));
+    insta::assert_snapshot!(render("colour=red").failed(), @r"
+    error: the config does not fit bp-wiki 0.1.0:
+      config.colour: there is no such property; known here: replicas
+    hint: set what is asked for with --set; the configSchema in wiki/blueprint.yaml says what fits
+    ");
+    let many = render("replicas=99");
+    let err = many.failed();
+    assert!(err.contains("\n  config.replicas: the value is "), "{err}");
+}
+
 #[test]
 fn the_shipped_blueprints_lint() {
     let home = Home::new("");

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use catalyst_api::{BlueprintCard, RegisterBlueprint, SovereignView, TrustSigner};
-use catalyst_blueprint::{Blueprint as Described, ManifestKind, Problem, ValuesInput};
-use catalyst_helm::{Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions};
+use catalyst_blueprint::Problem;
 use catalyst_signature::TrustPolicy;
 use catalyst_supply::{Origin, PackOptions, Reference, pack, read_folder};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::{Common, Connection};
 use super::failure::{Hinted, hinted};
 use super::output::{Output, plain, print, say};
+use super::render::{self, Render};
 use super::scaffold;
-use super::set::Values;
 use super::supply;
 
 /// Write, check, sign and publish Blueprints.
@@ -59,22 +58,6 @@ struct Lint {
     /// How the findings are printed.
     #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
     output: Output,
-}
-
-/// Print the objects that an Application of a Blueprint would have.
-#[derive(Debug, clap::Args)]
-struct Render {
-    /// The Blueprint's folder.
-    #[arg(default_value = ".")]
-    folder: PathBuf,
-    /// One of its sizes.
-    #[arg(long)]
-    size: Option<String>,
-    /// The Application's name.
-    #[arg(long, default_value = "example")]
-    application: String,
-    #[command(flatten)]
-    config: Values,
 }
 
 /// Pack a Blueprint into one file (a tar in the OCI image layout).
@@ -154,7 +137,12 @@ impl Blueprint {
 
 impl Lint {
     fn run(&self) -> anyhow::Result<()> {
-        let problems = catalyst_blueprint::lint(&read_folder(&self.folder)?);
+        let files = read_folder(&self.folder)?;
+        let mut problems = catalyst_blueprint::lint(&files);
+        // What is wrong in the folder would only be said again by what it renders to.
+        if problems.is_empty() {
+            problems.extend(render::problem(&files));
+        }
         match self.output {
             Output::Table => {
                 for problem in &problems {
@@ -178,7 +166,7 @@ impl Lint {
 }
 
 /// The findings of lint as one failure.
-fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
+pub fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(|it| format!("  {it}")).collect();
     hinted(
         format!(
@@ -191,96 +179,6 @@ fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
             folder.display()
         ),
     )
-}
-
-impl Render {
-    fn run(&self) -> anyhow::Result<()> {
-        let files = read_folder(&self.folder)?;
-        let text = files.get(Described::FILE).map(Vec::as_slice);
-        let text = String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
-        let blueprint =
-            Described::parse(&text).map_err(|problems| refused(&self.folder, &problems))?;
-        let overlay = match &self.size {
-            None => serde_json::Map::new(),
-            Some(size) => match blueprint.spec.manifests.overlays.get(size) {
-                Some(overlay) => serde_json::to_value(overlay)?
-                    .as_object()
-                    .cloned()
-                    .unwrap_or_default(),
-                None => {
-                    let known: Vec<&str> = blueprint
-                        .spec
-                        .manifests
-                        .overlays
-                        .keys()
-                        .map(String::as_str)
-                        .collect();
-                    return Err(hinted(
-                        format!("{} has no size {size}", blueprint.name()),
-                        format!("its sizes are: {}", known.join(", ")),
-                    ));
-                }
-            },
-        };
-        if blueprint.spec.manifests.source.kind == ManifestKind::Kustomize {
-            let size = self.size.as_deref().unwrap_or("small");
-            let mut folder = format!("manifests/overlays/{size}");
-            if !files
-                .keys()
-                .any(|path| path.starts_with(&format!("{folder}/")))
-            {
-                folder = "manifests/base".to_owned();
-            }
-            let options = catalyst_kustomize::Options::default();
-            return print(&catalyst_kustomize::build_text(&files, &folder, &options)?);
-        }
-        let values = catalyst_blueprint::merge_values(&ValuesInput {
-            overlay,
-            config: Value::Object(self.config.merged()?),
-            dependencies: blueprint
-                .spec
-                .depends
-                .iter()
-                .map(|it| {
-                    let application = format!("{}-{}", self.application, it.alias());
-                    let secret = format!("{application}-connection");
-                    (
-                        it.alias().to_owned(),
-                        json!({"application": application, "connectionSecret": secret}),
-                    )
-                })
-                .collect(),
-            catalyst: json!({
-                "organization": "example", "environment": "example-dev", "envType": "dev",
-                "application": self.application, "domain": "localhost",
-            }),
-        });
-        let chart = files
-            .iter()
-            .filter_map(|(path, bytes)| {
-                Some((path.strip_prefix("chart/")?.to_owned(), bytes.clone()))
-            })
-            .collect();
-        let release = ReleaseOptions {
-            name: self.application.clone(),
-            namespace: self.application.clone(),
-            revision: 1,
-            is_upgrade: false,
-            service: "Helm".to_owned(),
-        };
-        let rendered = catalyst_helm::render(
-            &Chart::from_files(chart)?,
-            &values,
-            &Environment {
-                release: &release,
-                capabilities: &Capabilities::default(),
-                lookup: &NoLookup,
-                host: &NoHost,
-                limits: Limits::default(),
-            },
-        )?;
-        print(&rendered.to_string())
-    }
 }
 
 /// Packs a folder that lint finds nothing wrong with.

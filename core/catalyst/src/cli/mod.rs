@@ -32,6 +32,7 @@ mod plan;
 mod prepare;
 mod provision;
 mod pulls;
+mod render;
 mod rows;
 mod scaffold;
 mod set;
