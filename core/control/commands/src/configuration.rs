@@ -20,7 +20,7 @@ use catalyst_signature::PublicKey;
 use crate::access::Access;
 use crate::state::Configuration;
 pub(crate) use crate::usernames::check_username;
-use crate::{Actor, CommandError, Commands, documents, loosening, policy, usernames};
+use crate::{Actor, CommandError, Commands, documents, loosening, mail, policy, usernames};
 
 /// What a command writes: subject, and files by path (`None` removes).
 pub(crate) struct Edit {
@@ -95,6 +95,7 @@ pub(crate) fn create_organization(
             next: Some("choose another name".to_owned()),
         });
     }
+    mail::check("contact", request.contact.as_deref(), action)?;
     let spec = OrganizationSpec {
         display_name: request
             .display_name

@@ -22,6 +22,7 @@ mod documents;
 mod error;
 mod history;
 mod loosening;
+mod mail;
 mod objects;
 mod policy;
 mod promote;

@@ -14,7 +14,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 
 use crate::configuration as edit;
 use crate::state::Configuration;
-use crate::{Access, Actor, CommandError, Commands, loosening, usernames};
+use crate::{Access, Actor, CommandError, Commands, loosening, mail, usernames};
 
 const SOVEREIGN_ADMIN: &str = "sovereign-admin";
 /// The attribute of a user that names the Organization whose invitation made them.
@@ -218,6 +218,7 @@ impl Commands {
             environments: invite.environments.clone(),
         };
         // Judged before a user is made for nothing.
+        mail::check("email", invite.email.as_deref(), &action)?;
         loosening::check_role(&access, edit::role_of(role.role), &action)?;
         edit::set_member(
             &state.content,
@@ -253,6 +254,7 @@ impl Commands {
         let access = Access::of(actor, &[]);
         only_sovereign_admin(&access, &action)?;
         usernames::check_form(&invite.username, &action)?;
+        mail::check("email", invite.email.as_deref(), &action)?;
         if invite.role.is_some() {
             return Err(CommandError::Validate {
                 action,

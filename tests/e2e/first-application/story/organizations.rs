@@ -64,6 +64,18 @@ pub async fn two_organizations_are_made(
             me["organizations"][0]["role"] == "org-admin"
         })
         .await;
+    // Judged before the issuer sees it, or anything is written.
+    let organization = json!({"name": "initech", "contact": "nomail"});
+    let user = json!({"username": "carol", "email": "nomail"});
+    for (path, body, field) in [
+        ("/organizations", &organization, "/contact"),
+        ("/users/invitations", &user, "/email"),
+        ("/organizations/acme/invitations", &user, "/email"),
+    ] {
+        let (status, problem) = admin.refused(Method::POST, path, Some(body.clone())).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem:#}");
+        assert_eq!(problem["faults"][0]["pointer"], field, "{problem:#}");
+    }
     // An org-admin invites too.
     let bob = invite(sovereign, &mut alice, "acme", "bob", "org-developer").await;
     let mallory = invite(sovereign, admin, "globex", "mallory", "org-admin").await;

@@ -71,6 +71,13 @@ fn organizations_and_environments_come_and_go_whole() {
         admins: Vec::new(),
     };
     assert!(create_organization(&configuration, &again, "create").is_err());
+    let unreachable = CreateOrganization {
+        name: "initech".to_owned(),
+        contact: Some("nomail".to_owned()),
+        ..again
+    };
+    let refused = create_organization(&configuration, &unreachable, "create").err();
+    assert!(refused.unwrap().to_string().contains("no mail address"));
     for (env_type, hosts, words) in [
         ("dev", vec![], "already"),
         ("qa", vec![], "qa"),
