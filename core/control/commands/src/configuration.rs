@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use catalyst_api::{
-    Accepted, CreateEnvironment, CreateOrganization, PolicyView, SetRole, TrustSigner,
+    Accepted, CreateEnvironment, CreateOrganization, Fault, PolicyView, SetRole, TrustSigner,
 };
 use catalyst_names::{EnvType, EnvironmentName, OrganizationName};
 use catalyst_resources::{
@@ -230,6 +230,7 @@ pub(crate) fn set_member(
                 check_username(username, action)?;
                 usernames::check_is_no_organization(configuration, username, action)?;
             }
+            check_bounds(role, action)?;
             for environment in &role.environments {
                 let is_own = configuration
                     .environments
@@ -262,6 +263,27 @@ pub(crate) fn set_member(
     let path = organization_path(name);
     let text = documents::write(&after, configuration.files.get(&path).map(String::as_str));
     Ok(Edit::one(subject, path, Some(text)))
+}
+
+/// Refuses Environments for a role that they would not bound.
+fn check_bounds(role: &SetRole, action: &str) -> Result<(), CommandError> {
+    let is_bounded = role.role == catalyst_api::OrganizationRole::OrgDeveloper;
+    if is_bounded || role.environments.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Validate {
+        action: action.to_owned(),
+        reason: format!(
+            "the role {} counts in the whole Organization; only an org-developer's is bounded to Environments",
+            role_word(role.role)
+        ),
+        next: Some("name no Environment, or give the role org-developer".to_owned()),
+        faults: vec![Fault {
+            pointer: Some("/environments".to_owned()),
+            message: "it takes none with this role".to_owned(),
+            ..Fault::default()
+        }],
+    })
 }
 
 fn role_word(role: catalyst_api::OrganizationRole) -> String {

@@ -132,6 +132,26 @@ fn a_member_has_one_role_and_keeps_its_place() {
     assert_eq!(members[0].user.as_deref(), Some("ada"));
     assert_eq!(members[0].role, Role::OrgViewer);
     assert_eq!(members.len(), 2);
+    for (given, environments, expected) in [
+        (OrganizationRole::OrgDeveloper, &["acme-dev"][..], true),
+        (OrganizationRole::OrgDeveloper, &[][..], true),
+        (OrganizationRole::OrgViewer, &[][..], true),
+        (OrganizationRole::OrgViewer, &["acme-dev"][..], false),
+        (OrganizationRole::OrgAdmin, &["acme-dev"][..], false),
+        (OrganizationRole::SecurityOfficer, &["acme-dev"][..], false),
+        (OrganizationRole::BillingAdmin, &["acme-dev"][..], false),
+    ] {
+        let given = role(given, environments);
+        let decided = set_member(&configuration, "acme", "bob", Some(&given), "set");
+        assert_eq!(decided.is_ok(), expected, "{given:?}");
+        if let Err(error) = decided {
+            let problem = error.problem();
+            assert!(
+                problem.detail.contains("only an org-developer's"),
+                "{given:?}"
+            );
+        }
+    }
     let elsewhere = role(OrganizationRole::OrgDeveloper, &["globex-dev"]);
     assert!(set_member(&configuration, "acme", "eve", Some(&elsewhere), "set").is_err());
     assert!(set_member(&configuration, "acme", "eve", None, "remove").is_err());
