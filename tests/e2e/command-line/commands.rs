@@ -562,6 +562,16 @@ fn people_are_invited_and_given_roles() {
 }
 
 #[test]
+fn an_application_without_history_is_said_not_to_be_there() {
+    let (_, home) = start();
+    let outcome = home.run(&["history", "wiki", "-e", "acme-dev"]);
+    insta::assert_snapshot!(outcome.failed(), @r"
+    error: there is no wiki in acme-dev, and never was
+    hint: `catalyst get applications -e acme-dev` lists what there is
+    ");
+}
+
+#[test]
 fn logs_are_copied_as_they_are() {
     let (_, home) = start();
     let outcome = home.run(&["logs", "guests", "-e", "acme-dev", "--tail", "2"]);

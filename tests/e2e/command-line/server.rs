@@ -587,6 +587,9 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
             .into_response(),
             None => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
         },
+        "GET environments/acme-dev/applications/wiki/history" => {
+            Json(json!({"items": []})).into_response()
+        }
         "GET environments/acme-dev/applications/guests/logs" => "one\ntwo\n".into_response(),
         "GET environments/acme-dev/applications/guests/logs?tail=2&json=true" => {
             let line = |line: &str| json!({"time": "2026-01-01T00:00:00.5Z", "pod": "guests-1", "container": "web", "line": line});

@@ -6,6 +6,7 @@ use reqwest::{Method, Response};
 
 use super::api::Common;
 use super::change::In;
+use super::failure::hinted;
 use super::output::{Output, bytes, plain, print};
 
 const BROKE_OFF: &str = "the log broke off";
@@ -110,7 +111,16 @@ impl History {
             "history",
         ];
         let Some(commit) = &self.commit else {
-            return output.list(&api.list::<Revision>(&path).await?);
+            let revisions: Vec<Revision> = api.list(&path).await?;
+            // What is there came by a commit.
+            if revisions.is_empty() {
+                let (name, environment) = (&self.name, &self.place.environment);
+                return Err(hinted(
+                    format!("there is no {name} in {environment}, and never was"),
+                    format!("`catalyst get applications -e {environment}` lists what there is"),
+                ));
+            }
+            return output.list(&revisions);
         };
         let mut path = path.to_vec();
         path.push(commit);

@@ -173,53 +173,89 @@ impl Commands {
         to: Option<&str>,
         action: &str,
     ) -> Result<(String, Application), CommandError> {
-        let commit = match to {
-            Some(to) => {
-                check_commit_id(to, action)?;
-                to.to_owned()
-            }
-            None => self
-                .commits_of(environment, application, BRANCH, 2, action)
-                .await?
-                .get(1)
-                .map(|commit| commit.id.clone())
-                .ok_or_else(|| CommandError::Allow {
-                    action: action.to_owned(),
-                    reason: format!("there is no earlier state of {application}"),
-                    next: None,
-                })?,
-        };
         // Only what desired state once was: a commit of a branch that nobody
         // merged never passed its policies.
         let history = self
             .commits_of(environment, application, BRANCH, MOST, action)
             .await?;
+        let Some(to) = to else {
+            return self
+                .application_before(environment, application, &history, action)
+                .await;
+        };
+        check_commit_id(to, action)?;
         let commit = history
             .iter()
             .map(|known| &known.id)
-            .find(|id| id.starts_with(&commit))
+            .find(|id| id.starts_with(to))
             .cloned()
             .ok_or_else(|| CommandError::Find {
                 action: action.to_owned(),
-                what: format!("commit {commit} in the history of {application}"),
+                what: format!("commit {to} in the history of {application}"),
                 next: "look at the Application's history".to_owned(),
             })?;
-        let found = self
-            .application_at(environment, application, &commit)
-            .await
-            .map_err(CommandError::reach(action))?;
-        match found {
-            Some(Ok(then)) => Ok((commit, then)),
-            Some(Err(reason)) => Err(CommandError::Read {
-                action: action.to_owned(),
-                reason: format!("what stands at {commit} cannot be used: {reason}"),
-            }),
+        match self
+            .usable_at(environment, application, &commit, action)
+            .await?
+        {
+            Some(then) => Ok((commit, then)),
             None => Err(CommandError::Allow {
                 action: action.to_owned(),
                 reason: format!("there was no Application {application} at {commit}"),
                 next: Some("choose another commit of its history".to_owned()),
             }),
         }
+    }
+
+    /// What an Application was before the newest commit of its history. A commit that
+    /// asks for its deletion is no state to go back to, and what stands before its
+    /// folder was removed was another Application of the same name.
+    async fn application_before(
+        &self,
+        environment: &EnvironmentName,
+        application: &str,
+        history: &[Commit],
+        action: &str,
+    ) -> Result<(String, Application), CommandError> {
+        let nothing = |since: &str, next: Option<&str>| CommandError::Allow {
+            action: action.to_owned(),
+            reason: format!("there is no earlier state of {application}{since}"),
+            next: next.map(str::to_owned),
+        };
+        for commit in history.iter().skip(1) {
+            match self
+                .usable_at(environment, application, &commit.id, action)
+                .await?
+            {
+                Some(then) if then.spec.deletion.is_some() => {}
+                Some(then) => return Ok((commit.id.clone(), then)),
+                None => {
+                    return Err(nothing(
+                        " since it was installed again",
+                        Some("name a commit of its history to go further back"),
+                    ));
+                }
+            }
+        }
+        Err(nothing("", None))
+    }
+
+    /// What an Application was at a commit; `None` if there was none.
+    async fn usable_at(
+        &self,
+        environment: &EnvironmentName,
+        application: &str,
+        commit: &str,
+        action: &str,
+    ) -> Result<Option<Application>, CommandError> {
+        let found = self
+            .application_at(environment, application, commit)
+            .await
+            .map_err(CommandError::reach(action))?;
+        found.transpose().map_err(|reason| CommandError::Read {
+            action: action.to_owned(),
+            reason: format!("what stands at {commit} cannot be used: {reason}"),
+        })
     }
 
     async fn application_at(

@@ -131,6 +131,22 @@ pub async fn kept_data_serves_an_application_of_the_same_name(
         .until_phase("/environments/acme-dev/applications/guestbook", "Running")
         .await;
     until_page(sovereign, "guestbook.acme-dev", ENTRY).await;
+
+    // The commit before is the one that removed it: nothing to go back to unasked.
+    let (status, problem) = people
+        .alice
+        .refused(
+            Method::POST,
+            "/environments/acme-dev/plans",
+            Some(json!({"command": "rollback", "application": "guestbook"})),
+        )
+        .await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("since it was installed again"),
+        "{problem:#}"
+    );
 }
 
 pub async fn deletions_end_and_say_what_they_left(
