@@ -23,7 +23,7 @@ const HEAD: usize = 64 * 1024;
 pub struct Open {
     /// The Application.
     name: String,
-    /// Print the address only.
+    /// Print the address, and open no browser.
     #[arg(long)]
     print: bool,
     /// Forward a local port even if the address resolves.
@@ -53,7 +53,7 @@ impl Open {
         };
         let url = Url::parse(&address)
             .with_context(|| format!("the Sovereign's address of {} is no URL", self.name))?;
-        if self.print || (!self.forward && resolves(&url).await) {
+        if !self.forward && (self.print || resolves(&url).await) {
             print(&format!("{}\n", plain(&address)))?;
             if !self.print {
                 browser::open(&address);
@@ -65,10 +65,15 @@ impl Open {
         let listener = listen().await.context("cannot listen on this machine")?;
         let local = format!("http://{}{}", listener.local_addr()?, url.path());
         print(&format!("{local}\n"))?;
-        say(&format!(
-            "Forwards to {host}, which this machine does not resolve; ends with Ctrl-C"
-        ));
-        browser::open(&local);
+        say(&match self.forward {
+            true => format!("Forwards to {host}; ends with Ctrl-C"),
+            false => {
+                format!("Forwards to {host}, which this machine does not resolve; ends with Ctrl-C")
+            }
+        });
+        if !self.print {
+            browser::open(&local);
+        }
         forward(listener, upstream, host).await
     }
 }
