@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use catalyst_node::doctor::Finding;
 
 use crate::cli::output::{Output, print};
 
@@ -14,7 +15,8 @@ pub struct Arguments {
     output: Output,
 }
 
-/// Tries what containers need; fails when pods cannot run.
+/// Tries what containers and the forge need; fails when `catalyst up` could not run
+/// pods, or would not start.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -23,12 +25,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("catalyst-doctor-{}", std::process::id()));
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
-    let report = runtime.block_on(catalyst_node::doctor::examine(
+    let mut report = runtime.block_on(catalyst_node::doctor::examine(
         Path::new("/proc/self/exe"),
         &folder,
     ));
     std::fs::remove_dir_all(&folder)
         .with_context(|| format!("cannot remove {}", folder.display()))?;
+    let git = runtime.block_on(catalyst_forge::git_version());
+    report.can_run &= git.is_ok();
+    report.findings.push(Finding {
+        what: "git".to_owned(),
+        works: git.is_ok(),
+        detail: git.unwrap_or_else(|error| error.to_string()),
+    });
     match arguments.output {
         Output::Table => {
             for finding in &report.findings {
@@ -44,7 +53,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         output => output.value(&report)?,
     }
     if !report.can_run {
-        bail!("this machine cannot run pods; see the findings above");
+        bail!("this machine cannot run a Sovereign with pods; see the findings above");
     }
     Ok(())
 }

@@ -607,12 +607,44 @@ fn the_doctor_tells_programs_as_it_tells_people() {
 }
 
 #[test]
+fn the_doctor_tells_whether_git_is_there_and_its_version() {
+    let home = Home::new("");
+    let told = |path: Option<&std::path::Path>| {
+        let mut command = home.command(&["doctor", "--output", "json"]);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        let outcome = crate::support::finish(command.spawn().unwrap());
+        let report: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let git = findings.iter().find(|it| it["what"] == "git").unwrap();
+        (outcome.code, git.clone())
+    };
+    let (_, git) = told(None);
+    let version = Command::new("git").arg("version").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    assert_eq!(git["works"], true, "{git}");
+    assert!(
+        version.contains(git["detail"].as_str().unwrap()),
+        "{git}: {version}"
+    );
+    let (code, git) = told(Some(home.folder.path()));
+    assert_eq!((code, &git["works"]), (1, &json!(false)), "{git}");
+    assert!(
+        git["detail"].as_str().unwrap().contains("needs git 2.38"),
+        "{git}"
+    );
+}
+
+#[test]
 fn an_application_is_opened_through_a_forwarded_port_where_its_name_does_not_resolve() {
     let (server, home) = start();
     server.seen.lock().unwrap().installed = true;
     let outcome = home.run(&["open", "guests", "-e", "acme-dev", "--print"]);
     assert_eq!(outcome.worked(), "http://guests.acme-dev.localhost:8080/\n");
-    let mut command = home.command(&["open", "guests", "-e", "acme-dev", "--forward"]);
+    // --print says that no browser is wanted, not that nothing is forwarded.
+    let words = ["open", "guests", "-e", "acme-dev", "--forward", "--print"];
+    let mut command = home.command(&words);
     command.env("CATALYST_TOKEN", crate::server::TOKEN);
     let mut child = command.spawn().unwrap();
     let mut line = String::new();

@@ -237,7 +237,7 @@ impl Forge {
         })?;
         names::check_owner(&config.admin_name)
             .map_err(|error| OpenError::Configuration(error.to_string()))?;
-        check_git_version().await?;
+        git_version().await?;
         for part in ["quarantine", "trash"] {
             empty_directory(&config.data.join(part))?;
         }
@@ -336,7 +336,8 @@ fn empty_directory(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-async fn check_git_version() -> Result<(), OpenError> {
+/// The version of the git on the path, which is one that the forge can use.
+pub async fn git_version() -> Result<String, OpenError> {
     let output = tokio::process::Command::new("git")
         .arg("version")
         .output()
@@ -345,15 +346,14 @@ async fn check_git_version() -> Result<(), OpenError> {
         found: error.to_string(),
     })?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let mut numbers = text
-        .split_ascii_whitespace()
-        .nth(2)
-        .unwrap_or_default()
+    // `git version 2.39.5`
+    let number = text.split_ascii_whitespace().nth(2).unwrap_or_default();
+    let mut numbers = number
         .split('.')
         .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < (2, 38) {
         return Err(OpenError::Git { found: text });
     }
-    Ok(())
+    Ok(number.to_owned())
 }
