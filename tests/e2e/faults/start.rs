@@ -116,11 +116,14 @@ fn a_damaged_store_and_a_lost_key_are_told_apart_from_an_empty_directory() {
     // A directory that is no directory, and one whose name cannot be made.
     let file = directory.path().join("file");
     std::fs::write(&file, "text").unwrap();
-    for path in [file.clone(), file.join("below")] {
+    for (path, reason) in [
+        (file.clone(), "it is a file, not a directory"),
+        (file.join("below"), "data directory"),
+    ] {
         let (code, error) = Sovereign::fail(&path, "127.0.0.1:0");
         assert_eq!(code, Some(1), "{error}");
         assert!(
-            error.contains("data directory") && error.contains(path.to_str().unwrap()),
+            error.contains(reason) && error.contains(path.to_str().unwrap()),
             "{error}"
         );
     }

@@ -186,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_that_names_nothing_is_wrong_usage() {
+        let parse = |domain| Arguments::try_parse_from(["catalyst", "up", "--domain", domain]);
+        assert!(parse("sovereign.example").is_ok());
+        let error = parse("bad domain").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("it is no domain"), "{error}");
+    }
+
+    #[test]
     fn help_is_as_published() {
         let mut text = String::new();
         let mut command = Arguments::command();

@@ -18,6 +18,12 @@ pub struct DataDirectory {
 impl DataDirectory {
     /// Opens or creates the directory, readable by its owner only.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.metadata().is_ok_and(|found| !found.is_dir()) {
+            bail!(
+                "cannot keep data in {}: it is a file, not a directory; name a directory with --data, or move the file away",
+                path.display()
+            );
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -123,6 +129,17 @@ mod tests {
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(first.join("root.key")), 0o600);
         assert_eq!(mode(path), 0o700);
+    }
+
+    #[test]
+    fn a_file_is_refused_with_what_to_do_and_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        fs::write(&path, "mine").unwrap();
+        let error = DataDirectory::open(&path).err().unwrap().to_string();
+        assert!(error.contains("it is a file"), "{error}");
+        assert!(error.contains("--data"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 
     #[test]

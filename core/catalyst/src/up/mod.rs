@@ -60,6 +60,9 @@ const CONTROL_WITHIN: Duration = Duration::from_secs(1);
 /// How long pods that are ended too have between being asked and being killed; a
 /// hook before it may take as long.
 const POD_GRACE: Duration = Duration::from_millis(1500);
+/// A name has 253 characters (RFC 1035), of which `APPLICATION.ENVIRONMENT.` may take
+/// 40 + 1 + 37 + 1.
+const LONGEST_DOMAIN: usize = 253 - 79;
 
 /// Start an embedded Sovereign in the foreground; Ctrl-C stops it.
 #[derive(Debug, clap::Args)]
@@ -74,7 +77,7 @@ pub struct Arguments {
     listen: SocketAddr,
     /// The domain of the Sovereign: an Application is reached at
     /// APPLICATION.ENVIRONMENT.DOMAIN.
-    #[arg(long, default_value = "localhost")]
+    #[arg(long, default_value = "localhost", value_parser = domain)]
     domain: String,
     /// How the addresses are printed, once everything is ready.
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -298,6 +301,35 @@ fn about_pods(alive: usize, directory: &Path) -> String {
     )
 }
 
+/// Reads a domain below which Applications can have names (RFC 1123), in small letters.
+fn domain(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // What ends in a number is an IP address, which has no names below it.
+    let is_address = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()));
+    if text.len() > LONGEST_DOMAIN {
+        return Err(format!(
+            "it is longer than {LONGEST_DOMAIN} characters, which leaves no room for the names below it"
+        ));
+    }
+    if is_address || !text.split('.').all(is_label) {
+        return Err(
+            "it is no domain: write labels of letters, digits and hyphens with dots between them, such as sovereign.example"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 fn default_directory() -> anyhow::Result<PathBuf> {
     if let Some(base) = std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()) {
         return Ok(PathBuf::from(base).join("catalyst"));
@@ -322,6 +354,31 @@ mod tests {
              To end it as well, start `catalyst up --data /data --stop-pods` and stop it."
         );
         assert!(about_pods(3, Path::new("/data")).starts_with("3 pods go on running; "));
+    }
+
+    #[test]
+    fn a_domain_is_one_below_which_names_can_be() {
+        for (text, expected) in [
+            ("localhost", Some("localhost")),
+            ("Sovereign.Example", Some("sovereign.example")),
+            ("a-1.b.c2", Some("a-1.b.c2")),
+            ("bad domain", None),
+            ("", None),
+            (".example", None),
+            ("example.", None),
+            ("a..b", None),
+            ("-a.example", None),
+            ("a_b.example", None),
+            ("*.example", None),
+            ("https://a.example", None),
+            ("127.0.0.1", None),
+            ("::1", None),
+            ("exämple.org", None),
+        ] {
+            assert_eq!(domain(text).ok().as_deref(), expected, "{text:?}");
+        }
+        let long = ["a"; 88].join(".");
+        assert!(domain(&long).is_err_and(|why| why.contains("longer")));
     }
 
     #[test]
