@@ -333,16 +333,32 @@ fn object_rows(objects: &[ObjectView], said: &str) -> Vec<Vec<String>> {
     for object in objects {
         let mut cells = object.cells();
         let message = object.message.trim();
-        let is_long = message.chars().count() > SHORT;
         match cells.last_mut() {
-            Some(cell) if is_long && said.iter().any(|it| it.contains(message)) => {
-                ABOVE.clone_into(cell);
-            }
+            Some(cell) if is_said(message, &said) => ABOVE.clone_into(cell),
             _ => said.push(message),
         }
         rows.push(cells);
     }
     rows
+}
+
+/// Whether a message stands above already: whole, or but for whose it is and the word
+/// for it (`container web: ErrImagePull: …`).
+fn is_said(message: &str, said: &[&str]) -> bool {
+    let mut rest = message;
+    for _ in 0..3 {
+        if rest.chars().count() <= SHORT {
+            return false;
+        }
+        if said.iter().any(|it| it.contains(rest)) {
+            return true;
+        }
+        let Some((_, after)) = rest.split_once(": ") else {
+            return false;
+        };
+        rest = after;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -408,6 +424,12 @@ mod tests {
         Job           guests      guests   no      as above
         StatefulSet   guests      guests   no      0 of 1 ready
         ");
+        // Told above with other words around it.
+        let words = "cannot pull image r/x:1: r has no 1 of x";
+        let pod = object("Pod", &format!("container web: ErrImagePull: {words}"));
+        let above = format!("the container web in the pod guests-1 has no image: {words}");
+        let rows = object_rows(&[pod], &above);
+        assert_eq!(rows[0].last().unwrap(), ABOVE);
         // By itself, nothing was said above.
         let alone = object_rows(&[object("Pod", CAUSE)], "");
         assert_eq!(alone[0].last().unwrap(), CAUSE);

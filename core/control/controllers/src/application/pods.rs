@@ -76,7 +76,7 @@ fn container_problem(pod: &str, container: &Value) -> Option<Problem> {
             return Some(Problem {
                 reason: "ImageNotPulled",
                 message: format!(
-                    "the image of the container {container_name} in the pod {pod} cannot be pulled: {said}"
+                    "the container {container_name} in the pod {pod} has no image: {said}"
                 ),
                 is_lasting: true,
                 log: None,
@@ -144,6 +144,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_missing_image_is_told_once_and_in_the_nodes_words() {
+        let waiting = json!({"reason": "ErrImagePull", "message": "cannot pull image r/x:1: r has no 1 of x"});
+        let pod = json!({
+            "metadata": {"name": "p"},
+            "status": {"containerStatuses": [{"name": "web", "state": {"waiting": waiting}}]},
+        });
+        assert_eq!(
+            pod_problem(&pod).unwrap().message,
+            "the container web in the pod p has no image: cannot pull image r/x:1: r has no 1 of x"
+        );
+    }
 
     #[test]
     fn pods_and_what_is_wrong_with_them() {

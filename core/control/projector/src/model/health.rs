@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json::{condition, is_deleting, is_observed, shown_time, text};
-use super::objects::{pod_problem, state};
+use super::objects::{pod_problem, said_of_waiting, state};
 use crate::fact::ObjectFact;
 
 /// An object with the time at which it was observed.
@@ -104,6 +104,8 @@ struct Cause {
     reason: String,
     text: String,
     since: String,
+    /// The words in it that are not this program's own; empty if there are none.
+    said: String,
     /// Whether a running pod says so, and not a step on the way.
     is_running: bool,
 }
@@ -124,6 +126,7 @@ fn cause(objects: &[Seen<'_>]) -> Option<Cause> {
                 reason: "PodFailing".to_owned(),
                 text: format!("pod {}: {problem}", text(pod, "/metadata/name")),
                 since: changed.to_owned(),
+                said: said_of_waiting(pod).to_owned(),
                 is_running: true,
             });
         }
@@ -150,6 +153,7 @@ fn cause(objects: &[Seen<'_>]) -> Option<Cause> {
                 reason: first_of([text(found, "/reason"), "NotReady"]),
                 text: format!("{kind} {name}: {}", text(found, "/message")),
                 since: text(found, "/lastTransitionTime").to_owned(),
+                said: text(found, "/message").to_owned(),
                 is_running: false,
             });
         }
@@ -183,14 +187,17 @@ fn newest_warning(objects: &[Seen<'_>]) -> Option<Cause> {
         reason: first_of([text(event, "/reason"), "Warning"]),
         text: format!("{kind} {name}: {}", text(event, "/message")),
         since: text(event, "/lastTimestamp").to_owned(),
+        said: text(event, "/message").to_owned(),
         is_running: false,
     })
 }
 
-/// A sentence and its cause, unless the sentence names the cause already.
+/// A sentence and its cause, unless the sentence names the cause already, be it with
+/// other words around what was said.
 fn with_cause(said: &str, cause: Option<&Cause>) -> String {
+    let names = |words: &str| !words.is_empty() && said.contains(words);
     match cause {
-        Some(cause) if said.contains(&cause.text) => said.to_owned(),
+        Some(cause) if names(&cause.text) || names(&cause.said) => said.to_owned(),
         Some(cause) if said.is_empty() => cause.text.clone(),
         Some(cause) => format!("{said}; {}", cause.text),
         None => said.to_owned(),
@@ -206,4 +213,42 @@ fn first_of(texts: [&str; 2]) -> String {
 fn times(texts: [&str; 2]) -> Option<String> {
     let parsed = texts.into_iter().find_map(|text| text.parse().ok());
     parsed.map(shown_time)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let fact = |object: Value| ObjectFact {
+            cluster: "lo-loc-rtz-dev-acme".into(),
+            application: Some("guests".into()),
+            object,
+        };
+        let words = "cannot pull image r/x:1: r has no 1 of x";
+        let pod = fact(json!({
+            "kind": "Pod", "metadata": {"name": "guests-1"},
+            "status": {"phase": "Pending", "containerStatuses": [{
+                "name": "web", "state": {"waiting": {"reason": "ErrImagePull", "message": words}},
+            }]},
+        }));
+        let told = |message: &str| {
+            let application = fact(json!({
+                "kind": "Application", "metadata": {"name": "guests"}, "spec": {},
+                "status": {"phase": "Failed", "conditions": [
+                    {"type": "Ready", "status": "False", "reason": "X", "message": message},
+                ]},
+            }));
+            let time = Timestamp::UNIX_EPOCH;
+            of_application((&application, time), &[(&pod, time)]).message
+        };
+        let its_own = format!("the container web in the pod guests-1 has no image: {words}");
+        assert_eq!(told(&its_own), its_own);
+        let cause = format!("pod guests-1: container web: ErrImagePull: {words}");
+        assert_eq!(told(""), cause);
+        assert_eq!(told("install failed"), format!("install failed; {cause}"));
+    }
 }

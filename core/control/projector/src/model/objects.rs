@@ -113,8 +113,7 @@ pub fn pod_problem(pod: &Value) -> Option<String> {
     for container in containers {
         let name = text(container, "/name");
         let waiting = text(container, "/state/waiting/reason");
-        let is_starting = matches!(waiting, "" | "ContainerCreating" | "PodInitializing");
-        if !is_starting {
+        if !is_starting(waiting) {
             let said = text(container, "/state/waiting/message");
             let last = terminated(container, "/lastState/terminated");
             let parts = [said.to_owned(), last.unwrap_or_default()];
@@ -136,6 +135,24 @@ pub fn pod_problem(pod: &Value) -> Option<String> {
     }
     (text(pod, "/status/phase") == "Failed")
         .then(|| joined(text(pod, "/status/reason"), text(pod, "/status/message")))
+}
+
+/// What the first container of a pod that waits for more than its start says of it, in
+/// the node's own words; empty if there is none, or it says nothing.
+pub fn said_of_waiting(pod: &Value) -> &str {
+    let containers = list(pod, "/status/initContainerStatuses")
+        .iter()
+        .chain(list(pod, "/status/containerStatuses"));
+    containers
+        .filter(|container| !is_starting(text(container, "/state/waiting/reason")))
+        .map(|container| text(container, "/state/waiting/message"))
+        .next()
+        .unwrap_or_default()
+}
+
+/// Whether a container with this reason to wait only starts, or does not wait.
+fn is_starting(waiting: &str) -> bool {
+    matches!(waiting, "" | "ContainerCreating" | "PodInitializing")
 }
 
 fn terminated(container: &Value, pointer: &str) -> Option<String> {
