@@ -576,6 +576,20 @@ fn logs_are_copied_as_they_are() {
     let (_, home) = start();
     let outcome = home.run(&["logs", "guests", "-e", "acme-dev", "--tail", "2"]);
     assert_eq!(outcome.worked(), "one\ntwo\n");
+    assert_eq!(outcome.err, "");
+}
+
+#[test]
+fn a_log_of_what_never_started_says_so_and_why() {
+    let (server, home) = start();
+    {
+        let mut seen = server.seen.lock().unwrap();
+        seen.installed = true;
+        seen.is_silent = true;
+    }
+    let outcome = home.run(&["logs", "guests", "-e", "acme-dev"]);
+    assert_eq!(outcome.worked(), "");
+    insta::assert_snapshot!(outcome.err, @"pod guests-1 does not run: container web: ErrImagePull: cannot pull image r/x:1: r has no 1 of x");
 }
 
 #[test]

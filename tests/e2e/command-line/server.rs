@@ -36,6 +36,8 @@ pub struct Seen {
     pub phase: String,
     pub revision: Option<String>,
     pub installed: bool,
+    /// Whether no container of the Application has started.
+    pub is_silent: bool,
     /// Whether acme or its Environment is on its way out.
     pub is_going: bool,
     /// The members of acme, once somebody looks.
@@ -166,6 +168,18 @@ impl Seen {
 }
 
 pub fn application(seen: &Seen) -> Value {
+    let mut application = running(seen);
+    if seen.is_silent {
+        application["objects"] = json!([{
+            "apiVersion": "v1", "kind": "Pod", "namespace": "guests", "name": "guests-1",
+            "ready": false, "observedAt": "2026-01-01T00:00:00.000Z",
+            "message": "container web: ErrImagePull: cannot pull image r/x:1: r has no 1 of x",
+        }]);
+    }
+    application
+}
+
+fn running(seen: &Seen) -> Value {
     json!({
         "environment": "acme-dev", "name": "guests", "source": "catalog",
         "blueprint": "bp-guestbook", "version": "1.0.0",
@@ -589,6 +603,9 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         },
         "GET environments/acme-dev/applications/wiki/history" => {
             Json(json!({"items": []})).into_response()
+        }
+        "GET environments/acme-dev/applications/guests/logs" if seen.is_silent => {
+            "".into_response()
         }
         "GET environments/acme-dev/applications/guests/logs" => "one\ntwo\n".into_response(),
         "GET environments/acme-dev/applications/guests/logs?tail=2&json=true" => {

@@ -1,13 +1,13 @@
 //! `catalyst logs` and `history` of an Application.
 
 use anyhow::Context;
-use catalyst_api::{LogLine, Revision, RevisionDetail};
+use catalyst_api::{ApplicationView, LogLine, ObjectView, Revision, RevisionDetail};
 use reqwest::{Method, Response};
 
-use super::api::Common;
+use super::api::{Api, Common};
 use super::change::In;
 use super::failure::hinted;
-use super::output::{Output, bytes, plain, print};
+use super::output::{Output, bytes, plain, print, say};
 
 const BROKE_OFF: &str = "the log broke off";
 
@@ -70,21 +70,80 @@ impl Logs {
         if self.follow {
             request = request.query(&[("follow", true)]);
         }
-        if !output.is_table() {
-            request = request.query(&[("json", true)]);
-            return objects(api.send(request).await?, output).await;
+        if self.follow {
+            // It may be long until there is a line.
+            self.say_what_keeps_it_silent(&api).await;
         }
-        let mut response = api.send(request).await?;
-        while let Some(chunk) = response.chunk().await.context(BROKE_OFF)? {
-            bytes(&chunk)?;
+        let is_silent = match output.is_table() {
+            true => copied(api.send(request).await?).await?,
+            false => {
+                request = request.query(&[("json", true)]);
+                objects(api.send(request).await?, output).await?
+            }
+        };
+        if is_silent && !self.follow {
+            self.say_what_keeps_it_silent(&api).await;
         }
         Ok(())
     }
+
+    /// Says which pods do not run, and why. The log is what was asked for: that this
+    /// cannot be told is no failure.
+    async fn say_what_keeps_it_silent(&self, api: &Api) {
+        let path = [
+            "environments",
+            &self.place.environment,
+            "applications",
+            &self.name,
+        ];
+        match api.get::<ApplicationView>(&path).await {
+            Ok(view) => {
+                for line in silence(&view) {
+                    say(&line);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), "Application not looked at");
+            }
+        }
+    }
 }
 
-/// Prints the lines of an answer, each of which is an object.
-async fn objects(mut response: Response, output: Output) -> anyhow::Result<()> {
+/// Why an Application may have written nothing, a line a pod that does not run.
+fn silence(view: &ApplicationView) -> Vec<String> {
+    let pods: Vec<&ObjectView> = view
+        .objects
+        .iter()
+        .filter(|object| object.kind == "Pod")
+        .collect();
+    if pods.is_empty() {
+        let health = &view.summary.health;
+        let name = &view.summary.name;
+        return vec![match health.message.as_str() {
+            "" => format!("{name} has no pods: {}", health.phase),
+            message => format!("{name} has no pods: {} ({message})", health.phase),
+        }];
+    }
+    pods.iter()
+        .filter(|pod| pod.ready == Some(false))
+        .map(|pod| format!("pod {} does not run: {}", pod.name, pod.message))
+        .collect()
+}
+
+/// Copies an answer to standard output; whether there was nothing in it.
+async fn copied(mut response: Response) -> anyhow::Result<bool> {
+    let mut is_silent = true;
+    while let Some(chunk) = response.chunk().await.context(BROKE_OFF)? {
+        is_silent = is_silent && chunk.is_empty();
+        bytes(&chunk)?;
+    }
+    Ok(is_silent)
+}
+
+/// Prints the lines of an answer, each of which is an object; whether there was none.
+async fn objects(mut response: Response, output: Output) -> anyhow::Result<bool> {
     let mut held: Vec<u8> = Vec::new();
+    let mut is_silent = true;
     while let Some(chunk) = response.chunk().await.context(BROKE_OFF)? {
         held.extend_from_slice(&chunk);
         while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
@@ -92,10 +151,11 @@ async fn objects(mut response: Response, output: Output) -> anyhow::Result<()> {
             let line: LogLine = serde_json::from_slice(&line).context(
                 "cannot read the Sovereign's answer; its version may differ from this one's",
             )?;
+            is_silent = false;
             output.document(&line)?;
         }
     }
-    Ok(())
+    Ok(is_silent)
 }
 
 impl History {
