@@ -1,6 +1,7 @@
 //! `catalyst create`: Organizations and Environments.
 
 use catalyst_api::{Accepted, CreateEnvironment, CreateOrganization};
+use catalyst_names::EnvType;
 use reqwest::Method;
 
 use super::api::Common;
@@ -97,19 +98,14 @@ impl Organization {
 
 impl Environment {
     async fn run(&self) -> anyhow::Result<()> {
-        let (organization, env_type) = self.name.rsplit_once('-').ok_or_else(|| {
-            hinted(
-                format!("`{}` is not an Environment's name", self.name),
-                "it is the Organization and the stage, such as acme-dev",
-            )
-        })?;
+        let (organization, env_type) = parts(&self.name)?;
         let api = self.common.connection.api().await?;
         let mut stream = match self.patience.wait {
             true => Some(Stream::open(&api).await?),
             false => None,
         };
         let body = CreateEnvironment {
-            env_type: env_type.to_owned(),
+            env_type: env_type.code().to_owned(),
             host_clusters: self.host_cluster.clone(),
         };
         let path = ["organizations", organization, "environments"];
@@ -124,5 +120,44 @@ impl Environment {
             None => shown::until_there(&api, &["environments", &self.name]).await,
         }
         Ok(())
+    }
+}
+
+/// The Organization and the stage that an Environment's name is made of.
+fn parts(name: &str) -> anyhow::Result<(&str, EnvType)> {
+    let parts = name
+        .rsplit_once('-')
+        .and_then(|(organization, stage)| Some((organization, stage.parse().ok()?)));
+    parts.ok_or_else(|| {
+        let stages: Vec<&str> = EnvType::ALL.iter().map(|stage| stage.code()).collect();
+        hinted(
+            format!("cannot create an Environment `{name}`: its name does not end in a stage"),
+            format!(
+                "write ORGANIZATION-STAGE, such as acme-dev; the stage is one of {}",
+                stages.join(", ")
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::describe;
+    use super::*;
+
+    #[test]
+    fn an_environments_name_ends_in_its_stage() {
+        assert_eq!(parts("acme-dev").unwrap(), ("acme", EnvType::Development));
+        assert_eq!(
+            parts("two-words-prod").unwrap(),
+            ("two-words", EnvType::Production)
+        );
+        for name in ["acme", "acme-", "acme-foo", "acme-Dev"] {
+            assert!(parts(name).is_err(), "{name}");
+        }
+        insta::assert_snapshot!(describe(&parts("acme-foo").unwrap_err()), @r"
+        error: cannot create an Environment `acme-foo`: its name does not end in a stage
+        hint: write ORGANIZATION-STAGE, such as acme-dev; the stage is one of prod, stg, uat, dev, poc
+        ");
     }
 }
