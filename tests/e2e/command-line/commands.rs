@@ -108,7 +108,7 @@ fn a_manifest_installs_what_is_not_there_and_changes_what_is() {
     let outcome = home.run_with(&["plan", "-f", "-"], "kind: Organization\n");
     insta::assert_snapshot!(outcome.failed(), @r"
     error: cannot apply the document of kind Organization from -
-    hint: only Applications are applied this way; `catalyst create` makes Organizations and Environments, the console sets policies
+    hint: only Applications are applied this way; `catalyst create` makes Organizations and Environments, `catalyst policy set` sets policies
     ");
 }
 
@@ -558,6 +558,55 @@ fn people_are_invited_and_given_roles() {
     for role in [&["--role", "king"][..], &["org-admin"], &[]] {
         let words = [&["member", "set", "acme", "bob"][..], role].concat();
         assert_eq!(home.run(&words).code, 2, "{role:?}");
+    }
+}
+
+#[test]
+fn policies_are_set_by_words_and_by_file_and_deleted() {
+    let (server, home) = start();
+    let run = |line: &str| home.run(&line.split(' ').collect::<Vec<_>>());
+    let written = || server.writes().pop().unwrap();
+    let refused = run("policy set two-eyes --approvals 1");
+    insta::assert_snapshot!(refused.failed(), @r"
+    error: nothing says which Environments the policy two-eyes binds
+    hint: name them with --environment, such as -e acme-prod
+    ");
+    let set = run("policy set two-eyes -e acme-prod --approvals 1 --approver bob");
+    set.worked();
+    insta::assert_snapshot!(set.err, @"Set the policy two-eyes: commit c0ffee0000 in acme/acme-dev");
+    let mut policy = json!({
+        "name": "two-eyes", "environments": ["acme-prod"],
+        "rules": [{"kind": "pr-required", "minApprovals": 1, "approvers": ["bob"]}],
+    });
+    assert_eq!(
+        written(),
+        ("PUT policies/two-eyes".to_owned(), policy.clone())
+    );
+    // It is shown when the command has ended.
+    assert_eq!(server.seen.lock().unwrap().policy, Some(policy.clone()));
+
+    let file = home.write(
+        "policy.yaml",
+        "kind: EnvironmentPolicy\nmetadata: {name: two-eyes}\nspec:\n  appliesTo: {environments: [acme-prod]}\n  rules:\n  - {kind: soak, sourceEnvironment: acme-dev, duration: 24h}\n",
+    );
+    home.run(&["policy", "set", "-f", &file]).worked();
+    let soak = json!({"kind": "soak", "sourceEnvironment": "acme-dev", "duration": "24h"});
+    policy["rules"] = json!([soak]);
+    assert_eq!(written().1, policy);
+    // What it says otherwise stays.
+    run("policy set two-eyes --approvals 2").worked();
+    policy["rules"] = json!([soak, {"kind": "pr-required", "minApprovals": 2}]);
+    assert_eq!(written().1, policy);
+
+    run("policy delete two-eyes").worked();
+    assert_eq!(written().0, "DELETE policies/two-eyes");
+    assert_eq!(server.seen.lock().unwrap().policy, None);
+    for wrong in [
+        "policy set",
+        "policy set two-eyes",
+        "policy set -f x two-eyes",
+    ] {
+        assert_eq!(run(wrong).code, 2, "{wrong}");
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Seen {
     pub phase: String,
     pub revision: Option<String>,
     pub installed: bool,
+    /// The policy that there is.
+    pub policy: Option<Value>,
     /// Whether no container of the Application has started.
     pub is_silent: bool,
     /// Whether acme or its Environment is on its way out.
@@ -422,7 +424,11 @@ async fn api(
                 seen.pending = Some(json!({"command": "go"}));
                 None
             }
-            "GET organizations/acme" => seen.pending.take(),
+            "PUT policies/two-eyes" | "DELETE policies/two-eyes" => {
+                seen.pending = Some(json!({"command": "policy", "policy": body}));
+                None
+            }
+            "GET organizations/acme" | "GET policies" => seen.pending.take(),
             "GET organizations/initech" => Some(json!({"command": "create-organization"})),
             _ => None,
         };
@@ -449,6 +455,16 @@ fn go_on(server: Server, body: Value) {
                 environment(&seen)
             };
             server.say(&json!({"kind": "environment", "item": item}));
+            return;
+        }
+        if body["command"] == "policy" {
+            let policy = body["policy"].clone();
+            let item = match policy.is_object() {
+                true => json!({"kind": "policy", "item": policy}),
+                false => json!({"kind": "removed", "item": {"kind": "policy", "name": "two-eyes"}}),
+            };
+            server.seen.lock().unwrap().policy = Some(policy).filter(Value::is_object);
+            server.say(&item);
             return;
         }
         if body["command"] == "member" {
@@ -579,6 +595,7 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         | "DELETE organizations/acme?applications=drop" => {
             (StatusCode::ACCEPTED, Json(accepted)).into_response()
         }
+        "GET policies" => Json(json!({"items": seen.policy.iter().collect::<Vec<_>>()})).into_response(),
         "GET environments/acme-dev" => Json(environment(seen)).into_response(),
         "GET environments" | "GET organizations/acme/environments" => {
             Json(json!({"items": [environment(seen)]})).into_response()
@@ -642,6 +659,8 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         "GET organizations/acme" => Json(acme(seen)).into_response(),
         "GET organizations/initech" => Json(organization("initech", "Installing")).into_response(),
         "POST environments/acme-prod/pull-requests/3/merge"
+        | "PUT policies/two-eyes"
+        | "DELETE policies/two-eyes"
         | "PUT organizations/acme/members/bob"
         | "DELETE organizations/acme/members/bob"
         | "POST trusted-signers"

@@ -30,21 +30,25 @@ pub struct Metadata {
     pub namespace: Option<String>,
 }
 
-/// Reads the Applications of a file (`-`: standard input), one a document.
-pub fn read(path: &Path) -> anyhow::Result<Vec<Application>> {
+/// Reads the documents of a YAML file (`-`: standard input) that hold something.
+pub fn documents(path: &Path) -> anyhow::Result<Vec<Value>> {
     let name = path.display();
     let text = match path.to_str() {
         Some("-") => std::io::read_to_string(std::io::stdin()),
         _ => std::fs::read_to_string(path),
     };
     let text = text.with_context(|| format!("cannot read {name}"))?;
-    let documents =
+    let mut documents =
         catalyst_yaml::documents(&text).with_context(|| format!("cannot read {name}"))?;
+    documents.retain(|document| !document.is_null());
+    Ok(documents)
+}
+
+/// Reads the Applications of a file (`-`: standard input), one a document.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Application>> {
+    let name = path.display();
     let mut applications = Vec::new();
-    for document in documents {
-        if document.is_null() {
-            continue;
-        }
+    for document in documents(path)? {
         let kind = document.get("kind").and_then(Value::as_str);
         if kind != Some("Application") {
             return Err(hinted(
@@ -52,7 +56,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Application>> {
                     Some(kind) => format!("cannot apply the document of kind {kind} from {name}"),
                     None => format!("cannot apply the document without a kind from {name}"),
                 },
-                "only Applications are applied this way; `catalyst create` makes Organizations and Environments, the console sets policies",
+                "only Applications are applied this way; `catalyst create` makes Organizations and Environments, `catalyst policy set` sets policies",
             ));
         }
         applications.push(

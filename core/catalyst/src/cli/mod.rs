@@ -29,6 +29,7 @@ mod open;
 pub mod output;
 mod people;
 mod plan;
+mod policy;
 mod prepare;
 mod provision;
 mod pulls;
@@ -82,6 +83,7 @@ enum Command {
     Credential(credential::Credential),
     User(people::User),
     Member(people::Member),
+    Policy(policy::Policy),
     Blueprint(Box<blueprint::Blueprint>),
     Chart(Box<chart::ChartCommand>),
     Kustomize(kustomize::Kustomize),
@@ -123,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Credential(command) => client(command.run()),
         Command::User(command) => client(command.run()),
         Command::Member(command) => client(command.run()),
+        Command::Policy(command) => client(command.run()),
         Command::Blueprint(command) => command.run(),
         Command::Chart(command) => command.run(),
         Command::Kustomize(command) => command.run(),
