@@ -442,6 +442,31 @@ fn promotion_approval_and_merge() {
     );
 }
 
+#[test]
+fn a_pull_request_is_opened_from_ones_own_branch() {
+    let (server, home) = start();
+    let run = |line: &str| home.run(&line.split(' ').collect::<Vec<_>>());
+    let outcome = run("propose ada/topic -e acme-dev --title Topic");
+    assert_eq!(outcome.worked(), "");
+    insta::assert_snapshot!(outcome.err, @r"
+    Propose ada/topic for acme-dev: pull request 4 in acme/acme-dev
+    Nothing stands against merging it
+    hint: `catalyst merge 4 -e acme-dev --wait`
+    ");
+    let asked = json!({"title": "Topic", "head": "ada/topic", "base": "main"});
+    assert_eq!(
+        server.writes().pop().unwrap(),
+        ("POST pulls".to_owned(), asked)
+    );
+    run("propose ada/topic -e acme-dev").worked();
+    assert_eq!(server.writes().pop().unwrap().1["title"], "topic");
+    let refused = run("propose topic -e acme-dev");
+    insta::assert_snapshot!(refused.failed(), @r"
+    error: cannot open a pull request from topic in acme-dev: branch does not exist
+    hint: push your commits to it first: `git push origin HEAD:topic`; a branch bears your name, such as ada/more-memory
+    ");
+}
+
 /// Somebody must approve it first, so waiting would only end by its bound.
 #[test]
 fn a_promotion_is_not_waited_for_but_what_stands_against_it_is_named() {

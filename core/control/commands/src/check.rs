@@ -220,7 +220,7 @@ impl Commands {
         match push.pull_request {
             None if policy::needs_pull(&policies) => {
                 messages.push(format!(
-                    "{environment} takes changes by pull request (policy {}); push a branch and open one, or make the change in the console",
+                    "{environment} takes changes by pull request (policy {}); push a branch and open one (`catalyst propose BRANCH -e {environment}`), or make the change in the console",
                     policy::pull_policies(&policies).join(", ")
                 ));
             }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::People;
 use super::install::{page, status, until_page};
+use super::publish::succeeds;
 use super::push::clone;
 use super::user::{git, try_git};
 use crate::sovereign::Sovereign;
@@ -65,8 +66,8 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         StatusCode::NOT_FOUND
     );
 
-    a_push_past_it_is_refused(sovereign, people).await;
     a_second_one_is_closed(people).await;
+    a_branch_of_ones_own_is_proposed(sovereign, people).await;
 
     approved_and_merged(people, number).await;
     people
@@ -79,21 +80,34 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
     assert!(!page.contains(super::install::ENTRY), "{page}");
 }
 
-/// Who may push to acme-prod otherwise gets nothing past its policy.
-async fn a_push_past_it_is_refused(sovereign: &Sovereign, people: &mut People) {
+/// What a direct push is refused with is the way to go.
+async fn a_branch_of_ones_own_is_proposed(sovereign: &Sovereign, people: &mut People) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    clone(sovereign, &mut people.alice, "acme/acme-prod", folder).await;
+    clone(sovereign, &mut people.bob, "acme/acme-prod", folder).await;
     let before = git(folder, &["ls-remote", "origin", "refs/heads/main"]);
-    std::fs::write(folder.join("README.md"), "# Past the policy\n").unwrap();
-    git(folder, &["commit", "--quiet", "--all", "-m", "Go past"]);
+    std::fs::write(folder.join("NOTES.md"), "Notes.\n").unwrap();
+    git(folder, &["add", "NOTES.md"]);
+    git(folder, &["commit", "--quiet", "-m", "Add notes"]);
     let pushed = try_git(folder, &["push", "--quiet", "origin", "HEAD:main"]);
     let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
-    assert!(!pushed.status.success(), "it went through");
-    let expected = "acme-prod takes changes by pull request (policy acme-prod-approval)";
-    assert!(said.contains(expected), "{said}");
+    assert!(!pushed.status.success(), "{said}");
+    let reason = "acme-prod takes changes by pull request (policy acme-prod-approval)";
+    let way = "catalyst propose BRANCH -e acme-prod";
+    for expected in [reason, way] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
     let after = git(folder, &["ls-remote", "origin", "refs/heads/main"]);
     assert_eq!(after, before);
+    git(folder, &["push", "--quiet", "origin", "HEAD:bob/notes"]);
+    let propose = ["propose", "bob/notes", "-e", "acme-prod", "-o", "json"];
+    let accepted = succeeds(people.bob.catalyst(&propose).await);
+    let number = accepted["pullRequest"].as_u64().unwrap();
+    let pull = people.bob.get(&pull_request(number)).await;
+    assert_eq!(pull["author"], "bob", "{pull:#}");
+    assert_eq!(pull["title"], "notes", "{pull:#}");
+    let close = format!("{}/close", pull_request(number));
+    people.bob.post(&close, Value::Null).await;
 }
 
 /// alice promotes the guestbook to acme-prod; the pull request's number.
