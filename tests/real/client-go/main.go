@@ -1,11 +1,15 @@
 // A client-go program that speaks Protobuf only: what a controller does in its
-// first seconds, against the cluster of $KUBECONFIG.
+// first seconds, against the cluster of $KUBECONFIG. Then a command over SPDY, in a
+// pod that whoever serves the cluster answers for.
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,11 +21,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/util/exec"
 )
 
 func must(err error, what string) {
@@ -143,7 +151,30 @@ func main() {
 	case <-ctx.Done():
 		must(ctx.Err(), "leader election")
 	}
+	run(ctx, config, client)
 	fmt.Println("OK")
+}
+
+// A command that sends back its input and its own words, and ends with 3.
+func run(ctx context.Context, config *rest.Config, client kubernetes.Interface) {
+	_, err := client.CoreV1().Pods("default").Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "p"},
+		Spec:       corev1.PodSpec{NodeName: "local", Containers: []corev1.Container{{Name: "c", Image: "x:1"}}},
+	}, metav1.CreateOptions{})
+	must(err, "create pod")
+	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace("default").Name("p").SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{
+			Command: []string{"cat", "-x"}, Stdin: true, Stdout: true, Stderr: true,
+		}, scheme.ParameterCodec).URL()
+	executor, err := remotecommand.NewSPDYExecutor(config, "POST", url)
+	must(err, "executor")
+	var out, words bytes.Buffer
+	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{
+		Stdin: strings.NewReader("hello"), Stdout: &out, Stderr: &words,
+	})
+	var code exec.CodeExitError
+	expect(errors.As(err, &code) && code.Code == 3, fmt.Sprintf("exit code 3, got %v", err))
+	expect(out.String() == "hello" && words.String() == "cat -x", "output "+out.String()+", "+words.String())
 }
 
 func report(seen chan string, what string, object interface{}) {

@@ -60,8 +60,8 @@ use serde_json::Value;
 pub use authenticate::{Authenticators, OidcConfig};
 pub use identity::Identity;
 pub use pods::{
-    ExecRequest, ExecSession, LogRequest, PodBackend, PodError, PortConnection, PortRequest,
-    PortStream,
+    ExecRequest, ExecSession, LogRequest, LogStream, PodBackend, PodError, PortConnection,
+    PortRequest, PortStream,
 };
 pub use standing::{Standing, Stands};
 pub use status::ApiError;

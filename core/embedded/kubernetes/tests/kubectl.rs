@@ -18,6 +18,7 @@ use futures::stream::BoxStream;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 /// Serves the API on a free port; returns its address and certificate.
@@ -332,7 +333,8 @@ async fn stock_kubectl_works_over_tls() {
     );
 }
 
-/// Pods whose ports send back what they are sent.
+/// Pods whose ports send back what they are sent, and whose commands their input and,
+/// as errors, their own words, and end with 3.
 struct Echo;
 
 impl PodBackend for Echo {
@@ -343,8 +345,29 @@ impl PodBackend for Echo {
         unreachable!("no log is read")
     }
 
-    fn exec(&self, _: ExecRequest) -> BoxFuture<'_, Result<ExecSession, PodError>> {
-        unreachable!("no command is run")
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<ExecSession, PodError>> {
+        let (stdin, mut input) = mpsc::channel(1);
+        let (output, stdout) = mpsc::channel(1);
+        let (errors, stderr) = mpsc::channel(1);
+        let (exited, exit) = oneshot::channel();
+        let (resize, _) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(bytes) = input.recv().await {
+                output.send(bytes).await.unwrap();
+            }
+            let words = request.command.join(" ");
+            errors.send(Bytes::from(words)).await.unwrap();
+            exited.send(Ok(3)).unwrap();
+        });
+        Box::pin(async move {
+            Ok(ExecSession {
+                stdin,
+                stdout,
+                stderr,
+                exit,
+                resize,
+            })
+        })
     }
 
     fn connect(&self, _: PortRequest) -> BoxFuture<'_, Result<PortConnection, PodError>> {
@@ -359,6 +382,43 @@ impl PodBackend for Echo {
     }
 }
 
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {nodeName: local, containers: [{name: c, image: 'x:1'}]}\n";
+
+/// Channels in a WebSocket, as kubectl speaks now, and SPDY, as it did before.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_runs_a_command_either_way() {
+    let Some(cluster) = Cluster::start_with(Some(Arc::new(Echo))).await else {
+        return;
+    };
+    cluster.run(&["create"], Some(POD)).await;
+    for websockets in ["true", "false"] {
+        let mut child = tokio::process::Command::new("kubectl")
+            .args(["exec", "-i", "p", "--", "cat", "-x"])
+            .env("KUBECONFIG", cluster.folder.path().join("config"))
+            .env("HOME", cluster.folder.path())
+            .env("NO_PROXY", "127.0.0.1")
+            .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", websockets)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let talk = async move {
+            stdin.write_all(b"hello").await.unwrap();
+            drop(stdin);
+            child.wait_with_output().await.unwrap()
+        };
+        let output = tokio::time::timeout(Duration::from_secs(30), talk).await;
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert_eq!(output.stdout, b"hello");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("cat -x"), "{errors}");
+    }
+}
+
 /// SPDY inside a WebSocket, as kubectl speaks now, and by itself, as it did before.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_forwards_a_port_either_way() {
@@ -366,8 +426,7 @@ async fn kubectl_forwards_a_port_either_way() {
     let Some(cluster) = Cluster::start_with(Some(Arc::new(Echo))).await else {
         return;
     };
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {nodeName: local, containers: [{name: c, image: 'x:1'}]}\n";
-    cluster.run(&["create"], Some(pod)).await;
+    cluster.run(&["create"], Some(POD)).await;
     let status = r#"{"status":{"phase":"Running"}}"#;
     let words = "patch pod p --subresource=status --type=merge -p";
     let arguments: Vec<&str> = words.split(' ').chain([status]).collect();
@@ -406,7 +465,7 @@ async fn kubectl_forwards_a_port_either_way() {
 }
 
 /// A client-go program that speaks Protobuf only: informers, conflicts,
-/// preconditions, leader election. `tests/real/run` builds it and names it in
+/// preconditions, leader election; and runs a command over SPDY. `tests/real/run` builds it and names it in
 /// `CATALYST_CLIENT_GO`.
 #[tokio::test(flavor = "multi_thread")]
 async fn client_go_works_with_protobuf_alone() {
@@ -414,7 +473,7 @@ async fn client_go_works_with_protobuf_alone() {
         eprintln!("SKIPPED: CATALYST_CLIENT_GO names no program");
         return;
     };
-    let Some(cluster) = Cluster::start().await else {
+    let Some(cluster) = Cluster::start_with(Some(Arc::new(Echo))).await else {
         return;
     };
     let run = tokio::process::Command::new(program)

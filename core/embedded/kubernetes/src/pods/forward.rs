@@ -3,16 +3,14 @@
 //! upgrade of its own, as it did before; and channels in a WebSocket, two a port, as
 //! client libraries do.
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures::{SinkExt, StreamExt};
-use http::header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::HeaderMap;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, StatusCode};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,8 +23,6 @@ use crate::status::ApiError;
 
 /// What is spoken over SPDY.
 const PROTOCOL: &str = "portforward.k8s.io";
-const SPDY: &str = "SPDY/3.1";
-const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 /// SPDY inside a WebSocket.
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 /// Channels in a WebSocket.
@@ -47,15 +43,15 @@ pub(super) async fn serve(
     target: Target,
     guard: Guard,
 ) -> Result<Response, ApiError> {
-    let asked = parts.headers.get(UPGRADE).map(|name| name.as_bytes());
-    if asked.is_some_and(|name| name.eq_ignore_ascii_case(SPDY.as_bytes())) {
+    if spdy::is_asked(&parts.headers) {
         return upgrade(parts, target, guard);
     }
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
         .await
         .map_err(|error| {
             ApiError::bad_request(format!(
-                "port forwarding needs an upgrade to WebSocket or {SPDY}: {error}"
+                "port forwarding needs an upgrade to WebSocket or {}: {error}",
+                spdy::NAME
             ))
         })?
         .max_message_size(LARGEST_MESSAGE)
@@ -111,36 +107,14 @@ fn ports(params: &Params) -> Result<Vec<u16>, ApiError> {
 
 /// Takes a connection over from HTTP.
 fn upgrade(parts: &mut Parts, target: Target, mut guard: Guard) -> Result<Response, ApiError> {
-    let offered = parts.headers.get_all(STREAM_PROTOCOL).into_iter();
-    let mut offered = offered
-        .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| list.split(','));
-    if !offered.any(|one| one.trim() == PROTOCOL) {
-        return Err(ApiError::bad_request(format!(
-            "unable to upgrade: unable to negotiate a protocol: the server accepts {PROTOCOL}"
-        )));
-    }
-    let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
-        ApiError::bad_request("unable to upgrade: this connection cannot be taken over")
-    })?;
-    tokio::spawn(async move {
-        match upgrade.await {
-            // SPDY has no place for a reason; a new request is told it.
-            Ok(connection) => tokio::select! {
-                biased;
-                _ = guard.ended_within(LONGEST) => {}
-                () = spdy::serve(TokioIo::new(connection), target) => {}
-            },
-            Err(error) => tracing::debug!(%error, "a connection was not taken over"),
+    spdy::Upgrade::of(parts, PROTOCOL)?.on_upgrade(move |connection| async move {
+        // SPDY has no place for a reason; a new request is told it.
+        tokio::select! {
+            biased;
+            _ = guard.ended_within(LONGEST) => {}
+            () = spdy::forward::serve(connection, target) => {}
         }
-    });
-    Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(CONNECTION, "Upgrade")
-        .header(UPGRADE, SPDY)
-        .header(STREAM_PROTOCOL, PROTOCOL)
-        .body(Body::empty())
-        .map_err(|error| ApiError::internal(error.to_string()))
+    })
 }
 
 /// SPDY inside a WebSocket, for as long as the client may.
@@ -150,7 +124,7 @@ async fn tunnel(mut socket: WebSocket, target: Target, mut guard: Guard) {
         biased;
         refusal = guard.ended_within(LONGEST) => Some(refusal),
         () = pump(&mut socket, far) => None,
-        () = spdy::serve(near, target) => None,
+        () = spdy::forward::serve(near, target) => None,
     };
     close(&mut socket, refusal).await;
 }

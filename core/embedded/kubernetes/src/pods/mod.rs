@@ -2,6 +2,8 @@
 //! the binary's choice, behind [`PodBackend`]. All end when whoever opened them loses
 //! the right.
 
+mod command;
+mod exec;
 mod forward;
 mod port;
 mod spdy;
@@ -9,21 +11,20 @@ mod spdy;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::FromRequestParts;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::Message;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use http::request::Parts;
 use http::{HeaderValue, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Resource;
 use crate::context::Context;
-use crate::object::{array, integer, text};
+use crate::object::{array, text};
 use crate::standing::{Guard, LONGEST};
 use crate::status::ApiError;
 
@@ -139,6 +140,15 @@ pub enum PodError {
     },
 }
 
+impl From<PodError> for ApiError {
+    fn from(error: PodError) -> Self {
+        match error {
+            PodError::Unavailable { .. } => Self::bad_request(error.to_string()),
+            PodError::Failed { .. } => Self::internal(error.to_string()),
+        }
+    }
+}
+
 /// What a log read gives: bytes as they come.
 pub type LogStream = BoxStream<'static, Result<Bytes, std::io::Error>>;
 
@@ -196,10 +206,6 @@ pub(crate) async fn serve(
         return forward::serve(params, parts, target, guard).await;
     }
     let container = container(context, &pod)?;
-    let refuse = |error: PodError| match error {
-        PodError::Unavailable { .. } => ApiError::bad_request(error.to_string()),
-        PodError::Failed { .. } => ApiError::internal(error.to_string()),
-    };
     match context.subresource.as_str() {
         "log" => {
             let request = LogRequest {
@@ -215,7 +221,7 @@ pub(crate) async fn serve(
                 since_seconds: params.get("sinceSeconds").parse().ok(),
                 limit_bytes: params.get("limitBytes").parse().ok(),
             };
-            let stream = backend.logs(request).await.map_err(refuse)?;
+            let stream = backend.logs(request).await?;
             // A log has no place for a reason; a new request is told it.
             let over = async move { drop(guard.ended_within(LONGEST).await) };
             let stream = stream.take_until(over);
@@ -236,21 +242,7 @@ pub(crate) async fn serve(
                 stdin: params.flag("stdin"),
                 tty: params.flag("tty"),
             };
-            if request.command.is_empty() {
-                return Err(ApiError::bad_request(
-                    "you must specify at least 1 command for the container",
-                ));
-            }
-            let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
-                .await
-                .map_err(|error| {
-                    ApiError::bad_request(format!(
-                        "exec needs a WebSocket upgrade; SPDY is not served: {error}"
-                    ))
-                })?;
-            let session = backend.exec(request).await.map_err(refuse)?;
-            let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
-            Ok(upgrade.on_upgrade(move |socket| converse(socket, session, guard)))
+            exec::serve(params, parts, request, backend, guard).await
         }
         _ => Err(ApiError::method_not_allowed()),
     }
@@ -288,110 +280,9 @@ fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
     }
 }
 
-/// Lets a client and a command talk for as long as the client may.
-async fn converse(mut socket: WebSocket, session: ExecSession, mut guard: Guard) {
-    // Around the whole, so that it also ends while it waits for a client that
-    // does not read; the session, and with it the command, ends there.
-    let refusal = tokio::select! {
-        biased;
-        refusal = guard.ended_within(LONGEST) => refusal,
-        () = relay(&mut socket, session) => return,
-    };
-    let farewell = async {
-        let told = channel(3, refusal.to_status().to_string().as_bytes());
-        let policy = CloseFrame {
-            code: close_code::POLICY,
-            reason: refusal.reason.into(),
-        };
-        // Whoever has left already needs no answer.
-        drop(socket.send(told).await);
-        drop(socket.send(Message::Close(Some(policy))).await);
-    };
-    drop(tokio::time::timeout(FAREWELL, farewell).await);
-}
-
-/// Moves bytes between a client and a command. Each message starts with its
-/// channel: 0 input, 1 output, 2 errors, 3 the end, 4 terminal size, 255 close.
-async fn relay(socket: &mut WebSocket, session: ExecSession) {
-    let ExecSession {
-        stdin,
-        mut stdout,
-        mut stderr,
-        mut exit,
-        resize,
-    } = session;
-    let mut stdin = Some(stdin);
-    let (mut out_open, mut err_open) = (true, true);
-    let mut ended = None;
-    loop {
-        if !out_open
-            && !err_open
-            && let Some(result) = ended.take()
-        {
-            let _ = socket
-                .send(channel(3, exit_status(&result).to_string().as_bytes()))
-                .await;
-            // Clients take a close without a code for a broken connection.
-            let normal = CloseFrame {
-                code: close_code::NORMAL,
-                reason: "".into(),
-            };
-            let _ = socket.send(Message::Close(Some(normal))).await;
-            return;
-        }
-        tokio::select! {
-            bytes = stdout.recv(), if out_open => match bytes {
-                Some(bytes) => if socket.send(channel(1, &bytes)).await.is_err() { return },
-                None => out_open = false,
-            },
-            bytes = stderr.recv(), if err_open => match bytes {
-                Some(bytes) => if socket.send(channel(2, &bytes)).await.is_err() { return },
-                None => err_open = false,
-            },
-            result = &mut exit, if ended.is_none() => {
-                ended = Some(result.unwrap_or_else(|_| Err("the command's end was not reported".into())));
-            }
-            message = socket.recv() => match message {
-                Some(Ok(Message::Binary(bytes))) => match bytes.split_first() {
-                    Some((0, rest)) => {
-                        if let Some(sender) = &stdin {
-                            let _ = sender.send(Bytes::copy_from_slice(rest)).await;
-                        }
-                    }
-                    Some((4, rest)) => {
-                        let size: Value = serde_json::from_slice(rest).unwrap_or_default();
-                        let side = |key| integer(&size, key).and_then(|value| u16::try_from(value).ok());
-                        if let (Some(width), Some(height)) = (side("/Width"), side("/Height")) {
-                            let _ = resize.try_send((width, height));
-                        }
-                    }
-                    Some((255, [0, ..])) => stdin = None,
-                    _ => {}
-                },
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => {}
-            },
-        }
-    }
-}
-
 fn channel(number: u8, bytes: &[u8]) -> Message {
     let mut framed = Vec::with_capacity(bytes.len() + 1);
     framed.push(number);
     framed.extend_from_slice(bytes);
     Message::Binary(framed.into())
-}
-
-fn exit_status(result: &Result<i32, String>) -> Value {
-    match result {
-        Ok(0) => json!({"metadata": {}, "status": "Success"}),
-        Ok(code) => json!({
-            "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
-            "message": format!("command terminated with non-zero exit code: exit status {code}"),
-            "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
-        }),
-        Err(reason) => {
-            json!({"metadata": {}, "status": "Failure", "reason": "InternalError", "message": reason})
-        }
-    }
 }

@@ -5,6 +5,7 @@
 mod access;
 mod custom_resources;
 mod events;
+mod exec;
 mod lifecycle;
 mod objects;
 mod port_forward;

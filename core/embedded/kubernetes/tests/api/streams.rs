@@ -269,6 +269,13 @@ pub struct Pods {
     command: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
+impl Pods {
+    /// Comes back when the command that was started last is ended.
+    pub fn command(&self) -> oneshot::Receiver<()> {
+        self.command.lock().unwrap().take().unwrap()
+    }
+}
+
 impl PodBackend for Pods {
     fn logs(
         &self,
@@ -321,13 +328,17 @@ pub const POD: &str = "a/api/v1/namespaces/default/pods/p";
 
 pub async fn with_a_pod() -> (Api, Arc<Pods>) {
     let pods = Arc::new(Pods::default());
-    let backend: Arc<dyn PodBackend> = pods.clone();
+    (with_pods(pods.clone()).await, pods)
+}
+
+/// One pod, of which somebody else knows what runs in it.
+pub async fn with_pods(backend: Arc<dyn PodBackend>) -> Api {
     let api = Api::start_with(Some(backend)).await;
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
         "spec": {"nodeName": "local", "containers": [{"name": "c", "image": "i"}]}});
     let made = api.post("a/api/v1/namespaces/default/pods", pod).await;
     assert_eq!(made.code, 201, "{}", made.body);
-    (api, pods)
+    api
 }
 
 #[tokio::test]
@@ -359,7 +370,7 @@ async fn a_command_ends_when_its_user_is_gone() {
         (kind, content.as_slice()),
         (BINARY, b"\x01hello\n".as_slice())
     );
-    let command = pods.command.lock().unwrap().take().unwrap();
+    let command = pods.command();
     user.is_gone.store(true, Ordering::SeqCst);
     within("the end of the command", command).await.unwrap();
     let (kind, content) = within("the reason", socket.frame()).await;

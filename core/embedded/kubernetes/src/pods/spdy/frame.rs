@@ -1,5 +1,5 @@
-//! Frames of SPDY/3.1 (draft, section 2.2 and 2.6), as far as port forwarding sends
-//! and reads them. Pure.
+//! Frames of SPDY/3.1 (draft, section 2.2 and 2.6), as far as sessions here send and
+//! read them. Pure.
 
 /// Set on the last frame of a side of a stream.
 const FLAG_FIN: u8 = 1;

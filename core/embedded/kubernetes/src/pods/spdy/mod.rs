@@ -1,148 +1,110 @@
-//! Port forwarding over SPDY/3.1, as `kubectl port-forward` speaks it: for each
-//! connection a stream for errors and one for data, which belong together by a
-//! request id (`k8s.io/kubelet/pkg/cri/streaming/portforward`).
+//! SPDY/3.1 as `kubectl` and client libraries speak it: streams side by side on one
+//! connection that was upgraded, or in what a WebSocket carries. Here is what all
+//! sessions share; [`forward`] serves ports by it, [`command`] a command.
 //!
-//! Called with a connection that was upgraded, or with what a WebSocket carries. As
-//! in Kubernetes' own client and server there are no windows: a pod that takes
+//! As in Kubernetes' own client and server there are no windows: a pod that takes
 //! nothing holds up its session, and no other. What must stay true: a client can make
-//! nobody hold more than some pieces a stream; with the session all its connections
-//! end.
+//! nobody hold more than some pieces a stream.
 
+pub(super) mod command;
+pub(super) mod forward;
 mod frame;
 mod headers;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::JoinSet;
 
-use super::port::{FromPod, PIECE, Target, ToPod, WAITING, carry};
-use frame::{Control, Fault, Head, Reset};
-use headers::{Headers, Packer, Unpacker};
+use super::port::PIECE;
+use frame::{Control, Fault, Head};
+use headers::{Headers, Unpacker};
+pub(super) use upgrade::{NAME, Upgrade, is_asked};
 
 /// The largest frame but for data.
 const LARGEST_CONTROL: usize = 64 * 1024;
-/// How many streams a session may have open.
-const MOST_STREAMS: usize = 256;
-/// How long one stream of a request waits for the other.
+/// How long what a client has begun waits for the rest of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much is written at once, if so much waits.
 const LARGEST_WRITE: usize = 64 * 1024;
 
-/// Serves a session until the client ends it or breaks the rules.
-pub(super) async fn serve(transport: impl AsyncRead + AsyncWrite, target: Target) {
-    let (reader, writer) = tokio::io::split(transport);
-    let (out, waiting) = mpsc::channel(WAITING);
-    let session = Session::new(target, out);
-    let ended = tokio::select! {
-        ended = session.read(BufReader::new(reader)) => ended,
-        ended = write(writer, waiting) => ended,
-    };
-    if let Err(fault) = ended {
-        tracing::debug!(%fault, "port forwarding ended early");
-    }
+/// What a client says.
+#[derive(Debug)]
+enum Said {
+    /// It begins a stream.
+    Begin {
+        stream: u32,
+        /// Whether the number is a client's, and after the last one.
+        is_next: bool,
+        /// Whether it has nothing to say on it.
+        is_last: bool,
+        headers: Headers,
+    },
+    /// Bytes of a stream, no more than [`PIECE`].
+    Bytes(u32, Bytes),
+    /// It has no more to say on a stream.
+    End(u32),
+    /// A stream is of no more use.
+    Reset(u32),
+    /// To be sent back as it is.
+    Ping(u32),
 }
 
-/// The streams of one request.
-#[derive(Debug, Clone, Copy)]
-struct Pair {
-    error: u32,
-    data: u32,
+/// The frames of a client, read in order. Once [`Frames::next`] was dropped halfway,
+/// nothing but [`Frames::hung_up`] makes sense.
+struct Frames<R> {
+    reader: BufReader<R>,
+    unpacker: Unpacker,
+    /// The stream that began last.
+    last: u32,
+    /// What is still to come of a frame of data.
+    data: Option<Rest>,
 }
 
-/// What is written to the client.
-enum Out {
-    Frame(Vec<u8>),
-    FromPod(Pair, FromPod),
-}
-
-/// A request of which not both streams are there.
-struct Half {
-    since: Instant,
-    error: Option<u32>,
-    data: Option<Data>,
-}
-
-struct Data {
+struct Rest {
     stream: u32,
-    port: u16,
-    input: mpsc::Receiver<ToPod>,
+    length: usize,
+    is_last: bool,
 }
 
-impl Half {
-    fn new() -> Self {
+impl<R: AsyncRead + Unpin> Frames<R> {
+    fn new(reader: R) -> Self {
         Self {
-            since: Instant::now(),
-            error: None,
+            reader: BufReader::new(reader),
+            unpacker: Unpacker::new(),
+            last: 0,
             data: None,
         }
     }
 
-    fn streams(&self) -> impl Iterator<Item = u32> {
-        let data = self.data.as_ref().map(|data| data.stream);
-        self.error.into_iter().chain(data)
-    }
-}
-
-struct Session {
-    target: Target,
-    out: mpsc::Sender<Out>,
-    unpacker: Unpacker,
-    packer: Packer,
-    /// The stream that began last.
-    last: u32,
-    /// What is open; of data, where the client's bytes go.
-    streams: HashMap<u32, Option<mpsc::Sender<ToPod>>>,
-    /// By request id.
-    halves: HashMap<String, Half>,
-    connections: JoinSet<Pair>,
-}
-
-impl Session {
-    fn new(target: Target, out: mpsc::Sender<Out>) -> Self {
-        Self {
-            target,
-            out,
-            unpacker: Unpacker::new(),
-            packer: Packer::default(),
-            last: 0,
-            streams: HashMap::new(),
-            halves: HashMap::new(),
-            connections: JoinSet::new(),
-        }
-    }
-
-    async fn read(mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), Fault> {
+    /// What the client says next; nothing once it has hung up.
+    async fn next(&mut self) -> Result<Option<Said>, Fault> {
         loop {
+            if let Some(said) = self.rest().await? {
+                return Ok(Some(said));
+            }
             let mut head = [0; 8];
-            match reader.read_exact(&mut head).await {
+            match self.reader.read_exact(&mut head).await {
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
-            self.tidy();
             match Head::parse(head)? {
                 Head::Data {
                     stream,
                     is_last,
                     length,
                 } => {
-                    let mut left = length;
-                    while left > 0 {
-                        let mut piece = vec![0; left.min(PIECE)];
-                        reader.read_exact(&mut piece).await?;
-                        left -= piece.len();
-                        self.pass(stream, ToPod::Bytes(piece.into())).await;
-                    }
-                    if is_last {
-                        self.pass(stream, ToPod::End).await;
-                    }
+                    self.data = Some(Rest {
+                        stream,
+                        length,
+                        is_last,
+                    });
                 }
                 Head::Control {
                     kind,
@@ -153,198 +115,71 @@ impl Session {
                         return Err(Fault::Protocol("a control frame is too large"));
                     }
                     let mut payload = vec![0; length];
-                    reader.read_exact(&mut payload).await?;
-                    self.control(kind, flags, &payload).await?;
+                    self.reader.read_exact(&mut payload).await?;
+                    if let Some(said) = self.control(kind, flags, &payload)? {
+                        return Ok(Some(said));
+                    }
                 }
             }
         }
     }
 
-    async fn control(&mut self, kind: u16, flags: u8, payload: &[u8]) -> Result<(), Fault> {
-        match frame::control(kind, flags, payload)? {
+    /// Comes back once the client has hung up, whatever it still says.
+    async fn hung_up(&mut self) {
+        // A connection that breaks is over too.
+        drop(tokio::io::copy_buf(&mut self.reader, &mut tokio::io::sink()).await);
+    }
+
+    /// The next piece of the frame of data that is being read, and last its end.
+    async fn rest(&mut self) -> Result<Option<Said>, Fault> {
+        let Some(rest) = &mut self.data else {
+            return Ok(None);
+        };
+        if rest.length > 0 {
+            let mut piece = vec![0; rest.length.min(PIECE)];
+            self.reader.read_exact(&mut piece).await?;
+            rest.length -= piece.len();
+            return Ok(Some(Said::Bytes(rest.stream, piece.into())));
+        }
+        let end = rest.is_last.then_some(Said::End(rest.stream));
+        self.data = None;
+        Ok(end)
+    }
+
+    /// What a control frame says, if it is for a session.
+    fn control(&mut self, kind: u16, flags: u8, payload: &[u8]) -> Result<Option<Said>, Fault> {
+        Ok(match frame::control(kind, flags, payload)? {
             Control::Begin {
                 stream,
                 is_last,
                 headers,
             } => {
-                let headers = self.unpacker.read(headers)?;
-                self.begin(stream, is_last, &headers).await;
-            }
-            Control::Headers(block) => drop(self.unpacker.read(block)?),
-            Control::Reset(stream) => self.forget(stream),
-            // An even number would be the answer to a ping of ours.
-            Control::Ping(id) if id % 2 == 1 => self.send(frame::ping(id)).await,
-            Control::Ping(_) | Control::Other => {}
-        }
-        Ok(())
-    }
-
-    /// A client begins a stream.
-    async fn begin(&mut self, stream: u32, is_last: bool, headers: &Headers) {
-        let is_next = stream % 2 == 1 && stream > self.last;
-        self.last = self.last.max(stream);
-        let asked = Asked::of(stream, headers).filter(|_| is_next);
-        let Some(asked) = asked else {
-            return self.reset(stream, Reset::Protocol).await;
-        };
-        if self.streams.len() >= MOST_STREAMS {
-            return self.reset(stream, Reset::Refused).await;
-        }
-        let half = self
-            .halves
-            .entry(asked.request.clone())
-            .or_insert_with(Half::new);
-        let is_there = match asked.kind {
-            Kind::Error => half.error.is_some(),
-            Kind::Data => half.data.is_some(),
-        };
-        if is_there {
-            return self.reset(stream, Reset::Protocol).await;
-        }
-        match asked.kind {
-            Kind::Error => {
-                half.error = Some(stream);
-                self.streams.insert(stream, None);
-            }
-            Kind::Data => {
-                let (sender, input) = mpsc::channel(WAITING);
-                half.data = Some(Data {
+                let is_next = stream % 2 == 1 && stream > self.last;
+                self.last = self.last.max(stream);
+                Some(Said::Begin {
                     stream,
-                    port: asked.port,
-                    input,
-                });
-                self.streams.insert(stream, Some(sender));
+                    is_next,
+                    is_last,
+                    headers: self.unpacker.read(headers)?,
+                })
             }
-        }
-        let headers = self.packer.write(&[]);
-        self.send(frame::reply(stream, &headers)).await;
-        if is_last {
-            self.pass(stream, ToPod::End).await;
-        }
-        self.connect(&asked.request);
-    }
-
-    /// Connects to the pod once both streams of a request are there.
-    fn connect(&mut self, request: &str) {
-        let is_whole = |half: &Half| half.error.is_some() && half.data.is_some();
-        if !self.halves.get(request).is_some_and(is_whole) {
-            return;
-        }
-        let half = self.halves.remove(request);
-        let Some((Some(error), Some(data))) = half.map(|half| (half.error, half.data)) else {
-            return;
-        };
-        let pair = Pair {
-            error,
-            data: data.stream,
-        };
-        let (target, out) = (self.target.clone(), self.out.clone());
-        self.connections.spawn(async move {
-            let told = |what| Out::FromPod(pair, what);
-            carry(&target, data.port, data.input, out, told).await;
-            pair
-        });
-    }
-
-    /// Passes on what comes on a stream; what comes on none is dropped.
-    async fn pass(&mut self, stream: u32, said: ToPod) {
-        let Some(Some(sender)) = self.streams.get(&stream).cloned() else {
-            return;
-        };
-        if let Err(TrySendError::Full(said)) = sender.try_send(said) {
-            let is_connected = self
-                .halves
-                .values()
-                .all(|half| half.streams().all(|one| one != stream));
-            if is_connected {
-                // It may be over meanwhile.
-                drop(sender.send(said).await);
-            } else {
-                self.reset(stream, Reset::Cancel).await;
+            Control::Headers(block) => {
+                self.unpacker.read(block)?;
+                None
             }
-        }
-    }
-
-    async fn reset(&mut self, stream: u32, why: Reset) {
-        self.forget(stream);
-        self.send(frame::reset(stream, why)).await;
-    }
-
-    async fn send(&mut self, frame: Vec<u8>) {
-        // Where nothing can be written any more, the session ends by itself.
-        drop(self.out.send(Out::Frame(frame)).await);
-    }
-
-    /// A stream is of no more use, nor is one that waits for it.
-    fn forget(&mut self, stream: u32) {
-        self.streams.remove(&stream);
-        self.drop_halves(|half| half.streams().any(|one| one == stream));
-    }
-
-    /// Lets go of what is over and of what has waited too long.
-    fn tidy(&mut self) {
-        while let Some(ended) = self.connections.try_join_next() {
-            if let Ok(pair) = ended {
-                self.streams.remove(&pair.error);
-                self.streams.remove(&pair.data);
-            }
-        }
-        if !self.halves.is_empty() {
-            self.drop_halves(|half| half.since.elapsed() > PATIENCE);
-        }
-    }
-
-    fn drop_halves(&mut self, is_over: impl Fn(&Half) -> bool) {
-        let streams = &mut self.streams;
-        self.halves.retain(|_, half| {
-            let is_over = is_over(half);
-            if is_over {
-                for stream in half.streams() {
-                    streams.remove(&stream);
-                }
-            }
-            !is_over
-        });
-    }
-}
-
-/// What a stream is for.
-struct Asked {
-    kind: Kind,
-    port: u16,
-    request: String,
-}
-
-enum Kind {
-    Error,
-    Data,
-}
-
-impl Asked {
-    fn of(stream: u32, headers: &Headers) -> Option<Self> {
-        let port: u16 = headers.get("port")?.parse().ok()?;
-        let kind = match headers.get("streamtype")? {
-            "error" => Kind::Error,
-            "data" => Kind::Data,
-            _ => return None,
-        };
-        // Clients of old give no id: the stream for errors is the one before.
-        let request = match (headers.get("requestid"), &kind) {
-            (Some(id), _) if !id.is_empty() => id.to_owned(),
-            (_, Kind::Error) => stream.to_string(),
-            (_, Kind::Data) => stream.saturating_sub(2).to_string(),
-        };
-        (port > 0).then_some(Self {
-            kind,
-            port,
-            request,
+            Control::Reset(stream) => Some(Said::Reset(stream)),
+            // An even number would be the answer to a ping of ours.
+            Control::Ping(id) if id % 2 == 1 => Some(Said::Ping(id)),
+            Control::Ping(_) | Control::Other => None,
         })
     }
 }
 
-async fn write(
+/// Writes what waits, as `encode` makes it, until nobody is left to send any.
+async fn write<T>(
     mut writer: impl AsyncWrite + Unpin,
-    mut waiting: mpsc::Receiver<Out>,
+    mut waiting: mpsc::Receiver<T>,
+    encode: impl Fn(T) -> Vec<u8>,
 ) -> Result<(), Fault> {
     while let Some(first) = waiting.recv().await {
         let mut bytes = encode(first);
@@ -357,21 +192,4 @@ async fn write(
         writer.flush().await?;
     }
     Ok(())
-}
-
-fn encode(out: Out) -> Vec<u8> {
-    match out {
-        Out::Frame(frame) => frame,
-        Out::FromPod(pair, FromPod::Bytes(bytes)) => frame::data(pair.data, false, &bytes),
-        Out::FromPod(pair, FromPod::End) => {
-            let mut frames = frame::data(pair.data, true, &[]);
-            frames.append(&mut frame::data(pair.error, true, &[]));
-            frames
-        }
-        Out::FromPod(pair, FromPod::Failed(why)) => {
-            let mut frames = frame::data(pair.error, true, why.as_bytes());
-            frames.append(&mut frame::reset(pair.data, Reset::Cancel));
-            frames
-        }
-    }
 }

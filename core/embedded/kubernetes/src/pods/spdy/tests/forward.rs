@@ -1,17 +1,17 @@
-//! Sessions as a client sees them, over a pipe.
+//! Connections to ports.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::super::{
+use super::super::forward::{MOST_STREAMS, serve};
+use super::super::frame::Reset;
+use super::*;
+use crate::pods::port::{Target, WAITING};
+use crate::pods::{
     ExecRequest, ExecSession, LogRequest, LogStream, PodBackend, PodError, PortConnection,
     PortRequest,
 };
-use super::*;
-
-const BOUND: Duration = Duration::from_secs(10);
 
 /// A pod that sends back what it is sent, on any port but the first.
 struct Echo;
@@ -45,113 +45,40 @@ impl PodBackend for Echo {
     }
 }
 
-/// What a client reads.
-#[derive(Debug, PartialEq, Eq)]
-enum Read {
-    Reply(u32),
-    Data(u32, bool, String),
-    Reset(u32, u32),
-    Ping(u32),
+/// A client of [`Echo`].
+fn begin() -> Client {
+    let (client, far) = Client::new();
+    let target = Target {
+        backend: Arc::new(Echo),
+        request: PortRequest {
+            pod: "web-0".to_owned(),
+            uid: "u".to_owned(),
+            ..PortRequest::default()
+        },
+    };
+    tokio::spawn(serve(far, target));
+    client
 }
 
-struct Client {
-    pipe: DuplexStream,
-    packer: Packer,
-    unpacker: Unpacker,
-}
-
-impl Client {
-    fn begin() -> Self {
-        let (pipe, far) = tokio::io::duplex(64 * 1024);
-        let target = Target {
-            backend: Arc::new(Echo),
-            request: PortRequest {
-                pod: "web-0".to_owned(),
-                uid: "u".to_owned(),
-                ..PortRequest::default()
-            },
-        };
-        tokio::spawn(serve(far, target));
-        Self {
-            pipe,
-            packer: Packer::default(),
-            unpacker: Unpacker::new(),
-        }
+/// Begins both streams of a request, and reads that they are taken.
+async fn connect(client: &mut Client, error: u32, port: &str) {
+    let request = error.to_string();
+    for (stream, kind) in [(error, "error"), (error + 2, "data")] {
+        let headers = [
+            ("streamtype", kind),
+            ("port", port),
+            ("requestid", request.as_str()),
+        ];
+        client.open(stream, &headers).await;
+        assert_eq!(client.read().await, Read::Reply(stream));
     }
-
-    async fn write(&mut self, frame: &[u8]) {
-        self.pipe.write_all(frame).await.unwrap();
-    }
-
-    /// Begins a stream.
-    async fn open(&mut self, stream: u32, headers: &[(&str, &str)]) {
-        let headers = self.packer.write(headers);
-        self.write(&frame::tests::begin(stream, &headers)).await;
-    }
-
-    /// Begins both streams of a request, and reads that they are taken.
-    async fn connect(&mut self, error: u32, port: &str) {
-        let request = error.to_string();
-        for (stream, kind) in [(error, "error"), (error + 2, "data")] {
-            let headers = [
-                ("streamtype", kind),
-                ("port", port),
-                ("requestid", request.as_str()),
-            ];
-            self.open(stream, &headers).await;
-            assert_eq!(self.read().await, Read::Reply(stream));
-        }
-    }
-
-    async fn read(&mut self) -> Read {
-        tokio::time::timeout(BOUND, self.next()).await.unwrap()
-    }
-
-    async fn next(&mut self) -> Read {
-        let mut head = [0; 8];
-        self.pipe.read_exact(&mut head).await.unwrap();
-        let head = Head::parse(head).unwrap();
-        let (Head::Data { length, .. } | Head::Control { length, .. }) = head;
-        let mut payload = vec![0; length];
-        self.pipe.read_exact(&mut payload).await.unwrap();
-        match head {
-            Head::Data {
-                stream, is_last, ..
-            } => Read::Data(stream, is_last, String::from_utf8(payload).unwrap()),
-            Head::Control { kind, flags, .. } => {
-                let stream = u32::from_be_bytes(*payload.first_chunk().unwrap());
-                match frame::control(kind, flags, &payload).unwrap() {
-                    Control::Headers(block) => {
-                        assert_eq!(self.unpacker.read(block).unwrap(), Headers::default());
-                        Read::Reply(stream)
-                    }
-                    Control::Reset(stream) => {
-                        let why = u32::from_be_bytes(*payload.last_chunk().unwrap());
-                        Read::Reset(stream, why)
-                    }
-                    Control::Ping(id) => Read::Ping(id),
-                    other => panic!("{other:?}"),
-                }
-            }
-        }
-    }
-
-    /// Whether the other side has hung up.
-    async fn is_over(&mut self) -> bool {
-        let read = tokio::time::timeout(BOUND, self.pipe.read_u8()).await;
-        read.unwrap().is_err()
-    }
-}
-
-fn data(stream: u32, is_last: bool, text: &str) -> Read {
-    Read::Data(stream, is_last, text.to_owned())
 }
 
 #[tokio::test]
 async fn connections_carry_bytes_both_ways_side_by_side() {
-    let mut client = Client::begin();
-    client.connect(1, "80").await;
-    client.connect(5, "8080").await;
+    let mut client = begin();
+    connect(&mut client, 1, "80").await;
+    connect(&mut client, 5, "8080").await;
     for (stream, text) in [(3, "hello"), (7, "there"), (3, "again")] {
         client
             .write(&frame::data(stream, false, text.as_bytes()))
@@ -169,8 +96,8 @@ async fn connections_carry_bytes_both_ways_side_by_side() {
 
 #[tokio::test]
 async fn more_than_a_piece_goes_through() {
-    let mut client = Client::begin();
-    client.connect(1, "80").await;
+    let mut client = begin();
+    connect(&mut client, 1, "80").await;
     let sent = "0123456789".repeat(20_000);
     let (mut reader, mut writer) = tokio::io::split(client.pipe);
     let frame = frame::data(3, true, sent.as_bytes());
@@ -204,20 +131,20 @@ async fn more_than_a_piece_goes_through() {
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_told_and_nothing_else_ends() {
-    let mut client = Client::begin();
-    client.connect(1, "1").await;
+    let mut client = begin();
+    connect(&mut client, 1, "1").await;
     let why = "error forwarding port 1 to pod web-0, uid u: the node could not serve pod \"web-0\": nobody listens";
     assert_eq!(client.read().await, data(1, true, why));
     assert_eq!(client.read().await, Read::Reset(3, 5));
     client.write(&frame::ping(9)).await;
     assert_eq!(client.read().await, Read::Ping(9));
-    client.connect(5, "80").await;
+    connect(&mut client, 5, "80").await;
 }
 
 #[tokio::test]
 async fn a_client_that_resets_a_stream_is_done_with_it() {
-    let mut client = Client::begin();
-    client.connect(1, "80").await;
+    let mut client = begin();
+    connect(&mut client, 1, "80").await;
     client.write(&frame::reset(3, Reset::Cancel)).await;
     assert_eq!(client.read().await, data(3, true, ""));
     assert_eq!(client.read().await, data(1, true, ""));
@@ -229,7 +156,7 @@ async fn a_client_that_resets_a_stream_is_done_with_it() {
 
 #[tokio::test]
 async fn clients_of_old_give_no_request_id() {
-    let mut client = Client::begin();
+    let mut client = begin();
     for (stream, kind) in [(1, "error"), (3, "data")] {
         client
             .open(stream, &[("streamtype", kind), ("port", "80")])
@@ -242,7 +169,7 @@ async fn clients_of_old_give_no_request_id() {
 
 #[tokio::test]
 async fn streams_that_make_no_sense_are_reset() {
-    let mut client = Client::begin();
+    let mut client = begin();
     let good = [("streamtype", "error"), ("port", "80"), ("requestid", "a")];
     client.open(5, &good).await;
     assert_eq!(client.read().await, Read::Reply(5));
@@ -279,7 +206,7 @@ async fn streams_that_make_no_sense_are_reset() {
 
 #[tokio::test]
 async fn a_client_can_open_so_many_streams_and_send_so_much_ahead() {
-    let mut client = Client::begin();
+    let mut client = begin();
     let most = u32::try_from(MOST_STREAMS).unwrap();
     for number in 0..most {
         let (stream, request) = (2 * number + 1, number.to_string());
@@ -305,7 +232,7 @@ async fn a_client_that_breaks_the_rules_is_cut_off() {
     let too_large = [0x80, 3, 0, 1, 0, 0xff, 0xff, 0xff];
     let packed_badly = frame::tests::begin(1, b"not packed");
     for frame in [too_large.as_slice(), &packed_badly] {
-        let mut client = Client::begin();
+        let mut client = begin();
         client.write(frame).await;
         assert!(client.is_over().await, "{frame:?}");
     }
