@@ -377,8 +377,8 @@ async fn end_of(mut watch: reqwest::Response) -> StatusCode {
 async fn wait_for_pods(sovereign: &Sovereign, user: &mut User, wanted: StatusCode) {
     let started = Instant::now();
     loop {
-        // A developer sees the namespaces of their Environments, not the whole.
-        let path = "/api/v1/namespaces/acme-dev/pods";
+        // As `kubectl get pods -A` asks: developers of all Environments see the whole.
+        let path = "/api/v1/pods";
         let status = pods(sovereign, user, "lo-loc-rtz-dev-acme", path).await;
         if status == wanted {
             return;

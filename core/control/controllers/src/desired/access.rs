@@ -5,6 +5,12 @@
 //! roles, service accounts and pods (whose identity one could borrow), or read
 //! Secrets, the vault's token among them. What one may see inside an Application
 //! one sees by `exec`, where the role gives that.
+//!
+//! Who is there for the whole Organization reads the whole vcluster, so that
+//! `kubectl get pods -A` answers: org-admins, org-viewers, security-officers, and
+//! org-developers of all Environments. An org-developer of some reads and debugs
+//! theirs, and finds them by the list of namespaces, where there is one of theirs;
+//! all of them are the same Organization's. A billing-admin has nothing to look for.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +27,7 @@ pub const SOVEREIGN_ADMINS: &str = "oidc:sovereign-admin";
 
 const READER: &str = "catalyst:reader";
 const OPERATOR: &str = "catalyst:operator";
+const VISITOR: &str = "catalyst:visitor";
 
 /// A namespace of a vcluster and the Environment that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,32 +47,29 @@ pub fn objects(members: &[Member], spaces: &[Space]) -> Vec<Value> {
         "cluster-admin",
         vec![json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": SOVEREIGN_ADMINS})],
     ));
-    let holding = |roles: &[Role]| -> Vec<Value> {
-        subjects(members.iter().filter(|member| roles.contains(&member.role)))
-    };
-    let readers = holding(&[Role::OrgAdmin, Role::OrgViewer, Role::SecurityOfficer]);
+    let readers = subjects(members.iter().filter(|member| reads_everything(member)));
     if !readers.is_empty() {
         objects.push(cluster_binding("catalyst:readers", READER, readers));
     }
-    let admins = holding(&[Role::OrgAdmin]);
+    let mut visitors: Vec<&Member> = Vec::new();
     for space in spaces {
-        let developers = || {
-            members.iter().filter(|member| {
-                member.role == Role::OrgDeveloper
-                    && (member.environments.is_empty()
-                        || member.environments.contains(&space.environment))
-            })
-        };
-        let readers = subjects(developers());
+        let developers: Vec<&Member> = members
+            .iter()
+            .filter(|member| is_developer_in(member, &space.environment))
+            .collect();
+        let named = developers
+            .iter()
+            .copied()
+            .filter(|member| !reads_everything(member));
+        visitors.extend(named.clone());
+        let readers = subjects(named);
         if !readers.is_empty() {
-            objects.push(binding(
-                &space.name,
-                "catalyst:developers",
-                READER,
-                readers.clone(),
-            ));
+            objects.push(binding(&space.name, "catalyst:developers", READER, readers));
         }
-        let operators: Vec<Value> = admins.iter().cloned().chain(readers).collect();
+        let admins = members
+            .iter()
+            .filter(|member| member.role == Role::OrgAdmin);
+        let operators = subjects(admins.chain(developers));
         if !operators.is_empty() {
             objects.push(binding(
                 &space.name,
@@ -75,7 +79,26 @@ pub fn objects(members: &[Member], spaces: &[Space]) -> Vec<Value> {
             ));
         }
     }
+    let visitors = subjects(visitors.into_iter());
+    if !visitors.is_empty() {
+        objects.push(cluster_binding("catalyst:visitors", VISITOR, visitors));
+    }
     objects
+}
+
+/// Whether a member reads all of a vcluster, whatever comes into it.
+fn reads_everything(member: &Member) -> bool {
+    match member.role {
+        Role::OrgAdmin | Role::OrgViewer | Role::SecurityOfficer => true,
+        Role::OrgDeveloper => member.environments.is_empty(),
+        Role::BillingAdmin => false,
+    }
+}
+
+fn is_developer_in(member: &Member, environment: &str) -> bool {
+    member.role == Role::OrgDeveloper
+        && (member.environments.is_empty()
+            || member.environments.iter().any(|one| one == environment))
 }
 
 /// Subjects by user name, or by group with the prefix that tokens' groups get;
@@ -136,6 +159,10 @@ fn cluster_roles() -> Vec<Value> {
                 {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
             ]),
         ),
+        role(
+            VISITOR,
+            json!([{"apiGroups": [""], "resources": ["namespaces"], "verbs": read}]),
+        ),
     ]
 }
 
@@ -183,7 +210,8 @@ mod tests {
         }
     }
 
-    /// What RBAC would say, by the rules of Kubernetes' documentation.
+    /// What RBAC would say, by the rules of Kubernetes' documentation. An empty
+    /// namespace is for what has none, or for all of them.
     fn may(objects: &[Value], user: &str, verb: &str, resource: (&str, &str), space: &str) -> bool {
         objects
             .iter()
@@ -218,6 +246,8 @@ mod tests {
             member("ada", Role::OrgAdmin, &[]),
             member("dev", Role::OrgDeveloper, &["acme-dev"]),
             member("all", Role::OrgDeveloper, &[]),
+            // Of an Environment that is not here.
+            member("far", Role::OrgDeveloper, &["acme-prod"]),
             member("vic", Role::OrgViewer, &[]),
             member("sec", Role::SecurityOfficer, &[]),
             member("bill", Role::BillingAdmin, &[]),
@@ -230,6 +260,7 @@ mod tests {
         ];
         let objects = objects(&members, &spaces);
         let pods = ("", "pods");
+        let namespaces = ("", "namespaces");
         let logs = ("", "pods/log");
         let exec = ("", "pods/exec");
         let releases = ("helm.toolkit.fluxcd.io", "helmreleases");
@@ -245,6 +276,24 @@ mod tests {
             ("dev", "get", logs, "poc-blog", false),
             ("dev", "list", pods, "catalyst-system", false),
             ("all", "get", logs, "poc-blog", true),
+            // An empty namespace stands for all of them: `kubectl get pods -A`.
+            ("ada", "list", pods, "", true),
+            ("all", "list", pods, "", true),
+            ("vic", "list", pods, "", true),
+            ("sec", "list", pods, "", true),
+            ("dev", "list", pods, "", false),
+            ("bill", "list", pods, "", false),
+            ("all", "get", logs, "", false),
+            ("all", "create", exec, "catalyst-system", false),
+            ("ada", "list", namespaces, "", true),
+            ("all", "watch", namespaces, "", true),
+            ("dev", "list", namespaces, "", true),
+            ("dev", "get", namespaces, "", true),
+            ("dev", "delete", namespaces, "", false),
+            ("vic", "list", namespaces, "", true),
+            ("bill", "list", namespaces, "", false),
+            ("far", "list", namespaces, "", false),
+            ("mallory", "list", namespaces, "", false),
             ("vic", "list", pods, "blog", true),
             ("vic", "get", logs, "blog", false),
             ("vic", "create", exec, "blog", false),
