@@ -22,7 +22,7 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
                 set_default(spec, &["serviceAccount"], json!("default"));
             }
             set_default(object, &["status", "phase"], json!("Pending"));
-            let class = quality_class(object);
+            let class = crate::quality::class(object);
             set_default(object, &["status", "qosClass"], json!(class));
         }
         "deployments.apps" => {
@@ -421,34 +421,5 @@ fn container(container: &mut Value) {
                 json!("v1"),
             );
         }
-    }
-}
-
-fn quality_class(pod: &Value) -> &'static str {
-    let containers: Vec<&Value> = array(pod, "/spec/containers")
-        .iter()
-        .chain(array(pod, "/spec/initContainers"))
-        .collect();
-    let has_any = |one: &&Value| {
-        ["requests", "limits"].iter().any(|kind| {
-            one.pointer(&format!("/resources/{kind}"))
-                .and_then(Value::as_object)
-                .is_some_and(|map| !map.is_empty())
-        })
-    };
-    if !containers.iter().any(has_any) {
-        return "BestEffort";
-    }
-    let guaranteed = containers.iter().all(|one| {
-        ["cpu", "memory"].iter().all(|resource| {
-            let limit = one.pointer(&format!("/resources/limits/{resource}"));
-            let request = one.pointer(&format!("/resources/requests/{resource}"));
-            limit.is_some() && (request.is_none() || request == limit)
-        })
-    });
-    if guaranteed {
-        "Guaranteed"
-    } else {
-        "Burstable"
     }
 }

@@ -38,6 +38,7 @@ mod openapi;
 mod pipeline;
 mod pods;
 mod protobuf;
+mod quality;
 mod quota;
 mod read;
 mod reviews;

@@ -104,7 +104,7 @@ fn amounts(map: Option<&Value>) -> Amounts {
     map.and_then(Value::as_object)
         .into_iter()
         .flatten()
-        .map(|(resource, value)| (resource.clone(), parse(value)))
+        .map(|(resource, value)| (resource.clone(), thousandths(value)))
         .collect()
 }
 
@@ -197,7 +197,7 @@ fn usage(storage: &str, object: &Value) -> Amounts {
         CLAIMS => {
             let size = object
                 .pointer("/spec/resources/requests/storage")
-                .map(parse)
+                .map(thousandths)
                 .unwrap_or_default();
             add(CLAIMS, ONE);
             add("requests.storage", size);
@@ -340,7 +340,7 @@ const SUFFIXES: [(&str, i128); 15] = [
 ];
 
 /// A quantity in thousandths, rounded up; 0 for what is none.
-fn parse(value: &Value) -> i128 {
+pub(crate) fn thousandths(value: &Value) -> i128 {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -410,16 +410,16 @@ mod tests {
             ("memory", "1e3", "1000"),
             ("requests.storage", "0", "0"),
         ] {
-            let amount = parse(&json!(given));
+            let amount = thousandths(&json!(given));
             let text = quantity(resource, amount);
-            assert_eq!(parse(&json!(text)), amount, "{given}");
+            assert_eq!(thousandths(&json!(text)), amount, "{given}");
             // Decimal sizes come back as a plain number.
             if !given.ends_with('M') {
                 assert_eq!(text, written, "{given}");
             }
         }
-        assert_eq!(parse(&json!(3)), 3000);
-        assert_eq!(parse(&json!("garbage")), 0);
+        assert_eq!(thousandths(&json!(3)), 3000);
+        assert_eq!(thousandths(&json!("garbage")), 0);
     }
 
     #[test]

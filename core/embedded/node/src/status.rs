@@ -203,7 +203,7 @@ impl PodRecord {
         }
     }
 
-    /// The `status` of the pod.
+    /// The `status` of the pod, but for what was decided when it was made.
     pub fn json(&self) -> Value {
         let phase = self.phase();
         let is_ready = self.is_ready();
@@ -265,7 +265,6 @@ impl PodRecord {
             "podIPs": [{"ip": self.address.to_string()}],
             "startTime": seconds(&self.start_time),
             "containerStatuses": list(&self.main),
-            "qosClass": "BestEffort",
         });
         if let Some(map) = status.as_object_mut() {
             if !self.init.is_empty() {
@@ -303,6 +302,11 @@ mod tests {
             ready_since: "2026-01-01T00:00:02Z".to_owned(),
             was_ready: true,
         }
+    }
+
+    #[test]
+    fn what_was_decided_when_the_pod_was_made_is_left_alone() {
+        assert_eq!(record().json().get("qosClass"), None);
     }
 
     #[test]

@@ -55,6 +55,23 @@ async fn until_ready(api: &Api, path: &str, wanted: impl Fn(&Value) -> bool) -> 
 }
 
 #[tokio::test]
+async fn a_pods_class_is_decided_when_it_is_made() {
+    let api = Api::start().await;
+    let pods = "a/api/v1/namespaces/default/pods";
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [
+        {"name": "c", "image": "i", "resources": {"limits": {"cpu": "1", "memory": "64Mi"}}},
+    ]}});
+    let made = api.post(pods, pod).await;
+    assert_eq!(made.code, 201, "{}", made.body);
+    assert_eq!(made.body["status"]["qosClass"], "Guaranteed");
+    // Whoever runs it does not say it again.
+    run_pods(&api).await;
+    let pod = api.get(&format!("{pods}/p")).await.body;
+    assert_eq!(pod["status"]["phase"], "Running");
+    assert_eq!(pod["status"]["qosClass"], "Guaranteed");
+}
+
+#[tokio::test]
 async fn a_deployment_rolls_its_pods_out_and_over() {
     let api = Api::start().await;
     let deployments = "a/apis/apps/v1/namespaces/default/deployments";
