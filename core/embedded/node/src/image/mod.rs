@@ -47,6 +47,15 @@ pub struct ResolvedUser {
 }
 
 impl Image {
+    /// How kubelets report that a pod which asks for `reference` has this image.
+    pub fn id(&self, reference: &str) -> String {
+        match Reference::parse(reference) {
+            Ok(reference) => reference.image_id(&self.digest),
+            // It was pulled by this reference, so this does not happen.
+            Err(_) => self.digest.clone(),
+        }
+    }
+
     /// Resolves `user` (or the image's own) in the image's passwd and group files.
     pub fn user(&self, layers_dir: &Path, user: Option<&str>) -> Result<ResolvedUser, String> {
         let wanted = user.unwrap_or(&self.user);

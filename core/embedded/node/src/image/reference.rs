@@ -73,6 +73,12 @@ impl Reference {
     pub fn selector(&self) -> &str {
         self.digest.as_deref().unwrap_or(&self.tag)
     }
+
+    /// What was had for it, as kubelets report it in `imageID`: the repository and
+    /// the digest, whatever was asked for.
+    pub fn image_id(&self, digest: &str) -> String {
+        format!("{}/{}@{digest}", self.registry, self.repository)
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_take_dockers_defaults() {
+    fn references_take_dockers_defaults_and_give_ids() {
         let check = |text: &str, expected: (&str, &str, &str)| {
             let r = Reference::parse(text).unwrap();
             assert_eq!(
@@ -97,6 +103,10 @@ mod tests {
             &format!("ghcr.io/x/y:1@{digest}"),
             ("ghcr.io", "x/y", &digest),
         );
+        let id = Reference::parse(&format!("ghcr.io/x/y:1@{digest}")).map(|r| r.image_id(&digest));
+        assert_eq!(id.unwrap(), format!("ghcr.io/x/y@{digest}"));
+        let id = Reference::parse("nginx:1").map(|r| r.image_id(&digest));
+        assert_eq!(id.unwrap(), format!("docker.io/library/nginx@{digest}"));
         for bad in ["", "UPPER/x", "a//b", "a/../b", "x:", "x@sha256:12", "a b"] {
             assert!(Reference::parse(bad).is_err(), "{bad}");
         }

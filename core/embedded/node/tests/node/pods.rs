@@ -32,6 +32,10 @@ async fn a_container_sees_only_itself() {
     spec["spec"]["securityContext"] = json!({"runAsUser": 999});
     node.apply(&spec, Resolved::default(), "").unwrap();
     running(&node, "uid-alone").await;
+    let status = node.status("uid-alone").unwrap();
+    let id = status["containerStatuses"][0]["imageID"].as_str().unwrap();
+    let digest = id.strip_prefix("registry.test/test/tool@sha256:");
+    assert_eq!(digest.map(str::len), Some(64), "{id}");
     let run = async |args: &[&str]| tool_in(&node, "uid-alone", args).await;
 
     let (code, id) = run(&["id"]).await;

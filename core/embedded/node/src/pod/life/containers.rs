@@ -133,9 +133,8 @@ impl Life {
                 if let Some(found) = records.find(|one| one.name == container.name) {
                     let was = |field| document.was(&container.name, field);
                     let image = images.get(&container.image);
-                    found.image_id = image.map_or_else(String::new, |image| {
-                        format!("{}@{}", container.image, image.digest)
-                    });
+                    found.image_id =
+                        image.map_or_else(String::new, |image| image.id(&container.image));
                     found.restarts = restarts;
                     found.is_started = container.startup_probe.is_none() || was("started");
                     found.is_ready =

@@ -153,7 +153,7 @@ impl Life {
             };
             match pulled {
                 Ok(image) => {
-                    let id = format!("{}@{}", container.image, image.digest);
+                    let id = image.id(&container.image);
                     guard(&self.images).insert(container.image.clone(), image);
                     self.change_container(&container.name, |c| c.image_id = id);
                     return;
