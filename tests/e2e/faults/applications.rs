@@ -333,6 +333,12 @@ async fn an_image_that_is_not_there_is_named(
     assert!(said.contains("acme/no-such-image:1.2.3"), "{said}");
     let registry = "has no 1.2.3 of acme/no-such-image; check name and tag";
     assert!(said.contains(registry), "{said}");
+    // Once each: what the node and the control plane say of it repeats nothing.
+    for part in [registry, "cannot be pulled"] {
+        let message = found["health"]["message"].as_str().unwrap_or_default();
+        assert_eq!(message.matches(part).count(), 1, "{message}");
+    }
+    assert!(!said.contains("cannot pull"), "{said}");
     the_pod_tells_it_as_events(sovereign).await;
 }
 

@@ -77,6 +77,14 @@ impl NodeError {
         }
     }
 
+    /// Why an image is not there, without its name, for places that show it anyway.
+    pub fn of_image(&self) -> String {
+        match self {
+            Self::Pull { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the same call may succeed later without a change of the input.
     pub fn retryable(&self) -> bool {
         match self {

@@ -325,7 +325,7 @@ mod tests {
         json!({
             "metadata": {"name": "guestbook-0"},
             "status": {"phase": "Pending", "containerStatuses": [{
-                "name": "web", "ready": false,
+                "name": "web", "image": "registry/x:1", "ready": false,
                 "state": {"waiting": {"reason": "ImagePullBackOff", "message": "registry/x:1 does not exist"}},
             }]},
         })

@@ -76,7 +76,8 @@ fn container_problem(pod: &str, container: &Value) -> Option<Problem> {
             return Some(Problem {
                 reason: "ImageNotPulled",
                 message: format!(
-                    "the container {container_name} in the pod {pod} has no image: {said}"
+                    "the image {} of the container {container_name} in the pod {pod} cannot be pulled: {said}",
+                    text(container, "/image")
                 ),
                 is_lasting: true,
                 log: None,
@@ -146,15 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_image_is_told_once_and_in_the_nodes_words() {
-        let waiting = json!({"reason": "ErrImagePull", "message": "cannot pull image r/x:1: r has no 1 of x"});
-        let pod = json!({
-            "metadata": {"name": "p"},
-            "status": {"containerStatuses": [{"name": "web", "state": {"waiting": waiting}}]},
-        });
+    fn an_image_that_cannot_be_had_is_told_with_its_cause_once() {
+        let pod = json!({"metadata": {"name": "web-0"}, "status": {"phase": "Pending", "containerStatuses": [{
+            "name": "web", "image": "ghcr.io/acme/web:9",
+            "state": {"waiting": {"reason": "ErrImagePull", "message": "the registry at https://ghcr.io has no 9 of acme/web; check name and tag"}},
+        }]}});
         assert_eq!(
             pod_problem(&pod).unwrap().message,
-            "the container web in the pod p has no image: cannot pull image r/x:1: r has no 1 of x"
+            "the image ghcr.io/acme/web:9 of the container web in the pod web-0 cannot be pulled: the registry at https://ghcr.io has no 9 of acme/web; check name and tag"
         );
     }
 

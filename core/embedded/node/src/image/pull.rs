@@ -271,6 +271,22 @@ impl Session<'_> {
         }
     }
 
+    /// The registry did not send all of its answer.
+    fn broke_off(&self, error: &reqwest::Error) -> NodeError {
+        self.fail(format!(
+            "the registry at {} broke off: {}",
+            self.base(),
+            cause(error)
+        ))
+    }
+
+    fn refused(&self) -> NodeError {
+        self.fail(format!(
+            "the registry at {} refuses access; check the pull credentials",
+            self.base()
+        ))
+    }
+
     fn base(&self) -> String {
         if let Some((base, _)) = self.part() {
             return base.to_owned();
@@ -336,21 +352,20 @@ impl Session<'_> {
                 self.fail(format!(
                     "the registry at {} cannot be reached: {}",
                     self.base(),
-                    chain(&e)
+                    cause(&e)
                 ))
             })?;
             match response.status().as_u16() {
                 200 | 404 => return Ok(response),
                 401 if attempt == 0 && self.authenticate(&response).await? => {}
-                401 | 403 => {
-                    return Err(
-                        self.fail("the registry refuses access; check the pull credentials")
-                    );
+                401 | 403 => return Err(self.refused()),
+                code => {
+                    let base = self.base();
+                    return Err(self.fail(format!("the registry at {base} answered {code}")));
                 }
-                code => return Err(self.fail(format!("the registry answered {code}"))),
             }
         }
-        Err(self.fail("the registry refuses access; check the pull credentials"))
+        Err(self.refused())
     }
 
     /// Follows a Bearer challenge; false when there is none to follow.
@@ -380,14 +395,15 @@ impl Session<'_> {
         if let Some((user, password)) = &self.registry.credentials {
             request = request.basic_auth(user, Some(password));
         }
-        let answer = request
-            .send()
-            .await
-            .map_err(|e| self.fail(format!("the token service: {}", chain(&e))))?;
-        let body: Value = answer
-            .json()
-            .await
-            .map_err(|e| self.fail(format!("the token service: {}", chain(&e))))?;
+        let token_service = |error: &reqwest::Error| {
+            self.fail(format!(
+                "the token service of the registry at {} gives no token: {}",
+                self.base(),
+                cause(error)
+            ))
+        };
+        let answer = request.send().await.map_err(|e| token_service(&e))?;
+        let body: Value = answer.json().await.map_err(|e| token_service(&e))?;
         let token = body
             .get("token")
             .or_else(|| body.get("access_token"))
@@ -404,7 +420,7 @@ impl Session<'_> {
     ) -> Result<(String, Vec<u8>), NodeError> {
         let mut response = self.get(path).await?;
         let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.fail(chain(&e)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broke_off(&e))? {
             text.extend_from_slice(&chunk);
             if text.len() > DOCUMENT_LIMIT {
                 return Err(self.fail("the registry sent a document that is too large"));
@@ -460,7 +476,7 @@ impl Session<'_> {
         let mut target =
             std::fs::File::create_new(file).map_err(|e| NodeError::file("create", file, e))?;
         let mut hash = Sha256::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.fail(chain(&e)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broke_off(&e))? {
             hash.update(&chunk);
             target
                 .write_all(&chunk)
@@ -497,14 +513,12 @@ fn strings(value: Option<&Value>) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+/// What an error comes from in the end: what lies around it repeats the address and
+/// which library was asked.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
     }
-    text
+    last.to_string()
 }

@@ -209,3 +209,27 @@ async fn a_mirror_of_a_part_is_asked_below_its_path() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_registry_that_nobody_runs_is_told_in_a_few_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ImageStore {
+        layers: folder.path().join("layers"),
+        images: folder.path().join("images"),
+        base: None,
+    };
+    // Taken, so that nobody else comes to listen there, and not listened on.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", taken.local_addr().unwrap());
+    let said = format!("the registry at {url} cannot be reached: ");
+    let registry_of = move |_: &str| Registry {
+        mirror: Some(url.clone()),
+        credentials: None,
+    };
+    let puller = Puller::new(store, client(), std::sync::Arc::new(registry_of));
+    let error = puller.pull("registry.invalid/acme/good:1", false).await;
+    let why = error.unwrap_err().of_image();
+    let cause = why.strip_prefix(&said).unwrap_or_else(|| panic!("{why}"));
+    assert!(cause.starts_with("Connection refused"), "{why}");
+}

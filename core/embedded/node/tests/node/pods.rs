@@ -329,7 +329,12 @@ async fn what_cannot_start_says_exactly_why() {
     })
     .await;
     let message = state(&status, "waiting")["message"].as_str().unwrap();
-    assert!(message.contains("has no 9 of test/none"), "{message}");
+    // The cause alone, and once: the image's name stands beside it.
+    assert!(
+        message.starts_with("the registry at http://")
+            && message.ends_with(" has no 9 of test/none; check name and tag"),
+        "{message}"
+    );
     let status = until(&node, "uid-command", "a start error", |s| {
         s["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerError"
     })

@@ -164,7 +164,7 @@ impl Life {
                     } else {
                         "ImagePullBackOff"
                     };
-                    self.wait_state(&container.name, reason, e.to_string());
+                    self.wait_state(&container.name, reason, e.of_image());
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(BACKOFF_LIMIT);
                 }
