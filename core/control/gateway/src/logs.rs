@@ -19,7 +19,7 @@ use futures::{AsyncBufReadExt as _, AsyncReadExt as _, StreamExt as _};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -48,6 +48,17 @@ struct Target {
     container: String,
 }
 
+/// How far a container has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Progress {
+    /// It runs or has run, and so has a log.
+    Begun,
+    /// It has not started, and why.
+    Waits(String),
+}
+
+type Targets = BTreeMap<Target, Progress>;
+
 /// Answers with the log, or follows it.
 pub async fn answer(
     gateway: &Gateway,
@@ -74,6 +85,7 @@ pub async fn answer(
         )
     })?;
     logs.require_container(&name, &targets)?;
+    logs.require_begun(&name, &targets)?;
     let content_type = match logs.json {
         true => "application/x-ndjson",
         false => "text/plain; charset=utf-8",
@@ -158,8 +170,8 @@ impl Form {
 }
 
 impl Logs {
-    /// All containers there are, with whether each has begun.
-    async fn targets(&self) -> Result<BTreeMap<Target, bool>, kube::Error> {
+    /// All containers there are, with how far each has come.
+    async fn targets(&self) -> Result<Targets, kube::Error> {
         let mut targets = BTreeMap::new();
         let parameters = ListParams::default().labels(&self.selector);
         for (vcluster, api) in self.vclusters.iter().enumerate() {
@@ -167,13 +179,13 @@ impl Logs {
                 let Some(name) = pod.metadata.name.clone() else {
                     continue;
                 };
-                for (container, has_begun) in containers(&pod) {
+                for (container, progress) in containers(&pod) {
                     let target = Target {
                         vcluster,
                         pod: name.clone(),
                         container,
                     };
-                    targets.insert(target, has_begun);
+                    targets.insert(target, progress);
                 }
             }
         }
@@ -187,11 +199,7 @@ impl Logs {
     }
 
     /// Refuses a container that no pod has; without pods nobody can tell.
-    fn require_container(
-        &self,
-        name: &str,
-        targets: &BTreeMap<Target, bool>,
-    ) -> Result<(), Refusal> {
+    fn require_container(&self, name: &str, targets: &Targets) -> Result<(), Refusal> {
         let Some(container) = &self.container else {
             return Ok(());
         };
@@ -212,36 +220,73 @@ impl Logs {
         )
         .next(format!("Choose one of: {}.", known.join(", "))))
     }
+
+    /// Refuses a log that has not begun, with the reason; one that is followed begins
+    /// when its container does.
+    fn require_begun(&self, name: &str, targets: &Targets) -> Result<(), Refusal> {
+        let mut waiting = None;
+        for (target, progress) in targets.iter().filter(|(target, _)| self.wants(target)) {
+            match progress {
+                Progress::Begun => return Ok(()),
+                Progress::Waits(why) => waiting = waiting.or(Some((target, why))),
+            }
+        }
+        match waiting {
+            Some((target, why)) if !self.follow => Err(Refusal::new(
+                StatusCode::CONFLICT,
+                "not-started",
+                format!("Read the log of {name}"),
+                format!(
+                    "The container {} in the pod {} has not started: {why}.",
+                    target.container, target.pod
+                ),
+            )
+            .next("Read it again once it has started, or follow it: it begins when the container does.")),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// A pod's containers in order, and whether each has begun and so has a log.
-fn containers(pod: &Pod) -> Vec<(String, bool)> {
+/// A pod's containers in order, and how far each has come.
+fn containers(pod: &Pod) -> Vec<(String, Progress)> {
     let Some(spec) = &pod.spec else {
         return Vec::new();
     };
-    let begun = pod.status.as_ref().map(|status| {
-        let all = status.container_statuses.iter().flatten();
-        all.filter(|container| {
-            let state = container.state.as_ref();
-            state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-                || container.restart_count > 0
-        })
-        .map(|container| container.name.as_str())
-        .collect::<Vec<_>>()
-    });
+    let status = pod.status.as_ref();
+    let known: Vec<&ContainerStatus> = status
+        .and_then(|status| status.container_statuses.as_ref())
+        .into_iter()
+        .flatten()
+        .collect();
     spec.containers
         .iter()
         .map(|container| {
-            let has_begun = begun
-                .as_ref()
-                .is_some_and(|begun| begun.contains(&container.name.as_str()));
-            (container.name.clone(), has_begun)
+            let status = known.iter().find(|known| known.name == container.name);
+            (container.name.clone(), progress(status.copied()))
         })
         .collect()
 }
 
+fn progress(status: Option<&ContainerStatus>) -> Progress {
+    let Some(status) = status else {
+        return Progress::Waits("its pod has no place yet".to_owned());
+    };
+    let state = status.state.as_ref();
+    let is_there = state.is_some_and(|state| state.running.is_some() || state.terminated.is_some());
+    if is_there || status.restart_count > 0 {
+        return Progress::Begun;
+    }
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let said = waiting.map(|waiting| [waiting.reason.as_deref(), waiting.message.as_deref()]);
+    let said: Vec<&str> = said.into_iter().flatten().flatten().collect();
+    Progress::Waits(match said.as_slice() {
+        [] => "no reason is given".to_owned(),
+        said => said.join(": "),
+    })
+}
+
 /// Writes what there is, one container after the other.
-async fn past(logs: Logs, targets: BTreeMap<Target, bool>, lines: mpsc::Sender<Bytes>) {
+async fn past(logs: Logs, targets: Targets, lines: mpsc::Sender<Bytes>) {
     let wanted: Vec<&Target> = targets.keys().filter(|target| logs.wants(target)).collect();
     let (form, is_several) = Form::of(&logs);
     is_several.store(wanted.len() > 1, Ordering::Relaxed);
@@ -255,7 +300,7 @@ async fn past(logs: Logs, targets: BTreeMap<Target, bool>, lines: mpsc::Sender<B
             timestamps: logs.json,
             ..LogParams::default()
         };
-        if targets.get(target) == Some(&true) {
+        if targets.get(target) == Some(&Progress::Begun) {
             copy(api, target.clone(), parameters, form.clone(), lines.clone()).await;
         }
         if lines.is_closed() {
@@ -269,7 +314,7 @@ async fn follow(
     logs: Logs,
     gateway: Gateway,
     caller: Caller,
-    mut targets: BTreeMap<Target, bool>,
+    mut targets: Targets,
     lines: mpsc::Sender<Bytes>,
 ) {
     let (form, is_several) = Form::of(&logs);
@@ -283,12 +328,12 @@ async fn follow(
         if wanted.count() > 1 {
             is_several.store(true, Ordering::Relaxed);
         }
-        for (target, has_begun) in &targets {
+        for (target, progress) in &targets {
             let Some(api) = logs.vclusters.get(target.vcluster) else {
                 continue;
             };
             let since = known.get(target);
-            if !logs.wants(target) || !has_begun || since == Some(&None) {
+            if !logs.wants(target) || *progress != Progress::Begun || since == Some(&None) {
                 continue;
             }
             let since = since.copied().flatten();

@@ -251,6 +251,34 @@ async fn a_log_names_pods_and_containers_when_there_are_several() {
 }
 
 #[tokio::test]
+async fn a_log_that_has_not_begun_says_why() {
+    let world = World::watched().await;
+    let path = "/api/v1/environments/acme-dev/applications/blog/logs";
+    let wait = |pod: &str| {
+        world.parts().unstarted.insert(pod.to_owned());
+    };
+    // What there is, while there is something.
+    wait("blog-0");
+    let log = Reader::open(&world, "dan", path, None).await.end().await;
+    assert_eq!(log, "blog-1/web hello from blog-1\nblog-1/web no end\n");
+    wait("blog-1");
+    for path in [path, &format!("{path}?container=web&json=true")] {
+        let (status, problem) = world.ask(Some("dan"), "GET", path, None).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+        assert_eq!(problem["title"], "Read the log of acme-dev/blog");
+        assert_eq!(
+            problem["detail"],
+            "The container web in the pod blog-0 has not started: ImagePullBackOff: the registry has no web."
+        );
+    }
+    // Whoever follows is there when it begins.
+    let followed = format!("{path}?follow=true");
+    let mut log = Reader::open(&world, "dan", &followed, None).await;
+    world.parts().unstarted.clear();
+    log.until("blog-1/web hello from blog-1").await;
+}
+
+#[tokio::test]
 async fn a_log_comes_as_objects_for_programs() {
     let world = World::watched().await;
     let path = "/api/v1/environments/acme-dev/applications/blog/logs?json=true";

@@ -78,6 +78,8 @@ pub struct Parts {
     pub closers: Vec<String>,
     /// What was asked to be committed to it.
     pub commits: Vec<Value>,
+    /// Pods whose container has not started.
+    pub unstarted: BTreeSet<String>,
     issuer: String,
     made: u32,
 }
@@ -149,6 +151,7 @@ impl World {
             pulls: BTreeMap::new(),
             closers: Vec::new(),
             commits: Vec::new(),
+            unstarted: BTreeSet::new(),
             issuer: issuer.clone(),
             made: 0,
         }));
@@ -709,17 +712,26 @@ async fn own_kind(
 
 /// Two pods of one container each.
 async fn pods(
+    State(server): State<Server>,
     Path(namespace): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Json<Value> {
     assert_eq!(query["labelSelector"], "openova.io/application=blog");
+    let unstarted = server.parts.lock().unwrap().unstarted.clone();
     let pod = |name: &str| {
+        let is_running = !unstarted.contains(name);
+        let state = match is_running {
+            true => json!({"running": {}}),
+            false => {
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": "the registry has no web"}})
+            }
+        };
         json!({
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"containers": [{"name": "web"}]},
             "status": {"containerStatuses": [{
-                "name": "web", "ready": true, "restartCount": 0, "image": "", "imageID": "",
-                "state": {"running": {}},
+                "name": "web", "ready": is_running, "restartCount": 0, "image": "", "imageID": "",
+                "state": state,
             }]},
         })
     };

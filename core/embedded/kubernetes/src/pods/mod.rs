@@ -221,6 +221,9 @@ pub(crate) async fn serve(
                 since_seconds: params.get("sinceSeconds").parse().ok(),
                 limit_bytes: params.get("limitBytes").parse().ok(),
             };
+            if let Some(why) = log_missing(&pod, &request) {
+                return Err(ApiError::bad_request(why));
+            }
             let stream = backend.logs(request).await?;
             // A log has no place for a reason; a new request is told it.
             let over = async move { drop(guard.ended_within(LONGEST).await) };
@@ -280,9 +283,94 @@ fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
     }
 }
 
+/// Why there is no log to read, as a kubelet says it (`validateContainerLogStatus` of
+/// `k8s.io/kubernetes/pkg/kubelet`). Of a container of which the status says nothing,
+/// whoever runs it knows more.
+fn log_missing(pod: &Value, request: &LogRequest) -> Option<String> {
+    let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"];
+    let status = statuses
+        .iter()
+        .flat_map(|list| array(pod, list))
+        .find(|one| text(one, "/name") == request.container)?;
+    let (name, container) = (&request.pod, &request.container);
+    let has_ended = status.pointer("/lastState/terminated").is_some();
+    if request.previous {
+        let missing =
+            format!("previous terminated container {container:?} in pod {name:?} not found");
+        return (!has_ended).then_some(missing);
+    }
+    let waiting = status.pointer("/state/waiting").filter(|_| !has_ended)?;
+    let why = match text(waiting, "/reason") {
+        "ErrImagePull" => "image can't be pulled",
+        "ImagePullBackOff" => "trying and failing to pull image",
+        reason => reason,
+    };
+    Some(format!(
+        "container {container:?} in pod {name:?} is waiting to start: {why}"
+    ))
+}
+
 fn channel(number: u8, bytes: &[u8]) -> Message {
     let mut framed = Vec::with_capacity(bytes.len() + 1);
     framed.push(number);
     framed.extend_from_slice(bytes);
     Message::Binary(framed.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn logs_that_are_not_there_and_why() {
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "long"}});
+        let ended = || json!({"terminated": {"exitCode": 1}});
+        let none = || json!({});
+        let waits = "container \"c\" in pod \"p\" is waiting to start: ";
+        let creating = format!("{waits}ContainerCreating");
+        let failed = format!("{waits}image can't be pulled");
+        let again = format!("{waits}trying and failing to pull image");
+        let previous = "previous terminated container \"c\" in pod \"p\" not found";
+        for (state, last, wants_previous, expected) in [
+            (
+                waiting("ContainerCreating"),
+                none(),
+                false,
+                Some(creating.as_str()),
+            ),
+            (
+                waiting("ErrImagePull"),
+                none(),
+                false,
+                Some(failed.as_str()),
+            ),
+            (
+                waiting("ImagePullBackOff"),
+                none(),
+                false,
+                Some(again.as_str()),
+            ),
+            (waiting("CrashLoopBackOff"), ended(), false, None),
+            (waiting("CrashLoopBackOff"), ended(), true, None),
+            (json!({"running": {}}), none(), false, None),
+            (json!({"running": {}}), none(), true, Some(previous)),
+            (ended(), none(), false, None),
+        ] {
+            for list in ["containerStatuses", "initContainerStatuses"] {
+                let status = json!([{"name": "c", "state": state, "lastState": last}]);
+                let pod = json!({"status": {list: status}});
+                let request = |container: &str| LogRequest {
+                    pod: "p".to_owned(),
+                    container: container.to_owned(),
+                    previous: wants_previous,
+                    ..LogRequest::default()
+                };
+                let said = log_missing(&pod, &request("c"));
+                assert_eq!(said.as_deref(), expected, "{pod}");
+                assert_eq!(log_missing(&pod, &request("other")), None);
+            }
+        }
+    }
 }

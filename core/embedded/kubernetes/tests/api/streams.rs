@@ -357,6 +357,27 @@ async fn a_log_that_is_followed_ends_when_the_right_to_it_is_taken() {
 }
 
 #[tokio::test]
+async fn a_log_that_has_not_begun_says_why() {
+    let (api, _) = with_a_pod().await;
+    let status = json!({"status": {"phase": "Pending", "containerStatuses": [{
+        "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {},
+    }]}});
+    let path = format!("{POD}/status");
+    let written = api.patch(&path, "merge-patch+json", status).await;
+    assert_eq!(written.code, 200, "{}", written.body);
+    for query in ["", "?follow=true"] {
+        let answer = api.get(&format!("{POD}/log{query}")).await;
+        assert_eq!(answer.code, 400, "{}", answer.body);
+        assert_eq!(answer.body["reason"], "BadRequest");
+        assert_eq!(
+            answer.body["message"],
+            "container \"c\" in pod \"p\" is waiting to start: ContainerCreating"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_command_ends_when_its_user_is_gone() {
     const BINARY: u8 = 2;
     const CLOSE: u8 = 8;
