@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::pods::{obstacle, push_hello};
-use crate::sovereign::{Sovereign, own_address, program, with_arguments};
+use crate::sovereign::{Sovereign, log_of, own_address, program, with_arguments};
 
 const WITHIN: Duration = Duration::from_secs(5);
 /// Longer than a pod takes to start; a wait that ends by this has failed.
@@ -28,7 +28,8 @@ fn terminate(sovereign: Sovereign, what: &str) {
 async fn nothing_that_is_open_holds_up_the_end() {
     crate::begin();
     let directory = tempfile::tempdir().unwrap();
-    let sovereign = Sovereign::start(&directory.path().join("data"), "127.0.0.1:0");
+    let data = directory.path().join("data");
+    let sovereign = Sovereign::start_logging(&data, "127.0.0.1:0");
     let mut admin = crate::admin(&sovereign).await;
     let token = admin.token().await;
 
@@ -65,6 +66,9 @@ async fn nothing_that_is_open_holds_up_the_end() {
 
     terminate(sovereign, "with connections open");
     drop((open, watch, events));
+    // Those whose streams were open were recognised to the end.
+    let said = std::fs::read_to_string(log_of(&data)).unwrap();
+    assert!(!said.contains("token not recognised"), "{said}");
 }
 
 /// Folders of the pods that a node knows, each with a holder of its namespaces.

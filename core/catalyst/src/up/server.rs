@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,37 +61,79 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
+    let handler =
+        move |stream, peer, stop| handle(stream, peer, acceptor.clone(), app.clone(), stop);
+    take(listener, handler, stop).await;
+}
+
+/// Gives connections to `handler` until told to stop, then waits for them to end.
+///
+/// Meanwhile the machine itself is answered still: what is open, or is being
+/// answered, asks the issuer who it is for, and reaches it here.
+async fn take<F>(
+    listener: TcpListener,
+    handler: impl Fn(TcpStream, SocketAddr, CancellationToken) -> F,
+    stop: CancellationToken,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener) => accepted,
             () = stop.cancelled() => break,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn(handle(
-                    stream,
-                    peer,
-                    acceptor.clone(),
-                    app.clone(),
-                    stop.clone(),
-                ));
-            }
-            // Out of file descriptors, or the peer left before it was taken:
-            // neither ends the server, but the first must not spin.
-            Err(error) => {
-                tracing::warn!(error = %error, "connection not accepted");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        if let Some((stream, peer)) = accepted {
+            connections.spawn(handler(stream, peer, stop.clone()));
         }
     }
-    drop(listener);
     connections.close();
-    if tokio::time::timeout(DRAIN + CUT, connections.wait())
-        .await
-        .is_err()
-    {
+    let drained = async {
+        tokio::select! {
+            () = connections.wait() => {}
+            () = take_from_here(&listener, handler) => {}
+        }
+    };
+    if tokio::time::timeout(DRAIN + CUT, drained).await.is_err() {
         tracing::warn!(open = connections.len(), "connections cut off");
+    }
+}
+
+/// Gives connections from this machine to `handler`, until this is dropped, with
+/// which they end.
+async fn take_from_here<F>(
+    listener: &TcpListener,
+    handler: impl Fn(TcpStream, SocketAddr, CancellationToken) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        if let Some((stream, peer)) = accept(listener).await
+            && is_from_here(&stream, peer)
+        {
+            connections.spawn(handler(stream, peer, CancellationToken::new()));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+fn is_from_here(stream: &TcpStream, peer: SocketAddr) -> bool {
+    let is_own = |here: SocketAddr| here.ip() == peer.ip();
+    is_loopback(peer.ip()) || stream.local_addr().is_ok_and(is_own)
+}
+
+/// The next connection, if it could be taken.
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    match listener.accept().await {
+        Ok(accepted) => Some(accepted),
+        // Out of file descriptors, or the peer left before it was taken:
+        // neither ends the server, but the first must not spin.
+        Err(error) => {
+            tracing::warn!(error = %error, "connection not accepted");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            None
+        }
     }
 }
 
@@ -260,4 +303,45 @@ fn client_identity(certificate: &rustls::pki_types::CertificateDer<'_>) -> Optio
         .collect();
     groups.push("system:authenticated".to_owned());
     Some(Identity { user, groups })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn within<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(10), what)
+            .await
+            .expect("not within 10 s")
+    }
+
+    #[tokio::test]
+    async fn what_is_open_reaches_the_server_until_it_has_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        // Says back what it is told; told `a`, it asks here itself, once it shall stop.
+        let handler = move |mut stream: TcpStream, _: SocketAddr, stop: CancellationToken| async move {
+            let told = stream.read_u8().await.unwrap();
+            stream.write_u8(told).await.unwrap();
+            if told == b'a' {
+                stop.cancelled().await;
+                let mut own = TcpStream::connect(address).await.unwrap();
+                own.write_u8(b'b').await.unwrap();
+                let answer = own.read_u8().await.unwrap();
+                stream.write_u8(answer).await.unwrap();
+            }
+        };
+        let serving = tokio::spawn(take(listener, handler, stop.clone()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_u8(b'a').await.unwrap();
+        assert_eq!(within(client.read_u8()).await.unwrap(), b'a');
+        stop.cancel();
+        assert_eq!(within(client.read_u8()).await.unwrap(), b'b');
+        // Over, without waiting for the bound.
+        within(serving).await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
 }

@@ -96,6 +96,7 @@ impl Guard {
         // polled, and one that is read fast must not put off the looks.
         tokio::spawn(async move {
             let refusal = tokio::select! {
+                biased;
                 () = refused.closed() => return,
                 refusal = opened.refusal() => refusal,
             };
