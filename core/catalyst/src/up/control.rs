@@ -18,13 +18,14 @@ use catalyst_resources::{HostCluster, IdentityTopology, SovereignSpec, TrustedSi
 use catalyst_signature::SigningKey;
 use catalyst_supply::{Credentials, Registry};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use super::access::Access;
 use super::data::{DataDirectory, write_private};
 use super::identity::SOVEREIGN_ADMIN;
 use super::parts::{CONSOLE, CONTROL_PLANE, Site};
@@ -80,9 +81,9 @@ pub struct ControlPlane {
     context: Context,
     registry: Arc<Registry>,
     management: kube::Client,
+    access: Access,
     key: SigningKey,
     site: Site,
-    hosts: Vec<(String, String)>,
 }
 
 impl ControlPlane {
@@ -91,22 +92,15 @@ impl ControlPlane {
     pub async fn new(
         site: &Site,
         data: &DataDirectory,
-        authority: &Authority,
+        authority: &Arc<Authority>,
         clusters: &[String],
         credential: &Credential,
         spine: Arc<dyn Spine>,
         http: reqwest::Client,
     ) -> anyhow::Result<Self> {
         let key = signing_key(data)?;
-        let kubeconfig = |cluster: &str| kubeconfig(site, authority, cluster);
-        let (management, hosts) = clusters
-            .split_first()
-            .context("there is no management cluster")?;
-        let management = client(&kubeconfig(management)?).await?;
-        let hosts = hosts
-            .iter()
-            .map(|host| Ok((host.clone(), kubeconfig(host)?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let access = Access::new(&site.kubernetes_here, authority, clusters).await?;
+        let management = access.management();
 
         let url = |path: &str| format!("{}{path}", site.base);
         let parse = |path: &str| url::Url::parse(&url(path)).context("the base is not a URL");
@@ -165,7 +159,7 @@ impl ControlPlane {
                 webhook_url: url("/api/v1/hooks/git"),
                 webhook_secret: credential.webhook.clone(),
             },
-            initial: initial(site, &hosts, &key),
+            initial: initial(site, access.hosts(), &key),
         };
         let projector = Projector::open(catalyst_projector::Config {
             spine: Arc::clone(&spine),
@@ -217,9 +211,9 @@ impl ControlPlane {
             context,
             registry,
             management,
+            access,
             key,
             site: site.clone(),
-            hosts,
         })
     }
 
@@ -234,7 +228,7 @@ impl ControlPlane {
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        self.hand_over_hosts().await?;
+        self.hand_over_hosts(OffsetDateTime::now_utc()).await?;
         let (projector, stopping) = (self.projector.clone(), stop.clone());
         tasks.spawn(async move { projector.run(stopping).await });
         let (context, stopping) = (self.context.clone(), stop.clone());
@@ -308,8 +302,17 @@ impl ControlPlane {
             .is_some_and(|known| known.digest == digest)
     }
 
+    /// Gives the control plane new client certificates, if those it has are due.
+    pub async fn renew(&self, now: OffsetDateTime) -> anyhow::Result<()> {
+        if !self.access.is_due(now) {
+            return Ok(());
+        }
+        self.access.renew(now, self.hand_over_hosts(now)).await
+    }
+
     /// Puts the kubeconfigs of the host clusters where controllers look.
-    async fn hand_over_hosts(&self) -> anyhow::Result<()> {
+    async fn hand_over_hosts(&self, now: OffsetDateTime) -> anyhow::Result<()> {
+        let kubeconfigs = self.access.kubeconfigs(now)?;
         let apply = PatchParams::apply(MANAGER).force();
         let namespaces: Api<DynamicObject> =
             Api::all_with(self.management.clone(), &resource("Namespace"));
@@ -323,7 +326,7 @@ impl ControlPlane {
             SYSTEM_NAMESPACE,
             &resource("Secret"),
         );
-        let writes = self.hosts.iter().map(|(name, kubeconfig)| {
+        let writes = kubeconfigs.iter().map(|(name, kubeconfig)| {
             let secret: Value = json!({
                 "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
                 "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
@@ -371,7 +374,7 @@ fn signing_key(data: &DataDirectory) -> anyhow::Result<SigningKey> {
     })
 }
 
-fn initial(site: &Site, hosts: &[(String, String)], key: &SigningKey) -> SovereignSpec {
+fn initial(site: &Site, hosts: &[String], key: &SigningKey) -> SovereignSpec {
     let host_cluster = |name: &str| {
         let mut parts = name.split('-').skip(1).map(str::to_owned);
         Some(HostCluster {
@@ -384,10 +387,7 @@ fn initial(site: &Site, hosts: &[(String, String)], key: &SigningKey) -> Soverei
     SovereignSpec {
         domain: site.domain.clone(),
         provider: "local".to_owned(),
-        host_clusters: hosts
-            .iter()
-            .filter_map(|(name, _)| host_cluster(name))
-            .collect(),
+        host_clusters: hosts.iter().filter_map(|name| host_cluster(name)).collect(),
         identity_topology: IdentityTopology::SharedSovereign,
         catalog_mirrors: Vec::new(),
         trusted_signers: vec![TrustedSigner {
@@ -403,33 +403,6 @@ fn applications(site: &Site) -> anyhow::Result<url::Url> {
     url.set_host(Some(&site.domain))
         .with_context(|| format!("{} is not a domain", site.domain))?;
     Ok(url)
-}
-
-fn kubeconfig(site: &Site, authority: &Authority, cluster: &str) -> anyhow::Result<String> {
-    let client = authority.issue_client("system:catalyst", &["system:masters"])?;
-    Ok(catalyst_yaml::to_string(&json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": cluster, "cluster": {
-            "server": format!("{}/{cluster}", site.kubernetes_here),
-            "certificate-authority-data": STANDARD.encode(&site.authority),
-        }}],
-        "users": [{"name": "catalyst", "user": {
-            "client-certificate-data": STANDARD.encode(&client.certificate),
-            "client-key-data": STANDARD.encode(&client.key),
-        }}],
-        "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "catalyst"}}],
-        "current-context": cluster,
-    })))
-}
-
-async fn client(kubeconfig: &str) -> anyhow::Result<kube::Client> {
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig)?;
-    let mut config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    // kube takes the environment's, which is for the world outside.
-    config.proxy_url = None;
-    Ok(kube::Client::try_from(config)?)
 }
 
 fn resource(kind: &str) -> ApiResource {

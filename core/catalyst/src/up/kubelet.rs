@@ -22,6 +22,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
 use super::api::{ApiClient, is_gone};
+use super::lock;
 use super::network_policy::Policies;
 use super::pod_events::{self, Happening, Recorder, Told};
 use super::reflector::{Key, Reflector};
@@ -501,10 +502,6 @@ fn claims(pod: &Value) -> impl Iterator<Item = &str> {
             .pointer("/persistentVolumeClaim/claimName")
             .and_then(Value::as_str)
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn chain(error: &NodeError) -> String {

@@ -7,6 +7,7 @@
 //! What must stay true: from the signal to the end of the process it takes less
 //! than 5 s, whatever anybody has open.
 
+mod access;
 mod api;
 mod client;
 mod control;
@@ -33,10 +34,11 @@ mod workloads;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
@@ -44,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::output::tell;
 use data::DataDirectory;
+use kubeconfig::Administrator;
 use parts::{Parts, Site};
 use reach::Reach;
 use report::{Addresses, Output, Progress};
@@ -193,17 +196,16 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<Instant> {
         ..
     } = site;
     let kubeconfig = data.join("kubeconfig");
-    let administrator = authority.issue_client("sovereign-admin", &["system:masters"])?;
-    kubeconfig::write(
-        &kubeconfig,
-        &kubernetes,
-        &parts.clusters(),
-        authority.certificate(),
-        &administrator,
-    )?;
+    let mut administrator = Administrator::new(
+        kubeconfig.clone(),
+        kubernetes.clone(),
+        parts.clusters(),
+        authority,
+    );
+    administrator.renew(OffsetDateTime::now_utc())?;
     progress.ready("server");
     let mut tasks = JoinSet::new();
-    let mut maintenance = Box::pin(parts.maintain(stop.clone()));
+    let mut maintenance = Box::pin(parts.maintain(administrator, stop.clone()));
     let getting_ready = async {
         parts.control().start(&stop, &mut tasks).await?;
         parts.control().publish().await
@@ -286,6 +288,11 @@ async fn drain(
             Ok(())
         }
     }
+}
+
+/// Takes a lock, whether or not somebody panicked who had it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What whoever stopped a Sovereign must know about pods that outlive it.

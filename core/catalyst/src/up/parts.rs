@@ -16,6 +16,7 @@ use catalyst_registry::{Permissions, Registry};
 use catalyst_store::Store;
 use catalyst_vault::Vault;
 use http::StatusCode;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -28,6 +29,7 @@ use super::data::DataDirectory;
 use super::gateway::Gateway;
 use super::host_clusters::{self, OIDC_GROUPS};
 use super::identity::{Introspection, RegistryAccess, SOVEREIGN_ADMIN};
+use super::kubeconfig::Administrator;
 use super::kubelet::Kubelet;
 use super::metrics::Metrics;
 use super::payload;
@@ -88,7 +90,7 @@ impl Parts {
     pub async fn open(
         data: &DataDirectory,
         site: &Site,
-        authority: &Authority,
+        authority: &Arc<Authority>,
         reach: &Reach,
         progress: &mut Progress,
     ) -> anyhow::Result<Self> {
@@ -293,8 +295,9 @@ impl Parts {
         Ok(Some(link.url))
     }
 
-    /// Background work of the parts; ends only when told to.
-    pub async fn maintain(&self, stop: CancellationToken) {
+    /// Background work of the parts, and renewals of client certificates; ends only
+    /// when told to.
+    pub async fn maintain(&self, mut administrator: Administrator, stop: CancellationToken) {
         let deliveries = self.forge.run(stop.clone().cancelled_owned());
         let upkeep = async {
             let mut next = Instant::now();
@@ -309,6 +312,14 @@ impl Parts {
                 }
                 if let Err(error) = self.registry.collect_garbage().await {
                     tracing::warn!(error = %error, "registry garbage collection failed");
+                }
+                let now = OffsetDateTime::now_utc();
+                let renewed = administrator.renew(now);
+                if let Err(error) = renewed.and(self.control.renew(now).await) {
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "client certificates not renewed"
+                    );
                 }
             }
         };

@@ -1,13 +1,16 @@
 //! The Sovereign's own certificate authority, and what it signs: the server's
-//! certificates, by the name that is asked for, and the administrator's client
-//! certificate.
+//! certificates, by the name that is asked for, and client certificates.
+//!
+//! What must stay true: however long a process runs, what it serves is good. A
+//! server's certificate is made anew when it is asked for and two thirds of its life
+//! are over; who holds one for clients asks [`KeyedCertificate::is_due`].
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use catalyst_names::EnvironmentName;
@@ -22,11 +25,14 @@ use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
 use super::data::{DataDirectory, write_private};
+use super::lock;
 
 /// The authority lives as long as its data directory.
 const AUTHORITY_DAYS: i64 = 3650;
-/// Server and administrator certificates are made anew at every start.
+/// Server and client certificates are made anew at every start, and while it lasts.
 const LEAF_DAYS: i64 = 365;
+/// Two thirds of that.
+const RENEW_AFTER: Duration = Duration::hours(LEAF_DAYS * 24 * 2 / 3);
 /// Certificates for so many Environments are kept; names are free to ask for.
 const MOST_KEPT: usize = 256;
 
@@ -42,6 +48,14 @@ pub struct KeyedCertificate {
     pub certificate: String,
     /// Its private key, PKCS #8.
     pub key: String,
+    renew: OffsetDateTime,
+}
+
+impl KeyedCertificate {
+    /// Whether it is time for another one.
+    pub fn is_due(&self, now: OffsetDateTime) -> bool {
+        now >= self.renew
+    }
 }
 
 impl Authority {
@@ -77,8 +91,13 @@ impl Authority {
     }
 
     /// A client certificate for a Kubernetes user (common name) in groups
-    /// (organizations).
-    pub fn issue_client(&self, user: &str, groups: &[&str]) -> anyhow::Result<KeyedCertificate> {
+    /// (organizations), as of a time.
+    pub fn issue_client(
+        &self,
+        user: &str,
+        groups: &[&str],
+        now: OffsetDateTime,
+    ) -> anyhow::Result<KeyedCertificate> {
         let mut params = leaf(user, Vec::new())?;
         for group in groups {
             params
@@ -86,7 +105,7 @@ impl Authority {
                 .push(DnType::OrganizationName, *group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(&params)
+        self.sign(params, now)
     }
 
     /// TLS settings of the one port: a certificate for whatever name below the
@@ -102,7 +121,8 @@ impl Authority {
         let clients = WebPkiClientVerifier::builder(Arc::new(roots))
             .allow_unauthenticated()
             .build()?;
-        let names = Names::new(Arc::clone(self), domain, address)?;
+        let now = OffsetDateTime::now_utc();
+        let names = Names::new(Arc::clone(self), domain, address, now)?;
         let mut config = rustls::ServerConfig::builder()
             .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::new(names));
@@ -111,26 +131,48 @@ impl Authority {
     }
 
     /// A server's certificate for these names and addresses.
-    fn issue_server(&self, subjects: Vec<String>) -> anyhow::Result<CertifiedKey> {
+    fn issue_server(&self, subjects: Vec<String>, now: OffsetDateTime) -> anyhow::Result<Served> {
         let name = subjects.first().cloned().unwrap_or_default();
         let mut params = leaf(&name, subjects)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let server = self.sign(&params)?;
+        let server = self.sign(params, now)?;
         let chain = vec![CertificateDer::from_pem_slice(
             server.certificate.as_bytes(),
         )?];
         let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes())?;
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
-        Ok(CertifiedKey::new(chain, key))
+        Ok(Served {
+            certificate: Arc::new(CertifiedKey::new(chain, key)),
+            renew: server.renew,
+        })
     }
 
-    fn sign(&self, params: &CertificateParams) -> anyhow::Result<KeyedCertificate> {
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        now: OffsetDateTime,
+    ) -> anyhow::Result<KeyedCertificate> {
+        set_validity(&mut params, now + Duration::days(LEAF_DAYS));
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(KeyedCertificate {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
+            renew: now + RENEW_AFTER,
         })
+    }
+}
+
+/// A server's certificate, and when there is to be another.
+struct Served {
+    certificate: Arc<CertifiedKey>,
+    renew: OffsetDateTime,
+}
+
+impl Served {
+    /// The certificate, unless it is time for another one.
+    fn still_good(&self, now: OffsetDateTime) -> Option<Arc<CertifiedKey>> {
+        (now < self.renew).then(|| Arc::clone(&self.certificate))
     }
 }
 
@@ -141,14 +183,21 @@ struct Names {
     authority: Arc<Authority>,
     /// `.{domain}`.
     suffix: String,
-    /// For the domain, what is one label below it, and addresses.
-    own: Arc<CertifiedKey>,
+    /// The domain, what is one label below it, and addresses.
+    subjects: Vec<String>,
+    /// For those.
+    own: Mutex<Served>,
     /// By Environment.
-    applications: Mutex<HashMap<String, Arc<CertifiedKey>>>,
+    applications: Mutex<HashMap<String, Served>>,
 }
 
 impl Names {
-    fn new(authority: Arc<Authority>, domain: &str, address: IpAddr) -> anyhow::Result<Self> {
+    fn new(
+        authority: Arc<Authority>,
+        domain: &str,
+        address: IpAddr,
+        now: OffsetDateTime,
+    ) -> anyhow::Result<Self> {
         let domain = domain.to_ascii_lowercase();
         let mut subjects = vec![
             domain.clone(),
@@ -159,36 +208,35 @@ impl Names {
         if !address.is_unspecified() && !address.is_loopback() {
             subjects.push(address.to_string());
         }
-        let own = Arc::new(authority.issue_server(subjects)?);
+        let own = authority.issue_server(subjects.clone(), now)?;
         Ok(Self {
             authority,
             suffix: format!(".{domain}"),
-            own,
+            subjects,
+            own: Mutex::new(own),
             applications: Mutex::default(),
         })
     }
 
-    /// The certificate for a name, or for who names none.
-    fn certificate(&self, name: Option<&str>) -> Arc<CertifiedKey> {
+    /// The certificate for a name, or for who names none, as of a time.
+    fn certificate(&self, name: Option<&str>, now: OffsetDateTime) -> Arc<CertifiedKey> {
         let Some(environment) = name.and_then(|name| self.environment(name)) else {
-            return Arc::clone(&self.own);
+            return self.own(now);
         };
-        let mut kept = self
-            .applications
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.get(&environment) {
-            return Arc::clone(known);
+        let mut kept = lock(&self.applications);
+        let known = kept.get(&environment);
+        if let Some(good) = known.and_then(|known| known.still_good(now)) {
+            return good;
         }
         let subject = format!("*.{environment}{}", self.suffix);
-        match self.authority.issue_server(vec![subject]) {
+        match self.authority.issue_server(vec![subject], now) {
             Ok(made) => {
-                let made = Arc::new(made);
+                let certificate = Arc::clone(&made.certificate);
                 if kept.len() >= MOST_KEPT {
                     kept.clear();
                 }
-                kept.insert(environment, Arc::clone(&made));
-                made
+                kept.insert(environment, made);
+                certificate
             }
             Err(error) => {
                 tracing::warn!(
@@ -196,9 +244,28 @@ impl Names {
                     error = format!("{error:#}"),
                     "no certificate made for the Applications of an Environment"
                 );
-                Arc::clone(&self.own)
+                match known {
+                    Some(known) => Arc::clone(&known.certificate),
+                    None => self.own(now),
+                }
             }
         }
+    }
+
+    /// The certificate for all names but those of Applications.
+    fn own(&self, now: OffsetDateTime) -> Arc<CertifiedKey> {
+        let mut own = lock(&self.own);
+        if let Some(good) = own.still_good(now) {
+            return good;
+        }
+        match self.authority.issue_server(self.subjects.clone(), now) {
+            Ok(made) => *own = made,
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "the server's certificate not renewed"
+            ),
+        }
+        Arc::clone(&own.certificate)
     }
 
     /// The Environment whose Application has this host name, if one could have it.
@@ -218,7 +285,8 @@ impl fmt::Debug for Names {
 
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.certificate(hello.server_name()))
+        // By the clock on the wall, by which certificates end.
+        Some(self.certificate(hello.server_name(), OffsetDateTime::now_utc()))
     }
 }
 
@@ -231,7 +299,8 @@ fn create(domain: &str, certificate_path: &Path, key_path: &Path) -> anyhow::Res
         .push(DnType::CommonName, format!("Sovereign {domain}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_validity(&mut params, AUTHORITY_DAYS);
+    let end = OffsetDateTime::now_utc() + Duration::days(AUTHORITY_DAYS);
+    set_validity(&mut params, end);
     let certificate = params.self_signed(&key)?;
     // The key first: a certificate without its key could never be used, and
     // the certificate's presence marks the pair as complete.
@@ -247,15 +316,14 @@ fn leaf(common_name: &str, subjects: Vec<String>) -> anyhow::Result<CertificateP
         .push(DnType::CommonName, common_name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
-    set_validity(&mut params, LEAF_DAYS);
     Ok(params)
 }
 
 /// Valid from 1975 (rcgen's default): a machine whose clock was ahead when the
 /// authority was made, or a client whose clock is behind, must not find it "not
 /// yet valid". That day would protect nothing; the last one does.
-fn set_validity(params: &mut CertificateParams, days: i64) {
-    params.not_after = OffsetDateTime::now_utc() + Duration::days(days);
+fn set_validity(params: &mut CertificateParams, end: OffsetDateTime) {
+    params.not_after = end;
 }
 
 #[cfg(test)]
@@ -266,8 +334,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether a client that asks for a name trusts what it is shown.
-    fn is_trusted(names: &Names, name: &str) -> bool {
+    /// Whether a client that asks for a name trusts what it is shown then.
+    fn is_trusted(names: &Names, name: &str, now: OffsetDateTime) -> bool {
         let authority = names.authority.certificate().as_bytes();
         let mut roots = rustls::RootCertStore::empty();
         roots
@@ -282,22 +350,28 @@ mod tests {
             // Nobody asks for an address by name.
             _ => None,
         };
-        let shown = names.certificate(asked);
+        let shown = names.certificate(asked, now);
         let shown = shown.end_entity_cert().unwrap();
+        let seconds = u64::try_from(now.unix_timestamp()).unwrap();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         verifier
-            .verify_server_cert(shown, &[], &server, &[], UnixTime::now())
+            .verify_server_cert(shown, &[], &server, &[], now)
             .is_ok()
+    }
+
+    fn authority() -> Arc<Authority> {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDirectory::open(folder.path()).unwrap();
+        Arc::new(Authority::open(&data, "sovereign.example").unwrap())
     }
 
     #[test]
     fn every_name_below_the_domain_is_trusted_and_no_other() {
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let folder = tempfile::tempdir().unwrap();
-        let data = DataDirectory::open(folder.path()).unwrap();
-        let authority = Arc::new(Authority::open(&data, "sovereign.example").unwrap());
+        let (authority, now) = (authority(), OffsetDateTime::now_utc());
         for domain in ["sovereign.example", "localhost"] {
             let address = "192.0.2.7".parse().unwrap();
-            let names = Names::new(Arc::clone(&authority), domain, address).unwrap();
+            let names = Names::new(Arc::clone(&authority), domain, address, now).unwrap();
             for (name, expected) in [
                 (domain.to_owned(), true),
                 (format!("blog.acme-dev.{domain}"), true),
@@ -311,10 +385,39 @@ mod tests {
                 (format!("a.b.acme-dev.{domain}"), false),
                 ("blog.acme-dev.elsewhere.example".to_owned(), false),
             ] {
-                assert_eq!(is_trusted(&names, &name), expected, "{name}");
+                assert_eq!(is_trusted(&names, &name, now), expected, "{name}");
             }
             // One an Environment, whatever its Applications are called.
             assert_eq!(names.applications.lock().unwrap().len(), 2);
+        }
+    }
+    #[test]
+    fn what_is_served_is_made_anew_before_it_ends() {
+        let start = OffsetDateTime::now_utc();
+        let address = "127.0.0.1".parse().unwrap();
+        let names = Names::new(authority(), "localhost", address, start).unwrap();
+        let day = |days| start + Duration::days(days);
+        for name in ["localhost", "blog.acme-dev.localhost"] {
+            let shown = |days| names.certificate(Some(name), day(days));
+            let first = shown(0);
+            assert!(Arc::ptr_eq(&first, &shown(243)), "{name}");
+            let second = shown(244);
+            assert_ne!(first.cert, second.cert, "{name}");
+            assert!(Arc::ptr_eq(&second, &shown(245)), "{name}");
+            // After years too, whether or not anybody asked meanwhile.
+            for days in [245, 366, 2000] {
+                assert!(is_trusted(&names, name, day(days)), "{name} {days}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clients_certificate_is_due_when_two_thirds_of_its_life_are_over() {
+        let start = OffsetDateTime::now_utc();
+        let client = authority().issue_client("boss", &["all"], start).unwrap();
+        for (days, expected) in [(0, false), (243, false), (244, true), (366, true)] {
+            let now = start + Duration::days(days);
+            assert_eq!(client.is_due(now), expected, "{days}");
         }
     }
 }
