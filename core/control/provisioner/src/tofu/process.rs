@@ -207,6 +207,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use tokio::signal::unix::{SignalKind, signal};
+
     use super::*;
 
     struct Scene {
@@ -218,6 +220,10 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
+            // Whoever started the tests may have had interrupts ignored, as `nohup` and
+            // `&` do: a shell inherits that, and cannot trap what it finds ignored. What
+            // is handled here is at its default there.
+            drop(signal(SignalKind::interrupt()).unwrap());
             Self {
                 folder: tempfile::tempdir().unwrap(),
                 cancel: CancellationToken::new(),
