@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use catalyst_node::NodeHandle;
 use catalyst_node::network::Service;
 use catalyst_node::resolve::{self, Objects};
-use catalyst_node::{NodeError, NodeHandle};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -266,7 +266,7 @@ impl Kubelet {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(uid);
-            let why = chain(&error);
+            let why = error.to_string();
             let status =
                 json!({"phase": "Pending", "reason": "CreateContainerConfigError", "message": why});
             if said(pod) != Some(why.as_str()) {
@@ -502,14 +502,4 @@ fn claims(pod: &Value) -> impl Iterator<Item = &str> {
             .pointer("/persistentVolumeClaim/claimName")
             .and_then(Value::as_str)
     })
-}
-
-fn chain(error: &NodeError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Why a node operation failed, in words a status message can carry.
+/// Why a node operation failed, in words a status message can carry: whole, with what
+/// it comes from.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// A file or directory of the node could not be used.
@@ -95,5 +96,26 @@ impl NodeError {
             | Self::Network { .. }
             | Self::NotFound { .. } => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_whole() {
+        let full = std::io::Error::other("the disk is full");
+        let error = NodeError::file("write", "/pods/hosts", full);
+        assert_eq!(
+            error.to_string(),
+            "cannot write /pods/hosts: the disk is full"
+        );
+        let error = NodeError::Pull {
+            reference: "web:1".to_owned(),
+            reason: "nobody answers".to_owned(),
+        };
+        assert_eq!(error.to_string(), "cannot pull image web:1: nobody answers");
+        assert_eq!(error.of_image(), "nobody answers");
     }
 }
