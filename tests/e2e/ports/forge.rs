@@ -118,7 +118,7 @@ async fn what_was_opened_by_hand_is_closed_again() {
     let forge = home.forge();
     let id = repository(&forge, "ports-shut").await;
     assert_eq!(
-        forge.collaborators_remove(&id).await.unwrap(),
+        forge.collaborators_remove(&id, &[]).await.unwrap(),
         Vec::<String>::new()
     );
 
@@ -142,8 +142,13 @@ async fn what_was_opened_by_hand_is_closed_again() {
     assert_eq!(opened["private"], false);
 
     repository(&forge, "ports-shut").await;
+    let staying = ["Ports-Eve".to_owned()];
     assert_eq!(
-        forge.collaborators_remove(&id).await.unwrap(),
+        forge.collaborators_remove(&id, &staying).await.unwrap(),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        forge.collaborators_remove(&id, &[]).await.unwrap(),
         ["ports-eve"]
     );
     let now = by_hand(Method::GET, "", Value::Null).await;

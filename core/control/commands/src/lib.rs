@@ -20,6 +20,7 @@ mod configuration;
 mod deletions;
 mod documents;
 mod error;
+mod guests;
 mod history;
 mod loosening;
 mod mail;
@@ -98,6 +99,7 @@ pub struct Commands {
 struct Inner {
     config: CommandsConfig,
     store: store::Store,
+    guests: guests::Guests,
 }
 
 impl Commands {
@@ -107,6 +109,7 @@ impl Commands {
             inner: Arc::new(Inner {
                 config,
                 store: store::Store::default(),
+                guests: guests::Guests::default(),
             }),
         }
     }

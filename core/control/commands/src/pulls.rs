@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use catalyst_api::{Accepted, PullRequestView};
 use catalyst_names::EnvironmentName;
-use catalyst_ports::{Permission, PortError, Pull, PullState, RepositoryId};
+use catalyst_ports::{Pull, PullState};
 
 use crate::applications::{check_change, environment_name};
 use crate::policy::{self, Brought, Facts};
@@ -180,32 +180,6 @@ impl Commands {
         let closed = self.find_pull(&environment, number, &action).await?;
         self.pull_view(&environment, &configuration.content, &closed, &action)
             .await
-    }
-
-    /// Carries out what the forge is to do in the actor's name. A sovereign-admin
-    /// need not be in a team of the Organization, so they are let into the repository
-    /// for as long as it takes. They are not made an administrator of the forge: they
-    /// would stay one, with every token they made there, when they are none here any
-    /// more. Whom an interruption leaves let in the controllers remove.
-    pub(crate) async fn let_in<T: Send>(
-        &self,
-        actor: &Actor,
-        repository: &RepositoryId,
-        act: impl Future<Output = Result<T, PortError>> + Send,
-    ) -> Result<T, PortError> {
-        if !actor.sovereign_admin {
-            return act.await;
-        }
-        let forge = &self.config().forge;
-        let user = &actor.username;
-        forge
-            .collaborator_ensure(repository, user, Permission::Write)
-            .await?;
-        let done = act.await;
-        if let Err(error) = forge.collaborator_remove(repository, user).await {
-            tracing::warn!(%error, %repository, user, "a sovereign-admin stays let in for now");
-        }
-        done
     }
 
     async fn readable_configuration(

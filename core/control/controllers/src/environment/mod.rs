@@ -346,16 +346,16 @@ async fn repository(ctx: &Context, places: &[Place]) -> Result<(), ReconcileErro
 }
 
 /// Who may read and write a repository is what its Organization's members are, in
-/// Git; whom somebody let in by hand goes.
+/// Git; whom somebody let in by hand goes, and whom an interruption left let in.
 pub async fn closed(ctx: &Context, repository: &RepositoryId) -> Result<(), ReconcileError> {
-    let removed =
-        ctx.forge
-            .collaborators_remove(repository)
-            .await
-            .map_err(ReconcileError::port(
-                "close",
-                format!("the repository {repository}"),
-            ))?;
+    let removed = ctx
+        .commands
+        .guests_remove(repository)
+        .await
+        .map_err(ReconcileError::port(
+            "close",
+            format!("the repository {repository}"),
+        ))?;
     if !removed.is_empty() {
         tracing::warn!(%repository, collaborators = ?removed, "collaborators whom no commit names removed");
     }

@@ -1,9 +1,14 @@
 //! Pull requests of an Environment.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use catalyst_ports::RepositoryId;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::world::World;
+use crate::world::{World, wait};
 
 const ACME: &str = "\
 apiVersion: catalyst.openova.io/v1alpha1
@@ -33,15 +38,34 @@ async fn close(world: &World, caller: Option<&str>, number: u64) -> (StatusCode,
     world.ask(caller, "POST", &path, None).await
 }
 
+/// A world with these pull requests open.
+async fn world(pulls: impl IntoIterator<Item = (u64, Value)>) -> World {
+    let world = World::watched().await;
+    let mut parts = world.parts();
+    parts.has_configuration = true;
+    parts.files = [("organizations/acme.yaml".to_owned(), ACME.to_owned())].into();
+    parts.pulls = pulls.into_iter().collect();
+    drop(parts);
+    world
+}
+
+/// Has the forge leave a pull request open until it is told to go on.
+fn hold(world: &World, number: u64) -> Arc<Notify> {
+    let held = Arc::new(Notify::new());
+    world.parts().held.insert(number, Arc::clone(&held));
+    held
+}
+
+async fn asked(world: &World, number: u64) {
+    wait("the forge is asked to close it", || {
+        world.parts().asked.contains(&number)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_pull_request_is_closed_by_who_opened_it_and_who_may_merge_it() {
-    let world = World::watched().await;
-    {
-        let mut parts = world.parts();
-        parts.has_configuration = true;
-        parts.files = [("organizations/acme.yaml".to_owned(), ACME.to_owned())].into();
-        parts.pulls = [pull(1, "vic"), pull(2, "dan"), pull(3, "vic")].into();
-    }
+    let world = world([pull(1, "vic"), pull(2, "dan"), pull(3, "vic")]).await;
     for (caller, status) in [
         (None, StatusCode::UNAUTHORIZED),
         (Some("olga"), StatusCode::NOT_FOUND),
@@ -72,4 +96,48 @@ async fn a_pull_request_is_closed_by_who_opened_it_and_who_may_merge_it() {
     assert_eq!(problem["detail"], "It was closed");
     let (status, problem) = close(&world, Some("ada"), 9).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{problem}");
+}
+
+/// They belong to no Organization, so the forge lets them in for each of the two.
+#[tokio::test]
+async fn a_sovereign_admin_may_do_two_things_at_once_in_one_repository() {
+    let world = world([pull(1, "vic"), pull(2, "dan")]).await;
+    let held = hold(&world, 1);
+    let first = close(&world, Some("sol"), 1);
+    let second = async {
+        asked(&world, 1).await;
+        let second = close(&world, Some("sol"), 2).await;
+        held.notify_one();
+        second
+    };
+    let (first, second) = tokio::join!(first, second);
+    for (status, view) in [first, second] {
+        assert_eq!(status, StatusCode::OK, "{view}");
+        assert_eq!(view["state"], "closed", "{view}");
+    }
+    assert_eq!(world.parts().closers, ["sol", "sol"]);
+    assert_eq!(world.parts().let_in, BTreeSet::new());
+}
+
+#[tokio::test]
+async fn whom_nothing_is_done_for_is_let_in_no_more() {
+    let world = world([pull(1, "vic")]).await;
+    let acme_dev = RepositoryId::new("acme", "acme-dev");
+    let held = hold(&world, 1);
+    let closing = close(&world, Some("sol"), 1);
+    let cleaning = async {
+        asked(&world, 1).await;
+        world.parts().let_in.insert("eve".to_owned());
+        let removed = world.commands.guests_remove(&acme_dev).await.unwrap();
+        held.notify_one();
+        removed
+    };
+    let ((status, view), removed) = tokio::join!(closing, cleaning);
+    assert_eq!(status, StatusCode::OK, "{view}");
+    assert_eq!(removed, ["eve"]);
+    // Left so by a process that was killed.
+    world.parts().let_in.insert("sol".to_owned());
+    let removed = world.commands.guests_remove(&acme_dev).await.unwrap();
+    assert_eq!(removed, ["sol"]);
+    assert_eq!(world.parts().let_in, BTreeSet::new());
 }

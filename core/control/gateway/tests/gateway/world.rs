@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use axum::body::Body;
 use axum::extract::{Path, Query, RawForm, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -25,6 +25,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
@@ -76,6 +77,12 @@ pub struct Parts {
     pub pulls: BTreeMap<u64, Value>,
     /// Who closed one, in order.
     pub closers: Vec<String>,
+    /// Pull requests that the forge does not close before the test says so.
+    pub held: BTreeMap<u64, Arc<Notify>>,
+    /// Those of them that it has been asked to close.
+    pub asked: BTreeSet<u64>,
+    /// Who is let into acme-dev by name.
+    pub let_in: BTreeSet<String>,
     /// What was asked to be committed to it.
     pub commits: Vec<Value>,
     /// Pods whose container has not started.
@@ -89,6 +96,7 @@ pub type Shared = Arc<Mutex<Parts>>;
 /// The world.
 pub struct World {
     pub gateway: Gateway,
+    pub commands: Commands,
     pub parts: Shared,
     pub spine: Arc<MemorySpine>,
     pub projector: Projector,
@@ -150,6 +158,9 @@ impl World {
             files: BTreeMap::new(),
             pulls: BTreeMap::new(),
             closers: Vec::new(),
+            held: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            let_in: BTreeSet::new(),
             commits: Vec::new(),
             unstarted: BTreeSet::new(),
             issuer: issuer.clone(),
@@ -158,9 +169,11 @@ impl World {
         let server = serve(Arc::clone(&parts), Arc::new(keys()), base.clone());
         tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
         let spine = Arc::new(MemorySpine::default());
-        let (gateway, projector) = gateway(&base, &issuer, &parts, Arc::clone(&spine)).await;
+        let (gateway, commands, projector) =
+            gateway(&base, &issuer, &parts, Arc::clone(&spine)).await;
         Self {
             gateway,
+            commands,
             parts,
             spine,
             projector,
@@ -232,7 +245,7 @@ async fn gateway(
     issuer: &str,
     parts: &Shared,
     spine: Arc<MemorySpine>,
-) -> (Gateway, Projector) {
+) -> (Gateway, Commands, Projector) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| Url::parse(&format!("{base}{path}")).unwrap();
     let tokens = Tokens::fixed("control");
@@ -280,7 +293,7 @@ async fn gateway(
             control_secret: Zeroizing::new(CONTROL_SECRET.to_owned()),
             audience: None,
         },
-        commands,
+        commands: commands.clone(),
         projector: projector.clone(),
         identity,
         clusters,
@@ -305,7 +318,7 @@ async fn gateway(
         webhook_secret: Zeroizing::new(WEBHOOK_SECRET.to_owned()),
         check_token: Zeroizing::new(CHECK_TOKEN.to_owned()),
     };
-    (Gateway::new(config).unwrap(), projector)
+    (Gateway::new(config).unwrap(), commands, projector)
 }
 
 fn keys() -> Keys {
@@ -371,6 +384,14 @@ fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
         .route(
             "/git/api/v1/repos/acme/acme-dev/pulls/{number}/reviews",
             get(pull_reviews),
+        )
+        .route(
+            "/git/api/v1/repos/acme/acme-dev/collaborators",
+            get(collaborators),
+        )
+        .route(
+            "/git/api/v1/repos/acme/acme-dev/collaborators/{user}",
+            put(collaborator_add).delete(collaborator_remove),
         )
         .route("/version", get(version))
         .route("/apis/catalyst.openova.io/v1alpha1/{plural}", get(own_kind))
@@ -554,18 +575,50 @@ async fn pull(State(server): State<Server>, Path(number): Path<u64>) -> Response
     }
 }
 
+/// Whom neither the Organization's teams nor anybody let in is told that nothing is there.
 async fn pull_edit(
     State(server): State<Server>,
     Path(number): Path<u64>,
     headers: http::HeaderMap,
     Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
+) -> Response {
+    let held = server.parts.lock().unwrap().held.get(&number).cloned();
+    if let Some(held) = held {
+        server.parts.lock().unwrap().asked.insert(number);
+        held.notified().await;
+    }
     let mut parts = server.parts.lock().unwrap();
     let user = headers["sudo"].to_str().unwrap().to_owned();
+    let members = &parts.organizations["acme"];
+    let is_member = members.iter().any(|member| member["user"] == user.as_str());
+    if !is_member && !parts.let_in.contains(&user) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     parts.closers.push(user);
     let pull = parts.pulls.get_mut(&number).unwrap();
     pull["state"] = body["state"].clone();
-    (StatusCode::CREATED, Json(pull.clone()))
+    (StatusCode::CREATED, Json(pull.clone())).into_response()
+}
+
+async fn collaborators(State(server): State<Server>) -> Json<Value> {
+    let parts = server.parts.lock().unwrap();
+    Json(
+        parts
+            .let_in
+            .iter()
+            .map(|user| json!({"login": user}))
+            .collect(),
+    )
+}
+
+async fn collaborator_add(State(server): State<Server>, Path(user): Path<String>) -> StatusCode {
+    server.parts.lock().unwrap().let_in.insert(user);
+    StatusCode::NO_CONTENT
+}
+
+async fn collaborator_remove(State(server): State<Server>, Path(user): Path<String>) -> StatusCode {
+    server.parts.lock().unwrap().let_in.remove(&user);
+    StatusCode::NO_CONTENT
 }
 
 async fn pull_reviews() -> Json<Value> {

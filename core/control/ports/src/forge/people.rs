@@ -331,13 +331,22 @@ impl Forge {
     }
 
     /// Takes a repository from everybody who was let in by name, beside the teams of
-    /// its organization; answers who that was. Asks once when there is nobody.
-    pub async fn collaborators_remove(&self, id: &RepositoryId) -> Result<Vec<String>, PortError> {
+    /// its organization, but for those named; answers who that was. Asks once when
+    /// there is nobody.
+    pub async fn collaborators_remove(
+        &self,
+        id: &RepositoryId,
+        but_for: &[String],
+    ) -> Result<Vec<String>, PortError> {
         let place = format!("{}/collaborators", super::path(id));
         let action = format!("remove the collaborators of {id}");
         let present: Vec<User> = self.pages(&place, &[], &action).await?;
         let mut removed = Vec::new();
         for user in present {
+            let stays = |name: &String| name.eq_ignore_ascii_case(&user.login);
+            if but_for.iter().any(stays) {
+                continue;
+            }
             let one = format!("{place}/{}", segment(&user.login));
             self.surface
                 .call(Method::DELETE, &one, action.as_str())
