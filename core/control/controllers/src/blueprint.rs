@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 
 use catalyst_api::RegisterBlueprint;
-use catalyst_commands::Actor;
+use catalyst_commands::{Actor, trust_policy};
 use catalyst_names::BlueprintName;
-use catalyst_resources::{BlueprintSpec, SovereignSpec};
-use catalyst_signature::{PublicKey, TrustPolicy};
-use catalyst_supply::{Reference, VerifyError};
+use catalyst_resources::BlueprintSpec;
+use catalyst_signature::TrustPolicy;
+use catalyst_supply::{Reference, RegistryError, VerifyError, digest};
 use serde_json::{Map, Value};
 
 use crate::conditions::{self, Observation};
@@ -18,10 +18,12 @@ use crate::controllers::Shared;
 use crate::desired::management::SHARED_SOURCES;
 use crate::error::ReconcileError;
 use crate::kubernetes::{BLUEPRINT, ORGANIZATION};
-use crate::object::{name, text};
+use crate::object::{condition, name, text};
 use crate::runtime::Next;
 
 const READY: &str = "Ready";
+/// The reason of one whose version's tag names other content than was registered.
+const TAG_MOVED: &str = "TagMoved";
 
 /// Every repository of every source, for the sweep; those of Blueprint objects
 /// too, so that one that vanished is noticed.
@@ -49,25 +51,20 @@ pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
         found.insert(text(&object, "/spec/repository").to_owned());
     }
     for repository in found {
-        if parts(&repository).is_some() {
+        if BlueprintName::of_repository(&repository).is_some() {
             shared.blueprints.add(repository);
         }
     }
     Ok(())
 }
 
-/// The source and the name of a repository, if it can be one of Blueprints.
-fn parts(repository: &str) -> Option<(&str, &str)> {
-    let (source, name) = repository.split_once('/')?;
-    BlueprintName::new(name).ok().map(|_| (source, name))
-}
-
 /// Admits the new versions in one repository, and looks at the admitted ones again.
 pub async fn reconcile(shared: &Shared, repository: &str) -> Result<Next, ReconcileError> {
     let ctx = &shared.ctx;
-    let Some((source, blueprint)) = parts(repository) else {
+    let Some((source, blueprint)) = BlueprintName::of_repository(repository) else {
         return Ok(None);
     };
+    let blueprint = blueprint.as_str();
     let admitted: Vec<Value> = ctx
         .management()
         .list(BLUEPRINT, "", "")
@@ -83,7 +80,7 @@ pub async fn reconcile(shared: &Shared, repository: &str) -> Result<Next, Reconc
             "list",
             format!("the versions of {repository}"),
         ))?;
-    let policy = trust(&ctx.sovereign().await?);
+    let policy = trust_policy(&ctx.sovereign().await?);
     for version in tags.iter().filter(|tag| is_version(tag)) {
         let object = BlueprintSpec::object_name(source, blueprint, version);
         if admitted.iter().all(|one| name(one) != object) {
@@ -136,45 +133,82 @@ async fn verify_again(
     policy: &TrustPolicy,
 ) -> Result<(), ReconcileError> {
     let said: BlueprintSpec = spec(object)?;
-    let observed = match verdict(ctx, &said, policy).await {
-        Ok(()) => Observation::holds(READY, "Verified", "its signature is by a trusted signer"),
-        Err(VerifyError::Registry(error)) if !error.is_not_found() => {
-            // No verdict: what was true stays true until somebody can be asked.
-            tracing::debug!(blueprint = name(object), error = %error, "Blueprint not verified again");
-            return Ok(());
+    let outcome = match reference(ctx, &said.repository, &said.digest) {
+        Ok(at) => {
+            let (verified, tagged) = futures::join!(
+                ctx.registry.verify(&at, &said.source, policy),
+                ctx.registry.manifest(&at, &said.version),
+            );
+            (verified.map(drop), tagged.map(|manifest| digest(&manifest)))
         }
-        Err(VerifyError::Registry(_)) => Observation::fails(
-            READY,
-            "ArtifactMissing",
-            format!(
-                "the registry no longer has {} {}; publish it again",
-                said.repository, said.digest
-            ),
-        ),
-        Err(VerifyError::Refused(refusal)) => {
-            Observation::fails(READY, refusal.reason(), refusal.to_string())
+        Err(reason) => {
+            let reference = said.repository.clone();
+            let error = VerifyError::NotABlueprint { reference, reason };
+            (Err(error), Ok(said.digest.clone()))
         }
-        Err(error) => Observation::fails(READY, "NotVerified", error.to_string()),
     };
-    let management = ctx.management();
-    conditions::write(&management, object, &[observed], Map::new()).await
+    match observe(&said, outcome) {
+        Ok(observed) => {
+            let before = condition(object, READY).map(|one| text(one, "/reason"));
+            if observed.reason == TAG_MOVED && before != Some(TAG_MOVED) {
+                tracing::warn!(
+                    blueprint = name(object),
+                    why = observed.message,
+                    "a tag moved"
+                );
+            }
+            let management = ctx.management();
+            conditions::write(&management, object, &[observed], Map::new()).await
+        }
+        // What was true stays true until somebody can be asked.
+        Err(error) => {
+            tracing::debug!(blueprint = name(object), %error, "Blueprint not verified again");
+            Ok(())
+        }
+    }
 }
 
-async fn verdict(
-    ctx: &Context,
+/// What the registry's answers say of an admitted artifact: whether its signature
+/// holds, and the digest that its version's tag names. An error is no answer.
+fn observe(
     said: &BlueprintSpec,
-    policy: &TrustPolicy,
-) -> Result<(), VerifyError> {
-    let at = reference(ctx, &said.repository, &said.digest).map_err(|reason| {
-        VerifyError::NotABlueprint {
-            reference: said.repository.clone(),
-            reason,
+    (verified, tagged): (Result<(), VerifyError>, Result<String, RegistryError>),
+) -> Result<Observation, RegistryError> {
+    match verified {
+        Ok(()) => {}
+        Err(VerifyError::Registry(error)) if !error.is_not_found() => return Err(error),
+        Err(VerifyError::Registry(_)) => {
+            let why = format!(
+                "the registry no longer has {} {}; publish it again",
+                said.repository, said.digest
+            );
+            return Ok(Observation::fails(READY, "ArtifactMissing", why));
         }
-    })?;
-    ctx.registry
-        .verify(&at, &said.source, policy)
-        .await
-        .map(drop)
+        Err(VerifyError::Refused(refusal)) => {
+            return Ok(Observation::fails(
+                READY,
+                refusal.reason(),
+                refusal.to_string(),
+            ));
+        }
+        Err(error) => return Ok(Observation::fails(READY, "NotVerified", error.to_string())),
+    }
+    match tagged {
+        Ok(tagged) if tagged != said.digest => {
+            let why = format!(
+                "the tag {}:{} names {tagged} now; what was registered, {}, stays what Applications run; put the tag back, and publish the changed Blueprint under a new version",
+                said.repository, said.version, said.digest
+            );
+            Ok(Observation::holds(READY, TAG_MOVED, why))
+        }
+        Err(error) if !error.is_not_found() => Err(error),
+        // A tag that was deleted names nothing else.
+        _ => Ok(Observation::holds(
+            READY,
+            "Verified",
+            "its signature is by a trusted signer",
+        )),
+    }
 }
 
 /// An artifact by its digest.
@@ -189,35 +223,60 @@ pub fn reference(ctx: &Context, repository: &str, digest: &str) -> Result<Refere
         .map_err(|error| error.to_string())
 }
 
-/// Whom the Sovereign trusts. A key that cannot be read trusts nobody.
-pub fn trust(sovereign: &SovereignSpec) -> TrustPolicy {
-    let mut policy = TrustPolicy::new();
-    for signer in &sovereign.trusted_signers {
-        match PublicKey::from_pem(&signer.public_key) {
-            Ok(key) => {
-                policy.trust(signer.source.as_str(), key);
-            }
-            Err(error) => {
-                tracing::warn!(source = signer.source, error = %error, "trusted signer's key cannot be read");
-            }
-        }
-    }
-    policy
-}
-
 #[cfg(test)]
 mod tests {
+    use catalyst_resources::ConditionStatus;
+
     use super::*;
 
     #[test]
-    fn only_blueprints_versions_count() {
-        assert_eq!(
-            parts("catalog/bp-postgres"),
-            Some(("catalog", "bp-postgres"))
-        );
-        assert_eq!(parts("catalog/postgres"), None);
-        assert_eq!(parts("bp-postgres"), None);
-        assert_eq!(parts("acme/images/bp-x"), None);
+    fn what_was_registered_stays_whatever_its_tag_names() {
+        let said = BlueprintSpec {
+            source: "catalog".to_owned(),
+            name: "bp-wiki".to_owned(),
+            version: "1.2.0".to_owned(),
+            digest: "sha256:aa".to_owned(),
+            signer: String::new(),
+            repository: "catalog/bp-wiki".to_owned(),
+            blueprint: Map::new(),
+            icon: None,
+            description: None,
+        };
+        let named = |digest: &str| Ok(digest.to_owned());
+        let answered = |status| RegistryError::Refused {
+            action: "pull",
+            reference: "catalog/bp-wiki:1.2.0".to_owned(),
+            status,
+            detail: String::new(),
+        };
+        let gone = || Err(VerifyError::Registry(answered(404)));
+        let (yes, no) = (ConditionStatus::True, ConditionStatus::False);
+        for (outcome, status, reason) in [
+            ((Ok(()), named("sha256:aa")), yes, "Verified"),
+            ((Ok(()), Err(answered(404))), yes, "Verified"),
+            ((Ok(()), named("sha256:bb")), yes, "TagMoved"),
+            ((gone(), named("sha256:bb")), no, "ArtifactMissing"),
+        ] {
+            let observed = observe(&said, outcome).unwrap();
+            assert_eq!(
+                (observed.status, observed.reason.as_str()),
+                (status, reason)
+            );
+            if reason == TAG_MOVED {
+                assert_eq!(
+                    observed.message,
+                    "the tag catalog/bp-wiki:1.2.0 names sha256:bb now; what was registered, sha256:aa, stays what Applications run; put the tag back, and publish the changed Blueprint under a new version"
+                );
+            }
+        }
+        // Nothing is said while nobody can be asked.
+        let away = || VerifyError::Registry(answered(503));
+        assert!(observe(&said, (Err(away()), named("sha256:aa"))).is_err());
+        assert!(observe(&said, (Ok(()), Err(answered(503)))).is_err());
+    }
+
+    #[test]
+    fn only_versions_count() {
         for (tag, expected) in [
             ("1.4.0", true),
             ("1.0.0-rc.1", true),

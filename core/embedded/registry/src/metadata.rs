@@ -62,8 +62,19 @@ pub(crate) struct NewManifest<'a> {
     pub(crate) digest: &'a Digest,
     pub(crate) link: &'a ManifestLink,
     pub(crate) tag: Option<&'a Tag>,
+    /// Whether the tag, once set, names no other manifest until it is deleted.
+    pub(crate) is_tag_fixed: bool,
     /// The descriptor to list under the subject, when there is one.
     pub(crate) referrer: Option<&'a serde_json::Value>,
+}
+
+/// Why a manifest was not linked.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    /// Its tag names this one, and is fixed.
+    Tagged(Digest),
+    /// It was not recorded; a conflict names what it refers to and is not linked.
+    Commit(CommitError),
 }
 
 /// Typed access to the registry's keys.
@@ -198,16 +209,43 @@ impl Metadata {
         self.store.commit(transaction).await.map(drop)
     }
 
-    /// Links a manifest, provided that everything it refers to is still
-    /// linked; [`CommitError::Conflict`] names what is not.
-    pub(crate) async fn link_manifest(&self, new: NewManifest<'_>) -> Result<(), CommitError> {
+    /// Links a manifest, provided that everything it refers to is still linked, and
+    /// that a fixed tag names no other.
+    pub(crate) async fn link_manifest(&self, new: NewManifest<'_>) -> Result<(), LinkError> {
+        let fixed = new.tag.filter(|_| new.is_tag_fixed);
+        let fixed = fixed.map(|tag| tag_key(new.repository, tag));
+        loop {
+            let mut transaction = self.linking(&new);
+            if let Some(key) = &fixed {
+                let entry = self.store.get(key);
+                if let Some(named) = entry.as_ref().and_then(read::<TagRecord>)
+                    && named.digest != *new.digest
+                {
+                    return Err(LinkError::Tagged(named.digest));
+                }
+                transaction = transaction.when(match entry {
+                    Some(entry) => Condition::Unmodified(key.clone(), entry.modified),
+                    None => Condition::Absent(key.clone()),
+                });
+            }
+            match self.store.commit(transaction).await {
+                Ok(_) => return Ok(()),
+                // Somebody else set or deleted the same tag: look again.
+                Err(CommitError::Conflict { key, .. }) if Some(&key) == fixed.as_ref() => {}
+                Err(error) => return Err(LinkError::Commit(error)),
+            }
+        }
+    }
+
+    fn linking(&self, new: &NewManifest<'_>) -> Transaction {
         let NewManifest {
             repository,
             digest,
             link,
             tag,
             referrer,
-        } = new;
+            ..
+        } = *new;
         let mut transaction = self.with_repository(repository);
         for blob in &link.blobs {
             transaction = transaction.when(Condition::Present(blob_key(repository, blob)));
@@ -226,7 +264,7 @@ impl Metadata {
             transaction =
                 transaction.put(referrer_key(repository, subject, digest), write(descriptor));
         }
-        self.store.commit(transaction).await.map(drop)
+        transaction
     }
 
     pub(crate) async fn unlink_blobs(

@@ -565,3 +565,76 @@ async fn a_blob_in_use_is_not_deleted() {
     assert_eq!(served.send("DELETE", &blob).await.status(), 202);
     refused(served.send("DELETE", &blob).await, 404, "BLOB_UNKNOWN").await;
 }
+
+#[tokio::test]
+async fn a_published_version_of_a_blueprint_names_the_same_content_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path(), false, |_| {}).await;
+    let version = "/v2/acme/bp-wiki/manifests/1.2.0-rc.1";
+    let one = served
+        .push_image("acme/bp-wiki", "1.2.0-rc.1", b"one")
+        .await;
+    served.push_blob("acme/bp-wiki", b"two").await;
+    let two = image(b"two");
+    let put = || served.put_manifest("acme/bp-wiki", "1.2.0-rc.1", &two);
+    let answer = put().await;
+    assert_eq!(answer.status(), 403);
+    let said = answer.text().await.unwrap();
+    assert!(
+        said.contains("DENIED") && said.contains(&one.to_string()),
+        "{said}"
+    );
+    assert!(said.contains("under a new version"), "{said}");
+    let named = served.send("GET", version).await;
+    assert_eq!(header(&named, "docker-content-digest"), one.to_string());
+
+    // The same once more changes nothing; by digest anything may be there.
+    served
+        .push_image("acme/bp-wiki", "1.2.0-rc.1", b"one")
+        .await;
+    let digest = sha256(two.to_string().as_bytes()).to_string();
+    let answer = served.put_manifest("acme/bp-wiki", &digest, &two).await;
+    assert_eq!(answer.status(), 201);
+
+    // Whoever may delete the version may publish it anew.
+    assert_eq!(served.send("DELETE", version).await.status(), 202);
+    assert_eq!(put().await.status(), 201);
+}
+
+#[tokio::test]
+async fn of_two_who_publish_a_version_at_once_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path(), false, |_| {}).await;
+    for content in [&b"{}"[..], b"one", b"two"] {
+        served.push_blob("acme/bp-wiki", content).await;
+    }
+    let (one, two) = (image(b"one"), image(b"two"));
+    let (one, two) = tokio::join!(
+        served.put_manifest("acme/bp-wiki", "1.0.0", &one),
+        served.put_manifest("acme/bp-wiki", "1.0.0", &two),
+    );
+    let mut statuses = [one.status().as_u16(), two.status().as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 403]);
+}
+
+#[tokio::test]
+async fn every_other_tag_may_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path(), false, |_| {}).await;
+    for (repository, tag) in [
+        ("acme/bp-wiki", "latest"),
+        ("acme/bp-wiki", "1.2"),
+        ("acme/wiki", "1.2.0"),
+        ("acme/images/bp-wiki", "1.2.0"),
+        ("bp-wiki", "1.2.0"),
+    ] {
+        served.push_image(repository, tag, b"one").await;
+        let two = served.push_image(repository, tag, b"two").await;
+        let named = served
+            .send("GET", &format!("/v2/{repository}/manifests/{tag}"))
+            .await;
+        let digest = header(&named, "docker-content-digest");
+        assert_eq!(digest, two.to_string(), "{repository}:{tag}");
+    }
+}

@@ -122,6 +122,15 @@ impl OrganizationName {
     }
 }
 
+impl BlueprintName {
+    /// The source and the name that a repository of a registry, `{source}/{name}`,
+    /// stands for; nothing when it is not one of Blueprints.
+    pub fn of_repository(repository: &str) -> Option<(&str, Self)> {
+        let (source, name) = repository.split_once('/')?;
+        Some((source, Self::new(name).ok()?))
+    }
+}
+
 /// What a DNS label may look like, as a sentence; `None` when it fits.
 fn label_problem(text: &str, shortest: usize, longest: usize) -> Option<String> {
     let length = text.chars().count();

@@ -8,6 +8,15 @@ use catalyst_names::{
 use proptest::prelude::*;
 
 #[test]
+fn only_a_source_and_a_blueprints_name_are_a_repository_of_blueprints() {
+    let (source, name) = BlueprintName::of_repository("catalog/bp-postgres").unwrap();
+    assert_eq!((source, name.as_str()), ("catalog", "bp-postgres"));
+    for other in ["catalog/postgres", "bp-postgres", "acme/images/bp-xy"] {
+        assert_eq!(BlueprintName::of_repository(other), None, "{other}");
+    }
+}
+
+#[test]
 fn organizations_follow_the_slug_rule_and_reserved_words() {
     for good in ["acme", "globex", "a1b", "my-company-2", &"a".repeat(32)] {
         assert!(OrganizationName::new(good).is_ok(), "{good}");

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
+use catalyst_commands::trust_policy;
 use catalyst_plan::{BlueprintContent, Expansion, HttpBackend, http_backend, render_objects};
 
 use super::surroundings::Surroundings;
-use crate::blueprint::{reference, trust};
+use crate::blueprint::reference;
 use crate::controllers::Shared;
 use crate::error::ReconcileError;
 
@@ -44,7 +45,7 @@ async fn content(shared: &Shared, around: &Surroundings) -> Result<Arc<Blueprint
         .map_err(|error: ReconcileError| error.chain())?;
     let pulled = ctx
         .registry
-        .pull(&at, &blueprint.source, &trust(&sovereign))
+        .pull(&at, &blueprint.source, &trust_policy(&sovereign))
         .await
         .map_err(|error| error.to_string())?;
     let content = Arc::new(BlueprintContent {

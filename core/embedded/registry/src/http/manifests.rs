@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use catalyst_names::BlueprintName;
 use catalyst_store::CommitError;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts};
@@ -18,8 +19,8 @@ use crate::manifests::{
     DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST, default_platform, is_accepted,
     parse,
 };
-use crate::metadata::{ManifestLink, NewManifest};
-use crate::names::{Reference, RepositoryName};
+use crate::metadata::{LinkError, ManifestLink, NewManifest};
+use crate::names::{Reference, RepositoryName, Tag};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
@@ -90,6 +91,7 @@ pub(super) async fn put(
                 digest: &digest,
                 link: &link,
                 tag: tag.as_ref(),
+                is_tag_fixed: tag.as_ref().is_some_and(|tag| is_version(&repository, tag)),
                 referrer: Some(&referrer),
             };
             inner
@@ -97,12 +99,16 @@ pub(super) async fn put(
                 .link_manifest(new)
                 .await
                 .map_err(|error| match error {
-                    CommitError::Conflict { key, .. } => {
+                    LinkError::Tagged(published) => {
+                        let tag = tag.as_ref().map(Tag::as_str).unwrap_or_default();
+                        published_already(&repository, tag, &published)
+                    }
+                    LinkError::Commit(CommitError::Conflict { key, .. }) => {
                         let key = String::from_utf8_lossy(&key).into_owned();
                         let missing = key.rsplit('@').next().unwrap_or(&key).to_owned();
                         unknown_part(&repository, &missing)
                     }
-                    error => error.into(),
+                    LinkError::Commit(error) => error.into(),
                 })
         })
     };
@@ -244,6 +250,20 @@ fn unknown_part(repository: &RepositoryName, digest: &str) -> OciError {
         "the manifest refers to {digest}, which `{repository}` does not hold; push that first"
     );
     OciError::bad_request(Code::ManifestBlobUnknown, message)
+}
+
+/// Whether a tag is the version of a Blueprint, which is its content once it is
+/// published: what Applications were installed from must not change under its name.
+fn is_version(repository: &RepositoryName, tag: &Tag) -> bool {
+    BlueprintName::of_repository(repository.as_str()).is_some()
+        && semver::Version::parse(tag.as_str()).is_ok()
+}
+
+fn published_already(repository: &RepositoryName, tag: &str, published: &Digest) -> OciError {
+    let message = format!(
+        "`{repository}:{tag}` is published already, with other content ({published}), and a version of a Blueprint stays what it is; publish the changed one under a new version"
+    );
+    OciError::new(StatusCode::FORBIDDEN, Code::Denied, message)
 }
 
 /// Everything referred to must be in the same repository, in the size given.
