@@ -17,14 +17,14 @@ use crate::environment::{is_wanted, remove_vcluster};
 use crate::error::ReconcileError;
 use crate::kubernetes::{CONFIG_MAP, Cluster};
 use crate::object::{label, text};
-use crate::runtime::Next;
+use crate::runtime::{Next, ever_more_rarely};
 
 /// Which notes there are: on each of them.
 const LEFT_BEHIND: &str = "left-behind";
 /// How soon one that somebody keeps is looked at again, at the soonest…
-const SOONEST: u64 = 10;
-/// …and at the latest, in seconds; no watch tells.
-const LATEST: u64 = 300;
+const SOONEST: Duration = Duration::from_secs(10);
+/// …and at the latest.
+const LATEST: Duration = Duration::from_secs(300);
 
 /// Notes a vcluster; one that is noted stays so.
 pub async fn note(management: &Cluster, at: &VclusterKey) -> Result<(), ReconcileError> {
@@ -62,15 +62,8 @@ pub async fn reconcile(shared: &Shared, at: &VclusterKey) -> Result<Next, Reconc
         return forget(&management, at).await;
     }
     let age = clock::seconds_since(text(&noted, "/metadata/creationTimestamp"));
-    let again = look_again(age.unwrap_or(0));
+    let again = ever_more_rarely(age.unwrap_or(0), SOONEST, LATEST);
     finish(&management, &ctx.host(&at.host).await?, at, again).await
-}
-
-/// How soon one that was noted so many seconds ago is looked at again: soon while
-/// whoever keeps it may be about to let go, ever more rarely then.
-fn look_again(age: i64) -> Duration {
-    let age = u64::try_from(age).unwrap_or(0);
-    Duration::from_secs((age / 30).clamp(SOONEST, LATEST))
 }
 
 /// Whether it is nobody's leftover: an Environment asks for it, or the Sovereign no
@@ -185,23 +178,6 @@ mod tests {
             "metadata": {"name": "acme-dev", "uid": "1"},
             "spec": {"organization": "acme", "envType": "dev"},
         })
-    }
-
-    #[test]
-    fn what_is_kept_for_long_is_looked_at_ever_more_rarely() {
-        let cases = [
-            (-5, 10),
-            (0, 10),
-            (120, 10),
-            (300, 10),
-            (1_200, 40),
-            (9_000, 300),
-            (86_400, 300),
-        ];
-        for (age, seconds) in cases {
-            let again = look_again(age);
-            assert_eq!(again, Duration::from_secs(seconds), "after {age} s");
-        }
     }
 
     #[tokio::test]

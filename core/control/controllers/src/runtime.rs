@@ -22,6 +22,13 @@ pub const SWEEP: Duration = Duration::from_secs(300);
 /// After how long to look again without an event; nothing: when something changes.
 pub type Next = Option<Duration>;
 
+/// How soon to look again at what has been waited for so many seconds, and of which
+/// no watch tells: ever more rarely, a tenth of that time later.
+pub fn ever_more_rarely(waited: i64, soonest: Duration, latest: Duration) -> Duration {
+    let waited = Duration::from_secs(u64::try_from(waited).unwrap_or(0));
+    (waited / 10).clamp(soonest, latest)
+}
+
 /// Works on keys, `workers` at a time, until told to stop; what is under way then
 /// is dropped, which level-based reconcilers survive.
 pub async fn work<K, F, W>(
@@ -97,6 +104,24 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    #[test]
+    fn what_is_waited_for_for_long_is_looked_at_ever_more_rarely() {
+        let cases = [
+            (-5, 10),
+            (0, 10),
+            (100, 10),
+            (120, 12),
+            (2_000, 200),
+            (3_000, 300),
+            (86_400, 300),
+        ];
+        for (waited, seconds) in cases {
+            let [soonest, latest, expected] = [10, 300, seconds].map(Duration::from_secs);
+            let again = ever_more_rarely(waited, soonest, latest);
+            assert_eq!(again, expected, "after {waited} s");
+        }
+    }
 
     #[tokio::test]
     async fn a_failing_key_is_repeated_until_it_succeeds_and_does_not_block_others() {

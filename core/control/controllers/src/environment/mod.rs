@@ -35,7 +35,7 @@ use crate::kubernetes::{
     Cluster, ENVIRONMENT, GIT_REPOSITORY, KUSTOMIZATION, ORGANIZATION, SECRET,
 };
 use crate::object::{annotation, condition, generation, is_deleting, name, text};
-use crate::runtime::Next;
+use crate::runtime::{Next, ever_more_rarely};
 use crate::{access, clock, finalizer, organization, secrets};
 
 const READY: &str = "Ready";
@@ -45,6 +45,8 @@ const SYNCED: &str = "Synced";
 
 /// How soon an Environment whose Organization is being made is looked at again.
 const WAIT_FOR_ORGANIZATION: Duration = Duration::from_millis(200);
+/// How soon one whose vcluster does not answer is, at the soonest and at the latest.
+const VCLUSTER_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// How soon one that Flux has not applied yet is.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The vault token of a vcluster ends so long after nobody renewed it…
@@ -125,7 +127,10 @@ async fn make(
     repository?;
     match failures.into_iter().next() {
         Some(error) => Err(error),
-        None if !awaited.is_empty() => Ok(Some(vcluster_again(waiting_for(object)))),
+        None if !awaited.is_empty() => {
+            let [soonest, latest] = VCLUSTER_AGAIN;
+            Ok(Some(ever_more_rarely(waiting_for(object), soonest, latest)))
+        }
         // Changes wake this; looking again by itself costs nothing to speak of
         // while something is on its way, and a lost event costs no minutes.
         None if synced.iter().any(|sync| !sync.is_ready) => Ok(Some(LOOK_AGAIN)),
@@ -139,16 +144,6 @@ fn waiting_for(object: &Value) -> i64 {
         .filter(|one| text(one, "/status") == "Unknown")
         .and_then(|one| clock::seconds_since(text(one, "/lastTransitionTime")))
         .unwrap_or(0)
-}
-
-/// How soon an Environment whose vcluster has not answered for so many seconds is
-/// looked at again: at once while that is about to come up, ever more rarely then.
-fn vcluster_again(waited: i64) -> Duration {
-    let seconds = match u64::try_from(waited).unwrap_or(0) {
-        0..30 => 1,
-        waited => (waited / 10).min(60),
-    };
-    Duration::from_secs(seconds)
 }
 
 /// The reason to wait, when the Organization is not there, or nothing of it is.
@@ -603,23 +598,6 @@ mod tests {
             is_failed: false,
             reason: "Progressing".to_owned(),
             message: "Flux is at it".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_vcluster_that_does_not_come_up_is_asked_for_ever_more_rarely() {
-        let cases = [
-            (-5, 1),
-            (0, 1),
-            (29, 1),
-            (30, 3),
-            (99, 9),
-            (600, 60),
-            (86_400, 60),
-        ];
-        for (waited, seconds) in cases {
-            let again = vcluster_again(waited);
-            assert_eq!(again, Duration::from_secs(seconds), "after {waited} s");
         }
     }
 
