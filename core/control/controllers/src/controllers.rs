@@ -14,7 +14,7 @@ use crate::kubernetes::{BLUEPRINT, ENVIRONMENT, ORGANIZATION, SOVEREIGN};
 use crate::leaving::Leaving;
 use crate::object::{is_deleting, name, text};
 use crate::queue::Queue;
-use crate::runtime::{sweep, work};
+use crate::runtime::{Slot, sweep, work};
 use crate::vclusters::Vclusters;
 use crate::watching::{Interest, Seen, watch};
 use crate::{
@@ -68,6 +68,8 @@ pub struct Shared {
     pub remembered: Arc<Remembered>,
     /// Who was in which group when that was last read.
     pub groups: Arc<LastRead>,
+    /// The worker that this reconcile has.
+    pub slot: Slot,
 }
 
 /// Runs all controllers until told to stop.
@@ -85,6 +87,7 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         vclusters: Vclusters::new(stop.clone()),
         remembered: Arc::default(),
         groups: Arc::default(),
+        slot: Slot::default(),
     };
     if !first_bootstrap(&shared.ctx, &stop).await {
         return;
@@ -253,8 +256,11 @@ fn workers(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
             let (shared, stop) = (shared.clone(), stop.clone());
             tasks.spawn(async move {
                 let queue = shared.$queue.clone();
-                work($kind, queue, $workers, stop, |key| {
-                    let shared = shared.clone();
+                work($kind, queue, $workers, stop, |key, slot| {
+                    let shared = Shared {
+                        slot,
+                        ..shared.clone()
+                    };
                     async move { $reconcile(&shared, &key).await }
                 })
                 .await;

@@ -7,10 +7,12 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ReconcileError;
@@ -29,6 +31,54 @@ pub fn ever_more_rarely(waited: i64, soonest: Duration, latest: Duration) -> Dur
     (waited / 10).clamp(soonest, latest)
 }
 
+/// For each worker, how many keys may be gone on with beside it.
+const ASIDE: usize = 16;
+
+/// The worker that a key is worked on by; clones share it. One of nobody does nothing.
+#[derive(Clone, Default)]
+pub struct Slot {
+    worker: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    aside: Option<Arc<Semaphore>>,
+}
+
+impl Slot {
+    fn new(worker: OwnedSemaphorePermit, aside: &Arc<Semaphore>) -> Self {
+        Self {
+            worker: Arc::new(Mutex::new(Some(worker))),
+            aside: Some(Arc::clone(aside)),
+        }
+    }
+
+    /// Leaves the worker to other keys, and goes on beside: for what mostly waits for
+    /// others, so that nobody waits for those too. The key stays the one that is worked
+    /// on. Where too many have stepped aside already, the worker is kept.
+    pub fn step_aside(&self) {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(aside) = &self.aside
+            && worker.is_some()
+            && let Ok(place) = Arc::clone(aside).try_acquire_owned()
+        {
+            *worker = Some(place);
+        }
+    }
+
+    /// A slot of one worker, and the workers, of whom there is no other.
+    #[cfg(test)]
+    pub fn of_one_worker() -> (Self, Arc<Semaphore>) {
+        let workers = Arc::new(Semaphore::new(1));
+        let slot = Self {
+            worker: Arc::new(Mutex::new(Arc::clone(&workers).try_acquire_owned().ok())),
+            aside: Some(Arc::new(Semaphore::new(1))),
+        };
+        (slot, workers)
+    }
+
+    fn end(&self) {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        *worker = None;
+    }
+}
+
 /// Works on keys, `workers` at a time, until told to stop; what is under way then
 /// is dropped, which level-based reconcilers survive.
 pub async fn work<K, F, W>(
@@ -39,16 +89,19 @@ pub async fn work<K, F, W>(
     reconcile: F,
 ) where
     K: Clone + Eq + Hash + Ord + Debug + Send + 'static,
-    F: Fn(K) -> W,
+    F: Fn(K, Slot) -> W,
     W: Future<Output = Result<Next, ReconcileError>>,
 {
+    let aside = Arc::new(Semaphore::new(workers.saturating_mul(ASIDE)));
+    let workers = Arc::new(Semaphore::new(workers));
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             Some(()) = running.next(), if !running.is_empty() => {}
-            key = queue.next(), if running.len() < workers => {
-                let attempt = reconcile(key.clone());
+            (key, worker) = next(&queue, &workers) => {
+                let slot = Slot::new(worker, &aside);
+                let attempt = reconcile(key.clone(), slot.clone());
                 let queue = queue.clone();
                 running.push(async move {
                     let outcome = match attempt.await {
@@ -59,11 +112,25 @@ pub async fn work<K, F, W>(
                             Outcome::Failed
                         }
                     };
+                    // Whoever else has the slot keeps no worker by it.
+                    slot.end();
                     queue.done(key, outcome);
                 });
             }
         }
     }
+}
+
+/// The next key, once a worker is free for it.
+async fn next<K: Clone + Eq + Hash + Ord>(
+    queue: &Queue<K>,
+    workers: &Arc<Semaphore>,
+) -> (K, OwnedSemaphorePermit) {
+    let Ok(worker) = Arc::clone(workers).acquire_owned().await else {
+        // Nobody closes it.
+        return std::future::pending().await;
+    };
+    (queue.next().await, worker)
 }
 
 /// A first failure is often a race that the next attempt wins; only those that
@@ -101,7 +168,8 @@ where
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
+
+    use futures::{pin_mut, poll};
 
     use super::*;
 
@@ -131,7 +199,7 @@ mod tests {
         let order = Arc::new(Mutex::new(Vec::new()));
         queue.add("failing");
         queue.add("fine");
-        let running = work("test", queue.clone(), 1, stop.clone(), |key| {
+        let running = work("test", queue.clone(), 1, stop.clone(), |key, _| {
             let attempts = Arc::clone(&attempts);
             let order = Arc::clone(&order);
             let stop = stop.clone();
@@ -157,5 +225,58 @@ mod tests {
             *order.lock().unwrap(),
             ["failing", "fine", "failing", "failing"]
         );
+    }
+
+    /// How many of so many keys are begun by one worker, when each steps aside and
+    /// none ends.
+    async fn begun(keys: usize) -> usize {
+        let queue = Queue::default();
+        for key in 0..keys {
+            queue.add(key);
+        }
+        let begun = AtomicUsize::new(0);
+        let count = &begun;
+        let stop = CancellationToken::new();
+        let running = work("test", queue, 1, stop, move |_, slot: Slot| async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            slot.step_aside();
+            std::future::pending().await
+        });
+        pin_mut!(running);
+        for _ in 0..keys {
+            assert!(poll!(running.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        begun.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn keys_that_step_aside_keep_no_other_key_waiting_up_to_a_bound() {
+        assert_eq!(begun(ASIDE + 1).await, ASIDE + 1);
+        // The last of them keeps the worker.
+        assert_eq!(begun(ASIDE + 2).await, ASIDE + 1);
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_outlives_its_key_keeps_nothing() {
+        let (queue, stop) = (Queue::default(), CancellationToken::new());
+        queue.add("first");
+        queue.add("second");
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let running = work("test", queue.clone(), 1, stop.clone(), |key, slot: Slot| {
+            let (kept, stop) = (Arc::clone(&kept), stop.clone());
+            async move {
+                kept.lock().unwrap().push(slot);
+                if key == "second" {
+                    stop.cancel();
+                }
+                Ok(None)
+            }
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(10), running).await;
+        assert!(ended.is_ok());
+        let kept = kept.lock().unwrap();
+        kept[0].step_aside();
+        assert!(kept[0].worker.lock().unwrap().is_none());
     }
 }

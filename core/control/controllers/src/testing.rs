@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ use crate::kubernetes::Cluster;
 use crate::leaving::Leaving;
 use crate::object::{array, is_deleting, label, text};
 use crate::queue::Queue;
+use crate::runtime::Slot;
 use crate::vclusters::Vclusters;
 
 /// Nobody listens there.
@@ -332,6 +334,22 @@ impl Spine for Told {
     }
 }
 
+/// Fails unless a reconcile that is begun with what controllers share leaves its
+/// worker to other keys while it goes on.
+pub async fn leaves_its_worker<T: Debug>(
+    mut shared: Shared,
+    reconcile: impl AsyncFnOnce(&Shared) -> T,
+) {
+    let (slot, workers) = Slot::of_one_worker();
+    shared.slot = slot;
+    tokio::select! {
+        // Looked at first, so that a reconcile that ends soon has not kept it either.
+        biased;
+        worker = workers.acquire() => assert!(worker.is_ok()),
+        ended = reconcile(&shared) => panic!("it ended, and had kept its worker: {ended:?}"),
+    }
+}
+
 /// What controllers share, with these two parts; the others answer nobody.
 pub fn shared(management: &Memory, told: &Told) -> Shared {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -392,5 +410,6 @@ pub fn shared(management: &Memory, told: &Told) -> Shared {
         vclusters: Vclusters::new(tokio_util::sync::CancellationToken::new()),
         remembered: Arc::new(Remembered::default()),
         groups: Arc::default(),
+        slot: Slot::default(),
     }
 }

@@ -86,6 +86,8 @@ pub async fn delete(
     vcluster: &Cluster,
     object: &Value,
 ) -> Result<Next, ReconcileError> {
+    // It may wait for the better part of a minute, in which others have their turn.
+    shared.slot.step_aside();
     let ctx = &shared.ctx;
     let is_gone_from_git = is_deleting(object);
     if is_gone_from_git && !has_finalizer(object, finalizer::APPLICATION) {

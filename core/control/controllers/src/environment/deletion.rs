@@ -62,6 +62,8 @@ pub async fn delete(
     management: &Cluster,
     object: &Value,
 ) -> Result<Next, ReconcileError> {
+    // It may wait for the better part of a minute, in which others have their turn.
+    shared.slot.step_aside();
     let ctx = &shared.ctx;
     let mut saga = Saga::of("Environment", object);
     report::deletion(ctx, &saga.view(Some("its vclusters".to_owned()), false)).await;
@@ -347,8 +349,10 @@ fn inside(what: impl Display, place: &Place) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::{FLOOR, LIMIT, PROMISED};
+    use crate::testing::{Memory, Told, leaves_its_worker, shared};
 
     #[test]
     fn the_status_says_which_vclusters_an_environment_had() {
@@ -360,6 +364,21 @@ mod tests {
         assert_eq!(found("lo-loc-rtz-dev-acme"), Some(at));
         assert_eq!(found("lo-loc-rtz-dev-globex"), None);
         assert_eq!(vcluster_of("nonsense", "lo-loc-rtz-dev-acme"), None);
+    }
+
+    #[tokio::test]
+    async fn it_keeps_no_worker_while_it_waits() {
+        let memory = Memory::default();
+        let object = json!({
+            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Environment",
+            "metadata": {"name": "acme-dev", "deletionTimestamp": clock::now()},
+            "spec": {"organization": "acme", "envType": "dev"},
+        });
+        let shared = shared(&memory, &Told::default());
+        leaves_its_worker(shared, async |shared: &Shared| {
+            delete(shared, &memory.cluster(), &object).await
+        })
+        .await;
     }
 
     /// Change it with the steps: what each waits for at most, one after the other.

@@ -48,6 +48,8 @@ pub async fn delete(
     management: &Cluster,
     object: &Value,
 ) -> Result<Next, ReconcileError> {
+    // It may wait for the better part of a minute, in which others have their turn.
+    shared.slot.step_aside();
     let ctx = &shared.ctx;
     let owner = name(object);
     let mut saga = Saga::of("Organization", object);
@@ -214,9 +216,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::clock;
     use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::PROMISED;
-    use crate::testing::Memory;
+    use crate::testing::{Memory, Told, leaves_its_worker, shared};
 
     #[tokio::test]
     async fn its_blueprints_go_and_no_others() {
@@ -234,6 +237,21 @@ mod tests {
         drop_blueprints(&memory.cluster(), "acme").await.unwrap();
         assert_eq!(memory.get(&path("acme-wiki")), None);
         assert!(memory.get(&path("catalog-wiki")).is_some());
+    }
+
+    #[tokio::test]
+    async fn it_keeps_no_worker_while_it_waits() {
+        let memory = Memory::default();
+        let object = json!({
+            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Organization",
+            "metadata": {"name": "acme", "deletionTimestamp": clock::now()},
+            "spec": {"displayName": "Acme"},
+        });
+        let shared = shared(&memory, &Told::default());
+        leaves_its_worker(shared, async |shared: &Shared| {
+            delete(shared, &memory.cluster(), &object).await
+        })
+        .await;
     }
 
     /// Change it with the steps: what each waits for at most, one after the other.

@@ -2,7 +2,7 @@ use super::*;
 use crate::controllers::VclusterKey;
 use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
 use crate::saga::{LIMIT, PROMISED};
-use crate::testing::{Memory, Told, shared};
+use crate::testing::{Memory, Told, leaves_its_worker, shared};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 const HOLD: &str = "example.com/hold";
@@ -102,6 +102,17 @@ async fn what_somebody_elses_finalizer_keeps_is_told_once_and_by_name() {
         .memory
         .merge(&path("db"), &json!({"metadata": {"finalizers": null}}));
     assert_eq!(world.memory.get(&path("db")), None);
+}
+
+#[tokio::test]
+async fn it_keeps_no_worker_while_it_waits() {
+    let world = World::new();
+    let object = removed("db", &clock::now(), &[HOLD]);
+    world.memory.put(&path("db"), object.clone());
+    leaves_its_worker(world.shared, async |shared: &Shared| {
+        delete(shared, &at("db"), &world.memory.cluster(), &object).await
+    })
+    .await;
 }
 
 #[tokio::test]
