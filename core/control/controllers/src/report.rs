@@ -6,13 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalyst_api::DeletionView;
 use catalyst_ports::{SYSTEM_STREAM, deletion_subject};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock;
+use crate::conditions::{self, Observation};
 use crate::context::Context;
-use crate::kubernetes::Cluster;
-use crate::object::{name, namespace, text};
+use crate::error::ReconcileError;
+use crate::kubernetes::{Cluster, describe_object};
+use crate::object::{condition, name, namespace, text};
+use crate::runtime::Next;
 use crate::saga::Saga;
+
+const READY: &str = "Ready";
+/// The reason of what cannot be deleted before the forge answers.
+const FORGE_AWAY: &str = "ForgeAway";
+/// What such a deletion waits for, for people.
+const FORGE: &str = "the forge, which gives no answer; it is asked again, see that it runs";
 
 /// How long a deletion waits for the spine to take word of how far it is…
 pub const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
@@ -50,6 +59,39 @@ pub async fn deletion(ctx: &Context, view: &DeletionView) {
         }
         Err(_) => tracing::warn!(subject, "progress of a deletion not published in time"),
     }
+}
+
+/// Says what is waited for, unless the object says that this is the forge alone.
+pub async fn progress(ctx: &Context, object: &Value, saga: &Saga, waiting_for: &str) {
+    if !is_forge_away(object) {
+        deletion(ctx, &saga.view(Some(waiting_for.to_owned()), false)).await;
+    }
+}
+
+/// Tells that a deletion cannot end before the forge answers, and has the queue try
+/// it again, ever more rarely. What is in the forge is not left behind: whoever has
+/// the name next would find it there.
+pub async fn forge_away(
+    ctx: &Context,
+    cluster: &Cluster,
+    object: &Value,
+    saga: &Saga,
+) -> Result<Next, ReconcileError> {
+    deletion(ctx, &saga.view(Some(FORGE.to_owned()), false)).await;
+    let why = format!("its deletion waits for {FORGE}");
+    let observed = [Observation::fails(READY, FORGE_AWAY, why)];
+    conditions::write(cluster, object, &observed, Map::new()).await?;
+    let what = describe_object(object);
+    Err(ReconcileError::missing(
+        "delete",
+        what,
+        saga.left_behind().join("; "),
+    ))
+}
+
+/// Whether an object says that its deletion waits for the forge.
+fn is_forge_away(object: &Value) -> bool {
+    condition(object, READY).is_some_and(|ready| text(ready, "/reason") == FORGE_AWAY)
 }
 
 /// Tells the end of a deletion, and what it left behind.

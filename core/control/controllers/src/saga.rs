@@ -4,11 +4,13 @@
 //! takes too long does not stop the others; what was left behind is reported by
 //! name, and the deletion ends anyway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catalyst_api::DeletionView;
+use catalyst_ports::PortError;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -34,6 +36,8 @@ pub struct Saga {
     started_at: String,
     deadline: Instant,
     left_behind: BTreeMap<String, String>,
+    /// What of that a part gave no answer about.
+    unanswered: BTreeSet<String>,
 }
 
 impl Saga {
@@ -53,6 +57,7 @@ impl Saga {
             started_at,
             deadline: Instant::now() + left,
             left_behind: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
         }
     }
 
@@ -79,12 +84,23 @@ impl Saga {
             started_at: self.started_at.clone(),
             deadline: self.deadline,
             left_behind: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
         }
     }
 
     /// Takes over what a part has left behind.
     pub fn join(&mut self, part: Self) {
         self.left_behind.extend(part.left_behind);
+        self.unanswered.extend(part.unanswered);
+    }
+
+    /// A deletion whose steps have one attempt each.
+    #[cfg(test)]
+    pub fn hurried(kind: &'static str, name: &str) -> Self {
+        Self {
+            deadline: Instant::now(),
+            ..Self::new(kind, name, &clock::now())
+        }
     }
 
     /// Whether its time is up since it was asked for.
@@ -132,6 +148,39 @@ impl Saga {
         self.left_behind
             .insert(what.to_owned(), cause.unwrap_or_default());
         false
+    }
+
+    /// Has a part delete something, as a step.
+    pub async fn delete<F, W>(&mut self, what: &str, most: Duration, ask: F) -> bool
+    where
+        F: Fn() -> W,
+        W: Future<Output = Result<(), PortError>>,
+    {
+        let is_answered = AtomicBool::new(false);
+        let is_gone = self
+            .step(what, most, || async {
+                let deleted = ask().await;
+                let is_answer = !deleted.as_ref().is_err_and(PortError::retryable);
+                is_answered.store(is_answer, Ordering::Relaxed);
+                deleted.map_err(ReconcileError::port("delete", what))?;
+                Ok(true)
+            })
+            .await;
+        if !is_gone && !is_answered.into_inner() {
+            self.unanswered.insert(what.to_owned());
+        }
+        is_gone
+    }
+
+    /// Notes something that a part gave no answer about, with the reason.
+    pub fn miss(&mut self, what: &str, why: impl Into<String>) {
+        self.leave(what, why);
+        self.unanswered.insert(what.to_owned());
+    }
+
+    /// Whether some part gave no answer, so that more may come of asking again.
+    pub fn is_unanswered(&self) -> bool {
+        !self.unanswered.is_empty()
     }
 
     /// Notes something that stays, with the reason.
@@ -251,6 +300,25 @@ mod tests {
             saga.left_behind(),
             ["vcluster: it was still there when time was up"]
         );
+    }
+
+    #[tokio::test]
+    async fn only_what_a_part_gave_no_answer_about_may_be_asked_for_again() {
+        let refusal = |status| PortError::Ask {
+            part: "forge",
+            action: "delete it".to_owned(),
+            status,
+            reason: String::new(),
+        };
+        for (answer, expected) in [(Some(503), true), (Some(403), false), (None, false)] {
+            let mut part = Saga::hurried("Organization", "acme");
+            let ask = || async { answer.map_or(Ok(()), |status| Err(refusal(status))) };
+            let is_gone = part.delete("its wiki", Duration::from_secs(5), ask).await;
+            assert_eq!(is_gone, answer.is_none());
+            let mut saga = Saga::hurried("Organization", "acme");
+            saga.join(part);
+            assert_eq!(saga.is_unanswered(), expected, "{answer:?}");
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use futures::stream::{BoxStream, StreamExt};
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::application::Remembered;
 use crate::clock;
@@ -350,14 +353,65 @@ pub async fn leaves_its_worker<T: Debug>(
     }
 }
 
+/// A part that holds nothing: it answers that nothing is there, whatever it is asked
+/// for, and nobody while it is away.
+pub struct Empty {
+    address: String,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Empty {
+    /// Serves one until the test ends.
+    pub async fn serve() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if !away.load(Ordering::SeqCst) {
+                    tokio::spawn(nothing_there(stream));
+                }
+            }
+        });
+        Self { address, is_away }
+    }
+
+    /// Whether it answers nobody from now on.
+    pub fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
+    }
+}
+
+async fn nothing_there(mut stream: TcpStream) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read_buf(&mut head).await {
+            Ok(read) if read > 0 => {}
+            _ => return,
+        }
+    }
+    let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let _ = stream.write_all(answer).await;
+}
+
 /// What controllers share, with these two parts; the others answer nobody.
 pub fn shared(management: &Memory, told: &Told) -> Shared {
+    with_parts(management, told, NOBODY, NOBODY)
+}
+
+/// The same with a forge, and with one part for all the others.
+pub fn shared_with(management: &Memory, told: &Told, forge: &Empty, others: &Empty) -> Shared {
+    with_parts(management, told, &forge.address, &others.address)
+}
+
+fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -> Shared {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let tokens = || Tokens::fixed("of-nobody");
-    let forge = Forge::new(http.clone(), NOBODY.parse().unwrap(), tokens());
-    let vault = Vault::new(http.clone(), NOBODY.parse().unwrap(), String::new().into());
-    let identity = Identity::new(http.clone(), NOBODY.parse().unwrap(), tokens());
+    let forge = Forge::new(http.clone(), forge.parse().unwrap(), tokens());
+    let vault = Vault::new(http.clone(), others.parse().unwrap(), String::new().into());
+    let identity = Identity::new(http.clone(), others.parse().unwrap(), tokens());
     let registry = Arc::new(catalyst_supply::Registry::new(
         http.clone(),
         catalyst_supply::Credentials::default(),
@@ -379,7 +433,7 @@ pub fn shared(management: &Memory, told: &Told) -> Shared {
         clusters,
         forge,
         vault,
-        registry_admin: RegistryAdmin::new(http, NOBODY.parse().unwrap(), tokens()),
+        registry_admin: RegistryAdmin::new(http, others.parse().unwrap(), tokens()),
         registry,
         identity,
         spine: Arc::new(told.clone()),

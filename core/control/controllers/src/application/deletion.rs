@@ -41,6 +41,8 @@ const KEPT: &str = "kept";
 const KEPT_FOR_OTHERS: &str = "KeptForDependents";
 /// The reason of one of which nothing is left but the object.
 const HELD_BY_OTHERS: &str = "FinalizersRemain";
+/// The reason of one whose deletion has only its last commit before it.
+const COMMIT_OUTSTANDING: &str = "CommitOutstanding";
 /// How often the object may have changed under the controller's hands.
 const MOST_CONFLICTS: u32 = 5;
 /// How soon one that others hold is looked at again; their going wakes it, the
@@ -120,16 +122,15 @@ pub async fn delete(
             saga = saga.anew(&now);
         }
     }
-    tell(
-        vcluster,
-        object,
-        "Deleting",
-        "its release is being uninstalled",
-    )
-    .await?;
-    progress(shared, &saga, is_told, "its release").await;
+    // That it waits for its last commit alone stays told until it is made.
+    let is_quiet = is_told || is_uncommitted(object);
+    if !is_uncommitted(object) {
+        let uninstalling = "its release is being uninstalled";
+        tell(vcluster, object, "Deleting", uninstalling).await?;
+    }
+    progress(shared, &saga, is_quiet, "its release").await;
     release(vcluster, at, &mut saga).await;
-    progress(shared, &saga, is_told, "its data and namespace").await;
+    progress(shared, &saga, is_quiet, "its data and namespace").await;
     delivery(vcluster, at, &mut saga).await;
     let dropped = text(object, "/spec/deletion/data") == "drop";
     data(shared, vcluster, at, dropped, &mut saga).await?;
@@ -143,17 +144,22 @@ pub async fn delete(
             .finish_deletion(&at.environment, &at.name)
             .await;
         finished.map_err(|error| {
-            ReconcileError::missing(
-                "remove",
-                format!(
-                    "the folder of {} from the repository {}",
-                    at.name, at.environment
-                ),
-                error.to_string(),
-            )
+            // What the part said is behind it.
+            let cause = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), |source| source.to_string());
+            ReconcileError::missing("remove", folder(at), cause)
         })
     };
-    in_time(within::COMMIT, "commit", finished).await?;
+    if let Err(error) = in_time(within::COMMIT, "commit", finished).await {
+        let waiting = format!(
+            "the commit that ends it, and that is tried again: {}",
+            error.chain()
+        );
+        progress(shared, &saga, is_told, &waiting).await;
+        let message = format!("it waits for {waiting}");
+        tell(vcluster, object, COMMIT_OUTSTANDING, &message).await?;
+        return Err(error);
+    }
     // The commit is known here at once, whether or not the forge tells of it.
     wake(shared, at).await;
     if !is_told {
@@ -223,7 +229,16 @@ async fn wait_for(
 
 /// Whether the deletion was told as ended because others need the Application.
 fn is_kept(object: &Value) -> bool {
-    condition(object, READY).is_some_and(|ready| text(ready, "/reason") == KEPT_FOR_OTHERS)
+    reason(object) == KEPT_FOR_OTHERS
+}
+
+/// Whether only the commit that ends the deletion is waited for.
+fn is_uncommitted(object: &Value) -> bool {
+    reason(object) == COMMIT_OUTSTANDING
+}
+
+fn reason(object: &Value) -> &str {
+    condition(object, READY).map_or("", |ready| text(ready, "/reason"))
 }
 
 /// The last of an object that Git no longer has: gives others who hold it the time
@@ -297,6 +312,13 @@ fn foreign_finalizers(object: &Value) -> Vec<String> {
         .filter(|one| *one != finalizer::APPLICATION && !OF_KUBERNETES.contains(one))
         .map(str::to_owned)
         .collect()
+}
+
+fn folder(at: &ApplicationKey) -> String {
+    format!(
+        "its folder from the repository {}/{}",
+        at.at.organization, at.environment
+    )
 }
 
 fn application(at: &ApplicationKey) -> String {

@@ -66,7 +66,7 @@ pub async fn delete(
     shared.slot.step_aside();
     let ctx = &shared.ctx;
     let mut saga = Saga::of("Environment", object);
-    report::deletion(ctx, &saga.view(Some("its vclusters".to_owned()), false)).await;
+    report::progress(ctx, object, &saga, "its vclusters").await;
     let places = places(shared, management, object, &mut saga).await?;
     let ends = join_all(
         places
@@ -80,18 +80,29 @@ pub async fn delete(
             note(shared, management, &at).await?;
         }
     }
-    report::deletion(
-        ctx,
-        &saga.view(Some("repository and secrets".to_owned()), false),
-    )
-    .await;
-    if let Some(place) = places.first() {
+    report::progress(ctx, object, &saga, "repository and secrets").await;
+    end(ctx, management, object, places.first(), saga).await
+}
+
+/// The last of an Environment: its secrets, its repository and its finalizer.
+async fn end(
+    ctx: &Context,
+    management: &Cluster,
+    object: &Value,
+    place: Option<&Place>,
+    mut saga: Saga,
+) -> Result<Next, ReconcileError> {
+    if let Some(place) = place {
         let (secrets, repository) = futures::join!(
             drop_secrets(ctx, place, saga.branch()),
             drop_repository(ctx, place, saga.branch()),
         );
+        let is_forge_away = repository.is_unanswered();
         saga.join(secrets);
         saga.join(repository);
+        if is_forge_away {
+            return report::forge_away(ctx, management, object, &saga).await;
+        }
     }
     report::end(ctx, management, object, &saga).await;
     finalizer::remove(management, object, finalizer::ENVIRONMENT).await?;
@@ -332,10 +343,8 @@ async fn drop_secrets(ctx: &Context, place: &Place, mut saga: Saga) -> Saga {
 async fn drop_repository(ctx: &Context, place: &Place, mut saga: Saga) -> Saga {
     let repository = repository_of(place);
     let what = format!("the repository {repository}");
-    saga.step(&what, within::REST, || async {
-        let deleted = ctx.forge.repository_delete(&repository).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
+    saga.delete(&what, within::REST, || {
+        ctx.forge.repository_delete(&repository)
     })
     .await;
     saga
@@ -350,9 +359,24 @@ fn inside(what: impl Display, place: &Place) -> String {
 mod tests {
     use super::*;
     use crate::clock;
+    use crate::object::{condition, text};
     use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::{FLOOR, LIMIT, PROMISED};
-    use crate::testing::{Memory, Told, leaves_its_worker, shared};
+    use crate::testing::{Empty, Memory, Told, leaves_its_worker, shared, shared_with};
+
+    const PATH: &str = "/apis/catalyst.openova.io/v1alpha1/environments/acme-dev";
+
+    fn place() -> Place {
+        let environment = EnvironmentName::new("acme-dev").unwrap();
+        let (organization, env_type) = environment.parts().unwrap();
+        Place {
+            domain: "sovereign.example".to_owned(),
+            organization,
+            environment,
+            env_type,
+            host_cluster: "lo-loc-rtz-dev".parse().unwrap(),
+        }
+    }
 
     #[test]
     fn the_status_says_which_vclusters_an_environment_had() {
@@ -379,6 +403,55 @@ mod tests {
             delete(shared, &memory.cluster(), &object).await
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn it_ends_once_the_forge_answers_and_says_so_until_then() {
+        let (memory, told) = (Memory::default(), Told::default());
+        let (forge, others) = (Empty::serve().await, Empty::serve().await);
+        let shared = shared_with(&memory, &told, &forge, &others);
+        memory.put(
+            PATH,
+            json!({
+                "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Environment",
+                "metadata": {
+                    "name": "acme-dev", "deletionTimestamp": clock::now(),
+                    "finalizers": [finalizer::ENVIRONMENT],
+                },
+                "spec": {"organization": "acme", "envType": "dev"},
+            }),
+        );
+        let look = async || {
+            let object = memory.get(PATH).unwrap();
+            let saga = Saga::hurried("Environment", "acme-dev");
+            end(
+                &shared.ctx,
+                &memory.cluster(),
+                &object,
+                Some(&place()),
+                saga,
+            )
+            .await
+        };
+        forge.set_away(true);
+        for _ in 0..2 {
+            let error = look().await.unwrap_err();
+            assert!(error.retryable(), "{error}");
+            let object = memory.get(PATH).unwrap();
+            let ready = condition(&object, "Ready").unwrap();
+            assert_eq!(text(ready, "/reason"), "ForgeAway");
+            let views = told.take();
+            assert!(
+                views.iter().all(|view| view.ended_at.is_none()),
+                "{views:#?}"
+            );
+            let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
+            assert!(waiting.unwrap().starts_with("the forge"), "{views:#?}");
+        }
+        forge.set_away(false);
+        assert_eq!(look().await.unwrap(), None);
+        assert_eq!(told.take_ends().len(), 1);
+        assert_eq!(memory.get(PATH), None);
     }
 
     /// Change it with the steps: what each waits for at most, one after the other.

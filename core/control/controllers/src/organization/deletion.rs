@@ -53,20 +53,32 @@ pub async fn delete(
     let ctx = &shared.ctx;
     let owner = name(object);
     let mut saga = Saga::of("Organization", object);
-    report::deletion(ctx, &saga.view(Some("its Environments".to_owned()), false)).await;
+    report::progress(ctx, object, &saga, "its Environments").await;
     environments(ctx, management, owner, &mut saga).await;
-    report::deletion(
-        ctx,
-        &saga.view(Some("forge, registry and vault".to_owned()), false),
-    )
-    .await;
+    report::progress(ctx, object, &saga, "forge, registry and vault").await;
+    end(shared, management, object, saga).await
+}
+
+/// The last of an Organization: all that it has beside its Environments.
+async fn end(
+    shared: &Shared,
+    management: &Cluster,
+    object: &Value,
+    mut saga: Saga,
+) -> Result<Next, ReconcileError> {
+    let ctx = &shared.ctx;
+    let owner = name(object);
     let (forge, registry, vault) = futures::join!(
         in_forge(ctx, owner, saga.branch()),
         in_registry(shared, management, owner, saga.branch()),
         in_vault(ctx, owner, saga.branch()),
     );
+    let is_forge_away = forge.is_unanswered();
     for part in [forge, registry, vault] {
         saga.join(part);
+    }
+    if is_forge_away {
+        return report::forge_away(ctx, management, object, &saga).await;
     }
     report::end(ctx, management, object, &saga).await;
     finalizer::remove(management, object, finalizer::ORGANIZATION).await?;
@@ -100,9 +112,17 @@ async fn environments(ctx: &Context, management: &Cluster, owner: &str, saga: &m
 
 /// Repositories, the organization, and the user that Flux signs in as.
 async fn in_forge(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
-    // What cannot be listed the organization's own end names.
     let listed = tokio::time::timeout(within::LIST, ctx.forge.repositories(owner)).await;
-    let repositories = listed.ok().and_then(Result::ok).unwrap_or_default();
+    let repositories = match listed {
+        Ok(Ok(repositories)) => repositories,
+        // The organization's own end names what stays.
+        Ok(Err(error)) if !error.retryable() => Vec::new(),
+        Ok(Err(_)) | Err(_) => {
+            let what = format!("the repositories of {owner}");
+            saga.miss(&what, "the forge gave no list of them");
+            Vec::new()
+        }
+    };
     let ends = repositories.into_iter().map(|repository| {
         let id = RepositoryId::new(owner, repository);
         drop_repository(ctx, id, saga.branch()).boxed()
@@ -111,29 +131,21 @@ async fn in_forge(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
         saga.join(part);
     }
     let what = format!("the forge organization {owner}");
-    saga.step(&what, within::ORGANIZATION, || async {
-        let deleted = ctx.forge.organization_delete(owner).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
+    saga.delete(&what, within::ORGANIZATION, || {
+        ctx.forge.organization_delete(owner)
     })
     .await;
     let user = format!("flux-{owner}");
     let what = format!("the forge user {user}");
-    saga.step(&what, within::USER, || async {
-        let deleted = ctx.forge.user_delete(&user).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
-    })
-    .await;
+    saga.delete(&what, within::USER, || ctx.forge.user_delete(&user))
+        .await;
     saga
 }
 
 async fn drop_repository(ctx: &Context, id: RepositoryId, mut saga: Saga) -> Saga {
     let what = format!("the repository {id}");
-    saga.step(&what, within::REPOSITORIES, || async {
-        let deleted = ctx.forge.repository_delete(&id).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
+    saga.delete(&what, within::REPOSITORIES, || {
+        ctx.forge.repository_delete(&id)
     })
     .await;
     saga
@@ -145,19 +157,11 @@ async fn in_registry(shared: &Shared, management: &Cluster, owner: &str, mut sag
     let registry = &shared.ctx.registry_admin;
     let robot = format!("flux-{owner}");
     let what = format!("the registry robot {robot}");
-    saga.step(&what, within::USER, || async {
-        let deleted = registry.robot_delete(&robot).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
-    })
-    .await;
+    saga.delete(&what, within::USER, || registry.robot_delete(&robot))
+        .await;
     let what = format!("the registry project {owner}");
-    saga.step(&what, within::PROJECT, || async {
-        let deleted = registry.project_delete(owner).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
-    })
-    .await;
+    saga.delete(&what, within::PROJECT, || registry.project_delete(owner))
+        .await;
     // Whoever has the name next must not find what the registry no longer has.
     let what = format!("the Blueprints of {owner}");
     saga.step(&what, within::BLUEPRINTS, || async {
@@ -186,13 +190,10 @@ async fn drop_blueprints(management: &Cluster, source: &str) -> Result<(), Recon
 
 /// The policy, the secrets, and the password that Flux signs in with.
 async fn in_vault(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
-    let what = format!("the vault policy org-{owner}");
-    saga.step(&what, within::POLICY, || async {
-        let deleted = ctx.vault.policy_delete(&format!("org-{owner}")).await;
-        deleted.map_err(ReconcileError::port("delete", what.as_str()))?;
-        Ok(true)
-    })
-    .await;
+    let policy = format!("org-{owner}");
+    let what = format!("the vault policy {policy}");
+    saga.delete(&what, within::POLICY, || ctx.vault.policy_delete(&policy))
+        .await;
     let folder = format!("org/{owner}");
     let password = secrets::forge_password_path(&format!("flux-{owner}"));
     let what = format!("the secrets below {folder}");
@@ -217,9 +218,12 @@ mod tests {
 
     use super::*;
     use crate::clock;
+    use crate::object::condition;
     use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::PROMISED;
-    use crate::testing::{Memory, Told, leaves_its_worker, shared};
+    use crate::testing::{Empty, Memory, Told, leaves_its_worker, shared, shared_with};
+
+    const PATH: &str = "/apis/catalyst.openova.io/v1alpha1/organizations/acme";
 
     #[tokio::test]
     async fn its_blueprints_go_and_no_others() {
@@ -252,6 +256,48 @@ mod tests {
             delete(shared, &memory.cluster(), &object).await
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn it_ends_once_the_forge_answers_and_says_so_until_then() {
+        let (memory, told) = (Memory::default(), Told::default());
+        let (forge, others) = (Empty::serve().await, Empty::serve().await);
+        let shared = shared_with(&memory, &told, &forge, &others);
+        memory.put(
+            PATH,
+            json!({
+                "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Organization",
+                "metadata": {
+                    "name": "acme", "deletionTimestamp": clock::now(),
+                    "finalizers": [finalizer::ORGANIZATION],
+                },
+                "spec": {"displayName": "Acme"},
+            }),
+        );
+        let look = async || {
+            let object = memory.get(PATH).unwrap();
+            let saga = Saga::hurried("Organization", "acme");
+            end(&shared, &memory.cluster(), &object, saga).await
+        };
+        forge.set_away(true);
+        for _ in 0..2 {
+            let error = look().await.unwrap_err();
+            assert!(error.retryable(), "{error}");
+            let object = memory.get(PATH).unwrap();
+            let ready = condition(&object, "Ready").unwrap();
+            assert_eq!(text(ready, "/reason"), "ForgeAway");
+            let views = told.take();
+            assert!(
+                views.iter().all(|view| view.ended_at.is_none()),
+                "{views:#?}"
+            );
+            let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
+            assert!(waiting.unwrap().starts_with("the forge"), "{views:#?}");
+        }
+        forge.set_away(false);
+        assert_eq!(look().await.unwrap(), None);
+        assert_eq!(told.take_ends().len(), 1);
+        assert_eq!(memory.get(PATH), None);
     }
 
     /// Change it with the steps: what each waits for at most, one after the other.

@@ -2,7 +2,7 @@ use super::*;
 use crate::controllers::VclusterKey;
 use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
 use crate::saga::{LIMIT, PROMISED};
-use crate::testing::{Memory, Told, leaves_its_worker, shared};
+use crate::testing::{Empty, Memory, Told, leaves_its_worker, shared, shared_with};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 const HOLD: &str = "example.com/hold";
@@ -200,6 +200,48 @@ async fn what_others_need_beyond_the_bound_is_kept_told_once_and_goes_after_them
     // With a clock of its own: its release has the usual time to go.
     assert_ne!(ends[0].started_at, LONG_AGO);
     assert_eq!(world.memory.get(&path("db")), None);
+}
+
+#[tokio::test]
+async fn while_the_forge_is_away_the_last_commit_is_waited_for_and_told_so() {
+    let (memory, told) = (Memory::default(), Told::default());
+    let forge = Empty::serve().await;
+    let shared = shared_with(&memory, &told, &forge, &forge);
+    let mut object = application_object("db");
+    object["spec"]["deletion"] = json!({"data": "keep"});
+    memory.put(&path("db"), object);
+    let look = async || {
+        let object = memory.get(&path("db")).unwrap();
+        delete(&shared, &at("db"), &memory.cluster(), &object).await
+    };
+    forge.set_away(true);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let error = look().await.unwrap_err();
+        assert!(error.retryable());
+        let object = memory.get(&path("db")).unwrap();
+        let ready = condition(&object, READY).unwrap();
+        assert_eq!(text(ready, "/reason"), COMMIT_OUTSTANDING);
+        let message = text(ready, "/message");
+        assert!(message.contains("the forge gave no answer"), "{message}");
+        assert_eq!(text(&object, "/status/phase"), "Deleting");
+        seen.push(object.clone());
+        let views = told.take();
+        assert!(
+            views.iter().all(|view| view.ended_at.is_none()),
+            "{views:#?}"
+        );
+        let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
+        assert!(message.ends_with(waiting.unwrap()), "{views:#?}");
+    }
+    // What was told is not told otherwise in between.
+    assert_eq!(seen[0], seen[1]);
+
+    forge.set_away(false);
+    assert!(look().await.is_ok());
+    let ends = told.take_ends();
+    assert_eq!(ends.len(), 1, "{ends:#?}");
+    assert!(is_ended(&memory.get(&path("db")).unwrap()));
 }
 
 #[tokio::test]
