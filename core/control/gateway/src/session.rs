@@ -92,6 +92,9 @@ pub enum SessionError {
     /// Nothing random was to be had, or the session key is unusable.
     #[error("cannot seal the session; check the session key and the machine's random source")]
     Seal,
+    /// A renewal ended early.
+    #[error("cannot renew the session: the control plane met a fault of its own; try again")]
+    Interrupt,
 }
 
 /// What a session remembers.
@@ -200,11 +203,19 @@ impl Sessions {
             }
             return Ok(Some(record.access));
         }
-        let turn = self.turn(&key);
-        let _renewing = turn.lock().await;
-        let renewed = self.renew(&key).await;
-        self.turns().remove(&key);
+        // In a task of its own: who asked may go, and a refresh token that was used and
+        // whose successor nobody kept ends the session.
+        let sessions = self.clone();
+        let renewed = tokio::spawn(async move {
+            let turn = sessions.turn(&key);
+            let _renewing = turn.lock().await;
+            let renewed = sessions.renew(&key).await;
+            sessions.turns().remove(&key);
+            renewed
+        });
         renewed
+            .await
+            .unwrap_or_else(|_| Err(SessionError::Interrupt))
     }
 
     /// Ends a session, and its tokens at the issuer.

@@ -1,13 +1,15 @@
 //! Sign-in in a browser, sessions, and writes of foreign origins.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
+use tokio::sync::Notify;
 use url::Url;
 
-use crate::world::{ORIGIN, World};
+use crate::world::{ORIGIN, World, wait};
 
 /// What a browser keeps.
 #[derive(Default)]
@@ -279,6 +281,25 @@ async fn tabs_that_come_at_once_renew_a_session_once() {
     for (status, ..) in futures::future::join_all(tabs).await {
         assert_eq!(status, StatusCode::OK);
     }
+    assert_eq!(world.parts().renewals, 1);
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_session_is_renewed_finds_it_renewed() {
+    let world = World::new().await;
+    world.parts().lifetime = 10;
+    let mut browser = Browser::default();
+    browser.sign_in(&world, "ada", "/auth/sign-in").await;
+    world.parts().lifetime = 300;
+    let held = Arc::new(Notify::new());
+    world.parts().held_renewal = Some(Arc::clone(&held));
+    tokio::select! {
+        answer = browser.go(&world, "/api/v1/me") => panic!("the issuer keeps it: {answer:?}"),
+        () = wait("the issuer has renewed it", || world.parts().renewals == 1) => {}
+    }
+    held.notify_one();
+    let (status, ..) = browser.go(&world, "/api/v1/me").await;
+    assert_eq!(status, StatusCode::OK);
     assert_eq!(world.parts().renewals, 1);
 }
 

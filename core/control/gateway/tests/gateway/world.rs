@@ -52,6 +52,8 @@ pub struct Parts {
     pub refresh: BTreeMap<String, String>,
     /// How often tokens were renewed.
     pub renewals: u32,
+    /// Until when the issuer keeps the answer to a renewal that it has made.
+    pub held_renewal: Option<Arc<Notify>>,
     /// Seconds that new access tokens live.
     pub lifetime: i64,
     /// Whether the issuer answers at all.
@@ -146,6 +148,7 @@ impl World {
             codes: BTreeMap::new(),
             refresh: BTreeMap::new(),
             renewals: 0,
+            held_renewal: None,
             lifetime: 300,
             issuer_is_up: true,
             signs_with_own_key: true,
@@ -454,6 +457,15 @@ async fn introspect(
 
 async fn token(State(server): State<Server>, RawForm(body): RawForm) -> Response {
     let form = form(&body);
+    let answer = granted(&server, &form);
+    let held = server.parts.lock().unwrap().held_renewal.clone();
+    if let Some(held) = held.filter(|_| form["grant_type"] == "refresh_token") {
+        held.notified().await;
+    }
+    answer
+}
+
+fn granted(server: &Server, form: &BTreeMap<String, String>) -> Response {
     let mut parts = server.parts.lock().unwrap();
     if !parts.issuer_is_up {
         return StatusCode::BAD_GATEWAY.into_response();
