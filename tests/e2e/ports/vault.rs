@@ -50,6 +50,23 @@ async fn a_secret_is_generated_once_and_its_value_is_nowhere_shown() {
 }
 
 #[tokio::test]
+async fn what_is_kept_takes_the_place_of_nothing() {
+    let home = Home::start().await;
+    let vault = home.vault_administrator();
+    let path = "org/acme/env/dev/wiki/apiKey";
+    for _ in 0..2 {
+        vault.secret_keep(path, &data("first")).await.unwrap();
+    }
+    let other = vault.secret_keep(path, &data("second")).await.unwrap_err();
+    assert!(other.is_conflict(), "{other}");
+    let found = vault.secret_get(path).await.unwrap().unwrap();
+    assert_eq!(
+        (found.version, found.data["password"].as_str()),
+        (1, "first")
+    );
+}
+
+#[tokio::test]
 async fn a_token_reads_what_its_policy_grants_until_it_is_revoked() {
     let home = Home::start().await;
     let vault = home.vault_administrator();

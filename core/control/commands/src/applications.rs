@@ -2,9 +2,10 @@
 //! pull request.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use catalyst_api::{Accepted, ApplicationCommand, Execute, PlanView};
-use catalyst_names::{ApplicationName, EnvironmentName};
+use catalyst_names::{ApplicationName, EnvironmentName, NameError};
 use catalyst_plan::{Plan, secret_path};
 use catalyst_ports::NewPull;
 use catalyst_resources::Application;
@@ -16,6 +17,17 @@ use crate::state::{Applications, BRANCH, Configuration, application_path};
 use crate::store::{AtCommit, environment_repository, place_of};
 use crate::validate::{Catalogue, Place, application_faults, tree_faults};
 use crate::{Access, Actor, CommandError, Commands, documents};
+
+/// The values of a secret, by key.
+type SecretData = BTreeMap<String, Zeroizing<String>>;
+
+/// A secret that a change brings, and where it goes.
+struct BroughtSecret {
+    application: String,
+    name: String,
+    path: String,
+    data: SecretData,
+}
 
 /// A command that was decided, with all that carrying it out needs.
 struct Decision {
@@ -190,55 +202,99 @@ impl Commands {
         Ok(accepted)
     }
 
-    /// Puts the values of secrets into the vault, before anything refers to
-    /// them.
+    /// Puts the values of secrets into the vault, before anything refers to them; none
+    /// in the place of another.
     async fn store_secrets(&self, action: &str, decision: &Decision) -> Result<(), CommandError> {
-        let place = &decision.place;
-        let path = |application: &str, name: &str| -> Result<String, CommandError> {
-            let application = ApplicationName::new(application)
-                .map_err(|error| CommandError::validate(action, error.to_string()))?;
-            Ok(secret_path(
-                &place.organization,
-                place.env_type,
-                &application,
-                name,
-            ))
-        };
-        let vault = &self.config().vault;
-        for secret in &decision.draft.secrets {
-            let value = Zeroizing::new(secret.value.to_string());
-            let data = BTreeMap::from([("value".to_owned(), value)]);
-            vault
-                .secret_put(&path(&secret.application, &secret.name)?, &data, None)
-                .await
-                .map_err(CommandError::reach(action))?;
-        }
-        let Some(source) = &decision.source else {
-            return Ok(());
-        };
-        let (organization, env_type) = source
-            .parts()
-            .map_err(|error| CommandError::validate(action, error.to_string()))?;
-        for (application, name) in &decision.draft.copies {
-            let parsed = ApplicationName::new(application.clone())
-                .map_err(|error| CommandError::validate(action, error.to_string()))?;
-            let from = secret_path(&organization, env_type, &parsed, name);
-            let found = vault
-                .secret_get(&from)
-                .await
-                .map_err(CommandError::reach(action))?;
-            let Some(found) = found else {
-                return Err(CommandError::Read {
-                    action: action.to_owned(),
-                    reason: format!("the secret {name} of {application} in {source} has no value"),
-                });
-            };
-            vault
-                .secret_put(&path(application, name)?, &found.data, None)
+        let brought = self
+            .brought_secrets(
+                &decision.place,
+                decision.source.as_ref(),
+                &decision.draft,
+                action,
+            )
+            .await?;
+        for secret in brought {
+            self.config()
+                .vault
+                .secret_keep(&secret.path, &secret.data)
                 .await
                 .map_err(CommandError::reach(action))?;
         }
         Ok(())
+    }
+
+    /// Names of a draft's secrets under which the vault has other values already.
+    async fn taken_names(
+        &self,
+        place: &Place,
+        source: Option<&EnvironmentName>,
+        draft: &Draft,
+        action: &str,
+    ) -> Result<BTreeSet<(String, String)>, CommandError> {
+        let mut taken = BTreeSet::new();
+        for secret in self.brought_secrets(place, source, draft, action).await? {
+            let found = self.secret_at(&secret.path, action).await?;
+            if found.is_some_and(|found| found != secret.data) {
+                taken.insert((secret.application, secret.name));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The secrets that a draft brings: new ones, and those of the Environment that it
+    /// is promoted from.
+    async fn brought_secrets(
+        &self,
+        place: &Place,
+        source: Option<&EnvironmentName>,
+        draft: &Draft,
+        action: &str,
+    ) -> Result<Vec<BroughtSecret>, CommandError> {
+        let invalid = |error: NameError| CommandError::validate(action, error.to_string());
+        let brought = |application: &str,
+                       name: &str,
+                       data: SecretData|
+         -> Result<BroughtSecret, CommandError> {
+            let named = ApplicationName::new(application).map_err(invalid)?;
+            Ok(BroughtSecret {
+                path: secret_path(&place.organization, place.env_type, &named, name),
+                application: application.to_owned(),
+                name: name.to_owned(),
+                data,
+            })
+        };
+        let mut all = Vec::new();
+        for secret in &draft.secrets {
+            let value = Zeroizing::new(secret.value.to_string());
+            let data = BTreeMap::from([("value".to_owned(), value)]);
+            all.push(brought(&secret.application, &secret.name, data)?);
+        }
+        let Some(source) = source else {
+            return Ok(all);
+        };
+        let (organization, env_type) = source.parts().map_err(invalid)?;
+        for (application, there, here) in &draft.copies {
+            let named = ApplicationName::new(application.as_str()).map_err(invalid)?;
+            let from = secret_path(&organization, env_type, &named, there);
+            let Some(data) = self.secret_at(&from, action).await? else {
+                return Err(CommandError::Read {
+                    action: action.to_owned(),
+                    reason: format!("the secret {there} of {application} in {source} has no value"),
+                });
+            };
+            all.push(brought(application, here, data)?);
+        }
+        Ok(all)
+    }
+
+    async fn secret_at(
+        &self,
+        path: &str,
+        action: &str,
+    ) -> Result<Option<SecretData>, CommandError> {
+        let found = self.config().vault.secret_get(path).await;
+        let found = found.map_err(CommandError::reach(action))?;
+        Ok(found.map(|found| found.data))
     }
 
     async fn decide(
@@ -274,40 +330,28 @@ impl Commands {
             ApplicationCommand::Promote { .. } => Some(self.tree(&environment, &action).await?),
             _ => None,
         };
-        let mut catalogue = self
-            .store()
-            .catalogue(self.config(), false, &action)
-            .await?;
-        let mut drafted = self
-            .draft(
-                command,
-                &environment,
-                &place,
-                &catalogue,
-                &tree,
-                source.as_ref(),
-                &action,
-            )
-            .await;
-        if matches!(
-            drafted,
-            Err(CommandError::Find { .. } | CommandError::Solve { .. })
-        ) {
-            // It may have been registered a moment ago.
-            catalogue = self.store().catalogue(self.config(), true, &action).await?;
-            drafted = self
-                .draft(
+        let promoted_from = source.as_ref().map(|_| &environment);
+        let mut taken = BTreeSet::new();
+        let (catalogue, mut draft) = loop {
+            let (catalogue, draft) = self
+                .drafted(
                     command,
                     &environment,
                     &place,
-                    &catalogue,
                     &tree,
                     source.as_ref(),
+                    &taken,
                     &action,
                 )
-                .await;
-        }
-        let mut draft = drafted?;
+                .await?;
+            let more = self
+                .taken_names(&place, promoted_from, &draft, &action)
+                .await?;
+            if more.is_empty() {
+                break (catalogue, draft);
+            }
+            taken.extend(more);
+        };
         self.check_quota(
             &configuration.content,
             &place,
@@ -375,42 +419,68 @@ impl Commands {
             })
     }
 
+    /// The draft, and the catalogue that it stands on.
     #[allow(clippy::too_many_arguments)]
-    async fn draft(
+    async fn drafted(
         &self,
         command: &ApplicationCommand,
         environment: &EnvironmentName,
         place: &Place,
-        catalogue: &Catalogue,
         tree: &AtCommit<Applications>,
         source: Option<&AtCommit<Applications>>,
+        taken: &BTreeSet<(String, String)>,
         action: &str,
+    ) -> Result<(Arc<Catalogue>, Draft), CommandError> {
+        let mut is_fresh = false;
+        loop {
+            let catalogue = self
+                .store()
+                .catalogue(self.config(), is_fresh, action)
+                .await?;
+            let ground = Ground {
+                action: action.to_owned(),
+                place,
+                catalogue: &catalogue,
+                tree: &tree.content,
+                taken,
+            };
+            let drafted = self.draft(command, environment, &ground, source).await;
+            match drafted {
+                // It may have been registered a moment ago.
+                Err(CommandError::Find { .. } | CommandError::Solve { .. }) if !is_fresh => {
+                    is_fresh = true;
+                }
+                drafted => return Ok((catalogue, drafted?)),
+            }
+        }
+    }
+
+    async fn draft(
+        &self,
+        command: &ApplicationCommand,
+        environment: &EnvironmentName,
+        ground: &Ground<'_>,
+        source: Option<&AtCommit<Applications>>,
     ) -> Result<Draft, CommandError> {
-        let ground = Ground {
-            action: action.to_owned(),
-            place,
-            catalogue,
-            tree: &tree.content,
-        };
         match command {
-            ApplicationCommand::Install { install } => change::install(&ground, install),
+            ApplicationCommand::Install { install } => change::install(ground, install),
             ApplicationCommand::Change {
                 application,
                 change,
-            } => change::change(&ground, application, change),
+            } => change::change(ground, application, change),
             ApplicationCommand::Delete { application, data } => {
-                change::delete(&ground, application, *data)
+                change::delete(ground, application, *data)
             }
             ApplicationCommand::Promote { application, .. } => {
                 let empty = Applications::default();
                 let source = source.map_or(&empty, |source| source.content.as_ref());
-                crate::promote::promote(&ground, application, source, environment.as_str())
+                crate::promote::promote(ground, application, source, environment.as_str())
             }
             ApplicationCommand::Rollback { application, to } => {
                 let (commit, then) = self
-                    .application_then(environment, application, to.as_deref(), action)
+                    .application_then(environment, application, to.as_deref(), &ground.action)
                     .await?;
-                change::rollback(&ground, application, &then, &commit)
+                change::rollback(ground, application, &then, &commit)
             }
         }
     }

@@ -3,7 +3,7 @@
 //! What must stay true: the value of a secret is only in [`Draft::secrets`],
 //! which goes to the vault and nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::{Change, DataChoice, Fault, Install, PlannedAction, PlannedApplication};
 use catalyst_blueprint::{Choice, ConfigForm, ConfigSchema, Existing, Request, solve};
@@ -38,8 +38,9 @@ pub(crate) struct Draft {
     pub planned: Vec<PlannedApplication>,
     pub warnings: Vec<String>,
     pub secrets: Vec<NewSecret>,
-    /// Secrets to be carried over from another Environment: Application, name.
-    pub copies: Vec<(String, String)>,
+    /// Secrets to be carried over from another Environment: Application, name there
+    /// and name here.
+    pub copies: Vec<(String, String, String)>,
 }
 
 /// What commands stand on.
@@ -49,9 +50,28 @@ pub(crate) struct Ground<'a> {
     pub place: &'a Place,
     pub catalogue: &'a Catalogue,
     pub tree: &'a Applications,
+    /// Names of secrets, by Application, under which the vault has other values than
+    /// this change brings: those of changes that wait, or that were taken back.
+    pub taken: &'a BTreeSet<(String, String)>,
 }
 
 impl Ground<'_> {
+    /// The first of `base`, `base-2` and so on, from a number on, that is not taken.
+    pub(crate) fn free_name(&self, application: &str, base: &str, from: u64) -> String {
+        let mut number = from;
+        loop {
+            let name = match number {
+                0 | 1 => base.to_owned(),
+                _ => format!("{base}-{number}"),
+            };
+            let one = (application.to_owned(), name);
+            if !self.taken.contains(&one) {
+                return one.1;
+            }
+            number += 1;
+        }
+    }
+
     pub(crate) fn refuse(&self, reason: impl Into<String>) -> CommandError {
         CommandError::validate(self.action.clone(), reason)
     }
@@ -637,7 +657,7 @@ pub(crate) fn application(
 
 /// Validates a config as submitted, and puts references in the place of its
 /// secrets. A secret that changes gets another name, so that Git shows that it
-/// did, and a rollback brings the earlier value back.
+/// did, a rollback brings the earlier value back, and what was approved is what comes.
 fn commit_config(
     ground: &Ground<'_>,
     draft: &mut Draft,
@@ -665,7 +685,8 @@ fn commit_config(
             .pointer(&pointer)
             .and_then(|value| value.get("secretRef"))
             .and_then(Value::as_str);
-        let name = secret_name(&pointer, previous);
+        let (base, number) = secret_name(&pointer, previous);
+        let name = ground.free_name(application, &base, number);
         *value = serde_json::json!({"secretRef": name});
         draft.secrets.push(NewSecret {
             application: application.to_owned(),
@@ -694,8 +715,9 @@ pub(crate) fn config_faults(problems: Vec<catalyst_blueprint::ConfigProblem>) ->
         .collect()
 }
 
-/// `/smtp/password` → `smtp-password`, then `smtp-password-2`.
-fn secret_name(pointer: &str, previous: Option<&str>) -> String {
+/// `/smtp/password` → `smtp-password`, then 2 of it: what the names of a secret begin
+/// with, and the number of the next.
+fn secret_name(pointer: &str, previous: Option<&str>) -> (String, u64) {
     let letters: String = pointer
         .trim_start_matches('/')
         .chars()
@@ -715,15 +737,15 @@ fn secret_name(pointer: &str, previous: Option<&str>) -> String {
         CONNECTION => format!("config-{CONNECTION}"),
         other => other.to_owned(),
     };
-    let Some(previous) = previous else {
-        return base;
-    };
-    let number = previous
-        .strip_prefix(base.as_str())
-        .and_then(|rest| rest.strip_prefix('-'))
-        .and_then(|number| number.parse::<u64>().ok())
-        .unwrap_or(1);
-    format!("{base}-{}", number + 1)
+    let number = previous.map_or(0, |previous| {
+        // A push may have named it as it likes.
+        let number = previous
+            .strip_prefix(base.as_str())
+            .and_then(|rest| rest.strip_prefix('-'))
+            .and_then(|number| number.parse::<u32>().ok());
+        u64::from(number.unwrap_or(1))
+    });
+    (base, number + 1)
 }
 
 /// RFC 7386.

@@ -114,12 +114,15 @@ fn promoted(
             // A secret of the destination's own stays.
             Some(kept) => *value = kept,
             None => {
-                if let Some(secret) = value.get("secretRef").and_then(Value::as_str) {
-                    draft.copies.push((name.clone(), secret.to_owned()));
+                let there = value.get("secretRef").and_then(Value::as_str);
+                if let Some(there) = there.map(str::to_owned) {
+                    let here = ground.free_name(name, &there, 1);
+                    *value = serde_json::json!({"secretRef": here});
                     draft.warnings.push(format!(
-                        "the secret {secret} of {name} is copied from {source_environment}; change it if {} shall have its own",
+                        "the secret {there} of {name} is copied from {source_environment}; change it if {} shall have its own",
                         ground.place.environment
                     ));
+                    draft.copies.push((name.clone(), there, here));
                 }
             }
         }

@@ -149,6 +149,22 @@ impl Vault {
         Ok(written.data.version)
     }
 
+    /// Writes a secret where there is none. That it is there with the same values is
+    /// fine; a conflict where it has others, which stay.
+    pub async fn secret_keep(
+        &self,
+        path: &str,
+        data: &BTreeMap<String, Zeroizing<String>>,
+    ) -> Result<(), PortError> {
+        match self.secret_put(path, data, Some(0)).await {
+            Err(error) if error.is_conflict() => match self.secret_get(path).await? {
+                Some(found) if found.data == *data => Ok(()),
+                _ => Err(error),
+            },
+            outcome => outcome.map(drop),
+        }
+    }
+
     /// A secret's newest version; `None` when there is none, or it was deleted.
     pub async fn secret_get(&self, path: &str) -> Result<Option<Secret>, PortError> {
         let call = self.surface.call(

@@ -31,6 +31,7 @@ fn installed(config: Value) -> (Application, Application) {
             place: &place,
             catalogue: &catalogue,
             tree: &empty,
+            taken: &BTreeSet::new(),
         },
         &Install {
             name: "wiki".to_owned(),
@@ -51,6 +52,7 @@ struct Case {
     catalogue: Catalogue,
     place: Place,
     tree: Applications,
+    taken: BTreeSet<(String, String)>,
 }
 
 impl Case {
@@ -61,6 +63,7 @@ impl Case {
             catalogue: catalogue(),
             place: place(),
             tree,
+            taken: BTreeSet::new(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Case {
             place: &self.place,
             catalogue: &self.catalogue,
             tree: &self.tree,
+            taken: &self.taken,
         }
     }
 }
@@ -233,20 +237,42 @@ fn a_secret_leaves_the_config_and_gets_another_name_when_it_changes() {
 
 #[test]
 fn names_of_secrets_count_up() {
-    for (pointer, previous, expected) in [
-        ("/apiKey", None, "apiKey"),
-        ("/apiKey", Some("apiKey"), "apiKey-2"),
-        ("/apiKey", Some("apiKey-9"), "apiKey-10"),
-        ("/apiKey", Some("other"), "apiKey-2"),
-        ("/smtp/pass word", None, "smtp-pass-word"),
-        ("/connection", None, "config-connection"),
+    let mut case = Case::new(&[]);
+    let names = |case: &Case, table: &[(&str, Option<&str>, &str)]| {
+        for (pointer, previous, expected) in table {
+            let (base, number) = secret_name(pointer, *previous);
+            let name = case.ground().free_name("wiki", &base, number);
+            assert_eq!(name, *expected, "{pointer} {previous:?}");
+        }
+    };
+    names(
+        &case,
+        &[
+            ("/apiKey", None, "apiKey"),
+            ("/apiKey", Some("apiKey"), "apiKey-2"),
+            ("/apiKey", Some("apiKey-9"), "apiKey-10"),
+            ("/apiKey", Some("other"), "apiKey-2"),
+            ("/apiKey", Some("apiKey-18446744073709551615"), "apiKey-2"),
+            ("/smtp/pass word", None, "smtp-pass-word"),
+            ("/connection", None, "config-connection"),
+        ],
+    );
+    // What holds another value is left to whatever change brought that.
+    for (application, name) in [
+        ("wiki", "apiKey"),
+        ("wiki", "apiKey-2"),
+        ("blog", "apiKey-3"),
     ] {
-        assert_eq!(
-            secret_name(pointer, previous),
-            expected,
-            "{pointer} {previous:?}"
-        );
+        case.taken.insert((application.to_owned(), name.to_owned()));
     }
+    names(
+        &case,
+        &[
+            ("/apiKey", None, "apiKey-3"),
+            ("/apiKey", Some("apiKey"), "apiKey-3"),
+            ("/apiKey", Some("apiKey-3"), "apiKey-4"),
+        ],
+    );
 }
 
 #[test]
@@ -320,7 +346,19 @@ fn promotion_carries_version_and_config_and_keeps_what_is_the_destinations() {
     let fresh = after(&draft, "wiki");
     assert_eq!(fresh.spec.config.get("host"), None);
     assert_eq!(fresh.spec.config["title"], json!("Hi"));
-    assert_eq!(draft.copies, [("wiki".to_owned(), "apiKey".to_owned())]);
+    let copy = |here: &str| {
+        let [application, there, here] = ["wiki", "apiKey", here].map(str::to_owned);
+        (application, there, here)
+    };
+    assert_eq!(draft.copies, [copy("apiKey")]);
+    assert_eq!(fresh.spec.config["apiKey"], json!({"secretRef": "apiKey"}));
+    // The destination's vault has another value by that name.
+    let mut held = Case::new(&[]);
+    held.taken.insert(("wiki".to_owned(), "apiKey".to_owned()));
+    let beside = promote(&held.ground(), "wiki", &source, "acme-stg").unwrap();
+    assert_eq!(beside.copies, [copy("apiKey-2")]);
+    let config = &after(&beside, "wiki").spec.config;
+    assert_eq!(config["apiKey"], json!({"secretRef": "apiKey-2"}));
     assert_eq!(draft.planned[0].name, "wiki");
 
     let (mut there, mut there_db) = installed(json!({"title": "Old", "host": "own.example"}));
