@@ -50,8 +50,9 @@ impl Commands {
         let mut messages = match self.judge(&push).await {
             Ok(messages) => messages,
             Err(error) => {
-                tracing::warn!(%error, repository, "push could not be judged");
-                vec![format!("{error}; try again in a moment")]
+                let why = error.told();
+                tracing::warn!(why, repository, "push could not be judged");
+                vec![format!("{why}; try again in a moment")]
             }
         };
         if messages.is_empty() {

@@ -119,6 +119,14 @@ impl CommandError {
         matches!(self, Self::Reach { source, .. } if source.is_conflict())
     }
 
+    /// What failed and why, in one line, with a part's own words.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Reach { action, source } => format!("cannot {action}: {source}"),
+            other => other.to_string(),
+        }
+    }
+
     /// What was attempted, on what.
     pub fn action(&self) -> &str {
         match self {
@@ -266,6 +274,23 @@ mod tests {
             problem.next.as_deref(),
             Some("Look at the Environment's list")
         );
+    }
+
+    #[test]
+    fn what_a_part_said_is_told_with_what_was_attempted() {
+        let source = PortError::Ask {
+            part: "forge",
+            action: "read main of acme/acme-dev".to_owned(),
+            status: 503,
+            reason: "it is starting".to_owned(),
+        };
+        let failed = CommandError::reach("check the push to acme/acme-dev")(source);
+        assert_eq!(
+            failed.told(),
+            "cannot check the push to acme/acme-dev: cannot read main of acme/acme-dev: the forge answered 503: it is starting; it is tried again"
+        );
+        let refused = CommandError::validate("install wiki", "it is no name");
+        assert_eq!(refused.told(), "cannot install wiki: it is no name");
     }
 
     #[test]

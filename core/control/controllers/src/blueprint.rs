@@ -111,7 +111,8 @@ async fn admit(ctx: &Context, source: &str, name: &str, version: &str) {
         .blueprint_register(&catalyst(ctx), request)
         .await
     {
-        tracing::warn!(source, name, version, error = %error, "Blueprint not admitted");
+        let why = error.told();
+        tracing::warn!(source, name, version, why, "Blueprint not admitted");
     } else {
         tracing::info!(source, name, version, "Blueprint admitted");
     }

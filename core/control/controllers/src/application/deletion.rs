@@ -143,12 +143,7 @@ pub async fn delete(
             .commands
             .finish_deletion(&at.environment, &at.name)
             .await;
-        finished.map_err(|error| {
-            // What the part said is behind it.
-            let cause = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), |source| source.to_string());
-            ReconcileError::missing("remove", folder(at), cause)
-        })
+        finished.map_err(|error| ReconcileError::missing("remove", folder(at), error.told()))
     };
     if let Err(error) = in_time(within::COMMIT, "commit", finished).await {
         let waiting = format!(
