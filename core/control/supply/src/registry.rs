@@ -89,7 +89,9 @@ impl RegistryError {
 
 fn next_step(status: u16) -> &'static str {
     match status {
-        401 | 403 => "sign in with an account that may do this",
+        401 => "sign in with an account that may do this",
+        // A right is missing, or the registry forbids it to everybody.
+        403 => "do as it says, or sign in with an account that may do this",
         404 => "check the name and the version",
         413 => "make the artifact smaller or raise the registry's limit",
         429 | 500.. => "try again in a while",
@@ -460,5 +462,31 @@ fn malformed(at: &Reference, action: &'static str, reason: &str) -> RegistryErro
         action,
         reference: at.to_string(),
         reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_registry_forbids_everybody_is_no_matter_of_the_account_alone() {
+        let refused = |status, detail: &str| {
+            let error = RegistryError::Refused {
+                action: "push to",
+                reference: "r/catalog/bp-wiki:1.0.0".to_owned(),
+                status,
+                detail: detail.to_owned(),
+            };
+            error.to_string()
+        };
+        assert_eq!(
+            refused(403, "publish it under a new version"),
+            "could not push to r/catalog/bp-wiki:1.0.0: the registry answered 403 (publish it under a new version); do as it says, or sign in with an account that may do this"
+        );
+        assert_eq!(
+            refused(401, ""),
+            "could not push to r/catalog/bp-wiki:1.0.0: the registry answered 401; sign in with an account that may do this"
+        );
     }
 }
