@@ -9,6 +9,7 @@
 
 mod access;
 mod edges;
+mod forge;
 mod live;
 mod pulls;
 mod sign_in;
