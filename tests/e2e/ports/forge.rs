@@ -264,6 +264,22 @@ async fn a_pull_request_is_opened_approved_and_merged_by_users() {
     let head = forge.change_files(&id, proposed.clone()).await.unwrap();
     let again = forge.change_files(&id, proposed).await.unwrap_err();
     assert!(again.is_conflict(), "{again}");
+    let branches = forge.branches(&id).await.unwrap();
+    let seen: Vec<_> = branches
+        .iter()
+        .map(|it| (it.name.as_str(), it.message.trim()))
+        .collect();
+    assert_eq!(seen, [("main", "First"), ("promote/a-1", "Second")]);
+    assert_eq!(branches[1].commit, head);
+    assert!(!branches[1].at.is_empty() && !branches[1].author.name.is_empty());
+    for (base, ahead, commits) in [
+        ("main", "promote/a-1", 1),
+        ("promote/a-1", "main", 0),
+        ("main", "promote/none", 0),
+    ] {
+        let found = forge.ahead(&id, base, ahead).await.unwrap();
+        assert_eq!(found, commits, "{base}...{ahead}");
+    }
 
     let new = NewPull {
         title: "Promote a".to_owned(),

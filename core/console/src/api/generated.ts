@@ -209,6 +209,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/environments/{environment}/branches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The branches that were pushed to an Environment's repository, by name. */
+        get: operations["branch_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/environments/{environment}/changes": {
         parameters: {
             query?: never;
@@ -273,7 +290,8 @@ export interface paths {
         /** The pull requests of an Environment, newest first. */
         get: operations["pull_list"];
         put?: never;
-        post?: never;
+        /** Opens a pull request from a pushed branch; one that is open from it is the answer instead. */
+        post: operations["pull_open"];
         delete?: never;
         options?: never;
         head?: never;
@@ -804,6 +822,29 @@ export interface components {
             /** @description The sizes one may choose; empty if there is one only. */
             sizes: string[];
         };
+        /** @description A branch that somebody pushed to an Environment's repository. */
+        BranchView: {
+            /** @description When. */
+            at: string;
+            /** @description Who made the last commit. */
+            author: string;
+            /** @description The id of its last commit. */
+            commit: string;
+            /**
+             * Format: int64
+             * @description How many commits it has that `main` does not.
+             */
+            commits: number;
+            /** @description Its name, `{user}/…`. */
+            name: string;
+            /**
+             * Format: int64
+             * @description The open pull request that brings it to `main`.
+             */
+            pullRequest?: number | null;
+            /** @description The last commit's subject line. */
+            subject: string;
+        };
         /** @description Changes an Application. What is absent stays. */
         Change: {
             /** @description Config, merged as RFC 7386 says. */
@@ -1080,6 +1121,15 @@ export interface components {
             /** @description Whether it is as wanted; absent for kinds without a state. */
             ready?: boolean | null;
         };
+        /** @description Opens a pull request from a branch of an Environment's repository. */
+        OpenPull: {
+            /** @description What it carries, Markdown. */
+            body?: string | null;
+            /** @description The branch that brings the change. */
+            branch: string;
+            /** @description One line of at most 255 bytes; the subject of the branch's last commit if absent. */
+            title?: string | null;
+        };
         /**
          * @description What a member may do.
          * @enum {string}
@@ -1146,6 +1196,34 @@ export interface components {
                 version: string;
                 /** @description All versions, newest first. */
                 versions: string[];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_BranchView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description When. */
+                at: string;
+                /** @description Who made the last commit. */
+                author: string;
+                /** @description The id of its last commit. */
+                commit: string;
+                /**
+                 * Format: int64
+                 * @description How many commits it has that `main` does not.
+                 */
+                commits: number;
+                /** @description Its name, `{user}/…`. */
+                name: string;
+                /**
+                 * Format: int64
+                 * @description The open pull request that brings it to `main`.
+                 */
+                pullRequest?: number | null;
+                /** @description The last commit's subject line. */
+                subject: string;
             }[];
             /** @description Pass as `after` to read on; absent on the last page. */
             next?: string | null;
@@ -2094,6 +2172,38 @@ export interface operations {
             };
         };
     };
+    branch_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The branches, without `main` and those that commands made. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BranchView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     change_create: {
         parameters: {
             query?: never;
@@ -2217,6 +2327,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_PullRequestView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pull_open: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenPull"];
+            };
+        };
+        responses: {
+            /** @description It is open; `pullRequest` is its number. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
                 };
             };
             /** @description Refused or failed. */

@@ -25,6 +25,7 @@ mod history;
 mod loosening;
 mod mail;
 mod objects;
+mod opening;
 mod policy;
 mod promote;
 mod pulls;

@@ -182,7 +182,7 @@ impl Commands {
             .await
     }
 
-    async fn readable_configuration(
+    pub(crate) async fn readable_configuration(
         &self,
         actor: &Actor,
         environment: &EnvironmentName,

@@ -23,9 +23,9 @@ mod vault;
 pub use clusters::{Clusters, HOST_KUBECONFIG_NAMESPACE};
 pub use error::PortError;
 pub use forge::{
-    ChangeFiles, Commit, CommitsQuery, FileChange, FileContent, Forge, HookTarget, NewPull,
+    Branch, ChangeFiles, Commit, CommitsQuery, FileChange, FileContent, Forge, HookTarget, NewPull,
     Permission, Person, Pull, PullState, RepositoryId, RepositoryOptions, Review, ReviewState,
-    TeamId, TreeEntry,
+    TeamId, TreeEntry, blob_id,
 };
 pub use identity::{Identity, Invitation, NewUser, User};
 pub use registry::{RegistryAdmin, RegistryRole};

@@ -163,3 +163,38 @@ pub struct PullRequestView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
+
+/// Opens a pull request from a branch of an Environment's repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenPull {
+    /// The branch that brings the change.
+    pub branch: String,
+    /// One line of at most 255 bytes; the subject of the branch's last commit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it carries, Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// A branch that somebody pushed to an Environment's repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BranchView {
+    /// Its name, `{user}/…`.
+    pub name: String,
+    /// The id of its last commit.
+    pub commit: String,
+    /// The last commit's subject line.
+    pub subject: String,
+    /// Who made the last commit.
+    pub author: String,
+    /// When.
+    pub at: String,
+    /// How many commits it has that `main` does not.
+    pub commits: u64,
+    /// The open pull request that brings it to `main`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+}

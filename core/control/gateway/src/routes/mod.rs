@@ -54,7 +54,11 @@ pub fn router() -> Router<Gateway> {
             "/applications/{application}/history/{commit}",
             get(applications::revision_get),
         )
-        .route("/pull-requests", get(pulls::pull_list))
+        .route("/branches", get(pulls::branch_list))
+        .route(
+            "/pull-requests",
+            get(pulls::pull_list).post(pulls::pull_open),
+        )
         .route("/pull-requests/{number}", get(pulls::pull_get))
         .route(
             "/pull-requests/{number}/approval",

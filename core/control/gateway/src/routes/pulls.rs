@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use catalyst_api::{Accepted, Page, PullRequestView};
+use catalyst_api::{Accepted, BranchView, OpenPull, Page, PullRequestView};
 use http::StatusCode;
 
 use super::{accepted, page};
 use crate::Gateway;
-use crate::body::ApiPath;
+use crate::body::{ApiJson, ApiPath};
 use crate::caller::Caller;
 use crate::problem::Refusal;
 
@@ -26,6 +26,41 @@ pub async fn pull_list(
         .pulls(&caller.actor, &environment)
         .await?;
     Ok(page(pulls))
+}
+
+/// Opens a pull request from a pushed branch; one that is open from it is the answer instead.
+#[utoipa::path(post, path = "/api/v1/environments/{environment}/pull-requests", tag = "pull-requests", operation_id = "pull_open",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`.")),
+    request_body = OpenPull,
+    responses((status = 202, description = "It is open; `pullRequest` is its number.", body = Accepted)))]
+pub async fn pull_open(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath(environment): ApiPath<String>,
+    ApiJson(request): ApiJson<OpenPull>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    caller.require_environment(&environment)?;
+    let commands = gateway.commands();
+    accepted(
+        commands
+            .pull_open(&caller.actor, &environment, request)
+            .await,
+    )
+}
+
+/// The branches that were pushed to an Environment's repository, by name.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/branches", tag = "pull-requests", operation_id = "branch_list",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`.")),
+    responses((status = 200, description = "The branches, without `main` and those that commands made.", body = Page<BranchView>)))]
+pub async fn branch_list(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath(environment): ApiPath<String>,
+) -> Result<Json<Page<BranchView>>, Refusal> {
+    caller.require_environment(&environment)?;
+    let commands = gateway.commands();
+    let branches = commands.branches(&caller.actor, &environment).await?;
+    Ok(page(branches))
 }
 
 /// One pull request with its diff.

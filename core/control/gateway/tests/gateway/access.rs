@@ -50,16 +50,18 @@ fn body_of(operation: &str) -> Option<Value> {
         }
         "blueprint_register" => json!({"source": "acme", "name": "bp-blog", "version": "1.0.0"}),
         "policy_put" => json!({"name": "both", "environments": ["acme-dev"], "rules": []}),
+        "pull_open" => json!({"branch": "dan/blog"}),
         "signer_trust" => json!({"source": "acme", "publicKey": "none"}),
         _ => return None,
     })
 }
 
 /// Writes that ask no role in acme's Environments of whoever may read them.
-const READS_OF_THE_WRITE_SIDE: [&str; 5] = [
+const READS_OF_THE_WRITE_SIDE: [&str; 6] = [
     "plan_create",
     "revision_list",
     "revision_get",
+    "branch_list",
     "pull_list",
     "pull_get",
 ];
@@ -118,7 +120,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 43 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 45 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]

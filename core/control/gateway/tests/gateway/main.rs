@@ -12,6 +12,7 @@ mod edges;
 mod forge;
 mod live;
 mod pulls;
+mod repository;
 mod sign_in;
 mod spine;
 mod world;

@@ -141,3 +141,76 @@ async fn whom_nothing_is_done_for_is_let_in_no_more() {
     assert_eq!(removed, ["sol"]);
     assert_eq!(world.parts().let_in, BTreeSet::new());
 }
+
+#[tokio::test]
+async fn a_branch_that_was_pushed_becomes_one_pull_request() {
+    let world = World::new().await;
+    {
+        let mut parts = world.parts();
+        parts.has_configuration = true;
+        parts.files = [("organizations/acme.yaml".to_owned(), ACME.to_owned())].into();
+        let repository = &mut parts.repository;
+        let readme = |text| [("README.md", Some(text))];
+        repository.commit("main", "ada", "First", &readme("1"));
+        repository.branch("ada/old");
+        repository.commit("catalyst/promote-blog-1", "ada", "Promote", &readme("3"));
+        repository.commit("dan/blog", "dan", "Change blog\n\nbecause", &readme("2"));
+    }
+    let branches = "/api/v1/environments/acme-dev/branches";
+    let (status, page) = world.ask(Some("vic"), "GET", branches, None).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    let shown: Vec<[&Value; 4]> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| ["name", "commits", "subject", "pullRequest"].map(|field| &it[field]))
+        .collect();
+    // What commands made is not theirs to open.
+    let expected = json!([
+        ["ada/old", 0, "First", null],
+        ["dan/blog", 1, "Change blog", null],
+    ]);
+    assert_eq!(json!(shown), expected);
+
+    let pulls = "/api/v1/environments/acme-dev/pull-requests";
+    let open = async |caller: Option<&str>, body: Value| {
+        let (status, answer) = world.ask(caller, "POST", pulls, Some(&body)).await;
+        (status.as_u16(), answer)
+    };
+    for (caller, branch, status, words) in [
+        (None, "dan/blog", 401, ""),
+        (Some("olga"), "dan/blog", 404, ""),
+        (Some("vic"), "dan/blog", 403, "org-developer"),
+        (Some("dan"), "dan/none", 404, "no branch dan/none"),
+        (Some("dan"), "ada/old", 409, "no commit in ada/old"),
+        (Some("dan"), "main", 422, "change goes to main"),
+        (Some("dan"), "../../system", 422, "no branch's name"),
+    ] {
+        let (got, problem) = open(caller, json!({"branch": branch})).await;
+        assert_eq!(got, status, "{caller:?} {branch}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{caller:?} {branch}: {detail}");
+    }
+    assert!(world.parts().pulls.is_empty());
+
+    // Asked for twice it is one, whoever asks.
+    for (caller, body) in [
+        ("dan", json!({"branch": "dan/blog"})),
+        ("ada", json!({"branch": "dan/blog", "title": "Another"})),
+    ] {
+        let (status, accepted) = open(Some(caller), body).await;
+        assert_eq!(status, 202, "{caller}: {accepted}");
+        let expected = json!({"repository": "acme/acme-dev", "pullRequest": 1});
+        assert_eq!(accepted, expected, "{caller}");
+    }
+    {
+        let parts = world.parts();
+        assert_eq!(parts.pulls.len(), 1);
+        let pull = &parts.pulls[&1];
+        assert_eq!(pull["title"], "Change blog");
+        assert_eq!(pull["user"]["login"], "dan");
+        assert_eq!(pull["base"]["ref"], "main");
+    }
+    let (_, page) = world.ask(Some("dan"), "GET", branches, None).await;
+    assert_eq!(page["items"][1]["pullRequest"], 1, "{page}");
+}

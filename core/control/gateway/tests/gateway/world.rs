@@ -31,6 +31,7 @@ use tower::ServiceExt as _;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::repository::{self, Repository};
 use crate::spine::MemorySpine;
 
 pub const ORIGIN: &str = "http://127.0.0.1:8080";
@@ -75,6 +76,8 @@ pub struct Parts {
     pub has_configuration: bool,
     /// Its files, text by path.
     pub files: BTreeMap<String, String>,
+    /// What acme-dev's repository holds.
+    pub repository: Repository,
     /// The pull requests of acme-dev by number, as the forge shows them.
     pub pulls: BTreeMap<u64, Value>,
     /// Who closed one, in order.
@@ -159,6 +162,7 @@ impl World {
             objects: objects(),
             has_configuration: false,
             files: BTreeMap::new(),
+            repository: Repository::default(),
             pulls: BTreeMap::new(),
             closers: Vec::new(),
             held: BTreeMap::new(),
@@ -355,6 +359,7 @@ pub struct Server {
 }
 
 fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
+    let repository = repository::router(Arc::clone(&parts));
     let server = Server { parts, keys, base };
     Router::new()
         .route("/oidc/.well-known/openid-configuration", get(discovery))
@@ -370,6 +375,7 @@ fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
         .route("/api/v1/namespaces/{namespace}/pods/{pod}/log", get(log))
         .route("/api/v1/namespaces/{namespace}/secrets/{name}", get(secret))
         .with_state(server)
+        .merge(repository)
 }
 
 async fn discovery(State(server): State<Server>) -> Json<Value> {

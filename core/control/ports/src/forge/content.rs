@@ -99,6 +99,21 @@ pub struct Commit {
     pub message: String,
 }
 
+/// A branch, and the commit at which it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// Its name, without `refs/heads/`.
+    pub name: String,
+    /// The commit's id.
+    pub commit: String,
+    /// Whose change the commit is.
+    pub author: Person,
+    /// When it was committed, RFC 3339.
+    pub at: String,
+    /// Its whole message.
+    pub message: String,
+}
+
 #[derive(Deserialize)]
 struct Tree {
     /// Gitea says `null` of a commit without files.
@@ -129,6 +144,31 @@ impl Forge {
         Ok(found
             .map(|branch| text(&branch, "/commit/id"))
             .filter(|commit| !commit.is_empty()))
+    }
+
+    /// Every branch of a repository, by name; none when it is empty or not there.
+    pub async fn branches(&self, id: &RepositoryId) -> Result<Vec<Branch>, PortError> {
+        let place = format!("{}/branches", path(id));
+        let action = format!("list the branches of {id}");
+        let found: Vec<Value> = self.pages(&place, &[], &action).await?;
+        let mut branches: Vec<Branch> = found.iter().map(read_branch).collect();
+        branches.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(branches)
+    }
+
+    /// How many commits a branch has that another one does not; 0 when either is
+    /// not there.
+    pub async fn ahead(&self, id: &RepositoryId, base: &str, head: &str) -> Result<u64, PortError> {
+        let range = format!("{}...{}", segments(base), segments(head));
+        let place = format!("{}/compare/{range}", path(id));
+        let action = format!("compare {head} of {id} with {base}");
+        let found: Option<Value> = self
+            .surface
+            .call(Method::GET, &place, action)
+            .find()
+            .await?;
+        let total = found.and_then(|it| it.get("total_commits").and_then(Value::as_u64));
+        Ok(total.unwrap_or(0))
     }
 
     /// Every file at a branch, tag or commit, by path. Not found when there is
@@ -343,7 +383,7 @@ fn file_operations(present: &[TreeEntry], files: &[FileChange]) -> Vec<Value> {
 }
 
 /// The id that Git gives to a file's content.
-fn blob_id(content: &[u8]) -> String {
+pub fn blob_id(content: &[u8]) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(format!("blob {}\0", content.len()).as_bytes());
     context.update(content);
@@ -368,6 +408,20 @@ fn is_late(answer: &Answer) -> bool {
             .any(|words| reason.contains(words))
         }
         _ => false,
+    }
+}
+
+/// A branch out of Gitea's shape.
+fn read_branch(value: &Value) -> Branch {
+    Branch {
+        name: text(value, "/name"),
+        commit: text(value, "/commit/id"),
+        author: Person {
+            name: text(value, "/commit/author/name"),
+            email: text(value, "/commit/author/email"),
+        },
+        at: text(value, "/commit/timestamp"),
+        message: text(value, "/commit/message"),
     }
 }
 

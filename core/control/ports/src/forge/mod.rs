@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-pub use content::{ChangeFiles, Commit, CommitsQuery, FileChange, FileContent, Person, TreeEntry};
+pub use content::{
+    Branch, ChangeFiles, Commit, CommitsQuery, FileChange, FileContent, Person, TreeEntry, blob_id,
+};
 pub use people::{Permission, TeamId};
 pub use pulls::{NewPull, Pull, PullState, Review, ReviewState};
 
