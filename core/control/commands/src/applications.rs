@@ -7,13 +7,13 @@ use std::sync::Arc;
 use catalyst_api::{Accepted, ApplicationCommand, Execute, PlanView};
 use catalyst_names::{ApplicationName, EnvironmentName, NameError};
 use catalyst_plan::{Plan, secret_path};
-use catalyst_ports::NewPull;
 use catalyst_resources::Application;
 use zeroize::Zeroizing;
 
 use crate::change::{self, Draft, Ground};
+use crate::opening::{OF_COMMANDS, Proposal};
 use crate::policy::{self, Brought};
-use crate::state::{Applications, BRANCH, Configuration, application_path};
+use crate::state::{Applications, Configuration, application_path};
 use crate::store::{AtCommit, environment_repository, place_of};
 use crate::validate::{Catalogue, Place, application_faults, tree_faults};
 use crate::{Access, Actor, CommandError, Commands, documents};
@@ -165,40 +165,23 @@ impl Commands {
             accepted.commit = Some(commit);
             return Ok(accepted);
         }
-        let request = uuid::Uuid::new_v4().simple().to_string();
         let name = decision
             .draft
             .planned
             .first()
-            .map(|planned| planned.name.clone())
+            .map(|planned| planned.name.as_str())
             .unwrap_or_default();
-        let branch = format!(
-            "catalyst/{word}-{name}-{}",
-            request.get(..8).unwrap_or(&request)
-        );
-        self.commit(
-            actor,
-            &repository,
-            &decision.head,
-            Some(branch.clone()),
-            message,
-            files,
-            action,
-        )
-        .await?;
-        let new = NewPull {
+        let change = Proposal {
+            prefix: format!("{OF_COMMANDS}{word}-{name}-"),
             title: subject.clone(),
             body: pull_body(&decision.plan),
-            head: branch,
-            base: BRANCH.to_owned(),
+            head: decision.head.clone(),
+            repository,
+            message,
+            files,
         };
-        let forge = &self.config().forge;
-        let opening = forge.pull_create(&repository, new, Some(&actor.username));
-        let pull = self
-            .let_in(actor, &repository, opening)
-            .await
-            .map_err(CommandError::reach(action))?;
-        accepted.pull_request = Some(pull.number);
+        let number = self.propose(actor, change, action).await?;
+        accepted.pull_request = Some(number);
         Ok(accepted)
     }
 

@@ -1,10 +1,13 @@
-//! Opening pull requests from branches that somebody pushed.
+//! Opening pull requests: from a branch that somebody pushed, and for a command
+//! whose change goes that way.
 //!
 //! What must stay true: what is asked for twice is one pull request, so that
 //! nobody has to find out which of two to approve.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use catalyst_api::{Accepted, BranchView, Fault, OpenPull};
-use catalyst_ports::{NewPull, Pull, PullState, RepositoryId};
+use catalyst_ports::{NewPull, Pull, PullState, RepositoryId, TreeEntry, blob_id};
 
 use crate::applications::{check_change, environment_name};
 use crate::state::BRANCH;
@@ -12,9 +15,25 @@ use crate::store::environment_repository;
 use crate::{Access, Actor, CommandError, Commands};
 
 /// What the branches of commands begin with; nobody else may push to those.
-const OF_COMMANDS: &str = "catalyst/";
+pub(crate) const OF_COMMANDS: &str = "catalyst/";
 /// The longest title that the forge takes, in bytes.
 const LONGEST_TITLE: usize = 255;
+
+/// A command's change on its way into a pull request.
+pub(crate) struct Proposal {
+    pub repository: RepositoryId,
+    /// The commit of [`BRANCH`] that it stands on.
+    pub head: String,
+    /// What its branch begins with.
+    pub prefix: String,
+    pub title: String,
+    /// Markdown.
+    pub body: String,
+    /// The commit's message.
+    pub message: String,
+    /// Texts by path; `None` where a file is removed.
+    pub files: BTreeMap<String, Option<String>>,
+}
 
 impl Commands {
     /// The branches that were pushed to an Environment's repository, by name; those
@@ -130,6 +149,79 @@ impl Commands {
         Ok(accepted)
     }
 
+    /// Opens the pull request for a command's change, and returns its number: that
+    /// of the one that does the same, where a command opened it before.
+    pub(crate) async fn propose(
+        &self,
+        actor: &Actor,
+        change: Proposal,
+        action: &str,
+    ) -> Result<u64, CommandError> {
+        if let Some(number) = self.open_alike(&change, action).await? {
+            return Ok(number);
+        }
+        let request = uuid::Uuid::new_v4().simple().to_string();
+        let branch = format!("{}{}", change.prefix, request.get(..8).unwrap_or(&request));
+        self.commit(
+            actor,
+            &change.repository,
+            &change.head,
+            Some(branch.clone()),
+            change.message,
+            change.files,
+            action,
+        )
+        .await?;
+        let new = NewPull {
+            title: change.title,
+            body: change.body,
+            head: branch,
+            base: BRANCH.to_owned(),
+        };
+        let forge = &self.config().forge;
+        let opening = forge.pull_create(&change.repository, new, Some(&actor.username));
+        let pull = self
+            .let_in(actor, &change.repository, opening)
+            .await
+            .map_err(CommandError::reach(action))?;
+        Ok(pull.number)
+    }
+
+    /// The open pull request of a command that does just what this change does.
+    /// Plans are no measure of that: they tell of live objects, too.
+    async fn open_alike(
+        &self,
+        change: &Proposal,
+        action: &str,
+    ) -> Result<Option<u64>, CommandError> {
+        let repository = &change.repository;
+        let forge = &self.config().forge;
+        let reach = || CommandError::reach(action);
+        let mut open = self.open_pulls(repository, action).await?;
+        open.retain(|pull| pull.head.starts_with(&change.prefix));
+        if open.is_empty() {
+            return Ok(None);
+        }
+        let now = forge
+            .tree(repository, &change.head)
+            .await
+            .map_err(reach())?;
+        for pull in open {
+            let head = &pull.head_commit;
+            let made = forge.commit(repository, head).await.map_err(reach())?;
+            // A command's branch is one commit on what stood there then.
+            let Some([base]) = made.as_ref().map(|commit| commit.parents.as_slice()) else {
+                continue;
+            };
+            let before = forge.tree(repository, base).await.map_err(reach())?;
+            let after = forge.tree(repository, head).await.map_err(reach())?;
+            if is_alike(&change.files, &now, &before, &after) {
+                return Ok(Some(pull.number));
+            }
+        }
+        Ok(None)
+    }
+
     /// The pull requests that wait to enter [`BRANCH`].
     async fn open_pulls(
         &self,
@@ -145,6 +237,38 @@ impl Commands {
         open.retain(|pull| pull.base == BRANCH);
         Ok(open)
     }
+}
+
+/// Whether a branch's commit, from `before` to `after`, makes of what stands there
+/// `now` just what these files say.
+fn is_alike(
+    files: &BTreeMap<String, Option<String>>,
+    now: &[TreeEntry],
+    before: &[TreeEntry],
+    after: &[TreeEntry],
+) -> bool {
+    let (now, before, after) = (ids(now), ids(before), ids(after));
+    let touched: BTreeSet<&str> = before
+        .keys()
+        .chain(after.keys())
+        .copied()
+        .filter(|path| before.get(path) != after.get(path))
+        .collect();
+    let wanted: BTreeSet<&str> = files.keys().map(String::as_str).collect();
+    touched == wanted
+        && files.iter().all(|(path, text)| {
+            let path = path.as_str();
+            let id = text.as_ref().map(|text| blob_id(text.as_bytes()));
+            after.get(path).copied() == id.as_deref() && now.get(path) == before.get(path)
+        })
+}
+
+/// Object ids by path.
+fn ids(entries: &[TreeEntry]) -> BTreeMap<&str, &str> {
+    entries
+        .iter()
+        .map(|entry| (entry.path.as_str(), entry.sha.as_str()))
+        .collect()
 }
 
 /// A message's first line, as long as a title may be.
@@ -261,5 +385,48 @@ mod tests {
         assert_eq!(subject_of(""), "");
         // Cut between letters, never within one.
         assert_eq!(subject_of(&"ä".repeat(200)), "ä".repeat(127));
+    }
+
+    fn tree(files: &[(&str, &str)]) -> Vec<TreeEntry> {
+        files
+            .iter()
+            .map(|(path, text)| TreeEntry {
+                path: (*path).to_owned(),
+                sha: blob_id(text.as_bytes()),
+                size: 0,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_pull_request_is_the_same_when_it_makes_the_same_of_what_is_there() {
+        let base = [("a", "1"), ("b", "1"), ("c", "1")];
+        // The change: a is written, b goes.
+        let made = [("a", "2"), ("c", "1")];
+        let files = |of: &[(&str, Option<&str>)]| -> BTreeMap<String, Option<String>> {
+            of.iter()
+                .map(|(path, text)| ((*path).to_owned(), text.map(str::to_owned)))
+                .collect()
+        };
+        let wanted = files(&[("a", Some("2")), ("b", None)]);
+        let is_same = |wanted: &BTreeMap<_, _>, now: &[(&str, &str)]| {
+            is_alike(wanted, &tree(now), &tree(&base), &tree(&made))
+        };
+        assert!(is_same(&wanted, &base));
+        // What it does not touch may have moved on.
+        assert!(is_same(&wanted, &[("a", "1"), ("b", "1"), ("c", "7")]));
+        // What it touches may not: the two would be merged into something else.
+        assert!(!is_same(&wanted, &[("a", "0"), ("b", "1"), ("c", "1")]));
+        for (other, why) in [
+            (files(&[("a", Some("3")), ("b", None)]), "another text"),
+            (files(&[("a", Some("2"))]), "less than it does"),
+            (
+                files(&[("a", Some("2")), ("b", None), ("c", Some("2"))]),
+                "more than it does",
+            ),
+            (files(&[("a", Some("2")), ("b", Some("1"))]), "b stays"),
+        ] {
+            assert!(!is_same(&other, &base), "{why}");
+        }
     }
 }

@@ -23,6 +23,42 @@ spec:
   - {user: bill, role: billing-admin}
 ";
 
+const SOVEREIGN: &str = "\
+apiVersion: catalyst.openova.io/v1alpha1
+kind: Sovereign
+metadata: {name: localhost}
+spec:
+  domain: localhost
+  provider: lo
+  hostClusters:
+  - {name: lo-loc-rtz-dev, region: loc, buildingBlock: rtz, envType: dev}
+";
+
+const ACME_DEV: &str = "\
+apiVersion: catalyst.openova.io/v1alpha1
+kind: Environment
+metadata: {name: acme-dev}
+spec: {organization: acme, envType: dev}
+";
+
+const TWO_EYES: &str = "\
+apiVersion: catalyst.openova.io/v1alpha1
+kind: EnvironmentPolicy
+metadata: {name: two-eyes}
+spec:
+  appliesTo: {environments: [acme-dev]}
+  rules:
+  - {kind: pr-required}
+";
+
+const BLOG: &str = "\
+apiVersion: catalyst.openova.io/v1alpha1
+kind: Application
+metadata: {name: blog, namespace: acme-dev}
+spec:
+  blueprint: {source: catalog, name: bp-blog, version: 1.0.0}
+";
+
 fn pull(number: u64, author: &str) -> (u64, Value) {
     let value = json!({
         "number": number, "title": "Change blog", "body": "", "user": {"login": author},
@@ -213,4 +249,57 @@ async fn a_branch_that_was_pushed_becomes_one_pull_request() {
     }
     let (_, page) = world.ask(Some("dan"), "GET", branches, None).await;
     assert_eq!(page["items"][1]["pullRequest"], 1, "{page}");
+}
+
+#[tokio::test]
+async fn a_change_that_is_asked_for_twice_is_one_pull_request() {
+    let world = World::new().await;
+    let blog = "applications/blog/application.yaml";
+    {
+        let mut parts = world.parts();
+        parts.has_configuration = true;
+        let files = [
+            ("sovereign.yaml", SOVEREIGN),
+            ("organizations/acme.yaml", ACME),
+            ("environments/acme-dev.yaml", ACME_DEV),
+            ("policies/two-eyes.yaml", TWO_EYES),
+        ];
+        parts.files = files
+            .map(|(path, text)| (path.to_owned(), text.to_owned()))
+            .into();
+        parts.objects.insert("blueprints".to_owned(), Vec::new());
+        let first = [(blog, Some(BLOG)), ("README.md", Some("1"))];
+        parts.repository.commit("main", "ada", "First", &first);
+    }
+    let ask = async |caller: &str, data: &str| {
+        let path = "/api/v1/environments/acme-dev/changes";
+        let body = json!({"command": "delete", "application": "blog", "data": data});
+        let (status, accepted) = world.ask(Some(caller), "POST", path, Some(&body)).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
+        accepted["pullRequest"].as_u64().unwrap()
+    };
+    assert_eq!(ask("dan", "keep").await, 1);
+    assert_eq!(ask("dan", "keep").await, 1);
+    // Whoever asks; the one that asked first has opened it.
+    assert_eq!(ask("ada", "keep").await, 1);
+    assert_eq!(world.parts().pulls[&1]["user"]["login"], "dan");
+    assert_eq!(world.parts().pulls.len(), 1);
+
+    // Another change is another pull request, and what it does not touch may change.
+    assert_eq!(ask("dan", "drop").await, 2);
+    let readme = [("README.md", Some("2"))];
+    let commit = |changes: &[(&str, Option<&str>)]| {
+        let mut parts = world.parts();
+        parts.repository.commit("main", "ada", "Next", changes);
+    };
+    commit(&readme);
+    assert_eq!(ask("dan", "keep").await, 1);
+    assert_eq!(ask("ada", "drop").await, 2);
+
+    // What was closed is not what was asked for; nor is what stands on another state.
+    world.parts().pulls.get_mut(&1).unwrap()["state"] = json!("closed");
+    assert_eq!(ask("dan", "keep").await, 3);
+    let larger = format!("{BLOG}  size: large\n");
+    commit(&[(blog, Some(larger.as_str()))]);
+    assert_eq!(ask("dan", "keep").await, 4);
 }
