@@ -112,9 +112,12 @@ test('an Organization is deleted with the Applications that were named', async (
   await expect(page.getByTestId('deletion')).toContainText('Organization acme is deleted.')
 })
 
-test('the clone command is there to copy', async ({ signedIn: page }) => {
+test('the commands to clone and to sign in with Git are there to copy', async ({ signedIn: page, context, fixture }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
   await page.goto('/environments/acme-dev')
   await expect(page.getByRole('group', { name: 'Clone command' })).toHaveText('git clone http://127.0.0.1:8080/git/acme/acme-dev.git')
+  await page.getByRole('button', { name: 'Copy Sign-in command' }).click()
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(`catalyst login --server ${fixture.url} && catalyst credential setup`)
 })
 
 test('users are invited and removed by the sovereign-admin', async ({ signedIn: page }) => {
