@@ -171,6 +171,26 @@ test('a security officer whom it does not bind may delete a policy', async ({ pa
   await expect(page.getByText('takes a security officer')).toHaveCount(0)
 })
 
+test('an org-admin is told what only a sovereign-admin may do', async ({ page, fixture }) => {
+  await fixture.control('member', { organization: 'acme', username: 'bob', role: 'org-admin' })
+  await signInAs(page, fixture, 'bob')
+  // A policy binds acme-prod, and nothing binds acme-dev.
+  await page.goto('/environments/acme-prod')
+  const button = page.getByRole('button', { name: 'Delete Environment' })
+  await expect(button).toHaveAccessibleDescription(/The policy two-eyes binds acme-prod/)
+  await expect(button).toHaveAttribute('aria-disabled', 'true')
+  await button.click({ force: true })
+  await expect(page.getByRole('dialog')).toHaveCount(0)
+  await page.goto('/environments/acme-dev')
+  await button.click()
+  await expect(page.getByRole('dialog')).toBeVisible()
+
+  await page.goto('/organizations/acme')
+  await page.getByRole('button', { name: 'Invite user' }).click()
+  await expect(page.getByRole('radio', { name: /Security officer.*only a sovereign-admin gives it/ })).toBeDisabled()
+  await expect(page.getByRole('radio', { name: /Org admin/ })).toBeEnabled()
+})
+
 test('who may only read is offered nothing else', async ({ page, fixture }) => {
   await signInAs(page, fixture, 'bob')
   await page.goto('/environments/acme-dev')

@@ -2,7 +2,7 @@
  * What the signed-in user may do, to offer only what would be granted. The
  * gateway decides; this only spares people useless buttons.
  */
-import type { Me, Role } from '../api/types'
+import type { Me, PolicyView, Role } from '../api/types'
 
 /** `acme-prod` → `acme`: an env type has no hyphen. */
 export function organizationOf(environment: string): string {
@@ -24,6 +24,46 @@ export function mayChange(me: Me, environment: string): boolean {
         (!one.environments?.length || one.environments.includes(environment)),
     )
   )
+}
+
+/** Whether an Application may be promoted: by whoever may change either end. */
+export function mayPromote(me: Me, from: string, to: string): boolean {
+  return from !== to && organizationOf(from) === organizationOf(to) && (mayChange(me, from) || mayChange(me, to))
+}
+
+/** Whether there is an Environment of the Organization that may be changed, if it is one that is there. */
+export function mayChangeSome(me: Me, organization: string): boolean {
+  return mayAdminister(me, organization) || hasRole(me, organization, 'org-developer')
+}
+
+/** Whether a source's Blueprints are for an Organization: the catalogs are for all, the others for their own. */
+export function mayUseSource(source: string, organization: string): boolean {
+  return ['catalog', 'catalog-sovereign', organization].includes(source)
+}
+
+/** Whether there can be an Environment to install a source's Blueprints into. */
+export function mayInstall(me: Me, source: string): boolean {
+  return me.sovereignAdmin || me.organizations.some((one) => mayUseSource(source, one.organization) && mayChangeSome(me, one.organization))
+}
+
+/** Whether pull requests may be approved: those who may change the Environment, and whom a policy names. */
+export function mayApprove(me: Me, environment: string, policies: Iterable<PolicyView>): boolean {
+  const names = (policy: PolicyView) => policy.rules.some((rule) => Array.isArray(rule.approvers) && rule.approvers.includes(me.username))
+  return mayChange(me, environment) || [...policies].some((policy) => policy.environments.includes(environment) && names(policy))
+}
+
+/** Who lifts what binds an Organization's own administrators is not made by them. */
+export function mayGiveRole(me: Me, role: Role): boolean {
+  return role !== 'security-officer' || me.sovereignAdmin
+}
+
+/**
+ * Why an org-admin may not delete an Environment: made anew it would be bound by
+ * nothing, so a policy with any rule is in the way. Nothing where none is.
+ */
+export function deletionBlock(me: Me, environment: string, binding: string[]): string | undefined {
+  if (binding.length === 0 || mayLoosenPolicy(me, [environment])) return undefined
+  return `The policy ${binding[0]} binds ${environment}, and deleting the Environment would lift it: that takes a sovereign-admin.`
 }
 
 function hasRole(me: Me, organization: string, ...roles: Role[]): boolean {
@@ -49,7 +89,7 @@ export const ROLES = [
   { role: 'org-admin', title: 'Org admin', may: 'Everything in the Organization' },
   { role: 'org-developer', title: 'Org developer', may: 'Install and configure Applications' },
   { role: 'org-viewer', title: 'Org viewer', may: 'Read only' },
-  { role: 'security-officer', title: 'Security officer', may: 'Policies, rotation, audit; a sovereign-admin gives it' },
+  { role: 'security-officer', title: 'Security officer', may: 'Policies, rotation, audit; only a sovereign-admin gives it' },
   { role: 'billing-admin', title: 'Billing admin', may: 'Plans and invoices' },
 ] as const
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { BlueprintCard, Me } from '../api/types'
-import { mayAdminister, mayChange, mayLoosenPolicy, maySetPolicies, maySetPolicy, organizationOf } from './access'
+import {
+  deletionBlock, mayAdminister, mayApprove, mayChange, mayChangeSome, mayGiveRole, mayInstall, mayLoosenPolicy, mayPromote, maySetPolicies, maySetPolicy, organizationOf,
+} from './access'
 import { diffCounts, parseDiff } from './diff'
 import { containersOf, LogLines } from './logs'
 import { headingLevels, parseMarkdown } from './markdown'
@@ -143,6 +145,39 @@ describe('access', () => {
     // One of the Environments is another Organization's.
     expect(maySetPolicy(holding('org-admin'), ['x-prod', 'y-prod'])).toBe(false)
     expect(mayLoosenPolicy(holding('security-officer'), ['x-prod', 'y-prod'])).toBe(false)
+    // Nor does whom it binds get round it by deleting what it binds, nor by appointing who lifts it.
+    expect(deletionBlock(holding('org-admin'), 'x-prod', ['two-eyes'])).toContain('The policy two-eyes binds x-prod')
+    expect(deletionBlock(holding('org-admin'), 'x-prod', [])).toBeUndefined()
+    expect(deletionBlock(me({ sovereignAdmin: true }), 'x-prod', ['two-eyes'])).toBeUndefined()
+    expect([mayGiveRole(holding('org-admin'), 'security-officer'), mayGiveRole(holding('org-admin'), 'org-admin')]).toEqual([false, true])
+    expect(mayGiveRole(me({ sovereignAdmin: true }), 'security-officer')).toBe(true)
+  })
+
+  it('lets promote whoever may change either end', () => {
+    for (const [from, to, may] of [
+      ['a-b-dev', 'a-b-prod', true],
+      ['a-b-prod', 'a-b-dev', true],
+      ['a-b-prod', 'a-b-stg', false],
+      ['a-b-dev', 'a-b-dev', false],
+      ['a-b-dev', 'x-prod', false],
+    ] as const) {
+      expect(mayPromote(developer, from, to), `${from} to ${to}`).toBe(may)
+    }
+    expect([mayChangeSome(developer, 'a-b'), mayChangeSome(developer, 'x')]).toEqual([true, false])
+  })
+
+  it('lets approve whoever may change it, and whom a policy names', () => {
+    const eve = me({ username: 'eve', organizations: [{ organization: 'a-b', role: 'org-viewer' }] })
+    const rule = { kind: 'pr-required', approvers: ['eve'] }
+    expect(mayApprove(developer, 'a-b-dev', [])).toBe(true)
+    expect(mayApprove(eve, 'a-b-dev', [])).toBe(false)
+    expect(mayApprove(eve, 'a-b-dev', [{ name: 'p', environments: ['a-b-dev'], rules: [rule] }])).toBe(true)
+    expect(mayApprove(eve, 'a-b-dev', [{ name: 'p', environments: ['a-b-prod'], rules: [rule] }])).toBe(false)
+  })
+
+  it('offers to install what the Blueprint’s source allows', () => {
+    expect([mayInstall(developer, 'catalog'), mayInstall(developer, 'a-b'), mayInstall(developer, 'x')]).toEqual([true, true, false])
+    expect(mayInstall(me({ organizations: [{ organization: 'x', role: 'org-viewer' }] }), 'catalog')).toBe(false)
   })
 })
 
