@@ -52,9 +52,18 @@ test('members are invited once by link, given roles and removed', async ({ signe
   await page.goto('/organizations/acme')
   await page.getByRole('button', { name: 'Invite user' }).click()
   const dialog = page.getByRole('dialog', { name: 'Invite a user into acme' })
+  // What cannot be right is told by the form, and the Sovereign is not asked.
+  const asked: string[] = []
+  page.on('request', (request) => { if (request.method() === 'POST') asked.push(request.url()) })
+  await dialog.getByLabel('Mail address').fill('notmail')
   await dialog.getByRole('button', { name: 'Invite' }).click()
   await expect(dialog.getByLabel('User name')).toHaveAccessibleDescription(/This is needed/)
+  await expect(dialog.getByLabel('User name')).toBeFocused()
+  await expect(dialog.getByLabel('Mail address')).toHaveAccessibleDescription(/name@host/)
   await dialog.getByLabel('User name').fill('carol')
+  await dialog.getByLabel('Mail address').fill('carol@example.org')
+  await expect(dialog.getByLabel('Mail address')).not.toHaveAttribute('aria-invalid')
+  expect(asked).toEqual([])
   await dialog.getByLabel(/Org developer/).check()
   await dialog.getByLabel('acme-dev').check()
   await dialog.getByRole('button', { name: 'Invite' }).click()
@@ -123,6 +132,9 @@ test('the commands to clone and to sign in with Git are there to copy', async ({
 test('users are invited and removed by the sovereign-admin', async ({ signedIn: page }) => {
   await page.goto('/users')
   await page.getByRole('button', { name: 'Invite user' }).click()
+  await page.getByRole('dialog').getByLabel('User name').fill('da ve')
+  await page.getByRole('dialog').getByRole('button', { name: 'Invite' }).click()
+  await expect(page.getByRole('dialog').getByLabel('User name')).toHaveAccessibleDescription(/beginning and ending with a letter/)
   await page.getByRole('dialog').getByLabel('User name').fill('dave')
   await page.getByRole('dialog').getByRole('button', { name: 'Invite' }).click()
   await expect(page.getByRole('dialog', { name: 'dave is invited' })).toContainText('one-time-dave')
