@@ -34,7 +34,12 @@ for (const colorScheme of ['light', 'dark'] as const) {
   })
 }
 
-test('nor do the sign-in page, dialogs, faults and the Plan', async ({ signedIn: page, context }) => {
+test('nor do the sign-in page, dialogs, faults and the Plan', async ({ signedIn: page, context, fixture }) => {
+  await fixture.control('push', { environment: 'acme-dev', name: 'admin/tidy', subject: 'Tidy up', author: 'admin', diff: '' })
+  await page.goto('/environments/acme-dev/pull-requests')
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  await expect(page.getByRole('dialog').getByLabel('Branch')).toHaveValue('admin/tidy')
+  expect(await violations(page), 'Open pull request').toEqual([])
   await page.goto('/organizations/acme')
   for (const name of ['Invite user', 'Create Environment', 'Delete Organization']) {
     await page.getByRole('button', { name }).click()

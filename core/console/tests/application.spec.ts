@@ -97,6 +97,48 @@ test('promotion opens a pull request, another user approves, it merges and rolls
   await expect(page.getByRole('row', { name: /guestbook/ }).filter({ hasText: 'bp-guestbook' })).toContainText('Running')
 })
 
+test('a promotion that is open already is shown, not opened again', async ({ signedIn: page }) => {
+  for (let time = 0; time < 2; time++) {
+    await page.goto(`${GUESTBOOK}/promote`)
+    await page.getByRole('button', { name: 'Show the Plan' }).click()
+    await page.getByRole('button', { name: 'Open pull request' }).click()
+    await expect(page).toHaveURL('/environments/acme-prod/pull-requests/1')
+    await expect(page.getByTestId('announcer')).toHaveText('Pull request 1 is open.')
+  }
+  await page.goto('/environments/acme-prod/pull-requests')
+  await expect(page.getByRole('row', { name: /Promote guestbook/ })).toHaveCount(1)
+})
+
+test('a pull request is opened from a branch that was pushed', async ({ signedIn: page, fixture }) => {
+  await page.goto('/environments/acme-dev/pull-requests')
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Open a pull request' })
+  await expect(dialog.getByRole('group', { name: 'Push command' })).toHaveText('git push origin HEAD:admin/my-change')
+  await dialog.getByRole('button', { name: 'Close' }).click()
+
+  const diff = '--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-old\n+new\n'
+  for (const [name, subject, commits] of [['bob/other', 'Other', 2], ['admin/tidy', 'Tidy up', 1], ['admin/merged', 'Done', 0]] as const) {
+    await fixture.control('push', { environment: 'acme-dev', name, subject, commits, author: name.split('/')[0], diff })
+  }
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  // Own branches first; those that bring nothing are not offered.
+  await expect(dialog.getByLabel('Branch').getByRole('option')).toHaveText(['Choose…', 'admin/tidy', 'bob/other'])
+  await dialog.getByRole('button', { name: 'Open', exact: true }).click()
+  await expect(dialog.getByLabel('Branch')).toHaveAccessibleDescription(/Choose a branch/)
+  await dialog.getByLabel('Branch').selectOption('admin/tidy')
+  await expect(dialog.getByLabel('Title')).toHaveValue('Tidy up')
+  await dialog.getByLabel('Title').fill('Tidy up the readme')
+  await dialog.getByRole('button', { name: 'Open', exact: true }).click()
+  await expect(page).toHaveURL('/environments/acme-dev/pull-requests/1')
+  await expect(page.getByRole('heading', { level: 1, name: '#1 Tidy up the readme' })).toBeVisible()
+  await expect(page.getByRole('region', { name: 'Changes of pull request 1' })).toContainText('new')
+
+  await page.goto('/environments/acme-dev/pull-requests')
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  await expect(dialog.getByRole('link', { name: '#1 from admin/tidy' })).toBeVisible()
+  await expect(dialog.getByLabel('Branch')).toHaveValue('bob/other')
+})
+
 test('a pull request is closed by who opened it, and not by who may only read', async ({ signedIn: page, fixture, browser }) => {
   await page.goto(`${GUESTBOOK}/promote`)
   await page.getByRole('button', { name: 'Show the Plan' }).click()

@@ -92,6 +92,9 @@ export function startFixture(port = 0) {
     const accepted = { repository: `${organizationOf(destination)}/${destination}`, plan: planned.plan.digest }
     data.heads.set(destination, (data.heads.get(destination) ?? 0) + 1)
     if (planned.plan.policies.length > 0) {
+      // What is open already is not opened again.
+      const same = [...data.pulls.values()].find((one) => one.environment === destination && one.state === 'open' && one.title === planned.plan.subject)
+      if (same) return [202, { ...accepted, pullRequest: same.number }]
       const number = [...data.pulls.values()].filter((one) => one.environment === destination).length + 1
       const isBound = [...data.policies.values()].some((one) => one.environments.includes(destination))
       const pull = {
@@ -205,6 +208,18 @@ export function startFixture(port = 0) {
     ['POST', '/environments/:environment/plans', ({ parameters, body }) => { const planned = plan(data, parameters.environment, body); return planned.problem ? [planned.problem.status, planned.problem] : [200, planned.plan] }],
     ['POST', '/environments/:environment/changes', ({ username, parameters, body }) => execute(username, parameters.environment, body)],
     ['GET', '/environments/:environment/pull-requests', ({ parameters }) => page([...data.pulls.values()].filter((one) => one.environment === parameters.environment).map((one) => ({ ...one, diff: undefined })))],
+    ['GET', '/environments/:environment/branches', ({ parameters: { environment } }) => page((data.branches.get(environment) ?? []).map((one) => ({ ...one, pullRequest: openFrom(environment, one.name)?.number })))],
+    ['POST', '/environments/:environment/pull-requests', ({ username, parameters: { environment }, body }) => {
+      const branch = (data.branches.get(environment) ?? []).find((one) => one.name === body.branch)
+      if (!branch) return [404, refuse(404, 'not-found', `Open a pull request from ${body.branch}`, 'There is no such branch.', 'Push it first.')]
+      const repository = `${organizationOf(environment)}/${environment}`
+      const open = openFrom(environment, branch.name)
+      if (open) return [202, { repository, pullRequest: open.number }]
+      const number = [...data.pulls.values()].filter((one) => one.environment === environment).length + 1
+      data.pulls.set(`${environment}/${number}`, { environment, number, title: body.title ?? branch.subject, body: body.body ?? '', author: username, createdAt: now(), state: 'open', approvals: [], blockedBy: [], diff: branch.diff, head: branch.name })
+      tell.pull(`${environment}/${number}`)
+      return [202, { repository, pullRequest: number }]
+    }],
     ['GET', '/environments/:environment/pull-requests/:number', ({ parameters }) => one(data.pulls.get(`${parameters.environment}/${parameters.number}`), `pull request ${parameters.number}`)],
     ['POST', '/environments/:environment/pull-requests/:number/approval', ({ username, parameters }) => {
       const key = `${parameters.environment}/${parameters.number}`
@@ -240,6 +255,7 @@ export function startFixture(port = 0) {
     ['GET', '/deletions', () => page([...data.deletions.values()])],
   ]
 
+  const openFrom = (environment, branch) => [...data.pulls.values()].find((one) => one.environment === environment && one.head === branch && one.state === 'open')
   const pick = ({ username, email, sovereignAdmin }) => ({ username, email, sovereignAdmin })
   const page = (items) => [200, { items }]
   const one = (item, what) => (item ? [200, item] : [404, refuse(404, 'not-found', `Find ${what}`, `There is no ${what} that you may see.`, 'Check the name.')])
@@ -375,7 +391,10 @@ export function startFixture(port = 0) {
       data.pulls.set(body.pull, { ...pull, approvals: [body.username], blockedBy: [] })
       tell.pull(body.pull)
     } else if (what === 'member') member(body.organization, body.username, { role: body.role })
-    else if (what === 'remove-user') data.users.delete(body.username)
+    else if (what === 'push') {
+      const { environment, ...branch } = body
+      data.branches.set(environment, [...(data.branches.get(environment) ?? []), { commit: commitId(branch.name), at: now(), commits: 1, ...branch }])
+    } else if (what === 'remove-user') data.users.delete(body.username)
     else return json(404, {})
     json(200, {})
   }

@@ -187,6 +187,9 @@ export const api = {
 
   pullRequests: (environment: string) =>
     list<Api.PullRequestView>('/environments' + path(environment, 'pull-requests')),
+  pullOpen: (environment: string, body: Api.OpenPull) =>
+    json<Api.Accepted>('POST', '/environments' + path(environment, 'pull-requests'), body),
+  branches: (environment: string) => list<Api.BranchView>('/environments' + path(environment, 'branches')),
   pullRequest: (environment: string, number: number) =>
     json<Api.PullRequestView>('GET', '/environments' + path(environment, 'pull-requests', number)),
   pullApprove: (environment: string, number: number) =>
