@@ -94,13 +94,37 @@ test('everything up to an install is done with the keyboard', async ({ signedIn:
   await expect(page.getByRole('heading', { level: 1, name: 'Install Guestbook' })).toBeFocused()
 })
 
-test('a narrow window needs no sideways scrolling', async ({ signedIn: page }) => {
-  await page.setViewportSize({ width: 320, height: 640 })
-  for (const [path, heading] of PAGES) {
-    await page.goto(path)
-    await expect(page.getByRole('heading', { level: 1, name: heading })).toBeVisible()
-    await expect(page.getByText('Loading…')).toHaveCount(0)
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-    expect(over, path).toBeLessThanOrEqual(0)
-  }
+for (const width of [320, 390]) {
+  test(`a window of ${width} pixels needs no sideways scrolling, nor does a table in it`, async ({ signedIn: page }) => {
+    await page.setViewportSize({ width, height: 640 })
+    for (const [path, heading] of PAGES) {
+      await page.goto(path)
+      await expect(page.getByRole('heading', { level: 1, name: heading })).toBeVisible()
+      await expect(page.getByText('Loading…')).toHaveCount(0)
+      const over = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll('.table')].map((one) => one.scrollWidth - one.clientWidth))
+      expect(Math.max(...over), path).toBeLessThanOrEqual(0)
+    }
+    // A cell says by itself what its column would.
+    await page.goto('/organizations/acme')
+    const cell = page.getByRole('row', { name: /acme-prod/ }).getByRole('cell', { name: 'Production' })
+    expect(await cell.evaluate((one) => getComputedStyle(one, '::before').content)).toContain('Stage')
+  })
+}
+
+test('a long diff fills the window, and no more of the page than that', async ({ signedIn: page, fixture }) => {
+  const lines = Array.from({ length: 200 }, (_, number) => `+line ${number}`).join('\n')
+  await fixture.control('push', { environment: 'acme-dev', name: 'admin/long', subject: 'Long', author: 'admin', diff: `--- a/x\n+++ b/x\n@@ -0,0 +1,200 @@\n${lines}\n` })
+  await page.goto('/environments/acme-dev/pull-requests')
+  await page.getByRole('button', { name: 'Open pull request' }).click()
+  await page.getByRole('button', { name: 'Open', exact: true }).click()
+  const diff = page.getByRole('region', { name: 'Changes of pull request 1' })
+  await expect(diff).toBeVisible()
+  const { height, rest } = await diff.evaluate((one) => ({
+    height: one.clientHeight,
+    // What is hidden to the eye in the box makes the page no longer.
+    rest: document.documentElement.scrollHeight - (document.querySelector('main')?.getBoundingClientRect().bottom ?? 0) - scrollY,
+  }))
+  expect(height).toBeGreaterThan(0.8 * 800)
+  expect(height).toBeLessThan(800)
+  expect(rest).toBeLessThanOrEqual(1)
 })
