@@ -14,6 +14,19 @@ test('status has phase, cause and freshness', async ({ signedIn: page }) => {
   await expect(health).toContainText(/observed [2-9] s ago/)
 })
 
+test('the commit among the facts is the one that changed this Application', async ({ signedIn: page }) => {
+  await page.goto('/environments/acme-dev')
+  const head = await page.getByRole('region', { name: 'State' }).locator('code').first().getAttribute('title')
+  await page.goto(GUESTBOOK)
+  const facts = page.getByRole('region', { name: 'Facts' })
+  const link = facts.getByRole('link', { name: 'Install guestbook (bp-guestbook 1.0.0)' })
+  await expect(link).toBeVisible()
+  await expect(link).not.toHaveAttribute('href', new RegExp(head ?? ''))
+  await link.click()
+  await expect(page.getByRole('heading', { level: 2, name: /Install guestbook/ })).toBeVisible()
+  await expect(page.getByText('Runs now')).toBeVisible()
+})
+
 test('logs stream, of all containers or of one, and stop when not followed', async ({ signedIn: page }) => {
   await page.goto(`${GUESTBOOK}/logs`)
   const log = page.getByRole('region', { name: 'Log of guestbook' })

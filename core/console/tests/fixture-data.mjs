@@ -109,7 +109,8 @@ export function addApplication(data, environment, name, blueprint, version, conf
   const object = (apiVersion, kind, more = {}) => ({ apiVersion, kind, namespace: name, name, observedAt: now(), ready: true, message: '', ...more })
   const application = {
     environment, name, source: 'catalog', blueprint, version, size: found?.sizes[0], config, dependencies, dependents: [],
-    namespace: name, appliedRevision: commit, deployedVersion: phase === 'Running' ? version : undefined,
+    // The repository's, whichever Application it changed.
+    namespace: name, appliedRevision: commitId(environment), deployedVersion: phase === 'Running' ? version : undefined,
     health: health(phase, phase === 'Running' ? 'All objects are as wanted.' : `HelmRelease ${name} is being installed.`, phase === 'Running' ? 'Ready' : 'InstallInProgress', 60_000),
     url: found?.opens ? `http://${name}.${environment}.localhost:8080/` : undefined,
     objects: [
