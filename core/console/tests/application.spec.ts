@@ -145,6 +145,9 @@ test('a pull request is opened from a branch that was pushed', async ({ signedIn
   await expect(page).toHaveURL('/environments/acme-dev/pull-requests/1')
   await expect(page.getByRole('heading', { level: 1, name: '#1 Tidy up the readme' })).toBeVisible()
   await expect(page.getByRole('region', { name: 'Changes of pull request 1' })).toContainText('new')
+  // Nothing asks for an approval here, so nobody is waited for.
+  await expect(page.getByText('Nothing stands against merging.')).toBeVisible()
+  await expect(page.getByText('somebody else approves')).toHaveCount(0)
 
   await page.goto('/environments/acme-dev/pull-requests')
   await page.getByRole('button', { name: 'Open pull request' }).click()

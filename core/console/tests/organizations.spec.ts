@@ -85,6 +85,7 @@ test('members are invited once by link, given roles and removed', async ({ signe
   await page.getByRole('button', { name: 'Remove carol' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Remove member' }).click()
   await expect(page.getByRole('dialog')).toContainText('Type carol to confirm.')
+  await expect(page.getByLabel('Type “carol” to confirm')).toBeFocused()
   await page.getByLabel('Type “carol” to confirm').fill('carol')
   await page.getByRole('dialog').getByRole('button', { name: 'Remove member' }).click()
   await expect(page.getByRole('row', { name: /carol/ })).toHaveCount(0)
@@ -153,6 +154,7 @@ test('a policy is made, changed and deleted', async ({ signedIn: page }) => {
   await dialog.getByLabel('Name', { exact: true }).fill('careful')
   await dialog.getByRole('button', { name: 'Save' }).click()
   await expect(dialog).toContainText('Choose at least one Environment.')
+  await expect(dialog.getByRole('group', { name: 'Binds' })).toBeFocused()
   await dialog.getByLabel('acme-dev').check()
   await dialog.getByLabel('Approvals needed').fill('2')
   await dialog.getByLabel('Approvers').fill('bob\neve')
@@ -186,8 +188,9 @@ test('a security officer whom it does not bind may delete a policy', async ({ pa
 test('an org-admin is told what only a sovereign-admin may do', async ({ page, fixture }) => {
   await fixture.control('member', { organization: 'acme', username: 'bob', role: 'org-admin' })
   await signInAs(page, fixture, 'bob')
-  // A policy binds acme-prod, and nothing binds acme-dev.
+  // A policy binds acme-prod, which says what it asks for, and nothing binds acme-dev.
   await page.goto('/environments/acme-prod')
+  await expect(page.getByRole('region', { name: 'Policies' })).toContainText('pull request with 1 approval')
   const button = page.getByRole('button', { name: 'Delete Environment' })
   await expect(button).toHaveAccessibleDescription(/The policy two-eyes binds acme-prod/)
   await expect(button).toHaveAttribute('aria-disabled', 'true')
