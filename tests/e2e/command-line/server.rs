@@ -147,7 +147,6 @@ impl Server {
             .route("/api/v1/stream", get(stream))
             .route("/api/v1/{*path}", axum::routing::any(api))
             .route("/git/acme/acme-dev.git/info/refs", get(references))
-            .route("/git/api/v1/repos/acme/acme-dev/pulls", post(open_pull))
             .route("/oidc/.well-known/openid-configuration", get(discovery))
             .route("/oidc/authorize", get(authorize))
             .route("/oidc/token", post(token))
@@ -199,27 +198,6 @@ fn running(seen: &Seen) -> Value {
             "name": "guests", "ready": true, "message": "", "observedAt": "2026-01-01T00:00:00.000Z",
         }],
     })
-}
-
-/// The forge's own way to open a pull request, in Gitea's shapes.
-async fn open_pull(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> Response {
-    let mut seen = server.seen.lock().unwrap();
-    if !is_known(&seen, &headers) {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    seen.calls.push(("POST pulls".into(), body.clone()));
-    match body["head"].as_str() {
-        Some("ada/topic") => (StatusCode::CREATED, Json(json!({"number": 4}))).into_response(),
-        _ => (
-            StatusCode::NOT_FOUND,
-            Json(json!({"message": "branch does not exist"})),
-        )
-            .into_response(),
-    }
 }
 
 /// A repository's branches, as Git's simple protocol has them, for who signs in as ada.
@@ -663,6 +641,10 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
                 pull["blockedBy"] = json!(["the policy two-eyes asks for 1 approval; there are 0"]);
             }
             Json(pull).into_response()
+        }
+        "POST environments/acme-dev/pull-requests" => {
+            let accepted = json!({"repository": "acme/acme-dev", "pullRequest": 4});
+            (StatusCode::ACCEPTED, Json(accepted)).into_response()
         }
         "GET environments/acme-dev/pull-requests/4" => {
             Json(pull_request("acme-dev", 4, "open")).into_response()

@@ -3,24 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-use catalyst_api::{Accepted, ApplicationView, EnvironmentView, PullRequestView};
-use reqwest::{Method, StatusCode};
-use serde::Deserialize;
-use serde_json::json;
+use catalyst_api::{Accepted, ApplicationView, EnvironmentView, OpenPull, PullRequestView};
+use reqwest::Method;
 
 use super::api::{Api, Common, Connection};
 use super::change::In;
 use super::destroy;
-use super::failure::hinted;
 use super::output::say;
 use super::prepare::{said, show_address};
 use super::shown;
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
-
-/// The branch that an Environment runs.
-const MAIN: &str = "main";
 
 /// Open a pull request that brings your own branch into an Environment.
 ///
@@ -29,7 +22,7 @@ const MAIN: &str = "main";
 pub struct Propose {
     /// The branch, such as ada/more-memory.
     branch: String,
-    /// What it is about, in a line; the branch's name unless given.
+    /// What it is about, in a line; the subject of the branch's last commit unless given.
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     #[command(flatten)]
@@ -82,77 +75,24 @@ struct Carried {
     before: Option<String>,
 }
 
-/// What the forge says of a pull request that it opened, in Gitea's shape.
-#[derive(Deserialize)]
-struct Opened {
-    number: u64,
-}
-
-/// Why the forge did not.
-#[derive(Default, Deserialize)]
-struct NotOpened {
-    #[serde(default)]
-    message: String,
-}
-
 impl Propose {
     /// Opens it as the caller, and says what stands against it.
     pub async fn run(&self) -> anyhow::Result<()> {
         let api = self.common.connection.api().await?;
         let environment = &self.place.environment;
-        let view: EnvironmentView = api.get(&["environments", environment]).await?;
-        let repository = format!("{}/{environment}", view.organization);
-        let base = api.git_address().await?;
-        let topic = self.branch.rsplit('/').next().unwrap_or(&self.branch);
-        let body = json!({
-            "title": self.title.as_deref().unwrap_or(topic),
-            "head": self.branch,
-            "base": MAIN,
-        });
-        // A pull request from a branch is the forge's own, whoever opens it.
-        let request = api
-            .http()
-            .post(format!("{base}/api/v1/repos/{repository}/pulls"))
-            .bearer_auth(api.token().unwrap_or_default())
-            .json(&body);
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("cannot ask the forge at {base}"))?;
-        let status = response.status();
-        let answer = response.bytes().await.context("the answer broke off")?;
-        if !status.is_success() {
-            return Err(self.refused(status, &answer));
-        }
-        let opened: Opened =
-            serde_json::from_slice(&answer).context("cannot read the forge's answer")?;
-        let accepted = Accepted {
-            repository,
-            commit: None,
-            pull_request: Some(opened.number),
-            plan: None,
+        let body = OpenPull {
+            branch: self.branch.clone(),
+            title: self.title.clone(),
+            body: None,
         };
+        let path = ["environments", environment, "pull-requests"];
+        let accepted: Accepted = api.put(Method::POST, &path, &body).await?;
         let subject = format!("Propose {} for {environment}", self.branch);
         said(&accepted, &subject, self.common.output)?;
-        next(&api, environment, opened.number).await
-    }
-
-    fn refused(&self, status: StatusCode, answer: &[u8]) -> anyhow::Error {
-        let said: NotOpened = serde_json::from_slice(answer).unwrap_or_default();
-        let reason = match said.message.is_empty() {
-            true => format!("the forge answered {status}"),
-            false => said.message,
-        };
-        let branch = &self.branch;
-        hinted(
-            format!(
-                "cannot open a pull request from {branch} in {}: {reason}",
-                self.place.environment
-            ),
-            format!(
-                "push your commits to it first: `git push origin HEAD:{branch}`; a branch bears your name, such as ada/more-memory"
-            ),
-        )
+        match accepted.pull_request {
+            Some(number) => next(&api, environment, number).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -66,8 +66,10 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
         StatusCode::NOT_FOUND
     );
 
-    a_second_one_is_closed(people).await;
-    a_branch_of_ones_own_is_proposed(sovereign, people).await;
+    // Asked for again it is the one that is open.
+    assert_eq!(promote(people).await, number);
+    let other = a_branch_of_ones_own_is_proposed(sovereign, people).await;
+    it_is_closed_unmerged(people, other).await;
 
     approved_and_merged(people, number).await;
     people
@@ -80,8 +82,8 @@ pub async fn a_promotion_waits_for_another_user(sovereign: &Sovereign, people: &
     assert!(!page.contains(super::install::ENTRY), "{page}");
 }
 
-/// What a direct push is refused with is the way to go.
-async fn a_branch_of_ones_own_is_proposed(sovereign: &Sovereign, people: &mut People) {
+/// What a direct push is refused with is the way to go; the pull request's number.
+async fn a_branch_of_ones_own_is_proposed(sovereign: &Sovereign, people: &mut People) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     clone(sovereign, &mut people.bob, "acme/acme-prod", folder).await;
@@ -105,9 +107,8 @@ async fn a_branch_of_ones_own_is_proposed(sovereign: &Sovereign, people: &mut Pe
     let number = accepted["pullRequest"].as_u64().unwrap();
     let pull = people.bob.get(&pull_request(number)).await;
     assert_eq!(pull["author"], "bob", "{pull:#}");
-    assert_eq!(pull["title"], "notes", "{pull:#}");
-    let close = format!("{}/close", pull_request(number));
-    people.bob.post(&close, Value::Null).await;
+    assert_eq!(pull["title"], "Add notes", "{pull:#}");
+    number
 }
 
 /// alice promotes the guestbook to acme-prod; the pull request's number.
@@ -224,8 +225,8 @@ async fn committed_config(sovereign: &Sovereign, people: &mut People) -> Value {
 }
 
 /// Whoever may merge a pull request may also close it; nothing merges it then.
-async fn a_second_one_is_closed(people: &mut People) {
-    let path = pull_request(promote(people).await);
+async fn it_is_closed_unmerged(people: &mut People, number: u64) {
+    let path = pull_request(number);
     people
         .mallory
         .refused(Method::POST, &format!("{path}/close"), None)
