@@ -8,7 +8,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use super::lock;
 use super::network_policy::Policies;
 use super::pod_events::{self, Happening, Recorder, Told};
 use super::reflector::{Key, Reflector};
+use super::volumes::Volumes;
 use super::workloads::Workloads;
 
 /// Name of this machine's node in every logical cluster.
@@ -41,7 +42,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 pub struct Kubelet {
     api: ApiClient,
     node: NodeHandle,
-    volumes: PathBuf,
+    volumes: Arc<Volumes>,
     workloads: Workloads,
     claims: Reflector,
     config_maps: Reflector,
@@ -58,8 +59,6 @@ pub struct Kubelet {
     served: Mutex<Vec<Service>>,
     /// What the last policy was made from.
     judged: Mutex<u64>,
-    /// Volumes of claims that are there, or were a moment ago.
-    claimed: Mutex<HashSet<Key>>,
 }
 
 impl Kubelet {
@@ -88,14 +87,13 @@ impl Kubelet {
             namespaces: follow("/api/v1/namespaces").await?,
             api: api.clone(),
             node,
-            volumes,
+            volumes: Arc::new(Volumes::open(volumes)),
             recorder,
             told: Mutex::default(),
             applied: Mutex::default(),
             removing: Mutex::default(),
             served: Mutex::default(),
             judged: Mutex::default(),
-            claimed: Mutex::default(),
         });
         let reporting = Arc::clone(&kubelet);
         tasks.spawn(async move { reporting.report().await });
@@ -123,7 +121,8 @@ impl Kubelet {
         let pods = self.workloads.pods.snapshot();
         self.judge(&pods).await;
         self.serve().await;
-        self.reclaim(&pods);
+        self.volumes
+            .reclaim(&self.claims.snapshot(), |volume| self.node.holds(volume));
         let mut present = HashSet::new();
         for (key, pod) in &pods {
             let Some(uid) = uid(pod) else { continue };
@@ -184,36 +183,6 @@ impl Kubelet {
         let is_same = std::mem::replace(&mut *lock(&self.served), services.clone()) == services;
         if !is_same || services.is_empty() {
             self.node.set_services(services).await;
-        }
-    }
-
-    /// Drops the volume of a claim that was deleted, as the default storage
-    /// class promises, once no pod holds it.
-    fn reclaim(&self, pods: &[(Key, Arc<Value>)]) {
-        let present: HashSet<Key> = self
-            .claims
-            .snapshot()
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect();
-        let gone: Vec<Key> = {
-            let mut claimed = lock(&self.claimed);
-            claimed.extend(present.iter().cloned());
-            claimed
-                .iter()
-                .filter(|key| !present.contains(*key) && !is_mounted(key, pods))
-                .cloned()
-                .collect()
-        };
-        for key in gone {
-            let (cluster, namespace, name) = &key;
-            let folder = volume_folder(&self.volumes, cluster, namespace, name);
-            match std::fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(folder = %folder.display(), error = %error, "volume not removed");
-                }
-                _ => drop(lock(&self.claimed).remove(&key)),
-            }
         }
     }
 
@@ -426,13 +395,17 @@ struct PodObjects<'a> {
 }
 
 impl PodObjects<'_> {
-    fn find(&self, among: &Reflector, name: &str) -> Option<Value> {
-        let key = (
+    fn key(&self, name: &str) -> Key {
+        (
             self.cluster.to_owned(),
             self.namespace.to_owned(),
             name.to_owned(),
-        );
-        among.get(&key).map(|object| object.as_ref().clone())
+        )
+    }
+
+    fn find(&self, among: &Reflector, name: &str) -> Option<Value> {
+        let object = among.get(&self.key(name))?;
+        Some(object.as_ref().clone())
     }
 }
 
@@ -446,19 +419,13 @@ impl Objects for PodObjects<'_> {
     }
 
     fn claim(&self, name: &str) -> Option<PathBuf> {
-        let claim = self.find(&self.kubelet.claims, name)?;
-        if claim.pointer("/status/phase").and_then(Value::as_str) != Some("Bound") {
-            return None;
-        }
+        let key = self.key(name);
+        let claim = self.kubelet.claims.get(&key)?;
         // The node makes the folder itself, because it knows whose it must be.
-        let folder = volume_folder(&self.kubelet.volumes, self.cluster, self.namespace, name);
+        let folder = self.kubelet.volumes.folder(&key, &claim)?;
         std::fs::create_dir_all(folder.parent()?).ok()?;
         Some(folder)
     }
-}
-
-fn volume_folder(volumes: &Path, cluster: &str, namespace: &str, claim: &str) -> PathBuf {
-    volumes.join(cluster).join(namespace).join(claim)
 }
 
 fn is_finished(pod: &Value) -> bool {
@@ -485,13 +452,6 @@ fn version(object: &Value) -> Option<&str> {
 /// Why a pod does not run, as its status says it.
 fn said(pod: &Value) -> Option<&str> {
     pod.pointer("/status/message")?.as_str()
-}
-
-/// Whether a pod of the claim's namespace names it.
-fn is_mounted((cluster, namespace, name): &Key, pods: &[(Key, Arc<Value>)]) -> bool {
-    pods.iter()
-        .filter(|((c, n, _), _)| c == cluster && n == namespace)
-        .any(|(_, pod)| claims(pod).any(|claim| claim == name))
 }
 
 /// The claims that a pod names.

@@ -30,6 +30,7 @@ mod server;
 mod spine;
 mod tls;
 mod vclusters;
+mod volumes;
 mod workloads;
 
 use std::net::SocketAddr;

@@ -292,6 +292,11 @@ impl Node {
         self.shared.end_pod(uid, &folder, containers, grace).await;
     }
 
+    /// Whether a pod has a persistent volume, also one that an earlier process ran.
+    pub fn holds(&self, volume: &Path) -> bool {
+        guard(&self.shared.volumes).contains_key(volume)
+    }
+
     /// A pod's `status`, as Kubernetes writes it.
     pub fn status(&self, uid: &str) -> Option<Value> {
         guard(&self.pods).get(uid).map(|l| l.status())

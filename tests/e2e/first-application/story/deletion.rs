@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::People;
-use super::install::{ENTRY, until_page};
+use super::install::{ENTRY, until_page, volume_of_the_database};
 use super::push::clone;
 use super::user::{DELETION, git};
 use crate::sovereign::Sovereign;
@@ -169,10 +169,7 @@ pub async fn deletions_end_and_say_what_they_left(
     until_page(sovereign, "guestbook.acme-dev", "Visitors").await;
 
     // Now the data goes as well.
-    let kept = data.join(format!(
-        "volumes/{ACME_DEV}/guestbook-db/data-guestbook-db-0"
-    ));
-    assert!(kept.exists(), "{} is not there", kept.display());
+    let kept = volume_of_the_database(data);
     let is_database = |one: &Value| one["name"] == "acme-dev/guestbook-db";
     let before = people.alice.until_ended("it", is_database).await;
     for name in ["guestbook", "guestbook-db"] {

@@ -1,6 +1,6 @@
 //! The marketplace, the plan, the install; the page and the database behind it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -174,10 +174,24 @@ pub async fn the_guestbook_goes_live(sovereign: &Sovereign, people: &mut People)
     );
 }
 
+/// The folder of acme-dev's database, of whose claim it bears name and UID.
+pub fn volume_of_the_database(data: &Path) -> PathBuf {
+    let space = data.join("volumes/lo-loc-rtz-dev-acme/guestbook-db");
+    let folders: Vec<PathBuf> = std::fs::read_dir(&space)
+        .unwrap_or_else(|error| panic!("{}: {error}", space.display()))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let [folder] = folders.as_slice() else {
+        panic!("not one volume: {folders:?}");
+    };
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("data-guestbook-db-0."), "{name}");
+    folder.clone()
+}
+
 /// PostgreSQL has written the entries down; looked at while nothing runs.
 pub fn the_entries_are_in_postgres(data: &Path) {
-    let claim = "volumes/lo-loc-rtz-dev-acme/guestbook-db/data-guestbook-db-0";
-    let folder = data.join(claim).join("data");
+    let folder = volume_of_the_database(data).join("data");
     for entry in [ENTRY, SECOND_ENTRY] {
         let found = Command::new("grep")
             .args(["-rlaF", "--", entry])

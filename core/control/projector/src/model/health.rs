@@ -104,8 +104,8 @@ struct Cause {
     reason: String,
     text: String,
     since: String,
-    /// The words in it that are not this program's own; empty if there are none.
-    said: String,
+    /// The words in it that are not this program's own.
+    said: Vec<String>,
     /// Whether a running pod says so, and not a step on the way.
     is_running: bool,
 }
@@ -126,7 +126,7 @@ fn cause(objects: &[Seen<'_>]) -> Option<Cause> {
                 reason: "PodFailing".to_owned(),
                 text: format!("pod {}: {problem}", text(pod, "/metadata/name")),
                 since: changed.to_owned(),
-                said: said_of_waiting(pod).to_owned(),
+                said: said_of_waiting(pod),
                 is_running: true,
             });
         }
@@ -153,7 +153,7 @@ fn cause(objects: &[Seen<'_>]) -> Option<Cause> {
                 reason: first_of([text(found, "/reason"), "NotReady"]),
                 text: format!("{kind} {name}: {}", text(found, "/message")),
                 since: text(found, "/lastTransitionTime").to_owned(),
-                said: text(found, "/message").to_owned(),
+                said: vec![text(found, "/message").to_owned()],
                 is_running: false,
             });
         }
@@ -187,7 +187,7 @@ fn newest_warning(objects: &[Seen<'_>]) -> Option<Cause> {
         reason: first_of([text(event, "/reason"), "Warning"]),
         text: format!("{kind} {name}: {}", text(event, "/message")),
         since: text(event, "/lastTimestamp").to_owned(),
-        said: text(event, "/message").to_owned(),
+        said: vec![text(event, "/message").to_owned()],
         is_running: false,
     })
 }
@@ -195,9 +195,12 @@ fn newest_warning(objects: &[Seen<'_>]) -> Option<Cause> {
 /// A sentence and its cause, unless the sentence names the cause already, be it with
 /// other words around what was said.
 fn with_cause(said: &str, cause: Option<&Cause>) -> String {
-    let names = |words: &str| !words.is_empty() && said.contains(words);
+    let is_told = |cause: &Cause| {
+        let mut words = cause.said.iter().chain([&cause.text]);
+        words.any(|words| !words.is_empty() && said.contains(words.as_str()))
+    };
     match cause {
-        Some(cause) if names(&cause.text) || names(&cause.said) => said.to_owned(),
+        Some(cause) if is_told(cause) => said.to_owned(),
         Some(cause) if said.is_empty() => cause.text.clone(),
         Some(cause) => format!("{said}; {}", cause.text),
         None => said.to_owned(),
@@ -250,5 +253,40 @@ mod tests {
         let cause = format!("pod guests-1: container web: ErrImagePull: {words}");
         assert_eq!(told(""), cause);
         assert_eq!(told("install failed"), format!("install failed; {cause}"));
+    }
+
+    #[test]
+    fn the_last_words_of_a_container_are_told_once() {
+        let last = "/bin/start: there is no room";
+        let pod = json!({
+            "kind": "Pod", "metadata": {"name": "db-0"},
+            "status": {"containerStatuses": [{
+                "name": "db",
+                "state": {"waiting": {
+                    "reason": "CrashLoopBackOff", "message": format!("back-off 10s: {last}"),
+                }},
+                "lastState": {"terminated": {"exitCode": 1, "message": last}},
+            }]},
+        });
+        let problem =
+            format!("container db: CrashLoopBackOff: back-off 10s: {last}; exited with 1");
+        assert_eq!(pod_problem(&pod), Some(problem.clone()));
+        let cause = Cause {
+            reason: "PodFailing".to_owned(),
+            text: format!("pod db-0: {problem}"),
+            since: String::new(),
+            said: said_of_waiting(&pod),
+            is_running: true,
+        };
+        let by_its_controller = format!("db in the pod db-0 ended; its last lines:\n{last}");
+        assert_eq!(
+            with_cause(&by_its_controller, Some(&cause)),
+            by_its_controller
+        );
+        let other = "install failed";
+        assert_eq!(
+            with_cause(other, Some(&cause)),
+            format!("{other}; {}", cause.text)
+        );
     }
 }

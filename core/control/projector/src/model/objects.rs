@@ -115,7 +115,7 @@ pub fn pod_problem(pod: &Value) -> Option<String> {
         let waiting = text(container, "/state/waiting/reason");
         if !is_starting(waiting) {
             let said = text(container, "/state/waiting/message");
-            let last = terminated(container, "/lastState/terminated");
+            let last = ended(container, "/lastState/terminated", said);
             let parts = [said.to_owned(), last.unwrap_or_default()];
             let rest: Vec<String> = parts.into_iter().filter(|it| !it.is_empty()).collect();
             let rest = rest.join("; ");
@@ -123,7 +123,7 @@ pub fn pod_problem(pod: &Value) -> Option<String> {
         }
         let is_over = container.pointer("/state/terminated").is_some();
         if is_over && number(container, "/state/terminated/exitCode") != 0 {
-            let said = terminated(container, "/state/terminated").unwrap_or_default();
+            let said = ended(container, "/state/terminated", "").unwrap_or_default();
             return Some(joined(&format!("container {name}"), &said));
         }
     }
@@ -138,16 +138,18 @@ pub fn pod_problem(pod: &Value) -> Option<String> {
 }
 
 /// What the first container of a pod that waits for more than its start says of it, in
-/// the node's own words; empty if there is none, or it says nothing.
-pub fn said_of_waiting(pod: &Value) -> &str {
-    let containers = list(pod, "/status/initContainerStatuses")
+/// the node's own words, and what it said itself before it ended; the empty ones left
+/// out.
+pub fn said_of_waiting(pod: &Value) -> Vec<String> {
+    let waiting = list(pod, "/status/initContainerStatuses")
         .iter()
-        .chain(list(pod, "/status/containerStatuses"));
-    containers
-        .filter(|container| !is_starting(text(container, "/state/waiting/reason")))
-        .map(|container| text(container, "/state/waiting/message"))
-        .next()
-        .unwrap_or_default()
+        .chain(list(pod, "/status/containerStatuses"))
+        .find(|container| !is_starting(text(container, "/state/waiting/reason")));
+    let places = ["/state/waiting/message", "/lastState/terminated/message"];
+    waiting.map_or_else(Vec::new, |container| {
+        let said = places.map(|place| text(container, place).trim().to_owned());
+        said.into_iter().filter(|it| !it.is_empty()).collect()
+    })
 }
 
 /// Whether a container with this reason to wait only starts, or does not wait.
@@ -155,14 +157,19 @@ fn is_starting(waiting: &str) -> bool {
     matches!(waiting, "" | "ContainerCreating" | "PodInitializing")
 }
 
-fn terminated(container: &Value, pointer: &str) -> Option<String> {
+/// How a container ended, with its last words where they were not told before.
+fn ended(container: &Value, pointer: &str, told: &str) -> Option<String> {
     let state = container.pointer(pointer)?;
     let code = number(state, "/exitCode");
     let head = match text(state, "/reason") {
         "" | "Error" => format!("exited with {code}"),
         reason => format!("{reason}, exited with {code}"),
     };
-    Some(joined(&head, text(state, "/message").trim()))
+    let said = text(state, "/message").trim();
+    Some(match told.contains(said) {
+        true => head,
+        false => joined(&head, said),
+    })
 }
 
 fn joined(head: &str, rest: &str) -> String {
