@@ -31,23 +31,94 @@ pub enum KeyError {
     Generate,
     /// Not PEM, or PEM of another kind.
     #[error(
-        "could not read the key: expected PEM that begins with \"-----BEGIN {expected}-----\"; give a key made by `catalyst` or by `openssl ecparam -name prime256v1`"
+        "could not read the key: {found} where PEM that begins with \"-----BEGIN {expected}-----\" is expected; {}",
+        advice(expected, found)
     )]
     Pem {
         /// The label looked for.
         expected: &'static str,
+        /// What was there instead.
+        found: PemContent,
     },
     /// PEM, but not a P-256 key.
     #[error(
-        "could not read the key: the PEM does not hold an ECDSA P-256 {kind} key; other curves and RSA are not accepted"
+        "could not read the key: it is {found}, and only ECDSA P-256 {kind} keys are accepted; make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
     )]
     NotP256 {
         /// `private` or `public`.
         kind: &'static str,
+        /// What kind of key it is instead.
+        found: &'static str,
     },
     /// The signing operation itself failed.
     #[error("could not sign: the cryptographic library refused the operation; try again")]
     Sign,
+}
+
+impl KeyError {
+    const UNUSABLE: Self = Self::NotP256 {
+        kind: "private",
+        found: "a key that the cryptographic library cannot use",
+    };
+}
+
+/// What stood where a key's PEM was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PemContent {
+    /// No PEM at all.
+    Nothing,
+    /// The wanted label, but no Base64 between it and its end.
+    Broken,
+    /// A private key.
+    Private,
+    /// A private key under a password, such as those that cosign generates.
+    Encrypted,
+    /// A private key in the older form of OpenSSL (`EC PRIVATE KEY`).
+    Older,
+    /// A public key.
+    Public,
+    /// A certificate.
+    Certificate,
+    /// PEM of something else.
+    Other,
+}
+
+impl std::fmt::Display for PemContent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Nothing => "no PEM stands",
+            Self::Broken => "broken PEM stands",
+            Self::Private => "a private key stands",
+            Self::Encrypted => "an encrypted private key stands",
+            Self::Older => "a private key in OpenSSL's older form stands",
+            Self::Public => "a public key stands",
+            Self::Certificate => "a certificate stands",
+            Self::Other => "PEM of another kind stands",
+        })
+    }
+}
+
+/// What to do about PEM that is not what was looked for.
+fn advice(expected: &str, found: &PemContent) -> &'static str {
+    match (expected, found) {
+        ("PUBLIC KEY", PemContent::Private | PemContent::Older) => {
+            "keep it to yourself, and give its public half: `openssl pkey -in FILE -pubout`"
+        }
+        ("PUBLIC KEY", PemContent::Encrypted) => {
+            "keep it to yourself, and give the public half that was made with it, such as cosign.pub"
+        }
+        ("PUBLIC KEY", PemContent::Certificate) => {
+            "give the key in it: `openssl x509 -in FILE -noout -pubkey`"
+        }
+        (_, PemContent::Older) => "convert it: `openssl pkcs8 -topk8 -nocrypt -in FILE`",
+        (_, PemContent::Encrypted) => {
+            "give one without a password, such as `catalyst blueprint trust` makes"
+        }
+        (_, PemContent::Public) => "give the private half",
+        _ => {
+            "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, and its public half with `openssl pkey -pubout`"
+        }
+    }
 }
 
 /// A private key that signs artifacts.
@@ -73,23 +144,24 @@ impl SigningKey {
     /// Reads an unencrypted PKCS#8 PEM (`BEGIN PRIVATE KEY`).
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let der = pem_decode(pem, "PRIVATE KEY")?;
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der)
-            .map_err(|_| KeyError::NotP256 { kind: "private" })?;
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der).map_err(|_| {
+                KeyError::NotP256 {
+                    kind: "private",
+                    found: algorithm(&der),
+                }
+            })?;
         Self::from_pair(pair)
     }
 
     fn from_pair(pair: EcdsaKeyPair) -> Result<Self, KeyError> {
-        let public = PublicKey::from_point(pair.public_key().as_ref())
-            .ok_or(KeyError::NotP256 { kind: "private" })?;
+        let public = PublicKey::from_point(pair.public_key().as_ref()).ok_or(KeyError::UNUSABLE)?;
         Ok(Self { pair, public })
     }
 
     /// The key as PKCS#8 PEM. Whoever writes it to disk gives it mode 0600.
     pub fn to_pem(&self) -> Result<String, KeyError> {
-        let document = self
-            .pair
-            .to_pkcs8v1()
-            .map_err(|_| KeyError::NotP256 { kind: "private" })?;
+        let document = self.pair.to_pkcs8v1().map_err(|_| KeyError::UNUSABLE)?;
         Ok(pem_encode("PRIVATE KEY", document.as_ref()))
     }
 
@@ -127,7 +199,10 @@ impl PublicKey {
         let der = pem_decode(pem, "PUBLIC KEY")?;
         der.strip_prefix(SPKI_PREFIX.as_slice())
             .and_then(Self::from_point)
-            .ok_or(KeyError::NotP256 { kind: "public" })
+            .ok_or_else(|| KeyError::NotP256 {
+                kind: "public",
+                found: algorithm(&der),
+            })
     }
 
     fn from_point(point: &[u8]) -> Option<Self> {
@@ -184,16 +259,77 @@ fn pem_encode(label: &str, der: &[u8]) -> String {
 }
 
 fn pem_decode(pem: &str, label: &'static str) -> Result<Vec<u8>, KeyError> {
-    let error = KeyError::Pem { expected: label };
+    let fail = |found| KeyError::Pem {
+        expected: label,
+        found,
+    };
     let begin = format!("-----BEGIN {label}-----");
     let end = format!("-----END {label}-----");
-    let body = pem
-        .split_once(&begin)
-        .and_then(|(_, rest)| rest.split_once(&end))
-        .map(|(body, _)| body);
-    let Some(body) = body else { return Err(error) };
+    let Some((_, rest)) = pem.split_once(&begin) else {
+        return Err(fail(content(pem)));
+    };
+    let body = rest.split_once(&end).map_or("", |(body, _)| body);
     let packed: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    STANDARD.decode(packed).map_err(|_| error)
+    match STANDARD.decode(packed) {
+        Ok(der) if !der.is_empty() => Ok(der),
+        _ => Err(fail(PemContent::Broken)),
+    }
+}
+
+/// What a text holds that lacks the wanted label, by the labels it has. A file of
+/// `openssl ecparam` begins with its parameters, so the first label is not enough.
+fn content(pem: &str) -> PemContent {
+    let has = |label: &str| pem.contains(&format!("-----BEGIN {label}-----"));
+    if has("ENCRYPTED SIGSTORE PRIVATE KEY")
+        || has("ENCRYPTED COSIGN PRIVATE KEY")
+        || has("ENCRYPTED PRIVATE KEY")
+    {
+        PemContent::Encrypted
+    } else if has("EC PRIVATE KEY") {
+        PemContent::Older
+    } else if has("PRIVATE KEY") {
+        PemContent::Private
+    } else if has("PUBLIC KEY") {
+        PemContent::Public
+    } else if has("CERTIFICATE") {
+        PemContent::Certificate
+    } else if pem.contains("-----BEGIN ") {
+        PemContent::Other
+    } else {
+        PemContent::Nothing
+    }
+}
+
+/// What kind of key a DER holds, for the message that refuses it. Object
+/// identifiers (RFC 8017, RFC 5480, RFC 8410) stand within its first bytes, in
+/// PKCS#8 as in SubjectPublicKeyInfo.
+fn algorithm(der: &[u8]) -> &'static str {
+    const KINDS: [(&[u8], &str); 7] = [
+        (
+            &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01],
+            "an RSA key",
+        ),
+        (&[0x2b, 0x65, 0x70], "an Ed25519 key"),
+        (&[0x2b, 0x65, 0x71], "an Ed448 key"),
+        (&[0x2b, 0x81, 0x04, 0x00, 0x22], "an ECDSA P-384 key"),
+        (&[0x2b, 0x81, 0x04, 0x00, 0x23], "an ECDSA P-521 key"),
+        (
+            &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+            "a damaged ECDSA P-256 key",
+        ),
+        (
+            &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01],
+            "an ECDSA key on another curve",
+        ),
+    ];
+    let head = der.get(..der.len().min(48)).unwrap_or_default();
+    KINDS
+        .iter()
+        .find(|(identifier, _)| {
+            head.windows(identifier.len())
+                .any(|window| window == *identifier)
+        })
+        .map_or("no key that is known here", |(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -229,23 +365,106 @@ mod tests {
         );
     }
 
+    fn public(der: &str) -> Result<PublicKey, KeyError> {
+        PublicKey::from_pem(&pem_encode("PUBLIC KEY", &hex::decode(der).unwrap()))
+    }
+
     #[test]
-    fn what_is_not_a_p256_key_is_refused_by_name() {
+    fn a_key_of_another_kind_is_refused_by_its_kind() {
+        let p384 = format!(
+            "3076301006072a8648ce3d020106052b8104002203620004{}",
+            "11".repeat(96)
+        );
+        let p521 = format!(
+            "30819b301006072a8648ce3d020106052b81040023038186000400{}",
+            "11".repeat(131)
+        );
+        let k256 = format!(
+            "3056301006072a8648ce3d020106052b8104000a03420004{}",
+            "11".repeat(64)
+        );
+        let rsa = format!(
+            "30820122300d06092a864886f70d01010105000382010f003082010a0282010100{}0203010001",
+            "91".repeat(256)
+        );
+        let ed25519 = format!("302a300506032b6570032100{}", "11".repeat(32));
+        let mut off_curve = SigningKey::generate().unwrap().public().to_der();
+        let last = off_curve.len() - 1;
+        off_curve[last] ^= 1;
+        for (der, found) in [
+            (rsa, "an RSA key"),
+            (ed25519, "an Ed25519 key"),
+            (p384, "an ECDSA P-384 key"),
+            (p521, "an ECDSA P-521 key"),
+            (k256, "an ECDSA key on another curve"),
+            (hex::encode(off_curve), "a damaged ECDSA P-256 key"),
+            ("3003020100".to_owned(), "no key that is known here"),
+        ] {
+            let error = public(&der).unwrap_err();
+            assert_eq!(
+                error,
+                KeyError::NotP256 {
+                    kind: "public",
+                    found
+                }
+            );
+            assert!(error.to_string().contains("only ECDSA P-256 public keys"));
+        }
+        let rsa = pem_encode(
+            "PRIVATE KEY",
+            &hex::decode("3010020100300d06092a864886f70d0101010500").unwrap(),
+        );
         assert_eq!(
-            PublicKey::from_pem("hello").unwrap_err(),
-            KeyError::Pem {
-                expected: "PUBLIC KEY"
+            SigningKey::from_pem(&rsa).unwrap_err(),
+            KeyError::NotP256 {
+                kind: "private",
+                found: "an RSA key"
             }
         );
-        let mut der = SigningKey::generate().unwrap().public().to_der();
-        let last = der.len() - 1;
-        der[last] ^= 1;
-        let off_curve = pem_encode("PUBLIC KEY", &der);
-        assert_eq!(
-            PublicKey::from_pem(&off_curve).unwrap_err(),
-            KeyError::NotP256 { kind: "public" }
-        );
-        let private_as_public = SigningKey::generate().unwrap().to_pem().unwrap();
-        assert!(PublicKey::from_pem(&private_as_public).is_err());
+    }
+
+    #[test]
+    fn pem_of_another_kind_is_refused_with_what_to_do() {
+        let own = SigningKey::generate().unwrap();
+        let (private, half) = (own.to_pem().unwrap(), own.public().to_pem());
+        let cut = half.replace("-----END PUBLIC KEY-----", "");
+        let spoiled = half.replace("MFkw", "M%%w");
+        let certificate = pem_encode("CERTIFICATE", b"x");
+        let cosign = pem_encode("ENCRYPTED SIGSTORE PRIVATE KEY", b"{}");
+        // As `openssl ecparam -genkey` writes it.
+        let older = pem_encode("EC PARAMETERS", b"x") + &pem_encode("EC PRIVATE KEY", b"x");
+        for (text, found, hint) in [
+            ("hello", PemContent::Nothing, "openssl genpkey"),
+            ("", PemContent::Nothing, "openssl genpkey"),
+            (cut.as_str(), PemContent::Broken, "openssl genpkey"),
+            (spoiled.as_str(), PemContent::Broken, "openssl genpkey"),
+            (private.as_str(), PemContent::Private, "-pubout"),
+            (older.as_str(), PemContent::Older, "-pubout"),
+            (cosign.as_str(), PemContent::Encrypted, "cosign.pub"),
+            (
+                certificate.as_str(),
+                PemContent::Certificate,
+                "openssl x509",
+            ),
+        ] {
+            let error = PublicKey::from_pem(text).unwrap_err();
+            let expected = "PUBLIC KEY";
+            assert_eq!(error, KeyError::Pem { expected, found }, "{text:?}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+        for (text, found, hint) in [
+            (half.as_str(), PemContent::Public, "the private half"),
+            (older.as_str(), PemContent::Older, "openssl pkcs8"),
+            (cosign.as_str(), PemContent::Encrypted, "without a password"),
+        ] {
+            let error = SigningKey::from_pem(text).unwrap_err();
+            let expected = "PRIVATE KEY";
+            assert_eq!(error, KeyError::Pem { expected, found }, "{text:?}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+        // No message quotes what was given.
+        let secret = private.lines().nth(1).unwrap();
+        let said = PublicKey::from_pem(&private).unwrap_err().to_string();
+        assert!(!said.contains(secret), "{said}");
     }
 }

@@ -22,6 +22,6 @@ mod policy;
 pub mod simple;
 mod verdict;
 
-pub use key::{KeyError, PublicKey, SigningKey};
+pub use key::{KeyError, PemContent, PublicKey, SigningKey};
 pub use policy::TrustPolicy;
 pub use verdict::{Expected, Refusal, Verified};
