@@ -183,7 +183,19 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, ArchiveE
         if total > MAX_UNPACKED {
             return Err(ArchiveError::TooLarge);
         }
-        files.insert(path, content);
+        // Readers differ in which of two they take.
+        if files.insert(path.clone(), content).is_some() {
+            return Err(ArchiveError::Path {
+                path,
+                reason: "is given twice",
+            });
+        }
+    }
+    // To the end, so that what is cut off behind the last file is noticed too.
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(ArchiveError::Read)?;
+    if rest.limit() == 0 {
+        return Err(ArchiveError::TooLarge);
     }
     Ok(files)
 }
@@ -230,6 +242,19 @@ mod tests {
         };
         let packed = gzip(&tar_bytes(&[link]).unwrap()).unwrap();
         assert!(matches!(unpack(&packed), Err(ArchiveError::Path { .. })));
+    }
+
+    #[test]
+    fn what_is_given_twice_or_ends_early_is_refused() {
+        let once = [Entry::file("a", "1")];
+        let twice = [Entry::file("a", "1"), Entry::file("a", "2")];
+        let packed = gzip(&tar_in_order(&twice).unwrap()).unwrap();
+        let error = unpack(&packed).unwrap_err().to_string();
+        assert!(error.contains("given twice"), "{error}");
+        let packed = gzip(&tar_in_order(&once).unwrap()).unwrap();
+        for end in [0, 1, 10, packed.len() / 2, packed.len() - 1] {
+            assert!(unpack(&packed[..end]).is_err(), "cut to {end}");
+        }
     }
 
     #[test]

@@ -1,24 +1,23 @@
-//! Publishing, verifying and pulling whole artifacts.
+//! Publishing, signing and pulling whole artifacts.
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use catalyst_blueprint::{Blueprint, Problem};
 use catalyst_signature::{
     Expected, KeyError, PublicKey, Refusal, SigningKey, TrustPolicy, Verified, bundle, simple,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Blob, Descriptor, Manifest, Origin, Package, Reference, Registry, RegistryError,
     archive::{self, ArchiveError},
-    describe, digest, media,
+    describe, media,
+    verify::MAX_SIGNATURES,
 };
 
-/// The most signatures of one artifact that are looked at.
-const MAX_SIGNATURES: usize = 32;
-/// The largest signature or bundle that is read.
-const MAX_SIGNATURE: u64 = 1024 * 1024;
+/// The most documents of one artifact that are read, and the largest.
+const MAX_DOCUMENTS: usize = 8;
+const MAX_DOCUMENT: u64 = 32 * 1024 * 1024;
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +120,7 @@ impl Registry {
         }
         self.push_manifest(&at, package.digest(), &package.manifest)
             .await?;
-        self.sign(&at, &package.manifest.descriptor, key).await?;
+        self.sign(&at, &package.manifest, key).await?;
         let subject = &package.manifest.descriptor;
         for (kind, document) in [
             (media::CYCLONEDX, describe::cyclonedx(package, origin)),
@@ -148,52 +147,101 @@ impl Registry {
         })
     }
 
-    /// Signs what is already in the registry, in both forms.
+    /// Signs what is already in the registry, in both forms, beside the signatures
+    /// that it has.
     pub async fn sign_artifact(
         &self,
         at: &Reference,
         key: &SigningKey,
     ) -> Result<String, VerifyError> {
         let manifest = self.manifest(at, at.target()).await?;
-        let subject = Blob::new(media::MANIFEST, manifest).descriptor;
+        let subject = Blob::new(media::MANIFEST, manifest);
         self.sign(at, &subject, key).await?;
-        Ok(subject.digest)
+        Ok(subject.descriptor.digest)
     }
 
+    /// Adds what the key has not signed yet, so that publishing again adds nothing.
     async fn sign(
         &self,
         at: &Reference,
-        subject: &Descriptor,
+        subject: &Blob,
         key: &SigningKey,
     ) -> Result<(), VerifyError> {
-        let signature = simple::sign(key, &at.name(), &subject.digest)?;
+        let digest = subject.descriptor.digest.as_str();
+        let expected = Expected {
+            digest,
+            name: at.artifact(),
+        };
+        let keys = [key.public()];
+        let mut refusals = Vec::new();
+        if self
+            .signed_by_tag(at, expected, &keys, &mut refusals)
+            .await?
+            .is_none()
+        {
+            self.sign_tag(at, digest, key).await?;
+        }
+        if self
+            .signed_by_referrer(at, &subject.bytes, expected, &keys, &mut refusals)
+            .await?
+            .is_none()
+        {
+            let made = bundle::sign(key, &at.name(), digest)?;
+            self.attach_bundle(at, &subject.descriptor, made, bundle::PREDICATE_TYPE)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a signature to those under the tag, before them, since only so many are
+    /// looked at. A tag that holds something else than signatures is set anew.
+    async fn sign_tag(
+        &self,
+        at: &Reference,
+        digest: &str,
+        key: &SigningKey,
+    ) -> Result<(), VerifyError> {
+        let signature = simple::sign(key, &at.name(), digest)?;
         let layer = Blob::new(simple::MEDIA_TYPE, signature.payload)
             .annotated(simple::SIGNATURE_ANNOTATION, &signature.signature);
+        let tag = simple::signature_tag(digest);
+        let others = match self.signature_layers(at, &tag).await {
+            Ok(layers) => layers,
+            Err(error) if error.retryable() => return Err(error.into()),
+            Err(_) => Vec::new(),
+        };
+        let layers: Vec<Descriptor> = std::iter::once(layer.descriptor.clone())
+            .chain(
+                others
+                    .into_iter()
+                    .filter(|other| other.annotations.contains_key(simple::SIGNATURE_ANNOTATION)),
+            )
+            .take(MAX_SIGNATURES)
+            .collect();
         // cosign writes an image config here; readers of the tag look at layers only.
+        let digests: Vec<&str> = layers.iter().map(|layer| layer.digest.as_str()).collect();
         let config = Blob::new(
             media::IMAGE_CONFIG,
-            format!(
-                r#"{{"architecture":"","os":"","config":{{}},"rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
-                layer.descriptor.digest
-            )
+            json!({
+                "architecture": "", "os": "", "config": {},
+                "rootfs": {"type": "layers", "diff_ids": digests},
+            })
+            .to_string()
             .into_bytes(),
         );
-        let blobs = [config, layer];
-        for blob in &blobs {
-            self.push_blob(at, blob).await?;
-        }
-        let [config, layer] = blobs;
-        let manifest = Manifest::new(&config, &[layer])
+        let mut manifest = Manifest::new(&config, &[]);
+        manifest.layers = layers;
+        let manifest = manifest
             .to_blob()
             .map_err(|error| VerifyError::NotABlueprint {
                 reference: at.to_string(),
                 reason: error.to_string(),
             })?;
-        let tag = simple::signature_tag(&subject.digest);
+        for blob in [&config, &layer] {
+            self.push_blob(at, blob).await?;
+        }
         self.push_manifest(at, &tag, &manifest).await?;
-        let made = bundle::sign(key, &at.name(), &subject.digest)?;
-        self.attach_bundle(at, subject, made, bundle::PREDICATE_TYPE)
-            .await
+        Ok(())
     }
 
     async fn attach_bundle(
@@ -234,110 +282,6 @@ impl Registry {
         manifest.annotations = notes;
         self.push_referrer(at, &manifest, &blobs).await?;
         Ok(())
-    }
-
-    /// Decides whether an artifact may be used: resolves the reference, and looks
-    /// for a signature, in either form, by a key that `policy` trusts for `source`.
-    ///
-    /// Fail-closed: when no signature counts, the answer is the most telling
-    /// reason; when the registry cannot be asked, there is no verdict at all.
-    pub async fn verify(
-        &self,
-        at: &Reference,
-        source: &str,
-        policy: &TrustPolicy,
-    ) -> Result<Verified, VerifyError> {
-        let keys = policy.keys(source)?;
-        let manifest = self.manifest(at, at.target()).await?;
-        self.verify_manifest(at, &manifest, &keys).await
-    }
-
-    async fn verify_manifest(
-        &self,
-        at: &Reference,
-        manifest: &Bytes,
-        keys: &[&PublicKey],
-    ) -> Result<Verified, VerifyError> {
-        let actual = digest(manifest);
-        let expected = Expected {
-            digest: &actual,
-            name: at.artifact(),
-        };
-        let mut refusals = Vec::new();
-        for (payload, signature) in self.simple_signatures(at, &actual).await? {
-            match simple::verify(&payload, &signature, expected, keys) {
-                Ok(verified) => return Ok(verified),
-                Err(refusal) => refusals.push(refusal),
-            }
-        }
-        for found in self.bundles(at, &actual).await? {
-            if !bundle::is_signature(&found) {
-                continue;
-            }
-            match bundle::verify(&found, manifest, expected, keys) {
-                Ok(verified) => return Ok(verified),
-                Err(refusal) => refusals.push(refusal),
-            }
-        }
-        // Nothing counted. An alteration says more than a foreign signer, and
-        // that more than an unreadable one.
-        refusals.sort_by_key(|refusal| match refusal {
-            Refusal::AlteredDigest { .. } => 0,
-            Refusal::WrongIdentity { .. } => 1,
-            Refusal::ForeignKey { .. } => 2,
-            _ => 3,
-        });
-        Err(refusals
-            .into_iter()
-            .next()
-            .unwrap_or(Refusal::Unsigned {
-                name: at.artifact().to_owned(),
-                digest: actual.clone(),
-            })
-            .into())
-    }
-
-    async fn simple_signatures(
-        &self,
-        at: &Reference,
-        subject: &str,
-    ) -> Result<Vec<(Bytes, String)>, RegistryError> {
-        let bytes = match self.manifest(at, &simple::signature_tag(subject)).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else {
-            return Ok(Vec::new());
-        };
-        let mut found = Vec::new();
-        for layer in manifest.layers.iter().take(MAX_SIGNATURES) {
-            let signature = layer.annotations.get(simple::SIGNATURE_ANNOTATION);
-            if let Some(signature) = signature.filter(|_| layer.size <= MAX_SIGNATURE) {
-                found.push((self.blob(at, layer).await?, signature.clone()));
-            }
-        }
-        Ok(found)
-    }
-
-    async fn bundles(&self, at: &Reference, subject: &str) -> Result<Vec<Bytes>, RegistryError> {
-        let mut found = Vec::new();
-        let referrers = self.referrers(at, subject).await?;
-        let bundles = referrers
-            .iter()
-            .filter(|referrer| referrer.artifact_type.as_deref() == Some(bundle::MEDIA_TYPE));
-        for referrer in bundles.take(MAX_SIGNATURES) {
-            let bytes = self.manifest(at, &referrer.digest).await?;
-            let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else {
-                continue;
-            };
-            for layer in manifest.layers.iter().take(1) {
-                if layer.size <= MAX_SIGNATURE {
-                    found.push(self.blob(at, layer).await?);
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// Verifies an artifact and reads it. What is read is what was verified: the
@@ -444,27 +388,28 @@ impl Registry {
     }
 
     /// The documents attached to an artifact (SBOMs), by media type. They are
-    /// not signed themselves; provenance is, as a bundle.
+    /// not signed themselves; provenance is, as a bundle. What cannot be read is
+    /// left out.
     pub async fn documents(
         &self,
         at: &Reference,
         subject: &str,
     ) -> Result<Vec<(String, Value)>, RegistryError> {
         let mut found = Vec::new();
-        for referrer in self.referrers(at, subject).await? {
-            let kind = referrer.artifact_type.clone().unwrap_or_default();
-            if kind != media::CYCLONEDX && kind != media::SPDX {
-                continue;
-            }
-            let bytes = self.manifest(at, &referrer.digest).await?;
-            let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else {
-                continue;
-            };
-            for layer in manifest.layers.iter().take(1) {
-                let bytes = self.blob(at, layer).await?;
-                if let Ok(document) = serde_json::from_slice(&bytes) {
-                    found.push((kind.clone(), document));
+        let referrers = self.referrers(at, subject).await?;
+        let documents = referrers.iter().filter_map(|referrer| {
+            let kind = referrer.artifact_type.as_deref()?;
+            matches!(kind, media::CYCLONEDX | media::SPDX).then_some((kind, referrer))
+        });
+        for (kind, referrer) in documents.take(MAX_DOCUMENTS) {
+            match self.attached(at, referrer, MAX_DOCUMENT).await {
+                Ok(bytes) => {
+                    if let Ok(document) = serde_json::from_slice(&bytes) {
+                        found.push((kind.to_owned(), document));
+                    }
                 }
+                Err(error) if error.retryable() => return Err(error),
+                Err(_) => {}
             }
         }
         found.sort_by(|left, right| left.0.cmp(&right.0));

@@ -65,13 +65,6 @@ impl Reference {
                 "its path has other characters than small letters, digits, `.`, `_` and `-`",
             ));
         }
-        let is_tag = |tag: &String| {
-            (1..=128).contains(&tag.len())
-                && !tag.starts_with(['.', '-'])
-                && tag
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
-        };
         if tag.as_ref().is_some_and(|tag| !is_tag(tag)) {
             return Err(fail("its tag has characters that tags do not have"));
         }
@@ -115,6 +108,11 @@ impl Reference {
         format!("{scheme}://{}", self.host)
     }
 
+    /// Whether an address is the registry's own: scheme, host and port.
+    pub(crate) fn is_origin_of(&self, url: &reqwest::Url) -> bool {
+        reqwest::Url::parse(&self.origin()).is_ok_and(|own| own.origin() == url.origin())
+    }
+
     /// What to ask for: the digest when there is one, else the tag.
     pub(crate) fn target(&self) -> &str {
         self.digest
@@ -135,6 +133,14 @@ impl std::fmt::Display for Reference {
         }
         Ok(())
     }
+}
+
+pub(crate) fn is_tag(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.starts_with(['.', '-'])
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
 pub(crate) fn is_digest(text: &str) -> bool {

@@ -4,98 +4,52 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
+    Client, RequestBuilder, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Blob, Descriptor, Manifest, Reference,
-    auth::{self, Challenge, Credentials},
-    digest, media,
+    Blob, Descriptor, Manifest, Reference, RegistryError,
+    auth::{self, Access, Challenge, Credentials},
+    digest,
+    error::{accept, malformed},
+    media,
+    reference::{is_digest, is_tag},
+    upload::CHUNK,
 };
 
 /// The largest manifest that is read (the specification's limit).
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
-/// Why the registry did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// No answer.
-    #[error(
-        "could not {action} {reference}: the registry did not answer; check its address and that it runs"
-    )]
-    Unreachable {
-        /// What was attempted.
-        action: &'static str,
-        /// On what.
-        reference: String,
-        /// Why.
-        source: reqwest::Error,
-    },
-    /// An answer that refuses.
-    #[error("could not {action} {reference}: the registry answered {status}{}; {}", if detail.is_empty() { String::new() } else { format!(" ({detail})") }, next_step(*status))]
-    Refused {
-        /// What was attempted.
-        action: &'static str,
-        /// On what.
-        reference: String,
-        /// The status.
-        status: u16,
-        /// The registry's own words.
-        detail: String,
-    },
-    /// Bytes that are not what they are called.
-    #[error(
-        "could not {action} {reference}: the bytes received are {actual}, not {expected}; the registry or something before it altered them"
-    )]
-    Altered {
-        /// What was attempted.
-        action: &'static str,
-        /// On what.
-        reference: String,
-        /// What was asked for.
-        expected: String,
-        /// What came.
-        actual: String,
-    },
-    /// An answer that makes no sense.
-    #[error("could not {action} {reference}: {reason}")]
-    Malformed {
-        /// What was attempted.
-        action: &'static str,
-        /// On what.
-        reference: String,
-        /// What is wrong.
-        reason: String,
-    },
+/// The largest blob that is read: twice what an archive in an artifact may hold.
+const MAX_BLOB: u64 = 128 * 1024 * 1024;
+/// The most blobs whose place is remembered.
+const MAX_PLACES: usize = 4096;
+
+/// How long things may take. A registry that is slower is taken for one that does
+/// not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// A request without much in it, answer and all.
+    pub answer: Duration,
+    /// A request that carries a blob, one way or the other.
+    pub transfer: Duration,
+    /// Everything that is asked for one verdict on a signature.
+    pub verdict: Duration,
+    /// Before an upload is taken up that broke off twice without getting further;
+    /// longer each time.
+    pub pause: Duration,
 }
 
-impl RegistryError {
-    /// Whether the same request may do better later.
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::Altered { .. } | Self::Malformed { .. } => false,
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(30),
+            transfer: Duration::from_secs(300),
+            verdict: Duration::from_secs(90),
+            pause: Duration::from_millis(200),
         }
-    }
-
-    /// Whether what was asked for is not there.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
-    }
-}
-
-fn next_step(status: u16) -> &'static str {
-    match status {
-        401 => "sign in with an account that may do this",
-        // A right is missing, or the registry forbids it to everybody.
-        403 => "do as it says, or sign in with an account that may do this",
-        404 => "check the name and the version",
-        413 => "make the artifact smaller or raise the registry's limit",
-        429 | 500.. => "try again in a while",
-        _ => "see the registry's log",
     }
 }
 
@@ -112,56 +66,61 @@ struct Index {
 /// A registry client. Cheap to share behind an `Arc`; tokens are kept per scope.
 #[derive(Debug)]
 pub struct Registry {
-    client: reqwest::Client,
+    pub(crate) client: Client,
     credentials: Credentials,
     tokens: Mutex<BTreeMap<String, String>>,
+    /// Origin and digest → a repository that has the blob, to take it from there.
+    places: Mutex<BTreeMap<(String, String), String>>,
+    pub(crate) patience: Patience,
+    pub(crate) chunk: usize,
 }
 
 impl Registry {
     /// A client that signs in with `credentials` wherever it is asked to. The
     /// HTTP client carries the trust in the registry's certificate.
-    pub fn new(client: reqwest::Client, credentials: Credentials) -> Self {
+    pub fn new(client: Client, credentials: Credentials) -> Self {
         Self {
             client,
             credentials,
             tokens: Mutex::new(BTreeMap::new()),
+            places: Mutex::new(BTreeMap::new()),
+            patience: Patience::default(),
+            chunk: CHUNK,
         }
     }
 
-    /// Pushes bytes, unless the registry has them.
-    pub async fn push_blob(&self, at: &Reference, blob: &Blob) -> Result<(), RegistryError> {
-        const ACTION: &str = "push to";
-        let wanted = &blob.descriptor.digest;
-        let url = at.url(&format!("blobs/{wanted}"));
-        let head = self
-            .send(at, ACTION, true, || self.client.head(&url))
-            .await?;
-        if head.status().is_success() {
-            return Ok(());
+    /// The same with other limits of time.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The same, sending blobs in pieces of this many bytes, at least 1, unless the
+    /// registry asks for larger ones; 8 MiB unless this is called.
+    #[must_use]
+    pub fn with_chunk(mut self, bytes: usize) -> Self {
+        self.chunk = bytes.max(1);
+        self
+    }
+
+    /// Remembers that a repository has a blob.
+    pub(crate) fn remember(&self, at: &Reference, digest: &str) {
+        if let Ok(mut places) = self.places.lock() {
+            if places.len() >= MAX_PLACES {
+                places.clear();
+            }
+            places.insert((at.origin(), digest.to_owned()), at.repository.clone());
         }
-        let start = at.url("blobs/uploads/");
-        let response = self
-            .send(at, ACTION, true, || self.client.post(&start))
-            .await?;
-        let response = accept(at, ACTION, response).await?;
-        let location = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|location| response.url().join(location).ok());
-        let Some(mut location) = location else {
-            return Err(malformed(at, ACTION, "the upload has no Location"));
-        };
-        location.query_pairs_mut().append_pair("digest", wanted);
-        let response = self
-            .send(at, ACTION, true, || {
-                self.client
-                    .put(location.clone())
-                    .header(CONTENT_TYPE, "application/octet-stream")
-                    .body(blob.bytes.clone())
-            })
-            .await?;
-        accept(at, ACTION, response).await.map(drop)
+    }
+
+    /// Another repository of the same registry that has a blob, if one is known.
+    pub(crate) fn place(&self, at: &Reference, digest: &str) -> Option<String> {
+        let places = self.places.lock().ok()?;
+        places
+            .get(&(at.origin(), digest.to_owned()))
+            .filter(|repository| **repository != at.repository)
+            .cloned()
     }
 
     /// Pushes a manifest under a tag or its digest. True when the registry keeps
@@ -175,7 +134,7 @@ impl Registry {
         const ACTION: &str = "push to";
         let url = at.url(&format!("manifests/{target}"));
         let response = self
-            .send(at, ACTION, true, || {
+            .send(at, ACTION, Access::Push, || {
                 self.client
                     .put(&url)
                     .header(CONTENT_TYPE, &manifest.descriptor.media_type)
@@ -227,16 +186,20 @@ impl Registry {
     /// A manifest's bytes by tag or digest; a digest is compared.
     pub async fn manifest(&self, at: &Reference, target: &str) -> Result<Bytes, RegistryError> {
         const ACTION: &str = "pull";
+        if !is_digest(target) && !is_tag(target) {
+            let reason = "the manifest asked for is named neither by a tag nor by a digest";
+            return Err(malformed(at, ACTION, reason));
+        }
         let url = at.url(&format!("manifests/{target}"));
         let accepted = format!("{}, {}", media::MANIFEST, media::INDEX);
         let response = self
-            .send(at, ACTION, false, || {
+            .send(at, ACTION, Access::Pull, || {
                 self.client.get(&url).header(ACCEPT, &accepted)
             })
             .await?;
         let response = accept(at, ACTION, response).await?;
         let bytes = read(at, ACTION, response, MAX_MANIFEST).await?;
-        if crate::reference::is_digest(target) {
+        if is_digest(target) {
             compare(at, ACTION, target, &bytes)?;
         }
         Ok(bytes)
@@ -245,9 +208,26 @@ impl Registry {
     /// A blob's bytes, compared with their digest and size.
     pub async fn blob(&self, at: &Reference, wanted: &Descriptor) -> Result<Bytes, RegistryError> {
         const ACTION: &str = "pull";
+        // Digest and size are the word of a manifest, whoever wrote that.
+        if !is_digest(&wanted.digest) {
+            return Err(malformed(
+                at,
+                ACTION,
+                "a part of it is named by something else than sha256: and 64 hexadecimal digits",
+            ));
+        }
+        if wanted.size > MAX_BLOB {
+            let reason = format!(
+                "a part of it is said to have {} bytes, more than the {MAX_BLOB} that are read",
+                wanted.size
+            );
+            return Err(malformed(at, ACTION, &reason));
+        }
         let url = at.url(&format!("blobs/{}", wanted.digest));
         let response = self
-            .send(at, ACTION, false, || self.client.get(&url))
+            .send(at, ACTION, Access::Pull, || {
+                self.client.get(&url).timeout(self.patience.transfer)
+            })
             .await?;
         let response = accept(at, ACTION, response).await?;
         let bytes = read(at, ACTION, response, wanted.size).await?;
@@ -264,7 +244,7 @@ impl Registry {
         const ACTION: &str = "list what refers to";
         let url = at.url(&format!("referrers/{subject}"));
         let response = self
-            .send(at, ACTION, false, || self.client.get(&url))
+            .send(at, ACTION, Access::Pull, || self.client.get(&url))
             .await?;
         if response.status() == StatusCode::NOT_FOUND {
             return self
@@ -299,76 +279,79 @@ impl Registry {
     }
 
     /// Sends a request, signing in once when the registry asks for it.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         at: &Reference,
         action: &'static str,
-        writes: bool,
+        access: Access<'_>,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
-        let unreachable = |source: reqwest::Error| RegistryError::Unreachable {
-            action,
-            reference: at.to_string(),
-            // The address may carry an upload's session, which is no one's business.
-            source: source.without_url(),
-        };
-        let actions = if writes { "pull,push" } else { "pull" };
-        let scope = format!("repository:{}:{actions}", at.repository);
-        let key = format!("{} {scope}", at.origin());
+        let scopes = access.scopes(at);
+        let key = format!("{} {}", at.origin(), scopes.join(" "));
         let token = self
             .tokens
             .lock()
             .ok()
             .and_then(|tokens| tokens.get(&key).cloned());
-        let response = self
-            .authorize(request(), token.as_deref())
-            .send()
-            .await
-            .map_err(unreachable)?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        let response = self.once(at, action, request(), token.as_deref()).await?;
+        // Only the registry itself may say where passwords go, not a place that it
+        // redirects to.
+        if response.status() != StatusCode::UNAUTHORIZED || !at.is_origin_of(response.url()) {
             return Ok(response);
         }
         let challenge = response
             .headers()
-            .get(WWW_AUTHENTICATE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(Challenge::parse);
-        let Some(challenge) = challenge.filter(|challenge| challenge.scheme == "bearer") else {
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| Challenge::parse(value.to_str().ok()?))
+            .find(|challenge| challenge.scheme == "bearer");
+        let Some(challenge) = challenge else {
             return Ok(response);
         };
         let token = auth::fetch_token(
             &self.client,
             &challenge,
-            &at.host,
-            &scope,
+            (at, action),
+            &scopes,
             &self.credentials,
+            &self.patience,
         )
-        .await
-        .map_err(unreachable)?;
+        .await?;
         let Some(token) = token else {
             return Ok(response);
         };
-        let response = self
-            .authorize(request(), Some(&token))
-            .send()
-            .await
-            .map_err(unreachable)?;
+        let response = self.once(at, action, request(), Some(&token)).await?;
         if let Ok(mut tokens) = self.tokens.lock() {
             tokens.insert(key, token);
         }
         Ok(response)
     }
 
-    fn authorize(&self, request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
-        let request = request.timeout(Duration::from_secs(300));
-        match (token, &self.credentials) {
+    /// Sends a request as it is, with what signs it in if it goes to the registry
+    /// itself: an upload's address is the registry's word, and may be elsewhere.
+    async fn once(
+        &self,
+        at: &Reference,
+        action: &'static str,
+        request: RequestBuilder,
+        token: Option<&str>,
+    ) -> Result<Response, RegistryError> {
+        let failed = |source| RegistryError::failed(at, action, source);
+        let (client, request) = request.build_split();
+        let mut request = request.map_err(failed)?;
+        request.timeout_mut().get_or_insert(self.patience.answer);
+        let is_own = at.is_origin_of(request.url());
+        let request = RequestBuilder::from_parts(client, request);
+        let request = match (token, &self.credentials) {
+            _ if !is_own => request,
             (Some(token), _) => request.bearer_auth(token),
             (None, Credentials::Bearer(token)) => request.bearer_auth(token),
             (None, Credentials::Basic { username, password }) => {
                 request.basic_auth(username, Some(password))
             }
-            (None, Credentials::Anonymous) => request,
-        }
+            (None, Credentials::Anonymous | Credentials::Identity(_)) => request,
+        };
+        request.send().await.map_err(failed)
     }
 
     /// Whether the registry answers and lets these credentials in.
@@ -376,64 +359,40 @@ impl Registry {
         const ACTION: &str = "reach the registry of";
         let url = format!("{}/v2/", at.origin());
         let response = self
-            .send(at, ACTION, false, || self.client.request(Method::GET, &url))
+            .send(at, ACTION, Access::Pull, || self.client.get(&url))
             .await?;
         accept(at, ACTION, response).await.map(drop)
     }
 }
 
-async fn accept(
-    at: &Reference,
-    action: &'static str,
-    response: Response,
-) -> Result<Response, RegistryError> {
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    let status = response.status().as_u16();
-    let body = read(at, action, response, 64 * 1024)
-        .await
-        .unwrap_or_default();
-    let detail = serde_json::from_slice::<serde_json::Value>(&body)
-        .ok()
-        .and_then(|value| {
-            value
-                .pointer("/errors/0/message")
-                .and_then(|message| message.as_str())
-                .map(str::to_owned)
-        })
-        .unwrap_or_default();
-    Err(RegistryError::Refused {
-        action,
-        reference: at.to_string(),
-        status,
-        detail,
-    })
-}
-
 /// Reads a body of at most `limit` bytes.
-async fn read(
+pub(crate) async fn read(
     at: &Reference,
     action: &'static str,
     mut response: Response,
     limit: u64,
 ) -> Result<Bytes, RegistryError> {
+    let too_long = || {
+        let reason = format!("the answer is longer than the {limit} bytes expected");
+        malformed(at, action, &reason)
+    };
+    if response
+        .content_length()
+        .is_some_and(|length| length > limit)
+    {
+        return Err(too_long());
+    }
     let mut bytes = BytesMut::new();
     loop {
         let chunk = response
             .chunk()
             .await
-            .map_err(|source| RegistryError::Unreachable {
-                action,
-                reference: at.to_string(),
-                source: source.without_url(),
-            })?;
+            .map_err(|source| RegistryError::failed(at, action, source))?;
         let Some(chunk) = chunk else {
             return Ok(bytes.freeze());
         };
         if (bytes.len() + chunk.len()) as u64 > limit {
-            let reason = format!("the answer is longer than the {limit} bytes expected");
-            return Err(malformed(at, action, &reason));
+            return Err(too_long());
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -455,38 +414,4 @@ fn compare(
         expected: expected.to_owned(),
         actual,
     })
-}
-
-fn malformed(at: &Reference, action: &'static str, reason: &str) -> RegistryError {
-    RegistryError::Malformed {
-        action,
-        reference: at.to_string(),
-        reason: reason.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_registry_forbids_everybody_is_no_matter_of_the_account_alone() {
-        let refused = |status, detail: &str| {
-            let error = RegistryError::Refused {
-                action: "push to",
-                reference: "r/catalog/bp-wiki:1.0.0".to_owned(),
-                status,
-                detail: detail.to_owned(),
-            };
-            error.to_string()
-        };
-        assert_eq!(
-            refused(403, "publish it under a new version"),
-            "could not push to r/catalog/bp-wiki:1.0.0: the registry answered 403 (publish it under a new version); do as it says, or sign in with an account that may do this"
-        );
-        assert_eq!(
-            refused(401, ""),
-            "could not push to r/catalog/bp-wiki:1.0.0: the registry answered 401; sign in with an account that may do this"
-        );
-    }
 }

@@ -83,6 +83,20 @@ pub enum Refusal {
         /// The name in the signed payload.
         signed_name: String,
     },
+    /// None of the signatures that were looked at counts, and there are more.
+    #[error(
+        "refused {name}@{digest}: it carries {found} signatures, and none of the {limit} that are looked at is by a trusted key; remove those that are of no use, or publish it anew"
+    )]
+    TooMany {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// How many there are.
+        found: usize,
+        /// How many are looked at.
+        limit: usize,
+    },
     /// The policy trusts nobody for the source.
     #[error(
         "refused every artifact of source {source_name}: no signer is trusted for it; add one to the Sovereign's trusted signers"
@@ -102,6 +116,7 @@ impl Refusal {
             Self::ForeignKey { .. } => "ForeignKey",
             Self::Malformed { .. } => "MalformedSignature",
             Self::WrongIdentity { .. } => "WrongIdentity",
+            Self::TooMany { .. } => "TooManySignatures",
             Self::UntrustedSource { .. } => "UntrustedSource",
         }
     }

@@ -1,237 +1,21 @@
-//! The whole road against a small registry that runs inside the test. Control
-//! crates may not depend on the embedded registry, so it is written here, with
-//! just the protocol's behaviour and a hand to alter what it stores.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+//! Publishing, verifying and pulling, as it should go.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, SystemTime},
 };
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Request, State},
-    http::{Method, StatusCode},
-    response::{IntoResponse, Response},
-};
 use catalyst_signature::{SigningKey, TrustPolicy};
 use catalyst_supply::{
-    Credentials, Entry, Origin, PackOptions, Package, Reference, Registry, VerifyError, digest,
-    image, media, pack,
+    Credentials, Entry, Origin, PackOptions, VerifyError, digest, image, media, pack, provenance,
+    read_folder,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-#[derive(Default)]
-struct Stored {
-    blobs: BTreeMap<String, Vec<u8>>,
-    manifests: BTreeMap<(String, String), Vec<u8>>,
-    lists_referrers: bool,
-    password: Option<&'static str>,
-    token_realm: Option<String>,
-}
-
-type Shared = Arc<Mutex<Stored>>;
-
-async fn serve(State(shared): State<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let mut stored = shared.lock().unwrap();
-    let path = parts.uri.path().to_owned();
-    let authorization = parts
-        .headers
-        .get("authorization")
-        .map(|value| value.to_str().unwrap().to_owned())
-        .unwrap_or_default();
-    if path == "/token" {
-        // "user:secret" in base64.
-        return if authorization == "Basic dXNlcjpzZWNyZXQ=" {
-            axum::Json(json!({"token": "good-token"})).into_response()
-        } else {
-            StatusCode::UNAUTHORIZED.into_response()
-        };
-    }
-    if let Some(realm) = &stored.token_realm
-        && authorization != "Bearer good-token"
-    {
-        let challenge = format!("Bearer realm=\"{realm}\",service=\"test\"");
-        return (StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response();
-    }
-    if stored
-        .password
-        .is_some_and(|expected| authorization != expected)
-    {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    answer(&mut stored, &parts.method, &path, parts.uri.query(), body)
-}
-
-fn answer(
-    stored: &mut Stored,
-    method: &Method,
-    path: &str,
-    query: Option<&str>,
-    body: Bytes,
-) -> Response {
-    let rest = path.strip_prefix("/v2/").unwrap();
-    if let Some((repository, _)) = rest.split_once("/blobs/uploads/") {
-        if *method == Method::POST {
-            let location = format!("/v2/{repository}/blobs/uploads/1?state=a");
-            return (StatusCode::ACCEPTED, [("location", location)]).into_response();
-        }
-        let query = query.unwrap();
-        assert!(
-            query.starts_with("state=a&"),
-            "the upload's own query is kept"
-        );
-        let named = query.rsplit_once("digest=").unwrap().1.replace("%3A", ":");
-        if digest(&body) != named {
-            return StatusCode::BAD_REQUEST.into_response();
-        }
-        stored.blobs.insert(named, body.to_vec());
-        return StatusCode::CREATED.into_response();
-    }
-    if let Some((_, named)) = rest.split_once("/blobs/") {
-        return match stored.blobs.get(named) {
-            Some(bytes) => bytes.clone().into_response(),
-            None => StatusCode::NOT_FOUND.into_response(),
-        };
-    }
-    if let Some((repository, subject)) = rest.split_once("/referrers/") {
-        if !stored.lists_referrers {
-            return StatusCode::NOT_FOUND.into_response();
-        }
-        let mut seen = BTreeMap::new();
-        for ((own, _), bytes) in &stored.manifests {
-            let value: Value = serde_json::from_slice(bytes).unwrap();
-            if own == repository && value["subject"]["digest"] == subject {
-                seen.insert(
-                    digest(bytes),
-                    json!({"mediaType": media::MANIFEST, "digest": digest(bytes), "size": bytes.len(), "artifactType": value["artifactType"]}),
-                );
-            }
-        }
-        let list: Vec<Value> = seen.into_values().collect();
-        return axum::Json(
-            json!({"schemaVersion": 2, "mediaType": media::INDEX, "manifests": list}),
-        )
-        .into_response();
-    }
-    let (repository, target) = rest.split_once("/manifests/").unwrap();
-    if *method == Method::PUT {
-        let has_subject = serde_json::from_slice::<Value>(&body)
-            .unwrap()
-            .get("subject")
-            .is_some();
-        for target in [target.to_owned(), digest(&body)] {
-            stored
-                .manifests
-                .insert((repository.to_owned(), target), body.to_vec());
-        }
-        return if has_subject && stored.lists_referrers {
-            (StatusCode::CREATED, [("OCI-Subject", "yes")]).into_response()
-        } else {
-            StatusCode::CREATED.into_response()
-        };
-    }
-    match stored
-        .manifests
-        .get(&(repository.to_owned(), target.to_owned()))
-    {
-        Some(bytes) => bytes.clone().into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-struct Bench {
-    host: String,
-    shared: Shared,
-    key: SigningKey,
-    policy: TrustPolicy,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        // The second test in this process finds a provider already there.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let shared: Shared = Arc::default();
-        shared.lock().unwrap().lists_referrers = true;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let router = Router::new().fallback(serve).with_state(shared.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let key = SigningKey::generate().unwrap();
-        let mut policy = TrustPolicy::new();
-        policy.trust("catalog", key.public().clone());
-        Self {
-            host,
-            shared,
-            key,
-            policy,
-        }
-    }
-
-    fn registry(&self, credentials: Credentials) -> Registry {
-        Registry::new(reqwest::Client::new(), credentials)
-    }
-
-    fn reference(&self, rest: &str) -> Reference {
-        Reference::parse(&format!("{}/catalog/{rest}", self.host)).unwrap()
-    }
-
-    async fn publish(&self) -> String {
-        self.registry(Credentials::Anonymous)
-            .publish(
-                &format!("{}/catalog", self.host),
-                &package(),
-                &self.key,
-                &Origin::default(),
-            )
-            .await
-            .unwrap()
-            .digest
-    }
-
-    async fn refusal(&self, policy: &TrustPolicy) -> &'static str {
-        let result = self
-            .registry(Credentials::Anonymous)
-            .pull(&self.reference("bp-x:1.0.0"), "catalog", policy)
-            .await;
-        match result {
-            Err(VerifyError::Refused(refusal)) => refusal.reason(),
-            other => panic!("{other:?} is no refusal"),
-        }
-    }
-}
-
-fn folder() -> BTreeMap<String, Vec<u8>> {
-    [
-        ("blueprint.yaml", "apiVersion: catalyst.openova.io/v1alpha1\nkind: Blueprint\nmetadata: {name: bp-x}\nspec:\n  version: 1.0.0\n  card: {title: X, license: Apache-2.0, tagline: An X, icon: card/icon.svg}\n  manifests: {source: {kind: HelmChart}}\n"),
-        ("README.md", "# X\n"),
-        ("card/icon.svg", "<svg/>"),
-        ("chart/Chart.yaml", "apiVersion: v2\nname: bp-x\nversion: 1.0.0\n"),
-        ("chart/values.yaml", "image:\n  repository: ghcr.io/openova-io/x\n  tag: 1.0.0\n  digest: \"\"\n"),
-        ("chart/templates/a.yaml", "kind: ConfigMap\n"),
-    ]
-    .into_iter()
-    .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
-    .collect()
-}
-
-fn package() -> Package {
-    let pinned = format!("sha256:{}", "1".repeat(64));
-    let options = PackOptions {
-        images: BTreeMap::from([("ghcr.io/openova-io/x:1.0.0".to_owned(), pinned)]),
-        ..PackOptions::default()
-    };
-    pack(&folder(), &options).unwrap()
-}
+use crate::fake::{Bench, folder, package};
 
 #[test]
 fn the_same_folder_gives_the_same_artifact_in_the_form_helm_takes() {
@@ -265,6 +49,115 @@ fn the_same_folder_gives_the_same_artifact_in_the_form_helm_takes() {
             .to_string()
             .contains("Chart.yaml is missing")
     );
+}
+
+/// Writes files in the order given, all as old and of the mode that is said.
+fn write(folder: &Path, files: &[(String, Vec<u8>)], age: u64, mode: u32) {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let time = SystemTime::now() - Duration::from_secs(age);
+        File::options()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn only_the_names_and_bytes_of_files_make_the_digest(
+        notes in prop::collection::btree_map(
+            "card/([a-z]{1,6}/){0,2}[a-zA-Z]{1,6}\\.txt",
+            "[ -~\\n]{0,200}",
+            0..6,
+        ),
+        order in any::<u64>(),
+        age in 0u64..1_000_000_000,
+        mode in prop::sample::select(vec![0o600, 0o644, 0o664, 0o755, 0o777]),
+    ) {
+        let mut files: Vec<(String, Vec<u8>)> = folder().into_iter().collect();
+        files.extend(notes.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(one.path(), &files, 0, 0o644);
+        let count = files.len() as u64;
+        files.rotate_left((order % count) as usize);
+        if order & 1 == 1 {
+            files.reverse();
+        }
+        write(two.path(), &files, age, mode);
+        let digest_of = |folder: &Path| {
+            pack(&read_folder(folder).unwrap(), &PackOptions::default())
+                .map(|package| package.digest().to_owned())
+                .map_err(|error| error.to_string())
+        };
+        let packed = digest_of(one.path());
+        prop_assert!(packed.is_ok(), "{packed:?}");
+        prop_assert_eq!(packed, digest_of(two.path()));
+    }
+}
+
+#[test]
+fn provenance_has_the_shape_of_slsa_v1() {
+    let package = package();
+    let origin = Origin {
+        source_url: Some("https://git.example/acme/x".into()),
+        revision: Some("abc".into()),
+        ..Origin::default()
+    };
+    let said = provenance(&package, "h/catalog/bp-x", &origin);
+    assert_eq!(said["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(said["predicateType"], "https://slsa.dev/provenance/v1");
+    let hex = package.digest().strip_prefix("sha256:").unwrap();
+    assert_eq!(
+        said["subject"],
+        json!([{"name": "h/catalog/bp-x", "digest": {"sha256": hex}}])
+    );
+    let definition = &said["predicate"]["buildDefinition"];
+    assert!(definition["buildType"].as_str().unwrap().contains("://"));
+    assert_eq!(
+        definition["externalParameters"],
+        json!({"blueprint": "bp-x", "version": "1.0.0", "source": "https://git.example/acme/x", "revision": "abc"})
+    );
+    let sources = definition["resolvedDependencies"].as_array().unwrap();
+    assert_eq!(sources.len(), package.files.len());
+    for source in sources {
+        assert_eq!(source["digest"]["sha256"].as_str().unwrap().len(), 64);
+    }
+    let builder = &said["predicate"]["runDetails"]["builder"]["id"];
+    assert!(builder.as_str().unwrap().contains("://"));
+}
+
+#[tokio::test]
+async fn publishing_again_keeps_every_signature_and_adds_none() {
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    let tag = Bench::signature_tag(&published);
+    // Somebody else signs too, as `cosign sign` does.
+    let at = bench.reference("bp-x:1.0.0");
+    let other = SigningKey::generate().unwrap();
+    let signed = bench.anonymous().sign_artifact(&at, &other).await.unwrap();
+    assert_eq!(signed, published);
+    let before = {
+        let stored = bench.shared.lock().unwrap();
+        let manifest: Value = serde_json::from_slice(stored.tag(&tag).unwrap()).unwrap();
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
+        stored.tag(&tag).unwrap().clone()
+    };
+    bench.publish().await;
+    assert_eq!(bench.shared.lock().unwrap().tag(&tag).unwrap(), &before);
+    for key in [&bench.key, &other] {
+        let mut policy = TrustPolicy::new();
+        policy.trust("catalog", key.public().clone());
+        let verified = bench.anonymous().verify(&at, "catalog", &policy).await;
+        assert_eq!(&verified.unwrap().signer, key.public());
+    }
 }
 
 #[tokio::test]
