@@ -4,12 +4,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use catalyst_api::{BlueprintDetail, Me, Membership, OrganizationRole, OrganizationView};
 use catalyst_signature::{PublicKey, SigningKey};
-use catalyst_supply::{Credentials, Manifest, Package, Reference, Registry, media};
-use serde_json::Value;
+use catalyst_supply::{Credentials, DockerConfig, Manifest, Package, Reference, Registry, media};
 use url::Url;
 
 use super::api::{Api, client_for};
@@ -18,7 +15,7 @@ use super::failure::hinted;
 use super::output::say;
 
 /// A client for the registry that a reference names. The caller's token goes to the
-/// Sovereign's own registry and to no other; others get what Docker's config has.
+/// Sovereign's own registry and to no other; others get what `docker login` keeps.
 pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry> {
     if let Some(api) = api {
         let own = api.sovereign().await?.addresses.registry;
@@ -35,28 +32,8 @@ pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry>
     let http = client_for(&address)
         .build()
         .context("cannot build the HTTP client")?;
-    Ok(Registry::new(http, docker_credentials(host)))
-}
-
-/// What `docker login` kept for a host, where it keeps it in its file.
-fn docker_credentials(host: &str) -> Credentials {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let folder = variable("DOCKER_CONFIG")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".docker")));
-    let found = folder
-        .and_then(|folder| std::fs::read(folder.join("config.json")).ok())
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-        .and_then(|config| {
-            let auth = config.get("auths")?.get(host)?.get("auth")?.as_str()?;
-            let text = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
-            let (username, password) = text.split_once(':')?;
-            Some(Credentials::Basic {
-                username: username.to_owned(),
-                password: password.to_owned(),
-            })
-        });
-    found.unwrap_or_default()
+    let credentials = DockerConfig::from_environment()?.credentials(host).await?;
+    Ok(Registry::new(http, credentials))
 }
 
 /// The chart's archive from a registry.

@@ -12,4 +12,5 @@
 mod fake;
 mod hostile;
 mod publishing;
+mod signing_in;
 mod uploads;
