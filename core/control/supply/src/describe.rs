@@ -2,6 +2,9 @@
 //! v1 provenance. All derived from the package, so the same package describes
 //! itself in the same bytes; the one time in them is given by the caller.
 
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use serde_json::{Value, json};
 
 use crate::{digest, package::Package};
@@ -71,7 +74,10 @@ pub fn cyclonedx(package: &Package, origin: &Origin) -> Value {
             "tools": {"components": [{"type": "application", "name": "catalyst"}]},
             "component": {
                 "type": "application", "bom-ref": "blueprint", "name": blueprint.name(), "version": version,
-                "licenses": [{"expression": blueprint.spec.card.license}],
+                "licenses": [match is_expression(&blueprint.spec.card.license) {
+                    true => json!({"expression": blueprint.spec.card.license}),
+                    false => json!({"license": {"name": blueprint.spec.card.license}}),
+                }],
                 "hashes": [{"alg": "SHA-256", "content": hex_of(package.digest())}],
             },
         },
@@ -83,12 +89,28 @@ pub fn cyclonedx(package: &Package, origin: &Origin) -> Value {
 /// The SPDX 2.3 document.
 pub fn spdx(package: &Package, origin: &Origin) -> Value {
     let blueprint = &package.blueprint;
+    let license = &blueprint.spec.card.license;
+    // A licence that has no name in SPDX's list is told in its own words.
+    let (declared, extracted) = match is_expression(license) {
+        true => (license.as_str(), None),
+        false => (
+            OWN_LICENSE,
+            Some(json!([{"licenseId": OWN_LICENSE, "name": license, "extractedText": license}])),
+        ),
+    };
+    let sums: BTreeMap<&String, String> = package
+        .files
+        .iter()
+        .map(|(path, bytes)| (path, sha1(bytes)))
+        .collect();
     let mut packages = vec![json!({
         "SPDXID": "SPDXRef-Blueprint", "name": blueprint.name(),
         "versionInfo": blueprint.spec.version.to_string(),
         "downloadLocation": origin.source_url.as_deref().unwrap_or("NOASSERTION"),
-        "filesAnalyzed": false,
-        "licenseDeclared": blueprint.spec.card.license, "licenseConcluded": "NOASSERTION",
+        "filesAnalyzed": true,
+        "packageVerificationCode": {"packageVerificationCodeValue": verification_code(&sums)},
+        "licenseDeclared": declared, "licenseConcluded": "NOASSERTION",
+        "licenseInfoFromFiles": ["NOASSERTION"],
         "copyrightText": "NOASSERTION",
         "checksums": [{"algorithm": "SHA256", "checksumValue": hex_of(package.digest())}],
     })];
@@ -110,18 +132,26 @@ pub fn spdx(package: &Package, origin: &Origin) -> Value {
         relationships.push(json!({"spdxElementId": "SPDXRef-Blueprint", "relationshipType": "CONTAINS", "relatedSpdxElement": id}));
         json!({
             "SPDXID": id, "fileName": format!("./{path}"),
-            "checksums": [{"algorithm": "SHA256", "checksumValue": hex_of(&digest(bytes))}],
+            // SPDX 2.3, 8.4: a file has a SHA-1, whatever else it has.
+            "checksums": [
+                {"algorithm": "SHA1", "checksumValue": sums.get(path)},
+                {"algorithm": "SHA256", "checksumValue": hex_of(&digest(bytes))},
+            ],
             "licenseConcluded": "NOASSERTION", "licenseInfoInFiles": ["NOASSERTION"], "copyrightText": "NOASSERTION",
         })
     }).collect();
-    json!({
+    let mut document = json!({
         "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
         "name": format!("{}-{}", blueprint.name(), blueprint.spec.version),
         "documentNamespace": format!("https://openova.io/spdx/{}/{}", blueprint.name(), uuid_of(package.digest())),
         "creationInfo": {"created": origin.created(), "creators": ["Tool: catalyst"]},
         "documentDescribes": ["SPDXRef-Blueprint"],
         "packages": packages, "files": files, "relationships": relationships,
-    })
+    });
+    if let (Some(extracted), Some(map)) = (extracted, document.as_object_mut()) {
+        map.insert("hasExtractedLicensingInfos".to_owned(), extracted);
+    }
+    document
 }
 
 /// The in-toto statement with SLSA v1 provenance, ready to be signed.
@@ -155,6 +185,40 @@ pub fn provenance(package: &Package, reference: &str, origin: &Origin) -> Value 
     })
 }
 
+/// The name here of a licence that SPDX's list does not have.
+const OWN_LICENSE: &str = "LicenseRef-Blueprint";
+
+/// Whether a licence is written as SPDX's expressions are (SPDX 2.3, annex D).
+fn is_expression(license: &str) -> bool {
+    let spaced = license.replace(['(', ')'], " ");
+    let mut words = 0;
+    let mut wants_name = true;
+    for word in spaced.split_whitespace() {
+        let is_operator = matches!(word, "AND" | "OR" | "WITH");
+        let is_plain = word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | ':'));
+        if is_operator == wants_name || !is_plain {
+            return false;
+        }
+        wants_name = is_operator;
+        words += 1;
+    }
+    words > 0 && !wants_name
+}
+
+/// SHA-1 in hexadecimal: SPDX 2.3 asks for it. Nothing here relies on it.
+fn sha1(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes))
+}
+
+/// SPDX 2.3, 7.9: SHA-1 over the files' own, in order, one after the other.
+fn verification_code(sums: &BTreeMap<&String, String>) -> String {
+    let mut sorted: Vec<&str> = sums.values().map(String::as_str).collect();
+    sorted.sort_unstable();
+    sha1(sorted.concat().as_bytes())
+}
+
 fn hex_of(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
 }
@@ -179,9 +243,73 @@ fn image_parts(image: &str) -> (String, String, String) {
     let (repository, tag) = head.rsplit_once(':').unwrap_or((head, ""));
     let name = repository.rsplit('/').next().unwrap_or(repository);
     let version = if digest.is_empty() { tag } else { digest };
-    let purl = format!(
-        "pkg:oci/{name}@{}?repository_url={repository}&tag={tag}",
-        version.replace(':', "%3A")
-    );
+    // The purl specification's `oci`: a version is a digest; a tag is a qualifier.
+    let mut purl = format!("pkg:oci/{name}");
+    if !digest.is_empty() {
+        purl.push_str(&format!("@{}", digest.replace(':', "%3A")));
+    }
+    purl.push_str(&format!("?repository_url={repository}"));
+    if !tag.is_empty() {
+        purl.push_str(&format!("&tag={tag}"));
+    }
     (repository.to_owned(), version.to_owned(), purl)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licences_are_expressions_or_words() {
+        for (license, expected) in [
+            ("Apache-2.0", true),
+            ("Apache-2.0 OR MIT", true),
+            (
+                "(MIT AND BSD-3-Clause) OR GPL-2.0-or-later WITH Classpath-exception-2.0",
+                true,
+            ),
+            ("GPL-2.0+", true),
+            ("LicenseRef-acme", true),
+            ("Acme's own licence", false),
+            ("MIT License", false),
+            ("MIT OR", false),
+            ("OR MIT", false),
+            ("", false),
+        ] {
+            assert_eq!(is_expression(license), expected, "{license:?}");
+        }
+    }
+
+    #[test]
+    fn the_verification_code_is_the_one_spdx_describes() {
+        // printf 'b' | sha1sum, printf 'a' | sha1sum; sorted, joined, and summed.
+        let (one, two) = ("b.txt".to_owned(), "a.txt".to_owned());
+        let sums = BTreeMap::from([(&one, sha1(b"a")), (&two, sha1(b"b"))]);
+        assert_eq!(sums[&one], "86f7e437faa5a7fce15d1ddcb9eaeaea377667b8");
+        assert_eq!(sums[&two], "e9d71f5ee7c92d6dc9e92ffdad17b8bd49418f98");
+        assert_eq!(
+            verification_code(&sums),
+            "5463504435e4dbf2b93a3a8a00ca78e36ea40e24"
+        );
+    }
+
+    #[test]
+    fn package_urls_tell_digests_from_tags() {
+        for (image, expected) in [
+            (
+                "ghcr.io/a/x:1.0",
+                "pkg:oci/x?repository_url=ghcr.io/a/x&tag=1.0",
+            ),
+            (
+                "ghcr.io/a/x@sha256:00",
+                "pkg:oci/x@sha256%3A00?repository_url=ghcr.io/a/x",
+            ),
+            (
+                "ghcr.io/a/x:1.0@sha256:00",
+                "pkg:oci/x@sha256%3A00?repository_url=ghcr.io/a/x&tag=1.0",
+            ),
+        ] {
+            assert_eq!(image_parts(image).2, expected);
+        }
+    }
 }
