@@ -257,13 +257,18 @@ impl Api {
         Ok(self.sovereign().await?.addresses.git)
     }
 
-    /// A request for a path, each segment as it is, to be sent with [`Api::send`].
-    pub fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    /// The address of a path, each segment as it is.
+    pub fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }
-        self.http.request(method, url)
+        url
+    }
+
+    /// A request for a path, each segment as it is, to be sent with [`Api::send`].
+    pub fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.http.request(method, self.url(path))
     }
 
     /// Sends a request with the caller's token; a refusal is the API's own words. A

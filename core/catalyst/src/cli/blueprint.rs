@@ -245,13 +245,19 @@ impl Publish {
         };
         let published = registry.publish(&base, &package, &key, &origin).await?;
         let output = self.common.output;
-        let verify = supply::cosign_command(&at, &published.digest, &public);
+        let trusted_root = api
+            .as_ref()
+            .map(|api| api.url(&["sovereign", "trusted-root"]));
+        let verify =
+            supply::cosign_commands(&at, &published.digest, &public, trusted_root.as_ref());
         say(&format!("Pushed and signed {}", published.reference));
         if output.is_table() {
             print(&format!("{}\n", published.digest))?;
         }
         say("Anyone can verify it:");
-        say(&format!("  {verify}"));
+        for line in &verify {
+            say(&format!("  {line}"));
+        }
         let is_admitted = api.is_some();
         if let Some(api) = api {
             let body = RegisterBlueprint {
@@ -286,7 +292,7 @@ impl Publish {
             "reference": published.reference,
             "digest": published.digest,
             "signer": published.signer.fingerprint(),
-            "verify": verify,
+            "verify": verify.join(" && "),
             "admitted": is_admitted,
         }))
     }

@@ -172,15 +172,54 @@ pub fn public_key(path: &Path) -> anyhow::Result<PublicKey> {
     PublicKey::from_pem(&pem).with_context(|| format!("cannot use the key {}", path.display()))
 }
 
-/// How stock cosign verifies an artifact.
-pub fn cosign_command(reference: &Reference, digest: &str, key: &Path) -> String {
-    let plain = match reference.plain_http {
-        true => " --allow-http-registry",
-        false => "",
-    };
-    format!(
-        "cosign verify --key {} --insecure-ignore-tlog=true{plain} {}@{digest}",
+/// How stock cosign verifies an artifact, as lines for a shell. `trusted_root` is
+/// where the Sovereign publishes its own: without it, cosign 2.6 asks a public one
+/// first, which not every machine reaches.
+pub fn cosign_commands(
+    reference: &Reference,
+    digest: &str,
+    key: &Path,
+    trusted_root: Option<&Url>,
+) -> Vec<String> {
+    let mut options = String::new();
+    let mut lines = Vec::new();
+    if let Some(url) = trusted_root {
+        lines.push(format!("curl -fsSo trusted_root.json {url}"));
+        options.push_str(" --trusted-root trusted_root.json");
+    }
+    if reference.plain_http {
+        options.push_str(" --allow-http-registry");
+    }
+    lines.push(format!(
+        "cosign verify --key {} --insecure-ignore-tlog=true{options} {}@{digest}",
         key.display(),
         reference.name()
-    )
+    ));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_for_cosign_name_all_it_needs() {
+        let at = Reference::parse("127.0.0.1:8080/acme/bp-x:1.0.0").unwrap();
+        let key = Path::new("acme.pub");
+        let root = Url::parse("http://127.0.0.1:8080/api/v1/sovereign/trusted-root").unwrap();
+        assert_eq!(
+            cosign_commands(&at, "sha256:00", key, Some(&root)),
+            [
+                "curl -fsSo trusted_root.json http://127.0.0.1:8080/api/v1/sovereign/trusted-root",
+                "cosign verify --key acme.pub --insecure-ignore-tlog=true --trusted-root trusted_root.json --allow-http-registry 127.0.0.1:8080/acme/bp-x@sha256:00",
+            ]
+        );
+        let at = Reference::parse("ghcr.io/acme/bp-x:1.0.0").unwrap();
+        assert_eq!(
+            cosign_commands(&at, "sha256:00", key, None),
+            [
+                "cosign verify --key acme.pub --insecure-ignore-tlog=true ghcr.io/acme/bp-x@sha256:00"
+            ]
+        );
+    }
 }

@@ -26,8 +26,9 @@ use crate::routes::{
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        sovereign::sovereign_get, sovereign::me_get, sovereign::user_list, sovereign::user_invite,
-        sovereign::user_remove, sovereign::signer_trust,
+        sovereign::sovereign_get, sovereign::trusted_root_get, sovereign::me_get,
+        sovereign::user_list, sovereign::user_invite, sovereign::user_remove,
+        sovereign::signer_trust,
         organizations::organization_list, organizations::organization_create,
         organizations::organization_get, organizations::organization_delete,
         organizations::member_list, organizations::member_set, organizations::member_remove,

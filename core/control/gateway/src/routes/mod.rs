@@ -87,6 +87,7 @@ pub fn router() -> Router<Gateway> {
         .layer(DefaultBodyLimit::max(LARGEST_HOOK));
     let api = Router::new()
         .route("/sovereign", get(sovereign::sovereign_get))
+        .route("/sovereign/trusted-root", get(sovereign::trusted_root_get))
         .route("/me", get(sovereign::me_get))
         .route("/users", get(sovereign::user_list))
         .route("/users/invitations", post(sovereign::user_invite))

@@ -6,6 +6,7 @@ use catalyst_api::{
     Accepted, Invitation, Invite, Me, Membership, Page, SovereignView, TrustSigner, UserView,
 };
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::{accepted, page};
 use crate::Gateway;
@@ -19,6 +20,24 @@ use crate::problem::Refusal;
     responses((status = 200, description = "The Sovereign.", body = SovereignView)))]
 pub async fn sovereign_get(State(gateway): State<Gateway>) -> Result<Json<SovereignView>, Refusal> {
     gateway.sovereign().read().await.map(Json)
+}
+
+/// The trusted root that `cosign verify --trusted-root` takes. Anybody may read it.
+#[utoipa::path(get, path = "/api/v1/sovereign/trusted-root", tag = "sovereign", operation_id = "trusted_root_get",
+    security(()),
+    responses((status = 200, description = "A sigstore TrustedRoot.", body = Object)))]
+pub async fn trusted_root_get() -> Json<Value> {
+    // The JSON form of dev.sigstore.trustroot.v1.TrustedRoot. A Sovereign trusts
+    // keys, which cosign is given by `--key`; it runs neither a transparency log nor
+    // a certificate authority that signs, so it vouches for none. cosign asks for
+    // the document all the same, and would else fetch that of a public service.
+    Json(json!({
+        "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+        "tlogs": [],
+        "certificateAuthorities": [],
+        "ctlogs": [],
+        "timestampAuthorities": [],
+    }))
 }
 
 /// Who is asking, and what they may do.

@@ -230,6 +230,13 @@ async fn the_sovereign_is_open_to_all_and_me_is_not() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(sovereign["name"], "localhost");
     assert_eq!(sovereign["envTypes"], json!(["dev", "prod"]));
+    let path = "/api/v1/sovereign/trusted-root";
+    let (status, root) = world.ask(None, "GET", path, None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        root["mediaType"],
+        "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+    );
     let (status, problem) = world.ask(None, "GET", "/api/v1/me", None).await;
     assert_eq!(
         (status, &problem["type"]),
