@@ -58,4 +58,4 @@ check-tools:
 
 # What .ci/run had to build lies among the tools that the lanes build.
 check-tools-real:
-	@PATH="$(CACHE)/bin:$$PATH" tools/check-tools git cargo cc ldd node npm go kubectl curl jq openssl
+	@PATH="$(CACHE)/bin:$$PATH" tools/check-tools git cargo cc ldd node npm go kubectl curl jq openssl pip3
