@@ -68,6 +68,18 @@ fn lint_names_every_problem_with_its_place() {
         .map(|it| it["rule"].as_str().unwrap())
         .collect();
     assert_eq!(rules, ["missing-file", "chart-identity"]);
+    let outcome = home.run(&["blueprint", "lint", "wiki", "-o", "sarif"]);
+    assert_eq!(outcome.failed(), "error: wiki has 2 problems\n");
+    let log: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let found = &log["runs"][0]["results"][1];
+    assert_eq!(found["ruleId"], "chart-identity");
+    assert_eq!(
+        found["locations"][0]["physicalLocation"],
+        serde_json::json!({
+            "artifactLocation": {"uri": "wiki/chart/Chart.yaml"},
+            "region": {"startLine": 5},
+        })
+    );
     let refused = home.run(&["blueprint", "package", "wiki"]);
     assert!(
         refused.failed().contains("cannot be used as it is"),

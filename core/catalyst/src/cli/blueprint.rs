@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::api::{Common, Connection};
 use super::failure::{Hinted, hinted};
-use super::output::{Output, plain, print, say};
-use super::render::{self, Render};
+use super::findings;
+use super::output::{Output, print, say};
+use super::render::Render;
 use super::scaffold;
 use super::supply;
 
@@ -57,7 +58,7 @@ struct Lint {
     folder: PathBuf,
     /// How the findings are printed.
     #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
-    output: Output,
+    output: findings::Form,
 }
 
 /// Pack a Blueprint into one file (a tar in the OCI image layout).
@@ -137,31 +138,8 @@ impl Blueprint {
 
 impl Lint {
     fn run(&self) -> anyhow::Result<()> {
-        let files = read_folder(&self.folder)?;
-        let mut problems = catalyst_blueprint::lint(&files);
-        // What is wrong in the folder would only be said again by what it renders to.
-        if problems.is_empty() {
-            problems.extend(render::problem(&files));
-        }
-        match self.output {
-            Output::Table => {
-                for problem in &problems {
-                    print(&format!("{}\n", plain(&problem.to_string())))?;
-                }
-            }
-            output => output.value(&problems)?,
-        }
-        match problems.len() {
-            0 => {
-                say(&format!(
-                    "{}: nothing to complain about",
-                    self.folder.display()
-                ));
-                Ok(())
-            }
-            1 => anyhow::bail!("{} has 1 problem", self.folder.display()),
-            many => anyhow::bail!("{} has {many} problems", self.folder.display()),
-        }
+        let problems = catalyst_blueprint::lint(&read_folder(&self.folder)?);
+        findings::report(&self.folder, &problems, self.output)
     }
 }
 
@@ -181,10 +159,11 @@ pub fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
     )
 }
 
-/// Packs a folder that lint finds nothing wrong with.
+/// Packs a folder in which lint finds no errors.
 fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> {
     let files = read_folder(folder)?;
-    let problems = catalyst_blueprint::lint(&files);
+    let mut problems = catalyst_blueprint::lint(&files);
+    problems.retain(Problem::is_error);
     if !problems.is_empty() {
         return Err(refused(folder, &problems));
     }

@@ -18,6 +18,7 @@ mod credential;
 mod credentials;
 mod destroy;
 mod failure;
+mod findings;
 mod get;
 mod kubeconfig;
 mod kustomize;

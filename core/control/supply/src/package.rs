@@ -69,12 +69,13 @@ impl Package {
     }
 }
 
-/// Packs a folder that lint finds nothing wrong with.
+/// Packs a folder in which lint finds no errors; warnings do not stand against it.
 pub fn pack(
     files: &BTreeMap<String, Vec<u8>>,
     options: &PackOptions,
 ) -> Result<Package, PackError> {
-    let problems = lint(files);
+    let mut problems = lint(files);
+    problems.retain(Problem::is_error);
     if !problems.is_empty() {
         return Err(PackError::Lint { problems });
     }

@@ -8,6 +8,9 @@
 //! ([`ConnectionSecret::render`]), and finds Blueprints by what somebody types
 //! ([`search()`]).
 //!
+//! What lint asks for stands in one table ([`RULES`]), which its reports
+//! ([`sarif`]) and the documentation share.
+//!
 //! Called by the command side (plan, install, promote), by the forge's
 //! pre-receive check, by the application controller, and by `catalyst blueprint
 //! lint`.
@@ -26,6 +29,8 @@ mod form;
 mod lint;
 mod locate;
 mod problem;
+mod rules;
+mod sarif;
 mod search;
 mod shape;
 mod solve;
@@ -44,6 +49,8 @@ pub use form::{Field, FieldKind};
 pub use lint::lint;
 pub use locate::line_of_pointer;
 pub use problem::Problem;
+pub use rules::{Level, RULES, Rule, rule};
+pub use sarif::sarif;
 pub use search::{Described, search};
 pub use solve::{
     Catalog, Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve,

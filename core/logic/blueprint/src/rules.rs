@@ -1,0 +1,222 @@
+//! The rules of lint, each described once: SARIF reports, the documentation
+//! (`docs/spec/blueprint.md`) and the weight of a finding come from this table.
+//!
+//! Called by whoever shows findings, and by [`crate::Problem`] for its level. What
+//! must stay true: a rule's id never changes its meaning, and every finding of lint
+//! names a rule that stands here.
+
+use serde::Serialize;
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The Blueprint is not packed or published as it is.
+    Error,
+    /// It may be as it is; somebody should look.
+    Warning,
+}
+
+impl Level {
+    /// The word for it, which is SARIF's too.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// Its name, stable across releases.
+    pub id: &'static str,
+    /// What a finding of it weighs.
+    pub level: Level,
+    /// What it asks for, one sentence.
+    pub about: &'static str,
+    /// What to do about a finding.
+    pub fix: &'static str,
+}
+
+const fn error(id: &'static str, about: &'static str, fix: &'static str) -> Rule {
+    Rule {
+        id,
+        level: Level::Error,
+        about,
+        fix,
+    }
+}
+
+/// Every rule, in the order of their ids.
+pub const RULES: &[Rule] = &[
+    error(
+        "alias",
+        "Each dependency has an alias of its own.",
+        "Give each dependency its own alias.",
+    ),
+    error(
+        "chart-identity",
+        "The chart's name and version are the Blueprint's.",
+        "Write the Blueprint's name and version into chart/Chart.yaml.",
+    ),
+    error(
+        "cycle",
+        "A Blueprint does not depend on itself.",
+        "Remove the dependency.",
+    ),
+    error(
+        "expression",
+        "Every `when` and `${…}` is CEL.",
+        "Correct the CEL expression.",
+    ),
+    error(
+        "kustomize-scalar",
+        "The config of a Kustomize Blueprint is text, numbers and truth values only.",
+        "Make the property a scalar, or use a Helm chart.",
+    ),
+    error(
+        "link",
+        "Links are https:// addresses.",
+        "Give an address that begins with https://.",
+    ),
+    error(
+        "missing-field",
+        "blueprint.yaml has every field that it must have.",
+        "Add the field.",
+    ),
+    error(
+        "missing-file",
+        "The folder holds every file that the Blueprint needs or names.",
+        "Add the file, or correct its path.",
+    ),
+    error(
+        "name",
+        "Names of Blueprints are `bp-` and small letters, digits and hyphens.",
+        "Write a name such as `bp-wordpress`.",
+    ),
+    error(
+        "placement",
+        "The fewest regions are no more than the most.",
+        "Raise maxRegions or lower minRegions.",
+    ),
+    error(
+        "range",
+        "Ranges of versions are semantic versioning's.",
+        "Write a range such as `^1.4` or `>=1.4, <3`.",
+    ),
+    error(
+        "schema-deep",
+        "configSchema is not nested beyond reason.",
+        "Make it flatter.",
+    ),
+    error(
+        "schema-invalid",
+        "configSchema is JSON Schema 2020-12.",
+        "Correct the schema.",
+    ),
+    error(
+        "schema-open",
+        "configSchema is an object that accepts named properties only.",
+        "Say `type: object` and `additionalProperties: false`.",
+    ),
+    error(
+        "schema-remote",
+        "configSchema refers to nothing outside itself.",
+        "Copy the definition into $defs.",
+    ),
+    error(
+        "secret-default",
+        "A secret has no value in the schema, which everyone can read.",
+        "Remove its default; have it generated, or ask for it.",
+    ),
+    error(
+        "secret-key",
+        "Keys of the connection secret are usable in a Secret, each once.",
+        "Use letters, digits, `-`, `_` and `.` only, and each key once.",
+    ),
+    error(
+        "secret-type",
+        "Secrets are strings.",
+        "Give the property `type: string`.",
+    ),
+    error(
+        "secret-value",
+        "`values` says what stands in each key of the connection secret.",
+        "Say in `values` what stands in each key, with `${…}`.",
+    ),
+    error(
+        "shape",
+        "blueprint.yaml can be read as a Blueprint.",
+        "Compare it with the Blueprint's specification.",
+    ),
+    error(
+        "ttl",
+        "How long a credential lives is a duration.",
+        "Write a duration such as `90d`.",
+    ),
+    error(
+        "unknown-field",
+        "blueprint.yaml has no field that the specification does not name.",
+        "Correct or remove the field.",
+    ),
+    error(
+        "version",
+        "The version is semantic, without build metadata.",
+        "Write a version such as `1.3.0`.",
+    ),
+    error(
+        "wrong-value",
+        "Every field of blueprint.yaml has a value of the kind asked for.",
+        "Give a value of that kind.",
+    ),
+    error(
+        "yaml",
+        "Files that must be YAML are.",
+        "Correct the line; check indentation and quotes.",
+    ),
+];
+
+/// The rule of this id.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_stand_once_each_in_order_and_say_all_they_should() {
+        for pair in RULES.windows(2) {
+            assert!(pair[0].id < pair[1].id, "{} {}", pair[0].id, pair[1].id);
+        }
+        for rule in RULES {
+            let is_id = |c: char| c.is_ascii_lowercase() || c == '-';
+            assert!(rule.id.chars().all(is_id), "{}", rule.id);
+            for text in [rule.about, rule.fix] {
+                assert!(text.ends_with('.'), "{}: {text}", rule.id);
+                assert!(!text.contains('|'), "{}: {text}", rule.id);
+            }
+            assert_eq!(super::rule(rule.id), Some(rule));
+        }
+        assert_eq!(rule("no-such-rule"), None);
+    }
+
+    #[test]
+    fn the_documentation_has_this_table() {
+        let table: String = RULES
+            .iter()
+            .map(|rule| {
+                let (id, level) = (rule.id, rule.level.word());
+                format!("| `{id}` | {level} | {} | {} |\n", rule.about, rule.fix)
+            })
+            .collect();
+        let page = include_str!("../../../../docs/spec/blueprint.md");
+        assert!(
+            page.contains(&table),
+            "docs/spec/blueprint.md should have these rows:\n{table}"
+        );
+    }
+}
