@@ -333,7 +333,7 @@ pub(crate) fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 /// The subschemas that all apply at the same place.
-fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
     ["allOf", "anyOf", "oneOf"]
         .into_iter()
         .filter_map(|word| schema.get(word).and_then(Value::as_array))

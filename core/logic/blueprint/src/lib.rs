@@ -26,15 +26,18 @@ mod connection;
 mod expression;
 mod file;
 mod form;
+mod icon;
 mod lint;
 mod locate;
 mod problem;
+mod reach;
 mod rules;
 mod sarif;
 mod search;
 mod shape;
 mod solve;
 mod suggest;
+mod upgrades;
 mod values;
 
 pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};
@@ -55,4 +58,5 @@ pub use search::{Described, search};
 pub use solve::{
     Catalog, Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve,
 };
+pub use upgrades::lint_dependencies;
 pub use values::{ValuesInput, merge_values, overlay, promote_config};

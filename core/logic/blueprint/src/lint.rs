@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Blueprint, ConfigSchema, ManifestKind, Problem, SchemaError,
     config::{SECRET, resolve},
-    expression, locate,
+    expression, icon, locate, reach, upgrades,
 };
 
 /// Checks a folder given as path → bytes, paths relative to it with `/`.
@@ -46,7 +46,7 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
     };
     linter.folder();
     linter.card();
-    linter.config_schema();
+    let is_schema = linter.config_schema();
     linter.placement();
     linter.dependencies();
     linter.provides();
@@ -54,6 +54,14 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
     match blueprint.spec.manifests.source.kind {
         ManifestKind::HelmChart => linter.chart(),
         ManifestKind::Kustomize => linter.kustomize(),
+    }
+    if is_schema {
+        linter
+            .problems
+            .extend(match blueprint.spec.manifests.source.kind {
+                ManifestKind::HelmChart => reach::chart_problems(text, &blueprint, files),
+                ManifestKind::Kustomize => reach::kustomize_problems(text, &blueprint, files),
+            });
     }
     let mut problems = linter.problems;
     problems.sort();
@@ -101,16 +109,26 @@ impl Linter<'_> {
     }
 
     fn card(&mut self) {
-        let card = &self.blueprint.spec.card;
-        if let Some(icon) = &card.icon
-            && !self.files.contains_key(icon)
-        {
-            self.report(
+        let (card, files) = (&self.blueprint.spec.card, self.files);
+        match card.icon.as_ref().map(|icon| (icon, files.get(icon))) {
+            None => {}
+            Some((icon, None)) => self.report(
                 "/spec/card/icon",
                 "missing-file",
                 format!("the icon `{icon}` is not in the folder"),
                 "add the file or correct its path, such as `card/icon.svg`",
-            );
+            ),
+            Some((icon, Some(bytes))) => {
+                let faults = icon::faults(bytes).into_iter().map(|fault| Problem {
+                    file: icon.clone(),
+                    line: Some(fault.line),
+                    rule: "icon",
+                    message: fault.message,
+                    fix: "draw it with plain SVG shapes, in a small file without scripts and links"
+                        .to_owned(),
+                });
+                self.problems.extend(faults);
+            }
         }
         if let Some(link) = &card.documentation
             && !link.starts_with("https://")
@@ -124,7 +142,8 @@ impl Linter<'_> {
         }
     }
 
-    fn config_schema(&mut self) {
+    /// Whether it can be used at all.
+    fn config_schema(&mut self) -> bool {
         let schema = &self.blueprint.spec.config_schema;
         if let Err(error) = ConfigSchema::compile(schema) {
             let (rule, pointer) = match &error {
@@ -138,7 +157,7 @@ impl Linter<'_> {
                 }
             };
             self.report(&pointer, rule, error.to_string(), "correct the schema");
-            return;
+            return false;
         }
         if schema.as_object().is_some_and(|map| !map.is_empty()) {
             if schema.get("type") != Some(&Value::String("object".to_owned())) {
@@ -159,6 +178,7 @@ impl Linter<'_> {
             }
         }
         self.secrets(schema, "/spec/configSchema", 0);
+        true
     }
 
     fn secrets(&mut self, schema: &Value, pointer: &str, depth: usize) {
@@ -314,6 +334,9 @@ impl Linter<'_> {
                     );
                 }
             }
+        }
+        for fault in upgrades::faults(&self.blueprint.spec.version, upgrades) {
+            self.report(&fault.pointer, "upgrade-path", fault.message, fault.fix);
         }
     }
 

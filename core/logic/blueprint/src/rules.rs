@@ -49,6 +49,15 @@ const fn error(id: &'static str, about: &'static str, fix: &'static str) -> Rule
     }
 }
 
+const fn warning(id: &'static str, about: &'static str, fix: &'static str) -> Rule {
+    Rule {
+        id,
+        level: Level::Warning,
+        about,
+        fix,
+    }
+}
+
 /// Every rule, in the order of their ids.
 pub const RULES: &[Rule] = &[
     error(
@@ -62,14 +71,29 @@ pub const RULES: &[Rule] = &[
         "Write the Blueprint's name and version into chart/Chart.yaml.",
     ),
     error(
+        "config-unused",
+        "Every property of configSchema arrives in a value that the manifests use.",
+        "Use the property, or remove it.",
+    ),
+    error(
         "cycle",
         "A Blueprint does not depend on itself.",
         "Remove the dependency.",
     ),
     error(
+        "dependency-version",
+        "Of every dependency there is a version in the range, as far as versions are known.",
+        "Name a range that holds a version, or publish one.",
+    ),
+    error(
         "expression",
         "Every `when` and `${…}` is CEL.",
         "Correct the CEL expression.",
+    ),
+    error(
+        "icon",
+        "The icon is an SVG that draws and does nothing else: no scripts, links, styles or entities, no more than 128 KiB.",
+        "Draw it with plain SVG shapes.",
     ),
     error(
         "kustomize-scalar",
@@ -160,6 +184,21 @@ pub const RULES: &[Rule] = &[
         "unknown-field",
         "blueprint.yaml has no field that the specification does not name.",
         "Correct or remove the field.",
+    ),
+    error(
+        "upgrade-path",
+        "`upgrades.from` and `blocks` do not contradict each other or the version.",
+        "Take the range out of one of the two, or name earlier versions.",
+    ),
+    warning(
+        "value-unknown",
+        "Templates use values that something sets.",
+        "Give the value a default in chart/values.yaml, or correct its name.",
+    ),
+    warning(
+        "value-unused",
+        "Values of the chart and of the sizes are used.",
+        "Use the value, or remove it.",
     ),
     error(
         "version",

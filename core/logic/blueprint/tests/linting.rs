@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use catalyst_blueprint::{Blueprint, lint};
+use catalyst_blueprint::{Blueprint, RULES, lint, lint_dependencies};
 
 fn folder(blueprint: &str, extra: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::from([
@@ -14,7 +14,10 @@ fn folder(blueprint: &str, extra: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> 
             "chart/Chart.yaml".to_owned(),
             b"apiVersion: v2\nname: bp-wordpress\nversion: 1.3.0\n".to_vec(),
         ),
-        ("chart/templates/a.yaml".to_owned(), Vec::new()),
+        (
+            "chart/templates/a.yaml".to_owned(),
+            b"key: {{ .Values.apiKey }}\nreplicas: {{ .Values.replicas }}\n".to_vec(),
+        ),
     ]);
     for (path, text) in extra {
         files.insert((*path).to_owned(), text.as_bytes().to_vec());
@@ -154,4 +157,178 @@ fn unreadable_files_are_told_with_their_line() {
             .unwrap_err()
             .contains("1.2.x only")
     );
+}
+
+/// A Blueprint with this schema of its config, one property a line, and these files.
+fn with_config(kind: &str, properties: &str, files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    let text = format!(
+        "apiVersion: catalyst.openova.io/v1alpha1\nkind: Blueprint\nmetadata: {{name: bp-wordpress}}\nspec:\n  version: 1.3.0\n  card: {{title: W, license: MIT}}\n  configSchema:\n    type: object\n    additionalProperties: false\n    properties:\n{properties}  manifests: {{source: {{kind: {kind}}}, overlays: {{small: {{}}}}}}\n"
+    );
+    let mut files = folder(&text, files);
+    if kind == "HelmChart" {
+        files.insert("chart/templates/a.yaml".to_owned(), Vec::new());
+    }
+    files
+}
+
+#[test]
+fn what_is_set_must_arrive_in_a_chart() {
+    let template = "chart/templates/b.yaml";
+    for (properties, files, expected) in [
+        // Reached by a template, by a group above it, by all values at once, by a
+        // value of the chart, by a chart inside, by an expression.
+        (
+            "      title: {type: string}\n",
+            &[(template, "{{ .Values.title | quote }}")][..],
+            "",
+        ),
+        (
+            "      storage: {type: object, properties: {size: {type: string}}}\n",
+            &[(template, "{{- with $.Values.storage }}{{ .size }}{{ end }}")],
+            "",
+        ),
+        (
+            "      title: {type: string}\n",
+            &[(template, "{{ toYaml .Values }}")],
+            "",
+        ),
+        (
+            "      title: {type: string}\n",
+            &[
+                ("chart/values.yaml", "title: x\n"),
+                (template, "{{ index .Values \"title\" }}"),
+            ],
+            "",
+        ),
+        (
+            "      cache: {type: object, properties: {size: {type: string}}}\n",
+            &[("chart/charts/cache/Chart.yaml", "")],
+            "",
+        ),
+        (
+            "      title: {type: string}\n      storage: {type: object, properties: {size: {type: string}, kind: {type: string}}}\n",
+            &[(template, "{{ .Values.storage.size }} {{ .Values.titles }}")],
+            "blueprint.yaml:11: [config-unused] no value of the chart takes the property `title`; use it, or remove it: what is set there changes nothing\n\
+             blueprint.yaml:12: [config-unused] no value of the chart takes the property `storage.kind`; use it, or remove it: what is set there changes nothing\n\
+             chart/templates/b.yaml:1: warning [value-unknown] the template uses `.Values.titles`, which nothing sets; give `titles` a default in chart/values.yaml, or correct its name\n",
+        ),
+        (
+            "      title: {type: string}\n",
+            &[("chart/values.yaml", "# Shown on top.\ntitle: x\n")],
+            "chart/values.yaml:2: warning [value-unused] no template uses the value `title`; use it, or remove it\n",
+        ),
+    ] {
+        assert_eq!(
+            shown(&with_config("HelmChart", properties, files)),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_size_sets_what_the_chart_has() {
+    let overlays = |text: &str| {
+        let files = [
+            ("chart/values.yaml", "replicas: 1\n"),
+            ("chart/templates/b.yaml", "{{ .Values.replicas }}"),
+        ];
+        let mut files = with_config("HelmChart", "      replicas: {type: integer}\n", &files);
+        let blueprint = String::from_utf8(files["blueprint.yaml"].clone()).unwrap();
+        let blueprint = blueprint.replace("small: {}", text);
+        files.insert("blueprint.yaml".to_owned(), blueprint.into_bytes());
+        shown(&files)
+    };
+    assert_eq!(overlays("small: {replicas: 2}"), "");
+    assert_eq!(
+        overlays("small: {replcas: 2}"),
+        "blueprint.yaml:12: warning [value-unused] the size `small` sets `replcas`, which the chart does not have; correct its name, or remove it\n"
+    );
+}
+
+#[test]
+fn what_is_set_must_arrive_in_manifests() {
+    let base = [
+        ("manifests/base/kustomization.yaml", "resources: [a.yaml]\n"),
+        ("manifests/overlays/small/kustomization.yaml", ""),
+    ];
+    for (manifest, expected) in [
+        (
+            "a: ${title}\nb: ${global_catalyst_domain} $${HOME} ${other:=none}\n",
+            "",
+        ),
+        ("a: ${title:-none}\n", ""),
+        (
+            "a: x\nb: ${titel}\n",
+            "blueprint.yaml:11: [config-unused] no `${title}` of the manifests takes the property `title`; use it, or remove it: what is set there changes nothing\n\
+             manifests/base/a.yaml:2: warning [value-unknown] `${titel}` is no property of configSchema, so nothing stands there; add `titel` to configSchema, write `${titel:=default}`, or `$${titel}` for the text itself\n",
+        ),
+    ] {
+        let mut files = base.to_vec();
+        files.push(("manifests/base/a.yaml", manifest));
+        let files = with_config("Kustomize", "      title: {type: string}\n", &files);
+        assert_eq!(shown(&files), expected);
+    }
+}
+
+#[test]
+fn an_icon_only_draws() {
+    let icon = "<svg>\n<script/></svg>";
+    assert_eq!(
+        shown(&folder(GOOD, &[("card/icon.svg", icon)])),
+        "card/icon.svg:2: [icon] an icon may not hold the element `script`; draw it with plain SVG shapes, in a small file without scripts and links\n"
+    );
+}
+
+#[test]
+fn upgrade_paths_lead_here() {
+    let text = GOOD.replace("from: [1.2.x]", "from: [1.0.5, 1.2.x]");
+    assert_eq!(shown(&folder(&text, &[("card/icon.svg", "<svg/>")])), "");
+    let text = GOOD.replace("from: [1.2.x]", "from: [\"=1.0.5\"]");
+    assert_eq!(
+        shown(&folder(&text, &[("card/icon.svg", "<svg/>")])),
+        "blueprint.yaml:22: [upgrade-path] `from` accepts `=1.0.5`, and `blocks` refuses all of it with `1.0.x`; take it out of one of the two\n"
+    );
+}
+
+#[test]
+fn a_dependency_has_a_version_that_is_there() {
+    let blueprint = Blueprint::parse(GOOD).unwrap();
+    let told = |versions: &[&str]| {
+        let versions = versions.iter().map(|text| text.parse().unwrap()).collect();
+        let known = BTreeMap::from([("bp-postgres".to_owned(), versions)]);
+        lint_dependencies(GOOD, &blueprint, &known)
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert!(told(&["1.3.0", "1.5.0"]).is_empty());
+    assert_eq!(
+        told(&["1.3.0", "2.0.0"]),
+        [
+            "blueprint.yaml:17: [dependency-version] no version of bp-postgres is in `^1.4`; there are 1.3.0, 2.0.0; name a range that holds one of them, or publish one"
+        ]
+    );
+    // Of what is not known nothing is said.
+    assert!(lint_dependencies(GOOD, &blueprint, &BTreeMap::new()).is_empty());
+}
+
+#[test]
+fn every_finding_names_a_rule_of_the_table() {
+    let text = GOOD
+        .replace("^1.4", "one.four")
+        .replace("1.2.x", "2.x")
+        .replace("apiKey: {", "unused: {}\n      apiKey: {default: x, ");
+    let mut files = folder(
+        &text,
+        &[("card/icon.svg", "<html/>"), ("chart/values.yaml", "x: 1")],
+    );
+    files.remove("README.md");
+    let problems = lint(&files);
+    assert!(problems.len() >= 6, "{problems:?}");
+    for problem in problems {
+        assert!(
+            RULES.iter().any(|rule| rule.id == problem.rule),
+            "{problem}"
+        );
+    }
 }
