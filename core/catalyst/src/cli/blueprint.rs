@@ -56,6 +56,10 @@ struct Lint {
     /// The Blueprint's folder.
     #[arg(default_value = ".")]
     folder: PathBuf,
+    /// A folder of further Blueprints, one of whose versions each dependency on them
+    /// must be able to have. May be given more than once.
+    #[arg(long, value_name = "DIR")]
+    catalog: Vec<PathBuf>,
     /// How the findings are printed.
     #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
     output: findings::Form,
@@ -138,7 +142,10 @@ impl Blueprint {
 
 impl Lint {
     fn run(&self) -> anyhow::Result<()> {
-        let problems = catalyst_blueprint::lint(&read_folder(&self.folder)?);
+        let files = read_folder(&self.folder)?;
+        let mut problems = catalyst_plan::lint_blueprint(&files);
+        problems.extend(findings::of_dependencies(&files, &self.catalog)?);
+        problems.sort();
         findings::report(&self.folder, &problems, self.output)
     }
 }
@@ -162,7 +169,7 @@ pub fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
 /// Packs a folder in which lint finds no errors.
 fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> {
     let files = read_folder(folder)?;
-    let mut problems = catalyst_blueprint::lint(&files);
+    let mut problems = catalyst_plan::lint_blueprint(&files);
     problems.retain(Problem::is_error);
     if !problems.is_empty() {
         return Err(refused(folder, &problems));

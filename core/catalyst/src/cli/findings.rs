@@ -1,9 +1,11 @@
 //! The findings of `catalyst blueprint lint`: how they are printed, and which of them
 //! make the command fail.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use catalyst_blueprint::Problem;
+use anyhow::Context;
+use catalyst_blueprint::{Blueprint, Problem};
 
 use super::output::{Output, plain, print, say};
 
@@ -19,6 +21,34 @@ pub enum Form {
     Yaml,
     /// A SARIF 2.1.0 log, for code hosts and editors.
     Sarif,
+}
+
+/// The dependencies of a folder's Blueprint that no version in these folders can
+/// serve; on Blueprints that are not there nothing is said.
+pub fn of_dependencies(
+    files: &BTreeMap<String, Vec<u8>>,
+    catalog: &[PathBuf],
+) -> anyhow::Result<Vec<Problem>> {
+    let mut versions: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+    for folder in catalog {
+        let entries = std::fs::read_dir(folder)
+            .with_context(|| format!("cannot read the catalog {}", folder.display()))?;
+        for entry in entries {
+            let file = entry?.path().join(Blueprint::FILE);
+            // What else lies there is no Blueprint, or one with problems of its own.
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            if let Ok(found) = Blueprint::parse(&text) {
+                let known = versions.entry(found.name().to_owned()).or_default();
+                known.insert(found.version().clone());
+            }
+        }
+    }
+    let text = files.get(Blueprint::FILE).map(Vec::as_slice);
+    let text = String::from_utf8_lossy(text.unwrap_or_default());
+    Ok(match Blueprint::parse(&text) {
+        Ok(blueprint) => catalyst_blueprint::lint_dependencies(&text, &blueprint, &versions),
+        Err(_) => Vec::new(),
+    })
 }
 
 /// Prints what was found; a failure where there are errors, not where there are

@@ -1,6 +1,5 @@
-//! `catalyst blueprint render`, and the part of `lint` that needs it: a Blueprint's
-//! folder and a config to the objects that an Application would have. Needs neither a
-//! Sovereign nor a network.
+//! `catalyst blueprint render`: a Blueprint's folder and a config to the objects that an
+//! Application would have. Needs neither a Sovereign nor a network.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,34 +66,6 @@ impl Render {
         let values = values(&blueprint, overlay, config, &self.application);
         print(&rendered(&files, &values, &self.application)?.to_string())
     }
-}
-
-/// What is wrong with the chart of a Blueprint that lint finds nothing wrong with: it
-/// does not render for an Application that is given no config. Nothing where no such
-/// Application can be, because the schema asks for a config.
-pub fn problem(files: &Files) -> Option<Problem> {
-    let blueprint = described(files).ok()?;
-    let config = Value::Object(Map::new());
-    let is_chart = blueprint.spec.manifests.source.kind == ManifestKind::HelmChart;
-    let schema = ConfigSchema::compile(&blueprint.spec.config_schema).ok()?;
-    let is_allowed = schema
-        .validate_config(&config, ConfigForm::Submitted)
-        .is_empty();
-    if !is_chart || !is_allowed {
-        return None;
-    }
-    let values = values(&blueprint, Map::new(), config, EXAMPLE);
-    let error = rendered(files, &values, EXAMPLE).err()?;
-    let message = format!("with its own default values: {error:#}");
-    let (file, line) = place(&message, blueprint.name()).unzip();
-    Some(Problem {
-        file: file.unwrap_or_else(|| "chart".to_owned()),
-        line: line.flatten(),
-        rule: "chart-render",
-        message,
-        fix: "mend the template, or give what it asks for a default in chart/values.yaml"
-            .to_owned(),
-    })
 }
 
 fn described(files: &Files) -> Result<Blueprint, Vec<Problem>> {
@@ -190,46 +161,4 @@ fn rendered(files: &Files, values: &Value, application: &str) -> anyhow::Result<
         },
     )?;
     Ok(rendered)
-}
-
-/// Where a failure to render says it happened, as a path in the Blueprint's folder; the
-/// last place that it names is the innermost. Helm writes `NAME/templates/x.yaml:3:5`.
-fn place(message: &str, chart: &str) -> Option<(String, Option<usize>)> {
-    let is_around = |c: char| c.is_whitespace() || "()\"<>".contains(c);
-    message.rsplit(is_around).find_map(|word| {
-        let (path, line) = word
-            .strip_prefix(chart)?
-            .strip_prefix('/')?
-            .split_once(':')?;
-        let line = line.split(':').next()?.parse().ok();
-        Some((format!("chart/{path}"), line))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_to_render_is_placed_in_the_folder() {
-        let check = |message: &str, expected: Option<(&str, Option<usize>)>| {
-            let expected = expected.map(|(path, line)| (path.to_owned(), line));
-            assert_eq!(place(message, "bp-wiki"), expected, "{message}");
-        };
-        check(
-            "execution error at (bp-wiki/templates/a.yaml:8:13): it is missing",
-            Some(("chart/templates/a.yaml", Some(8))),
-        );
-        check(
-            "parse error at (bp-wiki/templates/a.yaml:3): unclosed action",
-            Some(("chart/templates/a.yaml", Some(3))),
-        );
-        // The innermost is the last.
-        check(
-            "template: bp-wiki/templates/a.yaml:5:3: executing \"bp-wiki/templates/a.yaml\" at <include \"x\" .>: error calling include: template: bp-wiki/charts/in/templates/_x.tpl:2:4: executing \"x\" at <.a.b>: nil pointer",
-            Some(("chart/charts/in/templates/_x.tpl", Some(2))),
-        );
-        check("no thread for it: bp-wiki-other/x.yaml:1:2", None);
-        check("", None);
-    }
 }

@@ -226,7 +226,7 @@ impl ConfigSchema {
     }
 }
 
-fn build(schema: &Value) -> Result<Validator, SchemaError> {
+pub(crate) fn build(schema: &Value) -> Result<Validator, SchemaError> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .should_validate_formats(true)

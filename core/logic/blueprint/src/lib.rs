@@ -23,6 +23,7 @@
 
 mod config;
 mod connection;
+mod examples;
 mod expression;
 mod file;
 mod form;
@@ -42,6 +43,7 @@ mod values;
 
 pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};
 pub use connection::{ConnectionError, ConnectionScope};
+pub use examples::ConfigExample;
 pub use expression::{ExpressionError, Scope, evaluate_condition, interpolate};
 pub use file::{
     Blueprint, Card, ConnectionSecret, Dependency, HttpProvision, ManifestKind, ManifestSource,

@@ -70,6 +70,11 @@ pub const RULES: &[Rule] = &[
         "The chart's name and version are the Blueprint's.",
         "Write the Blueprint's name and version into chart/Chart.yaml.",
     ),
+    warning(
+        "config-example",
+        "Configs that fit configSchema can be made up, to render with.",
+        "Give required properties examples, or a default.",
+    ),
     error(
         "config-unused",
         "Every property of configSchema arrives in a value that the manifests use.",
@@ -91,14 +96,34 @@ pub const RULES: &[Rule] = &[
         "Correct the CEL expression.",
     ),
     error(
+        "host-access",
+        "Pods take nothing of the machine they run on: no host network, processes, files or ports, no privileges.",
+        "Remove it; Applications share machines with strangers.",
+    ),
+    error(
         "icon",
         "The icon is an SVG that draws and does nothing else: no scripts, links, styles or entities, no more than 128 KiB.",
         "Draw it with plain SVG shapes.",
+    ),
+    warning(
+        "image-digest",
+        "Images are pinned by their digest.",
+        "Add the digest, so that what was tested is what runs.",
+    ),
+    error(
+        "image-tag",
+        "Images have a tag other than `latest`.",
+        "Name a version, and its digest.",
     ),
     error(
         "kustomize-scalar",
         "The config of a Kustomize Blueprint is text, numbers and truth values only.",
         "Make the property a scalar, or use a Helm chart.",
+    ),
+    error(
+        "labels",
+        "Every object has the labels app.kubernetes.io/{name,instance,version,component,managed-by}.",
+        "Set them in its metadata, from one helper that all objects share.",
     ),
     error(
         "link",
@@ -126,9 +151,34 @@ pub const RULES: &[Rule] = &[
         "Raise maxRegions or lower minRegions.",
     ),
     error(
+        "plain-secret",
+        "Secrets stand in Secrets only, and come from settings with `x-catalyst-secret` or connection secrets.",
+        "Take it from such a setting, and refer to the Secret with `secretKeyRef`.",
+    ),
+    error(
+        "probes",
+        "Containers that run for ever have a liveness and a readiness probe.",
+        "Say how it is known to serve, and how it is known to hang.",
+    ),
+    error(
         "range",
         "Ranges of versions are semantic versioning's.",
         "Write a range such as `^1.4` or `>=1.4, <3`.",
+    ),
+    warning(
+        "read-only-root",
+        "Containers cannot write to their image's files.",
+        "Set readOnlyRootFilesystem, and mount an emptyDir where it must write.",
+    ),
+    error(
+        "render",
+        "The manifests render in every size, and with configs that reach every branch of configSchema.",
+        "Mend the template, or narrow configSchema to what it can take.",
+    ),
+    error(
+        "resources",
+        "Containers state what CPU and memory they need, and the most memory they may take.",
+        "Add `resources.requests` and `resources.limits.memory`.",
     ),
     error(
         "schema-deep",
@@ -169,6 +219,11 @@ pub const RULES: &[Rule] = &[
         "secret-value",
         "`values` says what stands in each key of the connection secret.",
         "Say in `values` what stands in each key, with `${…}`.",
+    ),
+    error(
+        "security-context",
+        "Containers run as a user of their own, without escalation and capabilities.",
+        "Set runAsNonRoot, allowPrivilegeEscalation: false and capabilities.drop [ALL].",
     ),
     error(
         "shape",

@@ -83,7 +83,8 @@ pub fn promote_config(schema: &ConfigSchema, from: &Value, to: &Value) -> Value 
     result
 }
 
-fn set(target: &mut Value, parts: &[String], value: &Value) {
+/// Sets the value at a place, property by property; groups on the way are made.
+pub(crate) fn set(target: &mut Value, parts: &[String], value: &Value) {
     let Some((first, rest)) = parts.split_first() else {
         *target = value.clone();
         return;

@@ -4,12 +4,15 @@
 //! [`render_objects`] says what its manifests will create; [`plan`] compares
 //! what is wanted with what is there and gives an immutable [`Plan`], named by
 //! its digest. Called by the command side and by the application controller.
+//! For authors of Blueprints, [`lint_blueprint`] renders one with everything its
+//! schema allows, and says what is wrong with the result.
 //!
 //! What must stay true:
 //! - The same input gives the same objects and the same plan.
 //! - Nothing here ever holds the value of a secret from the vault.
 //! - [`expand`] is the only place that knows which objects an Application has.
 
+mod author;
 mod blueprint;
 mod compare;
 mod context;
@@ -20,6 +23,7 @@ mod plan;
 mod render;
 mod secrets;
 
+pub use author::{Example, ExampleError, lint_blueprint, render_example};
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError};
 pub use context::{
     ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,
@@ -27,5 +31,5 @@ pub use context::{
 };
 pub use expand::{ExpandError, Expansion, expand};
 pub use plan::{OwnedObject, Plan, PlanInput, plan};
-pub use render::{BlueprintContent, expand_rendered, http_backend, render_objects};
+pub use render::{BlueprintContent, RenderedObject, expand_rendered, http_backend, render_objects};
 pub use secrets::CONNECTION;

@@ -28,6 +28,24 @@ pub struct BlueprintContent {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
+impl BlueprintContent {
+    /// That of a Blueprint's folder, whose files are given by their paths in it:
+    /// what lies below `chart/` or `manifests/`.
+    pub fn of_folder(kind: ManifestKind, files: &BTreeMap<String, Vec<u8>>) -> Self {
+        let folder = match kind {
+            ManifestKind::HelmChart => "chart/",
+            ManifestKind::Kustomize => "manifests/",
+        };
+        let files = files
+            .iter()
+            .filter_map(|(path, bytes)| {
+                Some((path.strip_prefix(folder)?.to_owned(), bytes.clone()))
+            })
+            .collect();
+        Self { files }
+    }
+}
+
 struct FixedHost;
 
 impl Host for FixedHost {
@@ -51,17 +69,45 @@ pub fn render_objects(
     expansion: &Expansion,
     content: &BlueprintContent,
 ) -> Result<Vec<Value>, ExpandError> {
+    let rendered = render_sourced(expansion, content)?;
+    Ok(rendered
+        .into_iter()
+        .filter(|it| !it.is_hook)
+        .map(|it| it.object)
+        .collect())
+}
+
+/// An object, and what it was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderedObject {
+    /// The template, below the chart's name: `bp-wiki/templates/service.yaml`; none
+    /// for Kustomize, which does not say.
+    pub template: Option<String>,
+    /// Whether it is there only while a release is changed: a hook of Helm.
+    pub is_hook: bool,
+    /// The object, with namespace and common labels.
+    pub object: Value,
+}
+
+/// The same with where each object comes from, and with Helm's hooks.
+pub(crate) fn render_sourced(
+    expansion: &Expansion,
+    content: &BlueprintContent,
+) -> Result<Vec<RenderedObject>, ExpandError> {
     let mut objects = match expansion.kind {
         ManifestKind::HelmChart => helm(expansion, content)?,
         ManifestKind::Kustomize => kustomize(expansion, content)?,
     };
-    for object in &mut objects {
-        finish(object, expansion);
+    for it in &mut objects {
+        finish(&mut it.object, expansion);
     }
     Ok(objects)
 }
 
-fn helm(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Value>, ExpandError> {
+fn helm(
+    expansion: &Expansion,
+    content: &BlueprintContent,
+) -> Result<Vec<RenderedObject>, ExpandError> {
     let fail = |reason: String| ExpandError::Render {
         application: expansion.application.to_string(),
         reason,
@@ -89,17 +135,22 @@ fn helm(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Value>,
         },
     )
     .map_err(|error| fail(error.to_string()))?;
-    Ok(rendered
-        .crds
-        .into_iter()
-        .chain(rendered.manifests)
-        .map(|manifest| manifest.object)
-        .filter(|object| !object.is_null())
+    let manifests = rendered.crds.into_iter().chain(rendered.manifests);
+    let hooks = rendered.hooks.into_iter().map(|hook| (hook.manifest, true));
+    Ok(manifests
+        .map(|manifest| (manifest, false))
+        .chain(hooks)
+        .filter(|(manifest, _)| !manifest.object.is_null())
+        .map(|(manifest, is_hook)| RenderedObject {
+            template: Some(manifest.path),
+            is_hook,
+            object: manifest.object,
+        })
         .collect())
 }
 
 /// The chart's files by path inside the chart.
-fn chart_files(content: &BlueprintContent) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn chart_files(content: &BlueprintContent) -> BTreeMap<String, Vec<u8>> {
     if content.files.contains_key("Chart.yaml") {
         return content.files.clone();
     }
@@ -120,7 +171,10 @@ fn chart_files(content: &BlueprintContent) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn kustomize(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Value>, ExpandError> {
+fn kustomize(
+    expansion: &Expansion,
+    content: &BlueprintContent,
+) -> Result<Vec<RenderedObject>, ExpandError> {
     let folder = match &expansion.size {
         Some(size) => format!("overlays/{size}"),
         None => "base".to_owned(),
@@ -147,7 +201,11 @@ fn kustomize(expansion: &Expansion, content: &BlueprintContent) -> Result<Vec<Va
     }
     Ok(objects
         .into_iter()
-        .map(|object| substitute(object, &variables))
+        .map(|object| RenderedObject {
+            template: None,
+            is_hook: false,
+            object: substitute(object, &variables),
+        })
         .collect())
 }
 

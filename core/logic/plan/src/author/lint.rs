@@ -1,0 +1,170 @@
+//! Everything wrong with a Blueprint's folder, what it renders included.
+//!
+//! A chart is rendered with its own defaults, in each of its sizes, and with configs
+//! that reach every branch of its schema; what comes out is looked at object by
+//! object. A fault is told once, however many renderings show it.
+
+use std::collections::BTreeSet;
+
+use catalyst_blueprint::{Blueprint, ConfigSchema, ManifestKind, Problem, line_of_pointer, lint};
+use serde_json::Value;
+
+use super::example::{Example, ExampleError, render_example};
+use super::objects;
+use super::source::{Files, Sources, place_in_message, text_of};
+use crate::{BlueprintContent, ExpandError};
+
+/// The most renderings of one lint: each size, and then configs as far as they go.
+const MAX_RENDERINGS: usize = 64;
+
+/// Checks a folder given as path → bytes, paths relative to it with `/`: all that
+/// [`catalyst_blueprint::lint`] finds, and all that shows in what it renders.
+///
+/// Without errors in the answer, the folder can be packed, published, and installed
+/// in every size.
+pub fn lint_blueprint(files: &Files) -> Vec<Problem> {
+    let mut problems = lint(files);
+    let text = text_of(files, Blueprint::FILE);
+    if let Ok(blueprint) = Blueprint::parse(text) {
+        problems.extend(rendered_problems(text, &blueprint, files));
+    }
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Problem> {
+    let kind = blueprint.spec.manifests.source.kind;
+    let sources = Sources::new(kind, files);
+    // What is missing has been told.
+    let Ok(schema) = ConfigSchema::compile(&blueprint.spec.config_schema) else {
+        return Vec::new();
+    };
+    if !files.contains_key(sources.whole()) {
+        return Vec::new();
+    }
+    let renderings = renderings(blueprint, &schema, files);
+    if renderings.is_empty() {
+        return vec![Problem {
+            file: Blueprint::FILE.to_owned(),
+            line: line_of_pointer(text, "/spec/configSchema"),
+            rule: "config-example",
+            message: "no config could be made up that fits configSchema, so nothing was rendered"
+                .to_owned(),
+            fix: "give the properties that are required `examples`, or a `default`".to_owned(),
+        }];
+    }
+    let content = BlueprintContent::of_folder(kind, files);
+    let mut problems = Vec::new();
+    let mut reasons = BTreeSet::new();
+    for (what, example) in renderings {
+        match render_example(blueprint, &content, &example) {
+            Ok(rendered) => {
+                let found = rendered
+                    .iter()
+                    .flat_map(|object| objects::problems(object, &sources));
+                problems.extend(found);
+            }
+            Err(error) if reasons.insert(error.to_string()) => {
+                problems.push(failure(text, blueprint, files, &error, &what));
+            }
+            Err(_) => {}
+        }
+    }
+    problems
+}
+
+/// What is rendered, each with what sets it apart: the defaults, every size, and
+/// every config that is worth trying.
+fn renderings(
+    blueprint: &Blueprint,
+    schema: &ConfigSchema,
+    files: &Files,
+) -> Vec<(String, Example)> {
+    let defaults = match blueprint.spec.manifests.source.kind {
+        ManifestKind::HelmChart => {
+            catalyst_yaml::from_str(text_of(files, "chart/values.yaml")).unwrap_or_default()
+        }
+        ManifestKind::Kustomize => Value::Null,
+    };
+    let configs = schema.examples(&defaults, MAX_RENDERINGS);
+    let Some((least, others)) = configs.split_first() else {
+        return Vec::new();
+    };
+    let example = |size: Option<&String>, config: &Value| Example {
+        size: size.cloned(),
+        config: config.as_object().cloned().unwrap_or_default(),
+        ..Example::default()
+    };
+    let sizes = blueprint.spec.manifests.overlays.keys();
+    let mut found = vec![("its defaults".to_owned(), example(None, &least.config))];
+    found.extend(sizes.map(|size| {
+        let what = format!("the size `{size}`");
+        (what, example(Some(size), &least.config))
+    }));
+    found.extend(others.iter().map(|other| {
+        let what = format!("`{}`", other.what);
+        (what, example(None, &other.config))
+    }));
+    found.truncate(MAX_RENDERINGS);
+    found
+}
+
+/// Why a rendering failed, at the template and line where Helm says so.
+fn failure(
+    text: &str,
+    blueprint: &Blueprint,
+    files: &Files,
+    error: &ExampleError,
+    what: &str,
+) -> Problem {
+    let at = |pointer: &str| (Blueprint::FILE.to_owned(), line_of_pointer(text, pointer));
+    if let ExampleError::Condition { alias, .. } = error {
+        let depends = &blueprint.spec.depends;
+        let index = depends.iter().position(|it| it.alias() == alias);
+        let (file, line) = at(&format!("/spec/depends/{}/when", index.unwrap_or(0)));
+        return Problem {
+            file,
+            line,
+            rule: "expression",
+            message: format!("with {what}: {error}"),
+            fix: "correct the CEL expression".to_owned(),
+        };
+    }
+    if let ExampleError::Expand(ExpandError::Name(reason)) = error {
+        let (file, line) = at("/metadata/name");
+        return Problem {
+            file,
+            line,
+            rule: "name",
+            message: reason.to_string(),
+            fix: "write a name such as `bp-wordpress`".to_owned(),
+        };
+    }
+    let reason = match error {
+        ExampleError::Expand(ExpandError::Render { reason, .. }) => reason.clone(),
+        other => other.to_string(),
+    };
+    let chart = catalyst_yaml::from_str(text_of(files, "chart/Chart.yaml")).unwrap_or_default();
+    let name = chart.get("name").and_then(Value::as_str);
+    let name = name.unwrap_or(blueprint.name());
+    let place = place_in_message(files, name, &reason);
+    let (file, line) = place.unwrap_or_else(|| match error {
+        ExampleError::Expand(ExpandError::Render { .. }) => {
+            let kind = blueprint.spec.manifests.source.kind;
+            (Sources::new(kind, files).whole().to_owned(), None)
+        }
+        _ => at("/spec/configSchema"),
+    });
+    Problem {
+        file,
+        line,
+        rule: "render",
+        message: format!("with {what} it does not render: {}", one_line(&reason)),
+        fix: "mend the template, or narrow configSchema to what it can take".to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,14 @@
+//! What authors of Blueprints ask before anybody installs one: does it render, and
+//! is what it renders fit to run?
+//!
+//! Called by `catalyst blueprint`. What must stay true: an example goes the way of
+//! an Application ([`crate::expand()`]), so that what is said of it is true of those.
+
+mod example;
+mod lint;
+mod objects;
+mod pods;
+mod source;
+
+pub use example::{Example, ExampleError, render_example};
+pub use lint::lint_blueprint;

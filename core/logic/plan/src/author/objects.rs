@@ -1,0 +1,157 @@
+//! What lint asks of every object that a Blueprint renders: labels, and no secret
+//! where others can read it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use catalyst_blueprint::Problem;
+use serde_json::Value;
+
+use super::pods;
+use super::source::{Source, Sources};
+use crate::render::{HIDDEN, RenderedObject};
+
+/// The labels of every object of an Application that its manifests must set; those
+/// of `openova.io` are added when it is installed.
+const LABELS: [&str; 5] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/version",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
+];
+
+/// One object that is looked at, and what was found in it.
+pub(super) struct Check<'a> {
+    pub object: &'a Value,
+    /// `Deployment example`.
+    pub name: String,
+    pub source: Source<'a>,
+    pub problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    /// A finding at the first line with one of `texts`, below `anchor`.
+    pub fn report(
+        &mut self,
+        rule: &'static str,
+        (anchor, texts): (&str, &[&str]),
+        message: String,
+        fix: &str,
+    ) {
+        self.problems.push(Problem {
+            file: self.source.file.clone(),
+            line: self.source.line(anchor, texts),
+            rule,
+            message,
+            fix: fix.to_owned(),
+        });
+    }
+}
+
+/// Everything that is wrong with one object.
+pub(super) fn problems(rendered: &RenderedObject, sources: &Sources<'_>) -> Vec<Problem> {
+    let object = &rendered.object;
+    let text = |pointer: &str| {
+        let value = object.pointer(pointer).and_then(Value::as_str);
+        value.unwrap_or_default()
+    };
+    let mut check = Check {
+        object,
+        name: format!("{} {}", text("/kind"), text("/metadata/name")),
+        source: sources.of(rendered),
+        problems: Vec::new(),
+    };
+    let kind = text("/kind");
+    // A definition belongs to all Applications that use it, a hook to none for long.
+    if kind != "CustomResourceDefinition" && !rendered.is_hook {
+        labels(&mut check);
+    }
+    if kind == "Secret" {
+        plain_data(&mut check);
+    } else if contains_secret(object) {
+        let message = format!(
+            "{} holds the value of a secret setting, which everybody can read there",
+            check.name
+        );
+        check.report(
+            "plain-secret",
+            ("", &["env:", "data:"]),
+            message,
+            "put it into a Secret, and refer to that with `secretKeyRef`",
+        );
+    }
+    pods::check(&mut check, rendered.is_hook);
+    check.problems
+}
+
+fn labels(check: &mut Check<'_>) {
+    let labels = check.object.pointer("/metadata/labels");
+    let missing: Vec<&str> = LABELS
+        .into_iter()
+        .filter(|name| {
+            let label = labels.and_then(|labels| labels.get(name));
+            label.and_then(Value::as_str).is_none_or(str::is_empty)
+        })
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let message = format!("{} lacks the labels {}", check.name, missing.join(", "));
+    let text = match missing.len() == LABELS.len() {
+        // Other labels, such as those of its pods, are not what it lacks.
+        true => "metadata:",
+        false => "labels:",
+    };
+    check.report(
+        "labels",
+        ("", &[text]),
+        message,
+        "set them in its metadata, from one helper that all objects share",
+    );
+}
+
+/// Data of a Secret that comes from no secret setting, so stands in the artifact.
+fn plain_data(check: &mut Check<'_>) {
+    let mut plain = Vec::new();
+    for (field, is_encoded) in [("data", true), ("stringData", false)] {
+        let data = check.object.get(field).and_then(Value::as_object);
+        for (key, value) in data.into_iter().flatten() {
+            let text = value.as_str().unwrap_or_default();
+            let text = if is_encoded {
+                let bytes = STANDARD.decode(text).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).into_owned()
+            } else {
+                text.to_owned()
+            };
+            let is_public = text.starts_with("-----BEGIN PUBLIC KEY-----")
+                || text.starts_with("-----BEGIN CERTIFICATE-----");
+            if !text.is_empty() && !is_public && !text.contains(HIDDEN) {
+                plain.push(key.clone());
+            }
+        }
+    }
+    if plain.is_empty() {
+        return;
+    }
+    let message = format!(
+        "{} has `{}` in plain text, from no secret setting",
+        check.name,
+        plain.join("`, `")
+    );
+    let first = plain.first().map(|key| format!("{key}:"));
+    check.report(
+        "plain-secret",
+        ("", &[first.as_deref().unwrap_or_default(), "data:"]),
+        message,
+        "take it from a property with `x-catalyst-secret: true` or a connection secret; what is no secret belongs in a ConfigMap",
+    );
+}
+
+fn contains_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(HIDDEN),
+        Value::Array(items) => items.iter().any(contains_secret),
+        Value::Object(map) => map.values().any(contains_secret),
+        _ => false,
+    }
+}

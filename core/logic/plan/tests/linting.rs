@@ -1,0 +1,479 @@
+//! Lint of what a Blueprint renders: each rule finds what it is for, alone, at its
+//! place, and finds nothing in what is in order.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::collections::BTreeMap;
+
+use catalyst_blueprint::{Level, RULES};
+use catalyst_plan::lint_blueprint;
+
+const BLUEPRINT: &str = "\
+apiVersion: catalyst.openova.io/v1alpha1
+kind: Blueprint
+metadata: {name: bp-xx}
+spec:
+  version: 1.0.0
+  card: {title: X, license: MIT}
+  configSchema:
+    type: object
+    additionalProperties: false
+    properties:
+      replicas: {type: integer, minimum: 1, maximum: 5}
+      password: {type: string, x-catalyst-secret: true}
+  manifests:
+    source: {kind: HelmChart}
+    overlays: {small: {}, large: {replicas: 3}}
+";
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+  labels: {{- include \"labels\" . | nindent 4 }}
+spec:
+  replicas: {{ int .Values.replicas }}
+  selector: {matchLabels: {app: x}}
+  template:
+    metadata: {labels: {app: x}}
+    spec:
+      securityContext: {runAsNonRoot: true, runAsUser: 10001}
+      containers:
+        - name: web
+          image: registry.example.org:5000/web:1.0.0@sha256:0000000000000000000000000000000000000000000000000000000000000000
+          env:
+            - {name: TITLE, value: hello}
+          ports: [{containerPort: 8080}]
+          readinessProbe: {tcpSocket: {port: 8080}}
+          livenessProbe: {tcpSocket: {port: 8080}}
+          resources:
+            requests: {cpu: 10m, memory: 16Mi}
+            limits: {memory: 64Mi}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {drop: [ALL]}
+      volumes: [{name: tmp, emptyDir: {}}]
+";
+
+const SECRET: &str = "\
+{{- with .Values.password }}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ $.Release.Name }}
+  labels: {{- include \"labels\" $ | nindent 4 }}
+stringData:
+  url: postgres://app:{{ . }}@db/app
+{{- end }}
+";
+
+const LABELS: &str = "\
+{{- define \"labels\" -}}
+app.kubernetes.io/name: x
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: \"1\"
+app.kubernetes.io/component: web
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+";
+
+const WEB: &str = "chart/templates/web.yaml";
+const VAULT: &str = "chart/templates/secret.yaml";
+
+/// A Blueprint in order, with one text put in place of another in some files.
+fn folder(changes: &[(&str, &str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    let mut files: BTreeMap<String, String> = [
+        ("blueprint.yaml", BLUEPRINT),
+        ("README.md", "# X\n"),
+        (
+            "chart/Chart.yaml",
+            "apiVersion: v2\nname: bp-xx\nversion: 1.0.0\n",
+        ),
+        ("chart/values.yaml", "replicas: 1\npassword: \"\"\n"),
+        ("chart/templates/_helpers.tpl", LABELS),
+        (WEB, DEPLOYMENT),
+        (VAULT, SECRET),
+    ]
+    .into_iter()
+    .map(|(path, text)| (path.to_owned(), text.to_owned()))
+    .collect();
+    for (path, from, to) in changes {
+        let text = files.get_mut(*path).unwrap();
+        assert!(text.contains(from), "{from:?} is not in {path}");
+        *text = text.replacen(from, to, 1);
+    }
+    files
+        .into_iter()
+        .map(|(path, text)| (path, text.into_bytes()))
+        .collect()
+}
+
+fn told(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    lint_blueprint(files)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn what_is_in_order_is_left_alone() {
+    assert_eq!(told(&folder(&[])), Vec::<String>::new());
+}
+
+/// A change of a Blueprint that is in order, and the findings it makes: file, line
+/// (0 where there is none), rule, and a part of the message.
+type Case<'a> = (
+    (&'a str, &'a str, &'a str),
+    &'a [(&'a str, usize, &'a str, &'a str)],
+);
+
+#[test]
+fn each_rule_finds_what_it_is_for_and_nothing_else() {
+    let cases: &[Case<'_>] = &[
+        (
+            (
+                WEB,
+                "  labels: {{- include \"labels\" . | nindent 4 }}\n",
+                "",
+            ),
+            &[(
+                WEB,
+                3,
+                "labels",
+                "lacks the labels app.kubernetes.io/name, app.kubernetes.io/instance",
+            )],
+        ),
+        (
+            (
+                "chart/templates/_helpers.tpl",
+                "app.kubernetes.io/component: web\n",
+                "",
+            ),
+            &[
+                (
+                    VAULT,
+                    6,
+                    "labels",
+                    "Secret example lacks the labels app.kubernetes.io/component",
+                ),
+                (
+                    WEB,
+                    5,
+                    "labels",
+                    "Deployment example lacks the labels app.kubernetes.io/component",
+                ),
+            ],
+        ),
+        (
+            (
+                WEB,
+                "          livenessProbe: {tcpSocket: {port: 8080}}\n",
+                "",
+            ),
+            &[(
+                WEB,
+                14,
+                "probes",
+                "container `web` of Deployment example has no livenessProbe",
+            )],
+        ),
+        (
+            (WEB, "            limits: {memory: 64Mi}\n", ""),
+            &[(WEB, 21, "resources", "does not state limits.memory")],
+        ),
+        (
+            (WEB, "runAsNonRoot: true, ", ""),
+            &[(WEB, 24, "security-context", "may run as root")],
+        ),
+        (
+            (WEB, "runAsUser: 10001", "runAsUser: 0"),
+            &[(WEB, 24, "security-context", "runs as root")],
+        ),
+        (
+            (WEB, "            allowPrivilegeEscalation: false\n", ""),
+            &[(WEB, 24, "security-context", "may gain rights")],
+        ),
+        (
+            (
+                WEB,
+                "{drop: [ALL]}",
+                "{drop: [ALL], add: [NET_BIND_SERVICE, SYS_ADMIN]}",
+            ),
+            &[(
+                WEB,
+                24,
+                "security-context",
+                "adds the capabilities SYS_ADMIN",
+            )],
+        ),
+        (
+            (WEB, "{drop: [ALL]}", "{}"),
+            &[(WEB, 24, "security-context", "keeps capabilities")],
+        ),
+        (
+            (WEB, "            readOnlyRootFilesystem: true\n", ""),
+            &[(WEB, 24, "read-only-root", "can write to its image's files")],
+        ),
+        (
+            (
+                WEB,
+                "@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                "",
+            ),
+            &[(
+                WEB,
+                15,
+                "image-digest",
+                "registry.example.org:5000/web:1.0.0",
+            )],
+        ),
+        (
+            (
+                WEB,
+                ":1.0.0@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                "",
+            ),
+            &[(WEB, 15, "image-tag", "registry.example.org:5000/web")],
+        ),
+        (
+            (
+                WEB,
+                ":1.0.0@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                ":latest",
+            ),
+            &[(WEB, 15, "image-tag", "web:latest")],
+        ),
+        (
+            (
+                WEB,
+                "      containers:\n",
+                "      hostNetwork: true\n      containers:\n",
+            ),
+            &[(WEB, 13, "host-access", "share the host's hostNetwork")],
+        ),
+        (
+            (WEB, "emptyDir: {}", "hostPath: {path: /etc}"),
+            &[(WEB, 28, "host-access", "mount `/etc` of the host")],
+        ),
+        (
+            (
+                WEB,
+                "containerPort: 8080",
+                "containerPort: 8080, hostPort: 80",
+            ),
+            &[(WEB, 18, "host-access", "takes port 80 of the host")],
+        ),
+        (
+            (
+                WEB,
+                "            readOnlyRootFilesystem",
+                "            privileged: true\n            readOnlyRootFilesystem",
+            ),
+            &[(WEB, 26, "host-access", "is privileged")],
+        ),
+        (
+            (
+                WEB,
+                "{name: TITLE, value: hello}",
+                "{name: API_TOKEN, value: hello}",
+            ),
+            &[(
+                WEB,
+                17,
+                "plain-secret",
+                "has the variable `API_TOKEN` in plain text",
+            )],
+        ),
+        (
+            (WEB, "value: hello}", "value: \"{{ .Values.password }}\"}"),
+            &[(
+                WEB,
+                16,
+                "plain-secret",
+                "holds the value of a secret setting",
+            )],
+        ),
+        (
+            (
+                VAULT,
+                "  url: postgres://app:{{ . }}@db/app\n",
+                "  url: {{ . }}\n  key: hunter2\n",
+            ),
+            &[(
+                VAULT,
+                9,
+                "plain-secret",
+                "Secret example has `key` in plain text, from no secret setting",
+            )],
+        ),
+        (
+            (
+                WEB,
+                "spec:\n",
+                "{{- if gt (int .Values.replicas) 4 }}{{ fail \"four at most\" }}{{ end }}\nspec:\n",
+            ),
+            &[(WEB, 6, "render", "with `replicas: 5` it does not render: ")],
+        ),
+        (
+            (
+                WEB,
+                "spec:\n",
+                "{{- if eq (int .Values.replicas) 3 }}{{ fail \"not three\" }}{{ end }}\nspec:\n",
+            ),
+            &[(
+                WEB,
+                6,
+                "render",
+                "with the size `large` it does not render: ",
+            )],
+        ),
+        (
+            (
+                WEB,
+                "spec:\n",
+                "{{- if .Values.password }}{{ fail \"no password\" }}{{ end }}\nspec:\n",
+            ),
+            &[(
+                WEB,
+                6,
+                "render",
+                "with `every property` it does not render: ",
+            )],
+        ),
+        (
+            (
+                "blueprint.yaml",
+                "    properties:\n",
+                "    required: [code]\n    properties:\n      code: {type: string, pattern: \"^[QX]{9}$\"}\n",
+            ),
+            &[
+                (
+                    "blueprint.yaml",
+                    7,
+                    "config-example",
+                    "no config could be made up",
+                ),
+                ("blueprint.yaml", 12, "config-unused", "`code`"),
+            ],
+        ),
+        (
+            (
+                "blueprint.yaml",
+                "  manifests:\n",
+                "  depends:\n    - {blueprint: bp-y, version: ^1, when: config.replicas > 2}\n  manifests:\n",
+            ),
+            &[(
+                "blueprint.yaml",
+                14,
+                "expression",
+                "with its defaults: cannot tell whether it needs `y`",
+            )],
+        ),
+    ];
+    for ((path, from, to), expected) in cases {
+        let problems = lint_blueprint(&folder(&[(*path, *from, *to)]));
+        let found: Vec<(&str, usize, &str)> = problems
+            .iter()
+            .map(|it| (it.file.as_str(), it.line.unwrap_or(0), it.rule))
+            .collect();
+        let wanted: Vec<(&str, usize, &str)> = expected
+            .iter()
+            .map(|(file, line, rule, _)| (*file, *line, *rule))
+            .collect();
+        assert_eq!(found, wanted, "{from:?} -> {to:?}: {problems:#?}");
+        for (problem, (_, _, _, part)) in problems.iter().zip(*expected) {
+            assert!(problem.message.contains(part), "{part:?} in {problem}");
+            assert!(RULES.iter().any(|rule| rule.id == problem.rule));
+        }
+    }
+}
+
+#[test]
+fn jobs_need_no_probes_and_hooks_no_labels() {
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {helm.sh/hook: pre-upgrade}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      hostPID: true\n      securityContext: {runAsNonRoot: true}\n      containers:\n        - name: migrate\n          image: web:1.0.0\n          resources: {requests: {cpu: 1m, memory: 1Mi}, limits: {memory: 1Mi}}\n          securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [all]}}\n";
+    let mut files = folder(&[]);
+    files.insert(
+        "chart/templates/job.yaml".to_owned(),
+        job.as_bytes().to_vec(),
+    );
+    let problems = lint_blueprint(&files);
+    let found: Vec<(usize, &str)> = problems
+        .iter()
+        .map(|it| (it.line.unwrap(), it.rule))
+        .collect();
+    assert_eq!(found, [(10, "host-access"), (14, "image-digest")]);
+    assert_eq!(problems[1].level(), Level::Warning);
+}
+
+#[test]
+fn manifests_of_kustomize_are_looked_at_where_they_stand() {
+    let deployment = DEPLOYMENT
+        .replace("{{ .Release.Name }}", "x")
+        .replace("  labels: {{- include \"labels\" . | nindent 4 }}\n", "")
+        .replace("{{ int .Values.replicas }}", "1")
+        .replace("value: hello", "value: \"${title}\"");
+    let labels = "labels:\n  - pairs: {app.kubernetes.io/name: x, app.kubernetes.io/instance: \"${global_catalyst_application}\", app.kubernetes.io/version: \"1\", app.kubernetes.io/component: web, app.kubernetes.io/managed-by: Flux}\n";
+    let base = |deployment: &str| -> BTreeMap<String, Vec<u8>> {
+        let blueprint = BLUEPRINT
+            .replace("HelmChart", "Kustomize")
+            .replace(
+                "replicas: {type: integer, minimum: 1, maximum: 5}",
+                "title: {type: string}",
+            )
+            .replace(
+                "      password: {type: string, x-catalyst-secret: true}\n",
+                "",
+            )
+            .replace("large: {replicas: 3}", "large: {}");
+        let overlay = "resources: [../../base]\n";
+        let objects = format!(
+            "# Both in one file.\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n---\n{deployment}"
+        );
+        [
+            ("blueprint.yaml", blueprint),
+            ("README.md", "# X\n".to_owned()),
+            (
+                "manifests/base/kustomization.yaml",
+                format!("resources: [web.yaml]\n{labels}"),
+            ),
+            ("manifests/base/web.yaml", objects),
+            (
+                "manifests/overlays/small/kustomization.yaml",
+                overlay.to_owned(),
+            ),
+            (
+                "manifests/overlays/large/kustomization.yaml",
+                overlay.to_owned(),
+            ),
+        ]
+        .into_iter()
+        .map(|(path, text)| (path.to_owned(), text.into_bytes()))
+        .collect()
+    };
+    assert_eq!(told(&base(&deployment)), Vec::<String>::new());
+    let broken = deployment.replace("          livenessProbe: {tcpSocket: {port: 8080}}\n", "");
+    let problems = lint_blueprint(&base(&broken));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].rule, "probes");
+    assert_eq!(problems[0].file, "manifests/base/web.yaml");
+    assert_eq!(problems[0].line, Some(19));
+    let mut files = base(&deployment);
+    files.insert(
+        "manifests/overlays/large/kustomization.yaml".to_owned(),
+        b"resources: [../../gone]\n".to_vec(),
+    );
+    let problems = lint_blueprint(&files);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].rule, "render");
+    assert!(
+        problems[0].message.contains("with the size `large`"),
+        "{problems:?}"
+    );
+}
