@@ -295,61 +295,34 @@ impl Registry {
         let keys = policy.keys(source)?;
         let bytes = self.manifest(at, at.target()).await?;
         let verified = self.verify_manifest(at, &bytes, &keys).await?;
+        let opened = self.open_manifest(at, &bytes).await?;
         let not_a_blueprint = |reason: &str| VerifyError::NotABlueprint {
             reference: at.to_string(),
             reason: reason.to_owned(),
         };
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| not_a_blueprint(&format!("its manifest cannot be read: {error}")))?;
-        let layer = |kind: &str| {
-            manifest
-                .layers
-                .iter()
-                .find(|layer| layer.media_type == kind)
-        };
-        let yaml = layer(media::BLUEPRINT)
-            .ok_or_else(|| not_a_blueprint("it has no layer with a blueprint.yaml"))?;
-        let yaml = self.blob(at, yaml).await?;
-        let blueprint_yaml = String::from_utf8(yaml.to_vec())
-            .map_err(|_| not_a_blueprint("its blueprint.yaml is not UTF-8"))?;
-        let blueprint =
-            Blueprint::parse(&blueprint_yaml).map_err(|problems| VerifyError::Blueprint {
-                reference: at.to_string(),
-                problems,
-            })?;
-        if blueprint.name() != at.artifact() {
+        if opened.blueprint.name() != at.artifact() {
             return Err(not_a_blueprint(&format!(
                 "it says it is {}",
-                blueprint.name()
+                opened.blueprint.name()
             )));
         }
         if at
             .tag
             .as_ref()
-            .is_some_and(|tag| *tag != blueprint.spec.version.to_string())
+            .is_some_and(|tag| *tag != opened.blueprint.spec.version.to_string())
         {
             return Err(not_a_blueprint(&format!(
                 "it says it is version {}",
-                blueprint.spec.version
+                opened.blueprint.spec.version
             )));
         }
-        let manifests = self.manifests_of(at, &manifest).await?;
-        let mut parts = Vec::new();
-        for kind in [media::CARD, media::COMPOSITIONS] {
-            parts.push(match layer(kind) {
-                Some(layer) => archive::unpack(&self.blob(at, layer).await?)?,
-                None => BTreeMap::new(),
-            });
-        }
-        let compositions = parts.pop().unwrap_or_default();
-        let card = parts.pop().unwrap_or_default();
         Ok(Pulled {
             verified,
-            blueprint,
-            blueprint_yaml,
-            manifests,
-            card,
-            compositions,
+            blueprint: opened.blueprint,
+            blueprint_yaml: opened.blueprint_yaml,
+            manifests: opened.manifests,
+            card: opened.card,
+            compositions: opened.compositions,
         })
     }
 

@@ -36,6 +36,27 @@ impl Registry {
         self.verify_manifest(at, &manifest, &keys).await
     }
 
+    /// How many signatures an artifact carries, by whomever and however good: those
+    /// beside the tag and those of bundles.
+    pub async fn count_signatures(
+        &self,
+        at: &Reference,
+        subject: &str,
+    ) -> Result<usize, RegistryError> {
+        let layers = self
+            .signature_layers(at, &simple::signature_tag(subject))
+            .await?;
+        let is_signature =
+            |layer: &&Descriptor| layer.annotations.contains_key(simple::SIGNATURE_ANNOTATION);
+        let mut found = layers.iter().filter(is_signature).count();
+        let referrers = self.referrers(at, subject).await?;
+        for referrer in bundles_of(&referrers).take(MAX_SIGNATURES) {
+            let attached = self.attached(at, referrer, MAX_SIGNATURE).await?;
+            found += usize::from(bundle::is_signature(&attached));
+        }
+        Ok(found)
+    }
+
     pub(crate) async fn verify_manifest(
         &self,
         at: &Reference,
@@ -145,10 +166,7 @@ impl Registry {
                 return Ok(None);
             }
         };
-        let bundles: Vec<&Descriptor> = referrers
-            .iter()
-            .filter(|referrer| referrer.artifact_type.as_deref() == Some(bundle::MEDIA_TYPE))
-            .collect();
+        let bundles: Vec<&Descriptor> = bundles_of(&referrers).collect();
         count(expected, bundles.len(), refusals);
         for referrer in bundles.into_iter().take(MAX_SIGNATURES) {
             let found = match self.attached(at, referrer, MAX_SIGNATURE).await {
@@ -217,6 +235,13 @@ impl Registry {
         }
         self.blob(at, layer).await
     }
+}
+
+/// Those of an artifact's referrers that are sigstore's bundles.
+fn bundles_of(referrers: &[Descriptor]) -> impl Iterator<Item = &Descriptor> {
+    referrers
+        .iter()
+        .filter(|referrer| referrer.artifact_type.as_deref() == Some(bundle::MEDIA_TYPE))
 }
 
 fn too_large(at: &Reference, layer: &Descriptor, limit: u64) -> RegistryError {

@@ -9,8 +9,8 @@ use std::{
 
 use catalyst_signature::{SigningKey, TrustPolicy};
 use catalyst_supply::{
-    Credentials, Entry, Origin, PackOptions, VerifyError, digest, image, media, pack, provenance,
-    read_folder,
+    Credentials, Entry, Opened, Origin, PackOptions, VerifyError, digest, image, media, pack,
+    provenance, read_folder,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -160,6 +160,32 @@ async fn publishing_again_keeps_every_signature_and_adds_none() {
     }
 }
 
+#[test]
+fn a_packed_file_is_read_as_the_package_is() {
+    let package = package();
+    let layout = image::Image {
+        manifest: package.manifest.clone(),
+        blobs: package.blobs.clone(),
+    };
+    let tar = layout.to_tar().unwrap();
+    let image = image::Image::from_tar(&tar).unwrap();
+    let opened = Opened::of_image("x.oci.tar", &image).unwrap();
+    assert_eq!(opened.digest, package.digest());
+    assert_eq!(opened.blueprint, package.blueprint);
+    assert!(opened.manifests.contains_key("bp-x/Chart.yaml"));
+    assert_eq!(opened.card["card/icon.svg"], b"<svg/>");
+    assert_eq!(opened.manifest.layers.len(), 3);
+    let again = Opened::of_package(&package).unwrap();
+    assert_eq!(again.manifests, opened.manifests);
+
+    let no_blueprint = image::build(&[Vec::new()], &image::ImageConfig::default()).unwrap();
+    let error = Opened::of_image("y.oci.tar", &no_blueprint).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "could not read y.oci.tar: it has no layer with a blueprint.yaml; publish it again"
+    );
+}
+
 #[tokio::test]
 async fn what_is_published_is_verified_and_pulled_again() {
     let bench = Bench::new().await;
@@ -177,6 +203,13 @@ async fn what_is_published_is_verified_and_pulled_again() {
         "the image is pinned: {values}"
     );
     assert_eq!(pulled.card["card/icon.svg"], b"<svg/>");
+    // Whoever asks nobody reads the same.
+    let opened = registry.read(&at).await.unwrap();
+    assert_eq!(opened.digest, published);
+    assert_eq!(opened.manifests, pulled.manifests);
+    assert_eq!(opened.card, pulled.card);
+    let count = registry.count_signatures(&at, &published).await.unwrap();
+    assert_eq!(count, 2, "beside the tag, and as a bundle");
     let documents = registry.documents(&at, &published).await.unwrap();
     assert_eq!(documents[0].0, media::SPDX);
     assert_eq!(documents[1].1["specVersion"], "1.6");
