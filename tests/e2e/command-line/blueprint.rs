@@ -132,6 +132,91 @@ fn a_config_is_rendered_only_if_an_install_would_take_it() {
 }
 
 #[test]
+fn inspect_says_the_same_of_a_folder_and_of_what_is_packed_from_it() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let digest = home.run(&["blueprint", "package", "wiki", "--file", "wiki.tar"]);
+    let look = |subject: &str| -> serde_json::Value {
+        let outcome = home.run(&["blueprint", "inspect", subject, "-o", "json"]);
+        serde_json::from_str(outcome.worked()).unwrap()
+    };
+    let (folder, packed) = (look("wiki"), look("wiki.tar"));
+    assert_eq!(folder["digest"], digest.worked().trim());
+    for field in ["digest", "layers", "images", "config", "card", "sizes"] {
+        assert_eq!(folder[field], packed[field], "{field}");
+    }
+    assert_eq!(folder["layers"].as_array().unwrap().len(), 3);
+    let image = "registry.example.org/wiki:0.1.0";
+    assert_eq!(folder["images"], serde_json::json!([image]));
+    assert_eq!(folder["config"][0]["name"], "replicas");
+    assert_eq!(folder["config"][0]["type"], "integer");
+    let bill = &folder["sbom"]["application/vnd.cyclonedx+json"];
+    assert_eq!(bill["container"], 1, "{folder:#}");
+    let outcome = home.run(&["blueprint", "inspect", "wiki"]);
+    let text = outcome.worked();
+    for part in ["bp-wiki", digest.out.trim(), image, "maximum 10, minimum 1"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    let outcome = home.run(&["blueprint", "inspect", "nowhere"]);
+    let said = outcome.failed();
+    assert!(
+        said.contains("cannot find nowhere: no folder or file is there"),
+        "{said}"
+    );
+}
+
+#[test]
+fn diff_says_what_changes_for_users() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    home.run(&["blueprint", "new", "bp-wiki", "--folder", "next"])
+        .worked();
+    let same = home.run(&["blueprint", "diff", "wiki", "next", "--exit-code"]);
+    assert_eq!(
+        same.worked(),
+        "bp-wiki 0.1.0 -> bp-wiki 0.1.0\nupgrade: possible\n"
+    );
+    assert_eq!(
+        same.err,
+        "Nothing changes for users from bp-wiki 0.1.0 to bp-wiki 0.1.0\n"
+    );
+    for (file, from, to) in [
+        ("next/blueprint.yaml", "version: 0.1.0", "version: 0.2.0"),
+        ("next/blueprint.yaml", "maximum: 10", "maximum: 20"),
+        ("next/chart/Chart.yaml", "version: 0.1.0", "version: 0.2.0"),
+        ("next/chart/values.yaml", "tag: 0.1.0", "tag: 0.2.0"),
+    ] {
+        let text = std::fs::read_to_string(home.path(file)).unwrap();
+        assert!(text.contains(from), "{file}");
+        std::fs::write(home.path(file), text.replacen(from, to, 1)).unwrap();
+    }
+    let words = ["blueprint", "diff", "wiki", "next"];
+    let found = home.run(&words);
+    insta::assert_snapshot!(found.worked(), @r#"
+    bp-wiki 0.1.0 -> bp-wiki 0.2.0
+    upgrade: possible
+
+    config:
+      ~ replicas
+          ~ limits.maximum: 10 -> 20
+
+    images:
+      + registry.example.org/wiki:0.2.0
+      - registry.example.org/wiki:0.1.0
+
+    objects:
+      ~ Deployment example
+          ~ spec.template.spec.containers[name=wiki].image: "registry.example.org/wiki:0.1.0" -> "registry.example.org/wiki:0.2.0"
+    "#);
+    let told = home.run(&[words.as_slice(), &["--exit-code"]].concat());
+    assert!(told.failed().contains("bp-wiki 0.2.0 changes something"));
+    let read = home.run(&[words.as_slice(), &["-o", "json"]].concat());
+    let read: serde_json::Value = serde_json::from_str(read.worked()).unwrap();
+    assert_eq!(read["config"][0]["action"], "update");
+    assert_eq!(read["upgrade"], serde_json::json!({"possible": true}));
+}
+
+#[test]
 fn the_shipped_blueprints_lint() {
     let home = Home::new("");
     for folder in ["platform/postgres", "examples/guestbook"] {

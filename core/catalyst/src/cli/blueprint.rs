@@ -12,8 +12,10 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Common, Connection};
+use super::diff::Diff;
 use super::failure::{Hinted, hinted};
 use super::findings;
+use super::inspect::Inspect;
 use super::output::{Output, print, say};
 use super::render::Render;
 use super::scaffold;
@@ -31,6 +33,8 @@ enum What {
     New(New),
     Lint(Lint),
     Render(Render),
+    Inspect(Inspect),
+    Diff(Diff),
     Package(Package),
     Publish(Publish),
     Verify(Verify),
@@ -132,6 +136,8 @@ impl Blueprint {
             What::New(it) => scaffold::write(&it.name, it.kind, it.folder.as_deref()),
             What::Lint(it) => it.run(),
             What::Render(it) => it.run(),
+            What::Inspect(it) => it.run(),
+            What::Diff(it) => it.run(),
             What::Package(it) => it.run(),
             What::Publish(it) => super::client(it.run()),
             What::Verify(it) => super::client(it.run()),
@@ -151,7 +157,7 @@ impl Lint {
 }
 
 /// The findings of lint as one failure.
-pub fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
+pub(super) fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(|it| format!("  {it}")).collect();
     hinted(
         format!(

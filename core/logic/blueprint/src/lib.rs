@@ -28,6 +28,7 @@ mod expression;
 mod file;
 mod form;
 mod icon;
+mod keys;
 mod lint;
 mod locate;
 mod problem;
@@ -51,6 +52,7 @@ pub use file::{
     Upgrades, Visibility,
 };
 pub use form::{Field, FieldKind};
+pub use keys::ConfigKey;
 pub use lint::lint;
 pub use locate::line_of_pointer;
 pub use problem::Problem;

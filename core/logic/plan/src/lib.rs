@@ -23,7 +23,10 @@ mod plan;
 mod render;
 mod secrets;
 
-pub use author::{Example, ExampleError, lint_blueprint, render_example};
+pub use author::{
+    BlueprintChanges, BlueprintVersion, Example, ExampleError, NamedChange, SetChange,
+    UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example,
+};
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError};
 pub use context::{
     ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,

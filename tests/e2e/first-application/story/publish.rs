@@ -208,6 +208,12 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     let verified = admin.catalyst(&["blueprint", "verify", &good]).await;
     assert_eq!(verified.status.code(), Some(0));
     assert_eq!(String::from_utf8(verified.stdout).unwrap().trim(), signed);
+    let seen = inspected(admin, &good).await;
+    assert_eq!(seen["digest"], signed);
+    assert_eq!(seen["signatures"]["count"], 2, "{seen:#}");
+    let trusted = seen["signatures"]["trusted"].as_array().unwrap();
+    assert_eq!(trusted.len(), 1, "{seen:#}");
+    assert_eq!(seen["sbom"]["application/spdx+json"]["packages"], 2);
 
     // The same artifact with a word more, which nobody signed.
     let mut altered: Value = serde_json::from_slice(&manifest).unwrap();
@@ -225,9 +231,22 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     let bad = format!("{artifact}:1.1.1");
     let verified = admin.catalyst(&["blueprint", "verify", &bad]).await;
     assert_eq!(verified.status.code(), Some(1));
+    let seen = inspected(admin, &bad).await;
+    assert_eq!(seen["signatures"]["trusted"], json!([]), "{seen:#}");
+    let reason = seen["signatures"]["reason"].as_str().unwrap();
+    assert!(reason.contains("it was altered"), "{reason}");
 
     let card = admin.get("/blueprints/catalog/bp-guestbook").await;
     assert_eq!(card["versions"], json!(["1.1.0", "1.0.0"]));
+}
+
+/// What `catalyst blueprint inspect` says of an artifact.
+async fn inspected(admin: &mut User, artifact: &str) -> Value {
+    let words = ["blueprint", "inspect", artifact, "--output", "json"];
+    let output = admin.catalyst(&words).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Has the Sovereign look at version 1.1.1, which it must refuse with a reason.

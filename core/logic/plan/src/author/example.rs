@@ -1,7 +1,7 @@
 //! A Blueprint rendered as the manifests of an Application that nobody has.
 
 use catalyst_blueprint::{
-    Blueprint, ConfigSchema, ExpressionError, ManifestKind, Scope, evaluate_condition,
+    Blueprint, ConfigSchema, ExpressionError, ManifestKind, SchemaError, Scope, evaluate_condition,
 };
 use catalyst_names::{ApplicationName, EnvironmentName, HostClusterName};
 use catalyst_resources::{
@@ -9,7 +9,7 @@ use catalyst_resources::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::render::{RenderedObject, render_sourced};
+use crate::render::{RenderedObject, chart_files, render_sourced};
 use crate::{
     AdmittedBlueprint, ApplicationContext, BlueprintContent, ExpandError, ResolvedDependency,
     expand,
@@ -41,9 +41,43 @@ impl Default for Example {
     }
 }
 
+impl Example {
+    /// An Application with the least config that the Blueprint's schema allows.
+    pub fn least(blueprint: &Blueprint, content: &BlueprintContent) -> Result<Self, ExampleError> {
+        let schema = ConfigSchema::compile(&blueprint.spec.config_schema)?;
+        let defaults = default_values(blueprint.spec.manifests.source.kind, content);
+        let least = schema.examples(&defaults, 1).into_iter().next();
+        let least = least.ok_or(ExampleError::NoConfig)?;
+        Ok(Self {
+            config: least.config.as_object().cloned().unwrap_or_default(),
+            ..Self::default()
+        })
+    }
+}
+
+/// The chart's own values; null where there are none.
+pub(super) fn default_values(kind: ManifestKind, content: &BlueprintContent) -> Value {
+    match kind {
+        ManifestKind::HelmChart => chart_files(content)
+            .get("values.yaml")
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .and_then(|text| catalyst_yaml::from_str(text).ok())
+            .unwrap_or_default(),
+        ManifestKind::Kustomize => Value::Null,
+    }
+}
+
 /// Why an example could not be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExampleError {
+    /// The Blueprint's schema cannot be used.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// No config fits the schema, as far as one can be made up.
+    #[error(
+        "no config could be made up that fits configSchema; give the properties that are required `examples`, or a `default`"
+    )]
+    NoConfig,
     /// Whether it depends on another Blueprint cannot be told.
     #[error("cannot tell whether it needs `{alias}`: {reason}")]
     Condition {

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use catalyst_blueprint::{Blueprint, ConfigSchema, ManifestKind, Problem, line_of_pointer, lint};
+use catalyst_blueprint::{Blueprint, ConfigSchema, Problem, line_of_pointer, lint};
 use serde_json::Value;
 
-use super::example::{Example, ExampleError, render_example};
+use super::example::{Example, ExampleError, default_values, render_example};
 use super::objects;
 use super::source::{Files, Sources, place_in_message, text_of};
 use crate::{BlueprintContent, ExpandError};
@@ -43,7 +43,8 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
     if !files.contains_key(sources.whole()) {
         return Vec::new();
     }
-    let renderings = renderings(blueprint, &schema, files);
+    let content = BlueprintContent::of_folder(kind, files);
+    let renderings = renderings(blueprint, &schema, &content);
     if renderings.is_empty() {
         return vec![Problem {
             file: Blueprint::FILE.to_owned(),
@@ -54,7 +55,6 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
             fix: "give the properties that are required `examples`, or a `default`".to_owned(),
         }];
     }
-    let content = BlueprintContent::of_folder(kind, files);
     let mut problems = Vec::new();
     let mut reasons = BTreeSet::new();
     for (what, example) in renderings {
@@ -79,14 +79,9 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
 fn renderings(
     blueprint: &Blueprint,
     schema: &ConfigSchema,
-    files: &Files,
+    content: &BlueprintContent,
 ) -> Vec<(String, Example)> {
-    let defaults = match blueprint.spec.manifests.source.kind {
-        ManifestKind::HelmChart => {
-            catalyst_yaml::from_str(text_of(files, "chart/values.yaml")).unwrap_or_default()
-        }
-        ManifestKind::Kustomize => Value::Null,
-    };
+    let defaults = default_values(blueprint.spec.manifests.source.kind, content);
     let configs = schema.examples(&defaults, MAX_RENDERINGS);
     let Some((least, others)) = configs.split_first() else {
         return Vec::new();

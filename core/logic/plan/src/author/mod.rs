@@ -4,11 +4,16 @@
 //! Called by `catalyst blueprint`. What must stay true: an example goes the way of
 //! an Application ([`crate::expand()`]), so that what is said of it is true of those.
 
+mod compare;
 mod example;
 mod lint;
 mod objects;
 mod pods;
 mod source;
 
+pub use compare::{
+    BlueprintChanges, BlueprintVersion, NamedChange, SetChange, UpgradeVerdict, compare_blueprints,
+    images,
+};
 pub use example::{Example, ExampleError, render_example};
 pub use lint::lint_blueprint;

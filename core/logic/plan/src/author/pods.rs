@@ -49,7 +49,7 @@ pub(super) fn check(check: &mut Check<'_>, is_hook: bool) {
 }
 
 /// The pod's specification, and whether it is to run for ever.
-fn pod_of(object: &Value) -> Option<(&Value, bool)> {
+pub(super) fn pod_of(object: &Value) -> Option<(&Value, bool)> {
     let kind = object.get("kind").and_then(Value::as_str)?;
     let (pointer, is_long_running) = match kind {
         "Pod" => {
@@ -65,6 +65,16 @@ fn pod_of(object: &Value) -> Option<(&Value, bool)> {
         _ => return None,
     };
     Some((object.pointer(pointer)?, is_long_running))
+}
+
+/// The images of an object's pod, if it has one.
+pub(super) fn images_of(object: &Value) -> impl Iterator<Item = &str> {
+    let pod = pod_of(object).map(|(pod, _)| pod);
+    ["initContainers", "containers"]
+        .into_iter()
+        .filter_map(move |list| pod?.get(list)?.as_array())
+        .flatten()
+        .filter_map(|container| container.get("image")?.as_str())
 }
 
 fn host_of_pod(check: &mut Check<'_>, pod: &Value) {
@@ -192,12 +202,12 @@ impl Container<'_> {
         if !added.is_empty() {
             faults.push(format!("adds the capabilities {}", added.join(", ")));
         }
-        if !faults.is_empty() {
+        for fault in faults {
             self.report(
                 check,
                 "security-context",
                 "securityContext:",
-                &faults.join(", "),
+                &fault,
                 "run it as a user of its own, without escalation and capabilities",
             );
         }

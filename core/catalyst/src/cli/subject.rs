@@ -1,0 +1,199 @@
+//! What `catalyst blueprint inspect` and `diff` look at: a Blueprint's folder, a packed
+//! file, or an artifact in a registry.
+
+use std::path::Path;
+
+use anyhow::Context;
+use catalyst_blueprint::{Blueprint, ManifestKind};
+use catalyst_plan::{BlueprintContent, BlueprintVersion};
+use catalyst_signature::{PublicKey, TrustPolicy};
+use catalyst_supply::image::Image;
+use catalyst_supply::{
+    Manifest, Opened, Origin, PackOptions, Reference, Registry, cyclonedx, media, pack,
+    read_folder, spdx,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::api::{Api, Connection};
+use super::blueprint::refused;
+use super::failure::{Hinted, hinted};
+use super::supply;
+
+/// A Blueprint, wherever it lies.
+pub struct Subject {
+    /// What it says of itself.
+    pub blueprint: Blueprint,
+    /// Its chart or manifests.
+    pub content: BlueprintContent,
+    /// `sha256:…` of the artifact that it is, or would be; none for a folder that
+    /// cannot be packed.
+    pub digest: Option<String>,
+    /// That artifact's manifest.
+    pub manifest: Option<Manifest>,
+    /// SBOMs by media type: those attached, or those that would be.
+    pub documents: Vec<(String, Value)>,
+    /// Who signed it; none for what is in no registry.
+    pub signatures: Option<Signatures>,
+}
+
+/// The signatures of an artifact.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signatures {
+    /// How many there are, by whomever.
+    pub count: usize,
+    /// Fingerprints of the keys among them that the Sovereign trusts for the
+    /// artifact's source.
+    pub trusted: Vec<String>,
+    /// Why no key is trusted, where none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Subject {
+    /// What a person names: on this machine if it is there, else in a registry.
+    pub fn find(text: &str, connection: &Connection) -> anyhow::Result<Self> {
+        let path = Path::new(text);
+        if path.is_dir() {
+            return Self::of_folder(path);
+        }
+        if path.is_file() {
+            return Self::of_file(path);
+        }
+        super::client(Self::of_reference(text, connection))
+    }
+
+    fn of_folder(folder: &Path) -> anyhow::Result<Self> {
+        let files = read_folder(folder)?;
+        let text = files.get(Blueprint::FILE).map(Vec::as_slice);
+        let text = String::from_utf8_lossy(text.unwrap_or_default());
+        let blueprint = Blueprint::parse(&text).map_err(|problems| refused(folder, &problems))?;
+        let kind = blueprint.spec.manifests.source.kind;
+        let mut subject = Self {
+            content: BlueprintContent::of_folder(kind, &files),
+            blueprint,
+            digest: None,
+            manifest: None,
+            documents: Vec::new(),
+            signatures: None,
+        };
+        // What lint has errors in can still be looked at.
+        if let Ok(package) = pack(&files, &PackOptions::default()) {
+            let origin = Origin::default();
+            subject.digest = Some(package.digest().to_owned());
+            subject.manifest = Some(Opened::of_package(&package)?.manifest);
+            subject.documents = vec![
+                (media::SPDX.to_owned(), spdx(&package, &origin)),
+                (media::CYCLONEDX.to_owned(), cyclonedx(&package, &origin)),
+            ];
+        }
+        Ok(subject)
+    }
+
+    fn of_file(file: &Path) -> anyhow::Result<Self> {
+        let name = file.display().to_string();
+        let unreadable = || {
+            Hinted::new(
+                format!("cannot read {name} as a packed Blueprint"),
+                "name what `catalyst blueprint package` wrote, a folder, or a reference",
+            )
+        };
+        let bytes = std::fs::read(file).with_context(unreadable)?;
+        let image = Image::from_tar(&bytes).with_context(unreadable)?;
+        Ok(Self::of_opened(Opened::of_image(&name, &image)?))
+    }
+
+    async fn of_reference(text: &str, connection: &Connection) -> anyhow::Result<Self> {
+        let at = Reference::parse(text).map_err(|error| {
+            hinted(
+                format!("cannot find {text}: no folder or file is there, and {error}"),
+                "name a folder, a file of `catalyst blueprint package`, or an artifact",
+            )
+        })?;
+        // Without a sign-in, what everyone may read can still be looked at.
+        let api = connection.api().await.ok();
+        let registry = match supply::registry(api.as_ref(), &at.host).await {
+            Err(_) if api.is_some() => supply::registry(None, &at.host).await?,
+            other => other?,
+        };
+        let opened = registry.read(&at).await?;
+        let digest = opened.digest.clone();
+        let mut subject = Self::of_opened(opened);
+        subject.documents = registry.documents(&at, &digest).await?;
+        subject.signatures = Some(signatures(&registry, &at, &digest, api.as_ref()).await?);
+        Ok(subject)
+    }
+
+    fn of_opened(opened: Opened) -> Self {
+        Self {
+            blueprint: opened.blueprint,
+            content: BlueprintContent {
+                files: opened.manifests,
+            },
+            digest: Some(opened.digest),
+            manifest: Some(opened.manifest),
+            documents: Vec::new(),
+            signatures: None,
+        }
+    }
+
+    /// For comparisons.
+    pub fn version(&self) -> BlueprintVersion<'_> {
+        BlueprintVersion {
+            blueprint: &self.blueprint,
+            content: &self.content,
+        }
+    }
+
+    /// How its manifests are written.
+    pub fn kind(&self) -> ManifestKind {
+        self.blueprint.spec.manifests.source.kind
+    }
+}
+
+/// Who signed an artifact, as far as the Sovereign's keys tell.
+async fn signatures(
+    registry: &Registry,
+    at: &Reference,
+    digest: &str,
+    api: Option<&Api>,
+) -> anyhow::Result<Signatures> {
+    let mut found = Signatures {
+        count: registry.count_signatures(at, digest).await?,
+        trusted: Vec::new(),
+        reason: None,
+    };
+    let Some(api) = api else {
+        found.reason = Some("nobody is signed in to a Sovereign that could tell".to_owned());
+        return Ok(found);
+    };
+    let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
+    let mut keys = Vec::new();
+    for signer in api.sovereign().await?.trusted_signers {
+        if signer.source == source {
+            keys.push(PublicKey::from_pem(&signer.public_key)?);
+        }
+    }
+    // All together first: that verdict has the most telling reason.
+    if let Err(error) = registry.verify(at, source, &policy(source, &keys)).await {
+        found.reason = Some(error.to_string());
+        return Ok(found);
+    }
+    for key in &keys {
+        let alone = policy(source, std::slice::from_ref(key));
+        if registry.verify(at, source, &alone).await.is_ok() {
+            found.trusted.push(key.fingerprint());
+        }
+    }
+    Ok(found)
+}
+
+/// One that trusts these keys for a source.
+fn policy(source: &str, keys: &[PublicKey]) -> TrustPolicy {
+    let mut policy = TrustPolicy::new();
+    for key in keys {
+        policy.trust(source, key.clone());
+    }
+    policy
+}
