@@ -217,6 +217,55 @@ fn diff_says_what_changes_for_users() {
 }
 
 #[test]
+fn cases_are_rendered_and_held_against_what_is_expected() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let none = home.run(&["blueprint", "test", "wiki"]);
+    assert!(
+        none.failed().contains("wiki has no such case under tests/"),
+        "{}",
+        none.err
+    );
+    std::fs::create_dir_all(home.path("wiki/tests/large")).unwrap();
+    std::fs::write(home.path("wiki/tests/large/size"), "large\n").unwrap();
+    let empty = home.run(&["blueprint", "test", "wiki"]);
+    assert!(
+        empty.failed().contains("1 of 1 cases failed"),
+        "{}",
+        empty.err
+    );
+    assert!(empty.out.contains("failed large\n"), "{}", empty.out);
+    let update = home.run(&["blueprint", "test", "wiki", "--update"]);
+    assert_eq!(update.worked(), "passed large\n");
+    let file = home.path("wiki/tests/large/expected.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let objects = catalyst_yaml::documents(&text).unwrap();
+    let kinds: Vec<&str> = objects
+        .iter()
+        .map(|it| it["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["Service", "Deployment"]);
+    assert_eq!(objects[1]["spec"]["replicas"], 3);
+    home.run(&["blueprint", "test", "wiki"]).worked();
+    std::fs::write(&file, text.replace("replicas: 3", "replicas: 4")).unwrap();
+    let changed = home.run(&["blueprint", "test", "wiki"]);
+    changed.failed();
+    for line in ["  -  replicas: 4", "  +  replicas: 3"] {
+        assert!(changed.out.lines().any(|it| it == line), "{}", changed.out);
+    }
+    let template = home.path("wiki/chart/templates/service.yaml");
+    let text = std::fs::read_to_string(&template).unwrap();
+    std::fs::write(&template, text.replace("  selector:", "  selectors:")).unwrap();
+    let unknown = home.run(&["blueprint", "test", "wiki", "--update", "-o", "json"]);
+    unknown.failed();
+    let outcomes: serde_json::Value = serde_json::from_str(&unknown.out).unwrap();
+    assert_eq!(
+        outcomes[0]["problems"],
+        serde_json::json!(["Service example: unknown field \"spec.selectors\""])
+    );
+}
+
+#[test]
 fn the_shipped_blueprints_lint() {
     let home = Home::new("");
     for folder in ["platform/postgres", "examples/guestbook"] {

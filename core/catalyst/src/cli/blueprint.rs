@@ -12,6 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Common, Connection};
+use super::cases::Test;
 use super::diff::Diff;
 use super::failure::{Hinted, hinted};
 use super::findings;
@@ -35,6 +36,7 @@ enum What {
     Render(Render),
     Inspect(Inspect),
     Diff(Diff),
+    Test(Test),
     Package(Package),
     Publish(Publish),
     Verify(Verify),
@@ -138,6 +140,7 @@ impl Blueprint {
             What::Render(it) => it.run(),
             What::Inspect(it) => it.run(),
             What::Diff(it) => it.run(),
+            What::Test(it) => it.run(),
             What::Package(it) => it.run(),
             What::Publish(it) => super::client(it.run()),
             What::Verify(it) => super::client(it.run()),

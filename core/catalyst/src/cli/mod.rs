@@ -12,6 +12,7 @@ mod api;
 mod apply;
 mod blueprint;
 mod browser;
+mod cases;
 mod change;
 mod chart;
 mod credential;

@@ -64,6 +64,7 @@ pub use pods::{
     ExecRequest, ExecSession, LogRequest, LogStream, PodBackend, PodError, PortConnection,
     PortRequest, PortStream,
 };
+pub use schemas::schema_set;
 pub use standing::{Standing, Stands};
 pub use status::ApiError;
 

@@ -24,8 +24,8 @@ mod render;
 mod secrets;
 
 pub use author::{
-    BlueprintChanges, BlueprintVersion, Example, ExampleError, NamedChange, SetChange,
-    UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example,
+    BlueprintChanges, BlueprintVersion, CaseOutcome, Example, ExampleError, NamedChange, SetChange,
+    UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example, run_cases,
 };
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError};
 pub use context::{

@@ -278,7 +278,7 @@ fn changed_objects(before: &[RenderedObject], after: &[RenderedObject]) -> Vec<N
 }
 
 /// An object without the label that every new version changes.
-fn without_version(value: &Value) -> Value {
+pub(super) fn without_version(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
             .iter()

@@ -4,6 +4,7 @@
 //! Called by `catalyst blueprint`. What must stay true: an example goes the way of
 //! an Application ([`crate::expand()`]), so that what is said of it is true of those.
 
+mod cases;
 mod compare;
 mod example;
 mod lint;
@@ -11,6 +12,7 @@ mod objects;
 mod pods;
 mod source;
 
+pub use cases::{CaseOutcome, run_cases};
 pub use compare::{
     BlueprintChanges, BlueprintVersion, NamedChange, SetChange, UpgradeVerdict, compare_blueprints,
     images,

@@ -1,0 +1,223 @@
+//! The cases under a Blueprint's `tests/`: what it renders for a config and a size,
+//! against what was written down, and against the schemas of what it renders.
+//!
+//! A case is a folder: `config.yaml`, the Application's config as in Git (none
+//! unless there); `size`, the name of one (none unless there); `expected.yaml`, the
+//! objects. Called by `catalyst blueprint test`. Pure; the caller reads and writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use catalyst_blueprint::{Blueprint, ConfigForm, ConfigSchema};
+use catalyst_schema::{Schema, SchemaSet};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::compare::without_version;
+use super::example::{Example, render_example};
+use super::source::{Files, text_of};
+use crate::compare::unified;
+use crate::{BlueprintContent, RenderedObject};
+
+const FOLDER: &str = "tests/";
+const CONFIG: &str = "config.yaml";
+const SIZE: &str = "size";
+const EXPECTED: &str = "expected.yaml";
+
+/// What became of a case.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaseOutcome {
+    /// Its name: that of its folder.
+    pub name: String,
+    /// What is wrong, beside differences: it does not render, or objects do not fit
+    /// their schemas.
+    pub problems: Vec<String>,
+    /// Where the objects differ from those expected, as a unified diff.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub diff: String,
+    /// Objects that nothing is known of to check them by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<String>,
+    /// What the case renders to: what `expected.yaml` would say.
+    #[serde(skip)]
+    pub rendered: Option<String>,
+}
+
+impl CaseOutcome {
+    /// Whether all is as expected.
+    pub fn is_passed(&self) -> bool {
+        self.problems.is_empty() && self.diff.is_empty()
+    }
+
+    /// Where what is expected of it stands, in the Blueprint's folder.
+    pub fn expected_file(&self) -> String {
+        format!("{FOLDER}{}/{EXPECTED}", self.name)
+    }
+}
+
+/// Runs every case of a Blueprint's folder, in the order of their names. `schemas`
+/// are those of Kubernetes' own kinds; definitions that a case renders itself are
+/// used beside them.
+pub fn run_cases(
+    blueprint: &Blueprint,
+    files: &Files,
+    schemas: &Arc<SchemaSet>,
+) -> Vec<CaseOutcome> {
+    let names: BTreeSet<&str> = files
+        .keys()
+        .filter_map(|path| path.strip_prefix(FOLDER)?.split_once('/'))
+        .filter(|(_, file)| matches!(*file, CONFIG | SIZE | EXPECTED))
+        .map(|(name, _)| name)
+        .collect();
+    let content = BlueprintContent::of_folder(blueprint.spec.manifests.source.kind, files);
+    names
+        .into_iter()
+        .map(|name| {
+            let mut outcome = CaseOutcome {
+                name: name.to_owned(),
+                problems: Vec::new(),
+                diff: String::new(),
+                unchecked: Vec::new(),
+                rendered: None,
+            };
+            if let Err(problem) = run(blueprint, &content, files, schemas, &mut outcome) {
+                outcome.problems.push(problem);
+            }
+            outcome
+        })
+        .collect()
+}
+
+fn run(
+    blueprint: &Blueprint,
+    content: &BlueprintContent,
+    files: &Files,
+    schemas: &Arc<SchemaSet>,
+    outcome: &mut CaseOutcome,
+) -> Result<(), String> {
+    let file = |name: &str| format!("{FOLDER}{}/{name}", outcome.name);
+    let config = catalyst_yaml::from_str(text_of(files, &file(CONFIG)))
+        .map_err(|error| format!("{CONFIG} is not YAML: {error}"))?;
+    let config = match config {
+        Value::Null => Map::new(),
+        Value::Object(map) => map,
+        _ => return Err(format!("{CONFIG} holds no map")),
+    };
+    let size = text_of(files, &file(SIZE)).trim();
+    let example = Example {
+        size: (!size.is_empty()).then(|| size.to_owned()),
+        config,
+        ..Example::default()
+    };
+    let expected_file = file(EXPECTED);
+    let schema =
+        ConfigSchema::compile(&blueprint.spec.config_schema).map_err(|error| error.to_string())?;
+    let config = Value::Object(example.config.clone());
+    let problems = schema.validate_config(&config, ConfigForm::Committed);
+    outcome
+        .problems
+        .extend(problems.iter().map(|it| format!("{CONFIG}: {it}")));
+    let rendered =
+        render_example(blueprint, content, &example).map_err(|error| error.to_string())?;
+    check_schemas(&rendered, schemas, outcome);
+    let text = written(&rendered);
+    let expected = files
+        .contains_key(&expected_file)
+        .then(|| text_of(files, &expected_file));
+    if expected != Some(text.as_str()) {
+        outcome.diff = unified(&expected_file, expected, Some(&text));
+    }
+    outcome.rendered = Some(text);
+    Ok(())
+}
+
+/// The objects as one YAML text, each below the template that it comes from. The
+/// label that differs in every version is left out.
+fn written(rendered: &[RenderedObject]) -> String {
+    let mut text = String::new();
+    for it in rendered {
+        text.push_str("---\n");
+        if let Some(template) = &it.template {
+            text.push_str(&format!("# Source: {template}\n"));
+        }
+        text.push_str(&catalyst_yaml::to_string(&without_version(&it.object)));
+    }
+    text
+}
+
+/// Holds every object against the schema of its kind.
+fn check_schemas(rendered: &[RenderedObject], schemas: &Arc<SchemaSet>, outcome: &mut CaseOutcome) {
+    let own = own_definitions(rendered, schemas);
+    let groups: BTreeSet<&str> = schemas.kinds().map(|kind| kind.group.as_str()).collect();
+    for it in rendered {
+        let text = |pointer: &str| {
+            let value = it.object.pointer(pointer).and_then(Value::as_str);
+            value.unwrap_or_default()
+        };
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let name = format!("{kind} {}", text("/metadata/name"));
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let key = (group.to_owned(), version.to_owned(), kind.to_owned());
+        let schema = match own.get(&key) {
+            Some(schema) => Some(schema.clone()),
+            None => schemas.for_kind(group, version, kind),
+        };
+        let Some(schema) = schema else {
+            if groups.contains(group) {
+                let problem = format!("{name}: Kubernetes has no kind {kind} in {api_version}");
+                outcome.problems.push(problem);
+            } else {
+                outcome.unchecked.push(format!("{name} ({api_version})"));
+            }
+            continue;
+        };
+        let errors = schema.validate(&it.object);
+        outcome
+            .problems
+            .extend(errors.iter().map(|error| format!("{name}: {error}")));
+        let unknown = schema.unknown_fields(&it.object);
+        let unknown = unknown
+            .iter()
+            .map(|field| format!("{name}: unknown field {field:?}"));
+        outcome.problems.extend(unknown);
+    }
+}
+
+/// The kinds that the objects define themselves.
+fn own_definitions(
+    rendered: &[RenderedObject],
+    schemas: &Arc<SchemaSet>,
+) -> BTreeMap<(String, String, String), Schema> {
+    let mut found = BTreeMap::new();
+    for it in rendered {
+        if it.object.get("kind").and_then(Value::as_str) != Some("CustomResourceDefinition") {
+            continue;
+        }
+        let text = |pointer: &str| {
+            let value = it.object.pointer(pointer).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        let versions = it
+            .object
+            .pointer("/spec/versions")
+            .and_then(Value::as_array);
+        for version in versions.into_iter().flatten() {
+            let name = version.get("name").and_then(Value::as_str);
+            let schema = version.pointer("/schema/openAPIV3Schema");
+            let Some((name, schema)) = name.zip(schema) else {
+                continue;
+            };
+            // One that cannot be read is found as an object of its own kind.
+            if let Ok(schema) = Schema::custom_resource(schema, schemas) {
+                let key = (
+                    text("/spec/group"),
+                    name.to_owned(),
+                    text("/spec/names/kind"),
+                );
+                found.insert(key, schema);
+            }
+        }
+    }
+    found
+}
