@@ -506,7 +506,7 @@ pub(crate) mod tests {
                 "it has 3.0.0, 1.1.0, 1.0.0",
             ),
             ("name: bp-wiki", "name: bp-nothing", 7, "marketplace"),
-            ("title: Hi", "titel: Hi", 12, "known here"),
+            ("title: Hi", "titel: Hi", 12, "did you mean `title`?"),
             ("title: Hi", "title: much too long", 12, "config.title"),
             ("title: Hi", "apiKey: hunter2", 12, "may not stand in Git"),
             ("  config:", "  size: huge\n  config:", 11, "choose small"),

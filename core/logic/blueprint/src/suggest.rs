@@ -1,6 +1,6 @@
 //! The nearest known word to a mistyped one.
 
-use strsim::levenshtein;
+use strsim::osa_distance;
 
 /// The candidate closest to `word`, when it is close enough to be a slip.
 pub(crate) fn nearest<'a>(
@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(
     let limit = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (osa_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| candidate)

@@ -187,7 +187,7 @@ fn a_bad_install_is_refused_with_its_reason() {
     // The place stands beside it.
     let message = &problem.faults[0].message;
     assert!(
-        message.starts_with("there is no such property; known here: "),
+        message.starts_with("there is no such property; did you mean `title`?"),
         "{message}"
     );
 }

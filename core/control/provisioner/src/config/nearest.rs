@@ -1,6 +1,6 @@
 //! The known word that somebody may have meant.
 
-use strsim::levenshtein;
+use strsim::osa_distance;
 
 /// The known name nearest to `given`, if one is near enough to be meant.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -13,7 +13,7 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let wanted = plain(given);
     known
         .into_iter()
-        .map(|name| (levenshtein(&wanted, &plain(name)), name))
+        .map(|name| (osa_distance(&wanted, &plain(name)), name))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, name)| *distance <= 1 + name.len().min(wanted.len()) / 4)
         .map(|(_, name)| name)
