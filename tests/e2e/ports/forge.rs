@@ -352,6 +352,12 @@ async fn a_pull_request_is_opened_approved_and_merged_by_users() {
     forge.pull_close(&id, pull.number, None).await.unwrap();
     let pull = forge.pull(&id, pull.number).await.unwrap().unwrap();
     assert_eq!(pull.state, PullState::Closed);
+
+    for _ in 0..2 {
+        forge.branch_delete(&id, "promote/a-2").await.unwrap();
+        assert_eq!(forge.head(&id, "promote/a-2").await.unwrap(), None);
+    }
+    assert!(forge.head(&id, "main").await.unwrap().is_some());
 }
 
 #[tokio::test]

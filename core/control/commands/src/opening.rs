@@ -175,16 +175,46 @@ impl Commands {
         let new = NewPull {
             title: change.title,
             body: change.body,
-            head: branch,
+            head: branch.clone(),
             base: BRANCH.to_owned(),
         };
         let forge = &self.config().forge;
         let opening = forge.pull_create(&change.repository, new, Some(&actor.username));
-        let pull = self
-            .let_in(actor, &change.repository, opening)
-            .await
-            .map_err(CommandError::reach(action))?;
-        Ok(pull.number)
+        let error = match self.let_in(actor, &change.repository, opening).await {
+            Ok(pull) => return Ok(pull.number),
+            Err(error) => error,
+        };
+        let opened = self.opened_or_undone(&change.repository, &branch, action);
+        match opened.await {
+            Some(number) => Ok(number),
+            None => Err(CommandError::reach(action)(error)),
+        }
+    }
+
+    /// After a pull request from a command's branch could not be opened: its number
+    /// if only the forge's answer was lost; else the branch goes, as nobody would
+    /// come back to it.
+    async fn opened_or_undone(
+        &self,
+        repository: &RepositoryId,
+        branch: &str,
+        action: &str,
+    ) -> Option<u64> {
+        match self.open_pulls(repository, action).await {
+            Ok(open) => {
+                if let Some(pull) = open.iter().find(|pull| pull.head == branch) {
+                    return Some(pull.number);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, %repository, branch, "branch without a pull request stays");
+                return None;
+            }
+        }
+        if let Err(error) = self.config().forge.branch_delete(repository, branch).await {
+            tracing::warn!(%error, %repository, branch, "branch without a pull request stays");
+        }
+        None
     }
 
     /// The open pull request of a command that does just what this change does.

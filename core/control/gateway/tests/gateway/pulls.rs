@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::repository::Opening;
 use crate::world::{World, wait};
 
 const ACME: &str = "\
@@ -50,6 +51,8 @@ spec:
   rules:
   - {kind: pr-required}
 ";
+
+const BLOG_FILE: &str = "applications/blog/application.yaml";
 
 const BLOG: &str = "\
 apiVersion: catalyst.openova.io/v1alpha1
@@ -251,30 +254,58 @@ async fn a_branch_that_was_pushed_becomes_one_pull_request() {
     assert_eq!(page["items"][1]["pullRequest"], 1, "{page}");
 }
 
+/// A world in which acme-dev has an Application, and changes by pull requests alone.
+async fn changed_by_pulls() -> World {
+    let world = World::new().await;
+    let mut parts = world.parts();
+    parts.has_configuration = true;
+    let files = [
+        ("sovereign.yaml", SOVEREIGN),
+        ("organizations/acme.yaml", ACME),
+        ("environments/acme-dev.yaml", ACME_DEV),
+        ("policies/two-eyes.yaml", TWO_EYES),
+    ];
+    parts.files = files
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
+        .into();
+    parts.objects.insert("blueprints".to_owned(), Vec::new());
+    let first = [(BLOG_FILE, Some(BLOG)), ("README.md", Some("1"))];
+    parts.repository.commit("main", "ada", "First", &first);
+    drop(parts);
+    world
+}
+
+/// Asks for the deletion of the Application.
+async fn delete_blog(world: &World, caller: &str, data: &str) -> (StatusCode, Value) {
+    let path = "/api/v1/environments/acme-dev/changes";
+    let body = json!({"command": "delete", "application": "blog", "data": data});
+    world.ask(Some(caller), "POST", path, Some(&body)).await
+}
+
+#[tokio::test]
+async fn a_change_whose_pull_request_is_not_opened_leaves_no_branch() {
+    let world = changed_by_pulls().await;
+    world.parts().repository.opening = Opening::Failed;
+    let (status, problem) = delete_blog(&world, "dan", "keep").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert_eq!(world.parts().repository.branches(), ["main"]);
+
+    // It was opened, and only the answer was lost.
+    world.parts().repository.opening = Opening::Unheard;
+    let (status, accepted) = delete_blog(&world, "dan", "keep").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
+    assert_eq!(accepted["pullRequest"], 1, "{accepted}");
+    let head = world.parts().pulls[&1]["head"]["ref"].clone();
+    assert!(head.as_str().unwrap().starts_with("catalyst/"), "{head}");
+    let parts = world.parts();
+    assert_eq!(json!(parts.repository.branches()), json!([head, "main"]));
+}
+
 #[tokio::test]
 async fn a_change_that_is_asked_for_twice_is_one_pull_request() {
-    let world = World::new().await;
-    let blog = "applications/blog/application.yaml";
-    {
-        let mut parts = world.parts();
-        parts.has_configuration = true;
-        let files = [
-            ("sovereign.yaml", SOVEREIGN),
-            ("organizations/acme.yaml", ACME),
-            ("environments/acme-dev.yaml", ACME_DEV),
-            ("policies/two-eyes.yaml", TWO_EYES),
-        ];
-        parts.files = files
-            .map(|(path, text)| (path.to_owned(), text.to_owned()))
-            .into();
-        parts.objects.insert("blueprints".to_owned(), Vec::new());
-        let first = [(blog, Some(BLOG)), ("README.md", Some("1"))];
-        parts.repository.commit("main", "ada", "First", &first);
-    }
+    let world = changed_by_pulls().await;
     let ask = async |caller: &str, data: &str| {
-        let path = "/api/v1/environments/acme-dev/changes";
-        let body = json!({"command": "delete", "application": "blog", "data": data});
-        let (status, accepted) = world.ask(Some(caller), "POST", path, Some(&body)).await;
+        let (status, accepted) = delete_blog(&world, caller, data).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
         accepted["pullRequest"].as_u64().unwrap()
     };
@@ -300,6 +331,6 @@ async fn a_change_that_is_asked_for_twice_is_one_pull_request() {
     world.parts().pulls.get_mut(&1).unwrap()["state"] = json!("closed");
     assert_eq!(ask("dan", "keep").await, 3);
     let larger = format!("{BLOG}  size: large\n");
-    commit(&[(blog, Some(larger.as_str()))]);
+    commit(&[(BLOG_FILE, Some(larger.as_str()))]);
     assert_eq!(ask("dan", "keep").await, 4);
 }

@@ -22,6 +22,20 @@ const REPOSITORY: &str = "/git/api/v1/repos/acme/acme-dev";
 pub struct Repository {
     commits: Vec<Commit>,
     branches: BTreeMap<String, usize>,
+    /// What becomes of a pull request that somebody opens.
+    pub opening: Opening,
+}
+
+/// What becomes of what is asked for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Opening {
+    /// It is done, and said so.
+    #[default]
+    Done,
+    /// It is done, and the answer is lost.
+    Unheard,
+    /// It fails.
+    Failed,
 }
 
 struct Commit {
@@ -36,6 +50,11 @@ impl Repository {
     pub fn branch(&mut self, name: &str) {
         let main = self.branches["main"];
         self.branches.insert(name.to_owned(), main);
+    }
+
+    /// The names of its branches.
+    pub fn branches(&self) -> Vec<&str> {
+        self.branches.keys().map(String::as_str).collect()
     }
 
     /// Commits to a branch, which begins where `main` stands; a text of `None`
@@ -98,7 +117,10 @@ fn id_of(number: usize) -> String {
 pub fn router(parts: Shared) -> Router {
     Router::new()
         .route(&format!("{REPOSITORY}/branches"), get(branches))
-        .route(&format!("{REPOSITORY}/branches/{{*branch}}"), get(branch))
+        .route(
+            &format!("{REPOSITORY}/branches/{{*branch}}"),
+            get(branch).delete(branch_delete),
+        )
         .route(&format!("{REPOSITORY}/compare/{{*range}}"), get(compare))
         .route(&format!("{REPOSITORY}/git/trees/{{reference}}"), get(tree))
         .route(&format!("{REPOSITORY}/git/commits/{{id}}"), get(commit))
@@ -131,6 +153,14 @@ async fn branch(State(parts): State<Shared>, Path(name): Path<String>) -> Respon
     let repository = &parts.repository;
     let number = repository.branches.get(&name);
     found(number.map(|number| repository.branch_shape(&name, *number)))
+}
+
+async fn branch_delete(State(parts): State<Shared>, Path(name): Path<String>) -> StatusCode {
+    let mut parts = parts.lock().unwrap();
+    match parts.repository.branches.remove(&name) {
+        Some(_) => StatusCode::NO_CONTENT,
+        None => StatusCode::NOT_FOUND,
+    }
 }
 
 async fn compare(State(parts): State<Shared>, Path(range): Path<String>) -> Response {
@@ -238,6 +268,11 @@ async fn open(
     Json(body): Json<Value>,
 ) -> (StatusCode, Json<Value>) {
     let mut parts = parts.lock().unwrap();
+    let lost = (StatusCode::BAD_GATEWAY, Json(Value::Null));
+    let opening = parts.repository.opening;
+    if opening == Opening::Failed {
+        return lost;
+    }
     let head = body["head"].as_str().unwrap();
     let sha = id_of(parts.repository.branches[head]);
     let number = u64::try_from(parts.pulls.len()).unwrap() + 1;
@@ -248,5 +283,8 @@ async fn open(
         "mergeable": true, "base": {"ref": body["base"]}, "head": {"ref": head, "sha": sha},
     });
     parts.pulls.insert(number, pull.clone());
-    (StatusCode::CREATED, Json(pull))
+    match opening {
+        Opening::Unheard => lost,
+        _ => (StatusCode::CREATED, Json(pull)),
+    }
 }

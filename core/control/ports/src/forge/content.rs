@@ -156,6 +156,17 @@ impl Forge {
         Ok(branches)
     }
 
+    /// Deletes a branch, if it is there.
+    pub async fn branch_delete(&self, id: &RepositoryId, branch: &str) -> Result<(), PortError> {
+        let place = format!("{}/branches/{}", path(id), segments(branch));
+        let action = format!("delete the branch {branch} of {id}");
+        self.surface
+            .call(Method::DELETE, &place, action)
+            .exists()
+            .await
+            .map(drop)
+    }
+
     /// How many commits a branch has that another one does not; 0 when either is
     /// not there.
     pub async fn ahead(&self, id: &RepositoryId, base: &str, head: &str) -> Result<u64, PortError> {
