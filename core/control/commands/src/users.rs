@@ -55,7 +55,8 @@ pub(crate) fn only_admin(
 
 /// Whether somebody may have a new one-time link for a user who is there: a
 /// sovereign-admin for everybody; an org-admin for those whom an invitation into an
-/// Organization of theirs made, and who belong to such Organizations alone. Who is
+/// Organization of theirs made, and who belong to such Organizations alone, or to
+/// nothing: their invitation's commit may have failed after they were made. Who is
 /// merely added to an Organization, and then invited again, stays their own.
 fn may_renew_link<'a>(
     access: &Access,
@@ -79,12 +80,13 @@ fn may_renew_link<'a>(
         ..Actor::default()
     };
     let theirs = Access::of(&member, organizations);
-    let belongs_here_alone = !theirs.organizations().is_empty()
-        && theirs
-            .organizations()
-            .keys()
-            .all(|organization| access.can_admin(organization));
-    was_made_here && belongs_here_alone
+    let belongs_here_alone = theirs
+        .organizations()
+        .keys()
+        .all(|organization| access.can_admin(organization));
+    // A group that gives no role here says that they are somebody's elsewhere.
+    let is_known_here = user.groups.is_empty() || !theirs.organizations().is_empty();
+    was_made_here && belongs_here_alone && is_known_here
 }
 
 /// The policy that the Sovereign's configuration makes: which key counts for
@@ -667,7 +669,13 @@ mod tests {
             ("made by another invitation", user("carol", &[], &[]), false),
             ("made by globex", user("carol", &[], &["globex"]), false),
             ("a member of nothing", user("dora", &[], &[]), false),
-            ("of nothing any more", user("dora", &[], &["acme"]), false),
+            // As after an invitation whose commit failed.
+            ("of nothing, made here", user("dora", &[], &["acme"]), true),
+            (
+                "of nothing but a group",
+                user("dora", &["staff"], &["acme"]),
+                false,
+            ),
             (
                 "a sovereign-admin",
                 user("root", &["sovereign-admin"], &["acme"]),
