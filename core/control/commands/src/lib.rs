@@ -30,6 +30,7 @@ mod policy;
 mod promote;
 mod pulls;
 mod push;
+mod registration;
 mod request;
 mod state;
 mod store;

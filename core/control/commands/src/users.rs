@@ -1,16 +1,15 @@
-//! Commands on people and Blueprints' admission, and the thin ends of the
-//! configuration commands.
+//! Commands on people, what is shared about Blueprints' admission, and the thin ends
+//! of the configuration commands.
 
 use catalyst_api::{
     Accepted, BlueprintCard, CreateEnvironment, CreateOrganization, Invitation, Invite,
-    OrganizationRole, PolicyView, RegisterBlueprint, SetRole, TrustSigner,
+    OrganizationRole, PolicyView, SetRole, TrustSigner,
 };
 use catalyst_plan::AdmittedBlueprint;
 use catalyst_ports::{NewUser, User};
 use catalyst_resources::{Organization, SovereignSpec};
 use catalyst_signature::{PublicKey, TrustPolicy};
 use catalyst_supply::Admitted;
-use kube::api::{DynamicObject, Patch, PatchParams};
 
 use crate::configuration as edit;
 use crate::state::Configuration;
@@ -19,8 +18,6 @@ use crate::{Access, Actor, CommandError, Commands, loosening, mail, usernames};
 const SOVEREIGN_ADMIN: &str = "sovereign-admin";
 /// The attribute of a user that names the Organization whose invitation made them.
 const INVITED_INTO: &str = "catalyst-invited-into";
-/// The field manager of what the control plane applies.
-const MANAGER: &str = "catalyst";
 
 pub(crate) fn only_sovereign_admin(access: &Access, action: &str) -> Result<(), CommandError> {
     if access.is_sovereign_admin() {
@@ -448,111 +445,6 @@ impl Commands {
             edit::trust_signer(state, &request, &action)
         })
         .await
-    }
-
-    /// Verifies an artifact in the registry and writes its Blueprint object.
-    pub async fn blueprint_register(
-        &self,
-        actor: &Actor,
-        request: RegisterBlueprint,
-    ) -> Result<BlueprintCard, CommandError> {
-        let RegisterBlueprint {
-            source,
-            name,
-            version,
-        } = &request;
-        let action = format!("register {name} {version} of {source}");
-        let state = self.store().configuration(self.config(), &action).await?;
-        let access = Access::of(actor, state.content.organizations.values());
-        if !access.can_publish(source) {
-            return Err(CommandError::Authorize {
-                action,
-                reason: "this takes a sovereign-admin, or an org-admin for the Organization's own Blueprints".to_owned(),
-            });
-        }
-        let Some(sovereign) = &state.content.sovereign else {
-            return Err(CommandError::Read {
-                action,
-                reason: "sovereign.yaml cannot be read".to_owned(),
-            });
-        };
-        let config = self.config();
-        let admitted = config
-            .registry
-            .admit(
-                &config.registry_address(),
-                source,
-                name,
-                version,
-                &trust_policy(&sovereign.spec),
-            )
-            .await
-            .map_err(|error| CommandError::Admit {
-                action: action.clone(),
-                reason: error.to_string(),
-                retryable: error.retryable(),
-            })?;
-        let blueprint = admitted_blueprint(admitted);
-        let catalogue = self.store().catalogue(config, true, &action).await?;
-        let known = catalogue
-            .versions(source, name)
-            .and_then(|versions| versions.get(blueprint.blueprint.version()))
-            .cloned();
-        let catalogue = match known {
-            // A version is its artifact: what Applications run must not change
-            // under its name.
-            Some(known) if known.digest != blueprint.digest => {
-                return Err(CommandError::Allow {
-                    action,
-                    reason: format!(
-                        "the version {version} of {name} is registered already, with other content ({})",
-                        known.digest
-                    ),
-                    next: Some("publish the changed Blueprint under a new version".to_owned()),
-                });
-            }
-            Some(_) => catalogue,
-            None => {
-                self.write_blueprint(&blueprint, &action).await?;
-                self.store().forget_catalogue();
-                self.store().catalogue(config, true, &action).await?
-            }
-        };
-        let mut versions: Vec<String> = catalogue
-            .versions(source, name)
-            .into_iter()
-            .flat_map(|versions| versions.keys().rev())
-            .map(ToString::to_string)
-            .collect();
-        if versions.is_empty() {
-            versions.push(version.clone());
-        }
-        Ok(card(&blueprint, versions))
-    }
-
-    async fn write_blueprint(
-        &self,
-        blueprint: &AdmittedBlueprint,
-        action: &str,
-    ) -> Result<(), CommandError> {
-        let api = crate::store::blueprints(self.config());
-        let object: DynamicObject = serde_json::to_value(blueprint.to_object())
-            .and_then(serde_json::from_value)
-            .map_err(|error| CommandError::Read {
-                action: action.to_owned(),
-                reason: error.to_string(),
-            })?;
-        api.patch(
-            &blueprint.object_name(),
-            &PatchParams::apply(MANAGER).force(),
-            &Patch::Apply(&object),
-        )
-        .await
-        .map(drop)
-        .map_err(catalyst_ports::PortError::kubernetes(
-            "write the Blueprint object",
-        ))
-        .map_err(CommandError::reach(action))
     }
 }
 
