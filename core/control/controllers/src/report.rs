@@ -18,10 +18,49 @@ use crate::runtime::Next;
 use crate::saga::Saga;
 
 const READY: &str = "Ready";
-/// The reason of what cannot be deleted before the forge answers.
-const FORGE_AWAY: &str = "ForgeAway";
-/// What such a deletion waits for, for people.
-const FORGE: &str = "the forge, which gives no answer; it is asked again, see that it runs";
+
+/// A part that a deletion waits for: whoever has the name next would find there what
+/// it still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Repositories and their organization.
+    Forge,
+    /// Images and Blueprints.
+    Registry,
+    /// Secrets and who reads them.
+    Vault,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Forge, Self::Registry, Self::Vault];
+
+    /// The reason of what cannot be deleted before it answers.
+    fn away(self) -> &'static str {
+        match self {
+            Self::Forge => "ForgeAway",
+            Self::Registry => "RegistryAway",
+            Self::Vault => "VaultAway",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Forge => "the forge",
+            Self::Registry => "the registry",
+            Self::Vault => "the vault",
+        }
+    }
+}
+
+/// What a deletion waits for, for people.
+fn awaited(parts: &[Part]) -> String {
+    let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+    let names = names.join(" and ");
+    match parts {
+        [_] => format!("{names}, which gives no answer; it is asked again, see that it runs"),
+        _ => format!("{names}, which give no answer; they are asked again, see that they run"),
+    }
+}
 
 /// How long a deletion waits for the spine to take word of how far it is…
 pub const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
@@ -61,25 +100,35 @@ pub async fn deletion(ctx: &Context, view: &DeletionView) {
     }
 }
 
-/// Says what is waited for, unless the object says that this is the forge alone.
+/// Says what is waited for, unless the object says that these are parts that give no
+/// answer.
 pub async fn progress(ctx: &Context, object: &Value, saga: &Saga, waiting_for: &str) {
-    if !is_forge_away(object) {
+    if !is_part_away(object) {
         deletion(ctx, &saga.view(Some(waiting_for.to_owned()), false)).await;
     }
 }
 
-/// Tells that a deletion cannot end before the forge answers, and has the queue try
-/// it again, ever more rarely. What is in the forge is not left behind: whoever has
-/// the name next would find it there.
-pub async fn forge_away(
+/// The parts that gave no answer, of those whose share of a deletion is over.
+pub fn unanswered(shares: &[(Part, &Saga)]) -> Vec<Part> {
+    let away = shares.iter().filter(|(_, saga)| saga.is_unanswered());
+    away.map(|(part, _)| *part).collect()
+}
+
+/// Tells that a deletion cannot end before some parts answer, and has the queue try
+/// it again, ever more rarely. What is in them is not left behind: whoever has the
+/// name next would find it there.
+pub async fn parts_away(
     ctx: &Context,
     cluster: &Cluster,
     object: &Value,
     saga: &Saga,
+    parts: &[Part],
 ) -> Result<Next, ReconcileError> {
-    deletion(ctx, &saga.view(Some(FORGE.to_owned()), false)).await;
-    let why = format!("its deletion waits for {FORGE}");
-    let observed = [Observation::fails(READY, FORGE_AWAY, why)];
+    let awaited = awaited(parts);
+    let why = format!("its deletion waits for {awaited}");
+    deletion(ctx, &saga.view(Some(awaited), false)).await;
+    let reason = parts.first().map_or("Waiting", |part| part.away());
+    let observed = [Observation::fails(READY, reason, why)];
     conditions::write(cluster, object, &observed, Map::new()).await?;
     let what = describe_object(object);
     Err(ReconcileError::missing(
@@ -89,9 +138,12 @@ pub async fn forge_away(
     ))
 }
 
-/// Whether an object says that its deletion waits for the forge.
-fn is_forge_away(object: &Value) -> bool {
-    condition(object, READY).is_some_and(|ready| text(ready, "/reason") == FORGE_AWAY)
+/// Whether an object says that its deletion waits for parts that give no answer.
+fn is_part_away(object: &Value) -> bool {
+    condition(object, READY).is_some_and(|ready| {
+        let reason = text(ready, "/reason");
+        Part::ALL.iter().any(|part| part.away() == reason)
+    })
 }
 
 /// Tells the end of a deletion, and what it left behind.

@@ -156,20 +156,31 @@ impl Saga {
         F: Fn() -> W,
         W: Future<Output = Result<(), PortError>>,
     {
+        self.ask(what, most, || async {
+            ask().await.map_err(ReconcileError::port("delete", what))
+        })
+        .await
+    }
+
+    /// Has a part do something, as a step; where it gave no answer, that is noted.
+    pub async fn ask<F, W>(&mut self, what: &str, most: Duration, ask: F) -> bool
+    where
+        F: Fn() -> W,
+        W: Future<Output = Result<(), ReconcileError>>,
+    {
         let is_answered = AtomicBool::new(false);
-        let is_gone = self
+        let is_done = self
             .step(what, most, || async {
-                let deleted = ask().await;
-                let is_answer = !deleted.as_ref().is_err_and(PortError::retryable);
+                let answer = ask().await;
+                let is_answer = !answer.as_ref().is_err_and(ReconcileError::retryable);
                 is_answered.store(is_answer, Ordering::Relaxed);
-                deleted.map_err(ReconcileError::port("delete", what))?;
-                Ok(true)
+                answer.map(|()| true)
             })
             .await;
-        if !is_gone && !is_answered.into_inner() {
+        if !is_done && !is_answered.into_inner() {
             self.unanswered.insert(what.to_owned());
         }
-        is_gone
+        is_done
     }
 
     /// Notes something that a part gave no answer about, with the reason.

@@ -21,6 +21,7 @@ use crate::desired::key;
 use crate::error::ReconcileError;
 use crate::kubernetes::{APPLICATION, Cluster, HELM_RELEASE, KUSTOMIZATION, NAMESPACE};
 use crate::object::{array, is_deleting, name};
+use crate::report::Part;
 use crate::runtime::Next;
 use crate::saga::{Saga, in_time};
 use crate::{finalizer, leftover, report, secrets};
@@ -97,11 +98,11 @@ async fn end(
             drop_secrets(ctx, place, saga.branch()),
             drop_repository(ctx, place, saga.branch()),
         );
-        let is_forge_away = repository.is_unanswered();
+        let away = report::unanswered(&[(Part::Forge, &repository), (Part::Vault, &secrets)]);
         saga.join(secrets);
         saga.join(repository);
-        if is_forge_away {
-            return report::forge_away(ctx, management, object, &saga).await;
+        if !away.is_empty() {
+            return report::parts_away(ctx, management, object, &saga, &away).await;
         }
     }
     report::end(ctx, management, object, &saga).await;
@@ -332,9 +333,8 @@ fn selector(place: &Place) -> String {
 async fn drop_secrets(ctx: &Context, place: &Place, mut saga: Saga) -> Saga {
     let folder = format!("org/{}/env/{}", place.organization, place.env_type);
     let what = format!("the secrets below {folder}");
-    saga.step(&what, within::REST, || async {
-        secrets::delete_below(&ctx.vault, &folder).await?;
-        Ok(true)
+    saga.ask(&what, within::REST, || {
+        secrets::delete_below(&ctx.vault, &folder)
     })
     .await;
     saga
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_once_the_forge_answers_and_says_so_until_then() {
+    async fn it_ends_once_every_part_answers_and_says_so_until_then() {
         let (memory, told) = (Memory::default(), Told::default());
         let (forge, others) = (Empty::serve().await, Empty::serve().await);
         let shared = shared_with(&memory, &told, &forge, &others);
@@ -433,22 +433,27 @@ mod tests {
             )
             .await
         };
-        forge.set_away(true);
-        for _ in 0..2 {
-            let error = look().await.unwrap_err();
-            assert!(error.retryable(), "{error}");
-            let object = memory.get(PATH).unwrap();
-            let ready = condition(&object, "Ready").unwrap();
-            assert_eq!(text(ready, "/reason"), "ForgeAway");
-            let views = told.take();
-            assert!(
-                views.iter().all(|view| view.ended_at.is_none()),
-                "{views:#?}"
-            );
-            let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
-            assert!(waiting.unwrap().starts_with("the forge"), "{views:#?}");
+        for (part, reason, words) in [
+            (&forge, "ForgeAway", "the forge, which gives no answer"),
+            (&others, "VaultAway", "the vault, which gives no answer"),
+        ] {
+            part.set_away(true);
+            for _ in 0..2 {
+                let error = look().await.unwrap_err();
+                assert!(error.retryable(), "{error}");
+                let object = memory.get(PATH).unwrap();
+                let ready = condition(&object, "Ready").unwrap();
+                assert_eq!(text(ready, "/reason"), reason);
+                let views = told.take();
+                assert!(
+                    views.iter().all(|view| view.ended_at.is_none()),
+                    "{views:#?}"
+                );
+                let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
+                assert!(waiting.unwrap().starts_with(words), "{views:#?}");
+            }
+            part.set_away(false);
         }
-        forge.set_away(false);
         assert_eq!(look().await.unwrap(), None);
         assert_eq!(told.take_ends().len(), 1);
         assert_eq!(memory.get(PATH), None);

@@ -12,6 +12,7 @@ use crate::controllers::Shared;
 use crate::error::ReconcileError;
 use crate::kubernetes::{BLUEPRINT, Cluster, ENVIRONMENT};
 use crate::object::{is_deleting, name, text};
+use crate::report::Part;
 use crate::runtime::Next;
 use crate::saga::Saga;
 use crate::{finalizer, report, secrets};
@@ -73,12 +74,16 @@ async fn end(
         in_registry(shared, management, owner, saga.branch()),
         in_vault(ctx, owner, saga.branch()),
     );
-    let is_forge_away = forge.is_unanswered();
+    let away = report::unanswered(&[
+        (Part::Forge, &forge),
+        (Part::Registry, &registry),
+        (Part::Vault, &vault),
+    ]);
     for part in [forge, registry, vault] {
         saga.join(part);
     }
-    if is_forge_away {
-        return report::forge_away(ctx, management, object, &saga).await;
+    if !away.is_empty() {
+        return report::parts_away(ctx, management, object, &saga, &away).await;
     }
     report::end(ctx, management, object, &saga).await;
     finalizer::remove(management, object, finalizer::ORGANIZATION).await?;
@@ -197,14 +202,13 @@ async fn in_vault(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
     let folder = format!("org/{owner}");
     let password = secrets::forge_password_path(&format!("flux-{owner}"));
     let what = format!("the secrets below {folder}");
-    saga.step(&what, within::SECRETS, || async {
+    saga.ask(&what, within::SECRETS, || async {
         secrets::delete_below(&ctx.vault, &folder).await?;
         let deleted = ctx.vault.secret_delete_all(&password).await;
         deleted.map_err(ReconcileError::port(
             "delete",
             format!("the secret {password}"),
-        ))?;
-        Ok(true)
+        ))
     })
     .await;
     saga
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_once_the_forge_answers_and_says_so_until_then() {
+    async fn it_ends_once_every_part_answers_and_says_so_until_then() {
         let (memory, told) = (Memory::default(), Told::default());
         let (forge, others) = (Empty::serve().await, Empty::serve().await);
         let shared = shared_with(&memory, &told, &forge, &others);
@@ -279,22 +283,31 @@ mod tests {
             let saga = Saga::hurried("Organization", "acme");
             end(&shared, &memory.cluster(), &object, saga).await
         };
-        forge.set_away(true);
-        for _ in 0..2 {
-            let error = look().await.unwrap_err();
-            assert!(error.retryable(), "{error}");
-            let object = memory.get(PATH).unwrap();
-            let ready = condition(&object, "Ready").unwrap();
-            assert_eq!(text(ready, "/reason"), "ForgeAway");
-            let views = told.take();
-            assert!(
-                views.iter().all(|view| view.ended_at.is_none()),
-                "{views:#?}"
-            );
-            let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
-            assert!(waiting.unwrap().starts_with("the forge"), "{views:#?}");
+        for (part, reason, words) in [
+            (&forge, "ForgeAway", "the forge, which gives no answer"),
+            (
+                &others,
+                "RegistryAway",
+                "the registry and the vault, which give no answer",
+            ),
+        ] {
+            part.set_away(true);
+            for _ in 0..2 {
+                let error = look().await.unwrap_err();
+                assert!(error.retryable(), "{error}");
+                let object = memory.get(PATH).unwrap();
+                let ready = condition(&object, "Ready").unwrap();
+                assert_eq!(text(ready, "/reason"), reason);
+                let views = told.take();
+                assert!(
+                    views.iter().all(|view| view.ended_at.is_none()),
+                    "{views:#?}"
+                );
+                let waiting = views.last().and_then(|view| view.waiting_for.as_deref());
+                assert!(waiting.unwrap().starts_with(words), "{views:#?}");
+            }
+            part.set_away(false);
         }
-        forge.set_away(false);
         assert_eq!(look().await.unwrap(), None);
         assert_eq!(told.take_ends().len(), 1);
         assert_eq!(memory.get(PATH), None);
