@@ -3,7 +3,8 @@
 //!
 //! What must stay true: desired state is asked for on every command (one
 //! request for the head), so no command decides by a stale commit. Blueprints
-//! never change, so only their list grows old; users are kept for a second.
+//! never change, so only their list grows old; users are kept for a second. Memory is
+//! bounded by what there is now: of removed Environments nothing is kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +47,7 @@ impl Snapshot {
 /// What was read already.
 #[derive(Default)]
 pub(crate) struct Store {
-    snapshots: Mutex<HashMap<String, Arc<Snapshot>>>,
+    snapshots: Mutex<HashMap<RepositoryId, Arc<Snapshot>>>,
     configuration: Mutex<Option<(String, Arc<Configuration>)>>,
     applications: Mutex<HashMap<String, (String, Arc<Applications>)>>,
     catalogue: Mutex<Option<(Instant, Arc<Catalogue>)>>,
@@ -99,8 +100,7 @@ impl Store {
         else {
             return Ok(None);
         };
-        let key = repository.to_string();
-        let known = lock(&self.snapshots).get(&key).cloned();
+        let known = lock(&self.snapshots).get(repository).cloned();
         if let Some(known) = known.as_ref().filter(|known| known.head == head) {
             return Ok(Some(known.clone()));
         }
@@ -130,7 +130,7 @@ impl Store {
             files.insert(entry.path, file);
         }
         let snapshot = Arc::new(Snapshot { head, files });
-        lock(&self.snapshots).insert(key, snapshot.clone());
+        lock(&self.snapshots).insert(repository.clone(), snapshot.clone());
         Ok(Some(snapshot))
     }
 
@@ -158,8 +158,19 @@ impl Store {
             return Ok(AtCommit { head, content });
         }
         let content = Arc::new(Configuration::read(snapshot.texts()));
-        *lock(&self.configuration) = Some((head.clone(), content.clone()));
+        self.keep(&head, &content);
         Ok(AtCommit { head, content })
+    }
+
+    /// Keeps a configuration, and nothing more of Environments that it does not have:
+    /// there is no end to those that come and go.
+    fn keep(&self, head: &str, content: &Arc<Configuration>) {
+        let is_there = |environment: &str| content.environments.contains_key(environment);
+        let own = config_repository();
+        lock(&self.snapshots)
+            .retain(|repository, _| *repository == own || is_there(&repository.name));
+        lock(&self.applications).retain(|environment, _| is_there(environment));
+        *lock(&self.configuration) = Some((head.to_owned(), content.clone()));
     }
 
     /// An Environment's Applications as they stand now; none while the
@@ -336,4 +347,48 @@ pub(crate) fn place_of(
         host_clusters: configuration.placement(found).map_err(unusable)?,
         quota: found.spec.quota.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_removed_environments_nothing_is_kept() {
+        let store = Store::default();
+        let names = ["acme-dev", "acme-prod", "globex-dev"];
+        let configuration = |names: &[&str]| {
+            let files = names.iter().map(|name| {
+                let (organization, env_type) = name.split_once('-').unwrap();
+                let text = format!(
+                    "apiVersion: catalyst.openova.io/v1alpha1\nkind: Environment\nmetadata: {{name: {name}}}\nspec: {{organization: {organization}, envType: {env_type}}}\n"
+                );
+                (format!("environments/{name}.yaml"), text)
+            });
+            Arc::new(Configuration::read(files.collect()))
+        };
+        for name in names {
+            let environment = EnvironmentName::new(name).unwrap();
+            let repository = environment_repository(&environment);
+            lock(&store.snapshots).insert(repository, Arc::default());
+            let known = (String::new(), Arc::new(Applications::read(BTreeMap::new())));
+            lock(&store.applications).insert(name.to_owned(), known);
+        }
+        lock(&store.snapshots).insert(config_repository(), Arc::default());
+        let kept = || {
+            let snapshots = lock(&store.snapshots);
+            let mut snapshots: Vec<String> = snapshots.keys().map(ToString::to_string).collect();
+            snapshots.sort();
+            let mut applications: Vec<String> = lock(&store.applications).keys().cloned().collect();
+            applications.sort();
+            (snapshots, applications)
+        };
+
+        store.keep("first", &configuration(&names));
+        assert_eq!(kept().1, names);
+        store.keep("second", &configuration(&["globex-dev"]));
+        let (snapshots, applications) = kept();
+        assert_eq!(snapshots, ["globex/globex-dev", "system/catalyst-config"]);
+        assert_eq!(applications, ["globex-dev"]);
+    }
 }
