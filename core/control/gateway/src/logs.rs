@@ -38,6 +38,9 @@ const MOST: u32 = 100_000;
 const LONGEST_LINE: u64 = 64 * 1024;
 /// Lines that wait for a slow reader.
 const AHEAD: usize = 64;
+/// Of so many containers that are gone it is known how far they were read: one of a
+/// StatefulSet comes back by its name.
+const MOST_GONE: usize = 64;
 const LABEL: &str = "openova.io/application";
 
 /// A container whose log is read.
@@ -58,6 +61,9 @@ enum Progress {
 }
 
 type Targets = BTreeMap<Target, Progress>;
+
+/// What is being read (`None`), or has been read up to a time.
+type Known = HashMap<Target, Option<Timestamp>>;
 
 /// Answers with the log, or follows it.
 pub async fn answer(
@@ -319,8 +325,7 @@ async fn follow(
 ) {
     let (form, is_several) = Form::of(&logs);
     let mut copies: JoinSet<Target> = JoinSet::new();
-    // What is being read (`None`), or has been read up to a time.
-    let mut known: HashMap<Target, Option<Timestamp>> = HashMap::new();
+    let mut known = Known::new();
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     looks.tick().await;
     loop {
@@ -368,9 +373,27 @@ async fn follow(
             _ => return,
         }
         match logs.targets().await {
-            Ok(found) => targets = found,
+            Ok(found) => {
+                targets = found;
+                forget_gone(&mut known, &targets);
+            }
             Err(error) => tracing::debug!(%error, "pods not listed while following a log"),
         }
+    }
+}
+
+/// Forgets what has been gone the longest, where much is: who follows for weeks sees
+/// pods without end.
+fn forget_gone(known: &mut Known, targets: &Targets) {
+    let mut gone: Vec<(Timestamp, Target)> = known
+        .iter()
+        .filter(|(target, _)| !targets.contains_key(*target))
+        .filter_map(|(target, until)| Some(((*until)?, target.clone())))
+        .collect();
+    gone.sort();
+    let too_many = gone.len().saturating_sub(MOST_GONE);
+    for (_, target) in gone.into_iter().take(too_many) {
+        known.remove(&target);
     }
 }
 
@@ -445,13 +468,38 @@ mod tests {
 
     use super::*;
 
+    fn container(pod: impl Into<String>) -> Target {
+        Target {
+            vcluster: 0,
+            pod: pod.into(),
+            container: "wiki".to_owned(),
+        }
+    }
+
+    #[test]
+    fn of_containers_that_are_gone_the_latest_are_known() {
+        let (there, read) = (container("there"), container("read"));
+        let targets = Targets::from([(there.clone(), Progress::Begun)]);
+        let mut known = Known::from([
+            (there.clone(), Some(Timestamp::UNIX_EPOCH)),
+            (read.clone(), None),
+        ]);
+        let gone = 1..=2 * i64::try_from(MOST_GONE).unwrap();
+        for second in gone.clone() {
+            let until = Timestamp::from_second(second).unwrap();
+            known.insert(container(format!("gone-{second}")), Some(until));
+            forget_gone(&mut known, &targets);
+        }
+        assert_eq!(known.len(), 2 + MOST_GONE);
+        // Neither what is there nor what is still read.
+        assert!(known.contains_key(&there) && known.contains_key(&read));
+        let newest = container(format!("gone-{}", gone.end()));
+        assert!(known.contains_key(&newest) && !known.contains_key(&container("gone-1")));
+    }
+
     #[test]
     fn only_the_start_of_a_line_says_its_time() {
-        let target = Target {
-            vcluster: 0,
-            pod: "wiki-0".to_owned(),
-            container: "wiki".to_owned(),
-        };
+        let target = container("wiki-0");
         let mut time = None;
         for (piece, is_start, said, left) in [
             (
