@@ -298,23 +298,20 @@ impl Watch {
         });
         // Two subjects never share a revision's id.
         let id = format!("{}/{revision}", address.subject);
-        publish_fact(&*self.state.spine, &address, &id, &fact).await;
-        self.held.insert(address.clone(), revision.clone());
+        if publish_fact(&*self.state.spine, &address, &id, &fact).await {
+            self.held.insert(address.clone(), revision.clone());
+        }
         Some((address, revision))
     }
 
     async fn publish_gone(&mut self, address: &Address) {
-        let Some(revision) = self.held.remove(address) else {
+        let Some(revision) = self.held.get(address) else {
             return;
         };
-        bury(
-            &self.state,
-            self.target.name(),
-            self.watched.kind,
-            address,
-            &revision,
-        )
-        .await;
+        let (cluster, kind) = (self.target.name(), self.watched.kind);
+        if bury(&self.state, cluster, kind, address, revision).await {
+            self.held.remove(address);
+        }
     }
 
     /// What an error means for the watch.
@@ -331,8 +328,14 @@ impl Watch {
     }
 }
 
-/// Says that an object is gone.
-pub async fn bury(state: &State, cluster: &str, kind: &str, address: &Address, revision: &str) {
+/// Says that an object is gone; whether the spine took it.
+pub async fn bury(
+    state: &State,
+    cluster: &str,
+    kind: &str,
+    address: &Address,
+    revision: &str,
+) -> bool {
     let (application, name) = state.model().owner_of(address).unwrap_or_default();
     let fact = Fact::Gone(GoneFact {
         cluster: cluster.to_owned(),
@@ -341,30 +344,31 @@ pub async fn bury(state: &State, cluster: &str, kind: &str, address: &Address, r
         name,
     });
     let id = format!("{}/{revision}/gone", address.subject);
-    publish_fact(&*state.spine, address, &id, &fact).await;
+    publish_fact(&*state.spine, address, &id, &fact).await
 }
 
 /// Publishes a fact, however long the spine is away: a fact that is left out
-/// would be missed until the next list.
-async fn publish_fact(spine: &dyn Spine, address: &Address, id: &str, fact: &Fact) {
+/// would be missed until the next list. Whether the spine took it: one that it refuses
+/// is offered again by the next list, or when its object changes.
+async fn publish_fact(spine: &dyn Spine, address: &Address, id: &str, fact: &Fact) -> bool {
     let payload = match serde_json::to_vec(fact) {
         Ok(payload) => Bytes::from(payload),
         Err(error) => {
             tracing::error!(subject = address.subject, %error, "fact not written as JSON");
-            return;
+            return false;
         }
     };
     let mut pause = PAUSE.0;
     loop {
         let published = spine.publish(&address.stream, &address.subject, id, payload.clone());
         match published.await {
-            Ok(_) => return,
+            Ok(_) => return true,
             Err(error) if error.retryable() => {
                 tracing::warn!(subject = address.subject, %error, "fact not published yet");
             }
             Err(error) => {
                 tracing::error!(subject = address.subject, %error, "fact not published");
-                return;
+                return false;
             }
         }
         tokio::time::sleep(pause).await;
@@ -402,3 +406,6 @@ fn version_of(object: &Value) -> Option<String> {
     let version = object.pointer("/metadata/resourceVersion")?.as_str()?;
     Some(version.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
