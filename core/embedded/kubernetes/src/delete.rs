@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::object::{
-    finalizers, integer, is_deleting, metadata_mut, name, set, set_finalizers, text, uid,
+    array, finalizers, integer, is_deleting, metadata_mut, name, set, set_finalizers, text, uid,
 };
 use crate::read::Selection;
 use crate::state::{ObjectKey, commit_failed, decode_entry, encode_object, now};
@@ -69,35 +69,52 @@ fn options(context: &Context, bytes: &[u8]) -> Result<Value, ApiError> {
     } else {
         decode::parse(bytes, decode::content_type(&context.headers))?
     };
-    if !options.is_object() {
-        return Err(ApiError::bad_request(
-            "the delete options are not a JSON object",
-        ));
-    }
     for field in ["propagationPolicy", "gracePeriodSeconds"] {
         let value = context.params.get(field);
-        if !value.is_empty() && options.get(field).is_none() {
+        if !value.is_empty() && options.is_object() && options.get(field).is_none() {
             let value = value
                 .parse::<i64>()
                 .map_or_else(|_| json!(value), |number| json!(number));
             set(&mut options, &[field], value);
         }
     }
-    if let Some(policy) = options.get("propagationPolicy").and_then(Value::as_str)
-        && !matches!(policy, "Orphan" | "Background" | "Foreground")
-    {
-        return Err(ApiError::invalid(
+    check_options(&options)?;
+    Ok(options)
+}
+
+/// Refuses `DeleteOptions` that ask for what there is not.
+pub(crate) fn check_options(options: &Value) -> Result<(), ApiError> {
+    if !options.is_object() {
+        return Err(ApiError::bad_request(
+            "the delete options are not a JSON object",
+        ));
+    }
+    let refuse = |error: catalyst_schema::FieldError| {
+        Err(ApiError::invalid(
             "meta.k8s.io",
             "DeleteOptions",
             "",
-            &[catalyst_schema::FieldError::not_supported(
-                "propagationPolicy",
-                json!(policy),
-                &["Foreground", "Background", "Orphan"],
-            )],
+            &[error],
+        ))
+    };
+    if let Some(policy) = options.get("propagationPolicy").and_then(Value::as_str)
+        && !matches!(policy, "Orphan" | "Background" | "Foreground")
+    {
+        return refuse(catalyst_schema::FieldError::not_supported(
+            "propagationPolicy",
+            json!(policy),
+            &["Foreground", "Background", "Orphan"],
         ));
     }
-    Ok(options)
+    // What nobody understands must not delete for good.
+    if let Some(other) = array(options, "/dryRun").iter().find(|one| **one != "All") {
+        return refuse(catalyst_schema::FieldError::not_supported(
+            "dryRun",
+            other.clone(),
+            &["All"],
+        ));
+    }
+    Ok(())
 }
 
 /// Deletes the context's object; returns whether it is still there, and its

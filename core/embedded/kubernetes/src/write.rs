@@ -492,10 +492,16 @@ pub(crate) async fn create_subresource(
             ))
         }
         ("pods", "eviction") => {
-            let options = body
-                .get("deleteOptions")
-                .cloned()
-                .unwrap_or_else(|| json!({}));
+            if name(&body) != context.name {
+                return Err(ApiError::bad_request(
+                    "name in URL does not match name in Eviction object",
+                ));
+            }
+            let options = match body.get("deleteOptions") {
+                None | Some(Value::Null) => json!({}),
+                Some(options) => options.clone(),
+            };
+            crate::delete::check_options(&options)?;
             crate::delete::object(context, &options).await?;
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
             Ok(encode::respond(

@@ -1,4 +1,4 @@
-//! What goes with what: owners, namespaces, addresses.
+//! What goes with what: owners, namespaces, addresses; evictions.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -94,4 +94,83 @@ async fn services_get_addresses_and_give_them_back() {
     api.call(Method::DELETE, &format!("{services}/web"), Value::Null)
         .await;
     assert_eq!(api.post(services, other).await.code, 201);
+}
+
+#[tokio::test]
+async fn an_eviction_deletes_a_pod_as_its_options_say() {
+    let api = Api::start().await;
+    let pods = "a/api/v1/namespaces/default/pods";
+    let make = async |name: &str, node: Option<&str>| {
+        let mut pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        if let Some(node) = node {
+            pod["spec"]["nodeName"] = json!(node);
+        }
+        let made = api.post(pods, pod).await;
+        assert_eq!(made.code, 201, "{}", made.body);
+        made.body
+    };
+    let evict = async |path: &str, name: &str, options: Value| {
+        let eviction = json!({
+            "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name},
+            "deleteOptions": options,
+        });
+        api.post(&format!("{pods}/{path}"), eviction).await
+    };
+
+    let none = evict("web/eviction", "web", Value::Null).await;
+    assert_eq!(none.code, 404, "{}", none.body);
+    let uid = make("web", Some("node")).await["metadata"]["uid"].clone();
+    for (path, name, options, code) in [
+        ("web/eviction?dryRun=All", "web", Value::Null, 201),
+        ("web/eviction", "web", json!({"dryRun": ["All"]}), 201),
+        ("web/eviction", "web", json!({"dryRun": ["Sure"]}), 422),
+        ("web/eviction?dryRun=Sure", "web", Value::Null, 400),
+        (
+            "web/eviction",
+            "web",
+            json!({"preconditions": {"uid": "another"}}),
+            409,
+        ),
+        (
+            "web/eviction",
+            "web",
+            json!({"preconditions": {"resourceVersion": "1"}}),
+            409,
+        ),
+        (
+            "web/eviction",
+            "web",
+            json!({"propagationPolicy": "Sideways"}),
+            422,
+        ),
+        ("web/eviction", "web", json!("now"), 400),
+        ("web/eviction", "wiki", Value::Null, 400),
+    ] {
+        let answer = evict(path, name, options.clone()).await;
+        assert_eq!(answer.code, code, "{path} {options}: {}", answer.body);
+        let pod = api.get(&format!("{pods}/web")).await.body;
+        let deleted = &pod["metadata"]["deletionTimestamp"];
+        assert!(deleted.is_null(), "{path} {options}: {pod}");
+    }
+
+    let options = json!({"preconditions": {"uid": uid}, "gracePeriodSeconds": 7});
+    let evicted = evict("web/eviction", "web", options).await;
+    assert_eq!(evicted.code, 201, "{}", evicted.body);
+    assert_eq!(evicted.body["kind"], "Status");
+    assert_eq!(evicted.body["status"], "Success");
+    make("slow", Some("node")).await;
+    assert_eq!(evict("slow/eviction", "slow", Value::Null).await.code, 201);
+    // Its node ends it.
+    for (name, grace) in [("web", 7), ("slow", 30)] {
+        let pod = api.get(&format!("{pods}/{name}")).await.body;
+        let metadata = &pod["metadata"];
+        assert!(metadata["deletionTimestamp"].is_string(), "{pod}");
+        assert_eq!(metadata["deletionGracePeriodSeconds"], grace, "{pod}");
+    }
+    // One on no node is gone.
+    make("waiting", None).await;
+    let evicted = evict("waiting/eviction", "waiting", Value::Null).await;
+    assert_eq!(evicted.code, 201, "{}", evicted.body);
+    let left = api.get(&format!("{pods}/waiting")).await;
+    assert_eq!(left.code, 404, "{}", left.body);
 }
