@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::server::Server;
 use crate::sign_in::sign_in;
-use crate::support::{Home, Outcome, finish};
+use crate::support::{Home, Outcome, finish, mode};
 
 /// Runs stock git with the home's configuration, and with no terminal to ask on.
 fn git(home: &Home, words: &[&str]) -> Outcome {
@@ -101,4 +101,39 @@ fn only_questions_about_the_sovereign_and_its_user_are_answered() {
         assert_eq!(outcome.err, "");
     }
     assert_eq!(answer(&home, &asked), expected);
+}
+
+#[test]
+fn git_trusts_the_authority_of_the_sovereign() {
+    let (server, authority) = Server::start_secure();
+    let home = Home::new(&server.url);
+    let file = home.write("ca.crt", &authority);
+    let login = ["login", "--token-stdin", "--certificate-authority", &file];
+    home.run_with(&login, "script-token\n").worked();
+    // What Git is told of stays there.
+    std::fs::remove_file(&file).unwrap();
+    let repository = format!("{}/git/acme/acme-dev.git", server.url);
+    let stranger = git(&home, &["ls-remote", &repository]);
+    assert!(stranger.err.contains("certificate"), "{stranger:?}");
+
+    let first = home.run_unknown(&["credential", "setup"]);
+    first.worked();
+    let name = format!("http.{}.sslCAInfo", server.url);
+    assert!(first.err.contains(&name), "{first:?}");
+    let listed = git(&home, &["ls-remote", &repository]);
+    assert!(listed.worked().contains("refs/heads/main"), "{listed:?}");
+    let kept = git(&home, &["config", "--global", &name]);
+    let kept = std::path::Path::new(kept.worked().trim());
+    assert_eq!(kept.parent().unwrap(), home.path(".config/catalyst"));
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), authority);
+    assert_eq!(mode(kept), 0o600);
+
+    let configured = std::fs::read_to_string(home.path(".gitconfig")).unwrap();
+    let again = home.run_unknown(&["credential", "setup"]);
+    again.worked();
+    assert!(!again.err.contains("sslCAInfo"), "{again:?}");
+    assert_eq!(
+        std::fs::read_to_string(home.path(".gitconfig")).unwrap(),
+        configured
+    );
 }

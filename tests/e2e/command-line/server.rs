@@ -14,6 +14,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::secure::{self, Secure};
 
 /// The token that scripts pass.
 pub const TOKEN: &str = "script-token";
@@ -68,8 +71,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on a runtime of its own.
+    /// Starts one.
     pub fn start() -> Self {
+        Self::serve(None)
+    }
+
+    /// Starts one that speaks TLS, and tells the authority (PEM) of its certificate.
+    pub fn start_secure() -> (Self, String) {
+        let (authority, acceptor) = secure::acceptor();
+        (Self::serve(Some(acceptor)), authority)
+    }
+
+    /// Serves on a runtime of its own.
+    fn serve(acceptor: Option<TlsAcceptor>) -> Self {
         let seen = Arc::new(Mutex::new(Seen {
             lifetime: 300,
             phase: "Running".into(),
@@ -84,14 +98,21 @@ impl Server {
                 .unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                let url = format!("http://{}", listener.local_addr().unwrap());
+                let scheme = if acceptor.is_some() { "https" } else { "http" };
+                let url = format!("{scheme}://{}", listener.local_addr().unwrap());
                 let server = Server {
                     url: url.clone(),
                     seen: shared,
                 };
                 let router = server.router();
                 sender.send(url).unwrap();
-                axum::serve(listener, router).await.unwrap();
+                match acceptor {
+                    Some(acceptor) => {
+                        let listener = Secure { listener, acceptor };
+                        axum::serve(listener, router).await.unwrap();
+                    }
+                    None => axum::serve(listener, router).await.unwrap(),
+                }
             });
         });
         Server {

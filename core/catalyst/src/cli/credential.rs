@@ -1,5 +1,6 @@
 //! `catalyst credential`, by which other programs ask for the caller's token: kubectl
 //! as a kubeconfig tells it to, Git as its configuration does, which `setup` writes.
+//! It has Git trust the Sovereign's own authority as well, where there is one.
 //!
 //! What must stay true: a token goes to standard output and nowhere else, and only for
 //! the Sovereign that it is of.
@@ -14,7 +15,7 @@ use serde_json::json;
 use url::{Origin, Url};
 
 use super::api::{Api, Connection};
-use super::credentials::Locked;
+use super::credentials::{self, Locked};
 use super::failure::{Hinted, hinted};
 use super::output::{print, say};
 
@@ -113,13 +114,18 @@ impl Credential {
 
     /// Writes it into the user's Git configuration, once.
     async fn setup(&self) -> anyhow::Result<()> {
-        let server = self.connection.server()?.url;
+        let server = self.connection.server()?;
         let address = self.connection.anonymous()?.git_address().await?;
         let origin = origin_of(&address)
             .with_context(|| format!("the Sovereign's Git address `{address}` is no URL"))?
             .ascii_serialization();
+        if let Some(authority) = &server.certificate_authority
+            && origin.starts_with("https:")
+        {
+            trust(&origin, authority)?;
+        }
         let program = std::env::current_exe().context("cannot tell where catalyst is")?;
-        let helper = helper(&program, &server)?;
+        let helper = helper(&program, &server.url)?;
         let name = format!("credential.{origin}.helper");
         // The empty value comes first: what was configured before neither answers for
         // this address nor keeps a token of it.
@@ -194,6 +200,39 @@ fn answer(username: &str, api: &Api) -> anyhow::Result<String> {
         "the user's name or token holds a character that Git does not take"
     );
     Ok(format!("username={username}\npassword={token}\n"))
+}
+
+/// Has Git trust the authority (PEM) that an origin's certificate is of, once. Git
+/// trusts what the system trusts, and takes others by the names of files.
+fn trust(origin: &str, authority: &str) -> anyhow::Result<()> {
+    let path = credentials::folder()?.join(authority_file(origin));
+    let path = std::path::absolute(&path)
+        .with_context(|| format!("cannot tell where {} is", path.display()))?;
+    let shown = path
+        .to_str()
+        .context("the path of your configuration is not text that Git's can hold")?;
+    let name = format!("http.{origin}.sslCAInfo");
+    let is_kept = std::fs::read(&path).is_ok_and(|kept| kept == authority.as_bytes());
+    if is_kept && values_of(&name)? == [shown] {
+        return Ok(());
+    }
+    credentials::write_private(&path, authority.as_bytes())?;
+    configure(&["--replace-all", &name, shown])?;
+    say(&format!(
+        "Git trusts the certificate authority of {origin} from now on ({name} in your Git configuration, which names a copy: {shown})"
+    ));
+    Ok(())
+}
+
+/// The file that keeps the authority of an origin.
+fn authority_file(origin: &str) -> String {
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    let plain = |letter: char| match letter {
+        'a'..='z' | '0'..='9' | '.' | '-' => letter,
+        _ => '_',
+    };
+    let name: String = host.chars().map(plain).collect();
+    format!("authority-{name}.pem")
 }
 
 /// What Git runs, by a shell, with `get`, `store` or `erase` behind it.
@@ -288,6 +327,19 @@ mod tests {
             username: Some("ada".into()),
         };
         assert_eq!(question, expected);
+    }
+
+    #[test]
+    fn an_authority_is_kept_by_host_and_port() {
+        let check = |origin: &str, expected: &str| {
+            assert_eq!(authority_file(origin), expected, "{origin}");
+        };
+        check("https://acme.example", "authority-acme.example.pem");
+        check(
+            "https://acme.example:8443",
+            "authority-acme.example_8443.pem",
+        );
+        check("https://[::1]:8443", "authority-___1__8443.pem");
     }
 
     #[test]
