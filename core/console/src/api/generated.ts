@@ -7,7 +7,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The Blueprints that the caller may install, by source and name. */
+        /**
+         * The Blueprints that the caller may install: by source and name, or, where words are
+         *     given, the best fit first.
+         */
         get: operations["blueprint_list"];
         put?: never;
         /** Admits an artifact that lies in the Sovereign's registry. */
@@ -1718,7 +1721,17 @@ export type $defs = Record<string, never>;
 export interface operations {
     blueprint_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Those of this category only. */
+                category?: string;
+                /**
+                 * @description Words, each of which fits the Blueprint's name, title, tagline, category or a
+                 *     tag, whole or by its beginning, slips of the keyboard forgiven.
+                 */
+                q?: string;
+                /** @description Those with this tag only. */
+                tag?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
