@@ -122,7 +122,7 @@ test('a promotion that is open already is shown, not opened again', async ({ sig
   await expect(page.getByRole('row', { name: /Promote guestbook/ })).toHaveCount(1)
 })
 
-test('a pull request is opened from a branch that was pushed', async ({ signedIn: page, fixture }) => {
+test('a pull request is opened from a branch that was pushed', async ({ signedIn: page, fixture, browser }) => {
   await page.goto('/environments/acme-dev/pull-requests')
   await page.getByRole('button', { name: 'Open pull request' }).click()
   const dialog = page.getByRole('dialog', { name: 'Open a pull request' })
@@ -153,6 +153,20 @@ test('a pull request is opened from a branch that was pushed', async ({ signedIn
   await page.getByRole('button', { name: 'Open pull request' }).click()
   await expect(dialog.getByRole('link', { name: '#1 from admin/tidy' })).toBeVisible()
   await expect(dialog.getByLabel('Branch')).toHaveValue('bob/other')
+
+  // Whose branch it brings approves it as little as who opened it.
+  await dialog.getByRole('button', { name: 'Open', exact: true }).click()
+  await expect(page).toHaveURL('/environments/acme-dev/pull-requests/2')
+  await fixture.control('member', { organization: 'acme', username: 'bob', role: 'org-developer' })
+  const other = await browser.newContext({ baseURL: fixture.url })
+  const bob = await other.newPage()
+  await signInAs(bob, fixture, 'bob')
+  await bob.goto('/environments/acme-dev/pull-requests/1')
+  await expect(bob.getByRole('button', { name: 'Approve' })).toBeVisible()
+  await bob.goto('/environments/acme-dev/pull-requests/2')
+  await expect(bob.getByRole('button', { name: 'Merge' })).toBeVisible()
+  await expect(bob.getByRole('button', { name: 'Approve' })).toHaveCount(0)
+  await other.close()
 })
 
 test('a pull request is closed by who opened it, and not by who may only read', async ({ signedIn: page, fixture, browser }) => {

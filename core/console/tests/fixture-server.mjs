@@ -98,7 +98,7 @@ export function startFixture(port = 0) {
       const number = [...data.pulls.values()].filter((one) => one.environment === destination).length + 1
       const isBound = [...data.policies.values()].some((one) => one.environments.includes(destination))
       const pull = {
-        environment: destination, number, title: planned.plan.subject, author: username, createdAt: now(), state: 'open', approvals: [],
+        environment: destination, number, title: planned.plan.subject, author: username, head: `catalyst/${command.command}-${number}`, createdAt: now(), state: 'open', approvals: [],
         body: `Carries **${planned.plan.applications[0]?.name}** from \`${environment}\`.`,
         blockedBy: isBound ? ['Policy two-eyes asks for 1 approval by somebody else than the author; there is none.'] : [],
         diff: planned.plan.files.map((one) => one.diff).join(''), command, source: environment,

@@ -575,8 +575,8 @@ deleted file mode 100644
 fn pull_request(environment: &str, number: u64, state: &str) -> Value {
     json!({
         "environment": environment, "number": number, "title": "Tidy up", "body": "",
-        "author": "ada", "createdAt": "2026-01-01T00:00:00.000Z", "state": state,
-        "approvals": [], "blockedBy": [], "diff": DIFF,
+        "author": "ada", "head": "ada/tidy", "createdAt": "2026-01-01T00:00:00.000Z",
+        "state": state, "approvals": [], "blockedBy": [], "diff": DIFF,
     })
 }
 

@@ -281,6 +281,7 @@ mod tests {
             title: "Promote guests".into(),
             body: String::new(),
             author: "ada".into(),
+            head: "ada/guests".into(),
             created_at: "2026-01-01T00:00:00.000Z".into(),
             state: "open".into(),
             approvals: Vec::new(),

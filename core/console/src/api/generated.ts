@@ -1368,6 +1368,8 @@ export interface components {
                 diff?: string | null;
                 /** @description Its Environment. */
                 environment: string;
+                /** @description The branch that it brings: `{user}/…` is that user's, `catalyst/…` a command's. */
+                head: string;
                 /**
                  * Format: int64
                  * @description Its number in the repository.
@@ -1547,6 +1549,8 @@ export interface components {
             diff?: string | null;
             /** @description Its Environment. */
             environment: string;
+            /** @description The branch that it brings: `{user}/…` is that user's, `catalyst/…` a command's. */
+            head: string;
             /**
              * Format: int64
              * @description Its number in the repository.

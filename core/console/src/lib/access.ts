@@ -2,7 +2,7 @@
  * What the signed-in user may do, to offer only what would be granted. The
  * gateway decides; this only spares people useless buttons.
  */
-import type { Me, PolicyView, Role } from '../api/types'
+import type { Me, PolicyView, PullRequestView, Role } from '../api/types'
 
 /** `acme-prod` → `acme`: an env type has no hyphen. */
 export function organizationOf(environment: string): string {
@@ -50,6 +50,17 @@ export function mayInstall(me: Me, source: string): boolean {
 export function mayApprove(me: Me, environment: string, policies: Iterable<PolicyView>): boolean {
   const names = (policy: PolicyView) => policy.rules.some((rule) => Array.isArray(rule.approvers) && rule.approvers.includes(me.username))
   return mayChange(me, environment) || [...policies].some((policy) => policy.environments.includes(environment) && names(policy))
+}
+
+/**
+ * Why a pull request is not approved by the user: whoever made it does not. Nothing
+ * where they may, as far as a view tells; the gateway looks at its last commit as well.
+ */
+export function approvalBlock(me: Me, pull: Pick<PullRequestView, 'author' | 'head'>): string | undefined {
+  if (pull.author === me.username) return 'You opened it, so somebody else approves.'
+  // Only they may push to it.
+  if (pull.head.startsWith(`${me.username}/`)) return 'It comes from your branch, so somebody else approves.'
+  return undefined
 }
 
 /** Who lifts what binds an Organization's own administrators is not made by them. */

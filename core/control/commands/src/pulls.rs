@@ -355,6 +355,7 @@ impl Commands {
             title: pull.title.clone(),
             body: pull.body.clone(),
             author: pull.author.clone(),
+            head: pull.head.clone(),
             created_at: pull.created_at.clone(),
             state: match pull.state {
                 PullState::Open => "open",

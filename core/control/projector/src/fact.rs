@@ -91,6 +91,9 @@ pub struct PullFact {
     pub created_at: String,
     /// open, merged or closed.
     pub state: String,
+    /// The branch that it brings; facts of an earlier release do not say.
+    #[serde(default)]
+    pub branch: String,
     /// The commit that it brings.
     pub head: String,
 }

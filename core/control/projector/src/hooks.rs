@@ -111,6 +111,7 @@ fn pull_facts(environment: &str, event: &Value, pull: &Value) -> Vec<HookFact> {
             author: first(pull, &["/user/login", "/user/username"]),
             created_at: text(pull, "/created_at").to_owned(),
             state: state.to_owned(),
+            branch: text(pull, "/head/ref").to_owned(),
             head: head.clone(),
         }),
     }];
@@ -225,10 +226,18 @@ mod tests {
             "sender": {"login": "bob"}, "review": {"type": "pull_request_review_approved"},
             "pull_request": {
                 "number": 3, "title": "Promote", "body": "", "state": "open", "merged": false,
-                "user": {"login": "alice"}, "created_at": "2026-01-01T00:00:00Z", "head": {"sha": "f00"},
+                "user": {"login": "alice"}, "created_at": "2026-01-01T00:00:00Z",
+                "head": {"sha": "f00", "ref": "alice/wiki"},
             },
         });
         let facts = facts_of_event(&event);
+        let Fact::Pull(pull) = &facts[0].fact else {
+            panic!("{:?}", facts[0]);
+        };
+        assert_eq!(
+            (pull.branch.as_str(), pull.head.as_str()),
+            ("alice/wiki", "f00")
+        );
         let subjects: Vec<&str> = facts.iter().map(|it| it.address.subject.as_str()).collect();
         assert_eq!(
             subjects,

@@ -151,6 +151,8 @@ pub struct PullRequestView {
     pub body: String,
     /// Who opened it.
     pub author: String,
+    /// The branch that it brings: `{user}/…` is that user's, `catalyst/…` a command's.
+    pub head: String,
     /// When.
     pub created_at: String,
     /// open, merged or closed.

@@ -127,6 +127,8 @@ async fn a_pull_request_is_closed_by_who_opened_it_and_who_may_merge_it() {
         assert_eq!(view["state"], "closed", "{view}");
         assert_eq!(view["number"], number, "{view}");
         assert_eq!(view["environment"], "acme-dev", "{view}");
+        let head = view["head"].as_str().unwrap();
+        assert!(head.ends_with("/blog"), "{view}");
     }
     assert_eq!(world.parts().closers, ["vic", "dan", "ada"]);
 

@@ -202,6 +202,7 @@ fn story() -> Log {
             author: "alice".to_owned(),
             created_at: "2026-11-23T09:30:00Z".to_owned(),
             state: "open".to_owned(),
+            branch: "alice/wiki".to_owned(),
             head: "h1".to_owned(),
         }),
     );
@@ -345,6 +346,19 @@ fn health_follows_the_facts() {
 }
 
 #[test]
+fn a_pull_request_tells_whose_branch_it_brings() {
+    let model = story().project();
+    let (_, view) = model.views(Kind::PullRequest).next().unwrap();
+    let StreamItem::PullRequest(pull) = &view.item else {
+        panic!("{:?}", view.item);
+    };
+    assert_eq!(
+        (pull.author.as_str(), pull.head.as_str()),
+        ("alice", "alice/wiki")
+    );
+}
+
+#[test]
 fn what_is_gone_is_shown_no_more() {
     let log = story();
     let model = log.project();
@@ -467,6 +481,7 @@ fn happen(log: &mut Log, (what, which): (u8, u8)) {
                 author: "alice".to_owned(),
                 created_at: String::new(),
                 state: "open".to_owned(),
+                branch: "alice/wiki".to_owned(),
                 head: "h".to_owned(),
             }),
         ),

@@ -451,6 +451,7 @@ fn pull_request(model: &Model, key: &str) -> Option<View> {
         title: pull.title.clone(),
         body: pull.body.clone(),
         author: pull.author.clone(),
+        head: pull.branch.clone(),
         created_at: pull.created_at.clone(),
         state: pull.state.clone(),
         blocked_by: if pull.state == "open" {
