@@ -255,6 +255,18 @@ export class Console {
     return Number(this.page.url().split('/').pop())
   }
 
+  /** Opens a pull request from a branch that was pushed; its number. */
+  async propose(environment: string, branch: string, title: string): Promise<number> {
+    await this.page.goto(`/environments/${environment}/pull-requests`)
+    await this.page.getByRole('button', { name: 'Open pull request' }).click()
+    const dialog = this.page.getByRole('dialog', { name: 'Open a pull request' })
+    await expect(dialog.getByLabel('Branch')).toHaveValue(branch, { timeout: SOON })
+    await expect(dialog.getByLabel('Title')).toHaveValue(title)
+    await dialog.getByRole('button', { name: 'Open', exact: true }).click()
+    await expect(this.page).toHaveURL(new RegExp(`/environments/${environment}/pull-requests/\\d+$`), { timeout: SOON })
+    return Number(this.page.url().split('/').pop())
+  }
+
   async approve(environment: string, number: number): Promise<void> {
     await this.page.goto(`/environments/${environment}/pull-requests/${number}`)
     await this.page.getByRole('button', { name: 'Approve' }).click()

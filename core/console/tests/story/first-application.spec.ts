@@ -284,8 +284,18 @@ test('a promotion waits for somebody else’s approval', async () => {
   await expect(page.locator('.diff')).toContainText('Friends of Acme')
   await examine(page)
 
-  // A second one of hers is withdrawn, and the first stays.
-  const second = await alice.console.promote('acme-dev', 'guestbook', 'acme-prod')
+  // Asked for again it is the one that is open.
+  expect(await alice.console.promote('acme-dev', 'guestbook', 'acme-prod')).toBe(number)
+
+  // Another, from a branch that bob pushed, is closed by her, and the first stays.
+  await bob.page.goto('/environments/acme-prod')
+  const command = await bob.page.getByRole('group', { name: 'Clone command' }).textContent()
+  const prod = new Clone(command?.replace('git clone ', '') ?? '', 'bob', await deviceToken(bob.page, origin, examine))
+  prod.push('README.md', /^/, 'Notes.\n', 'Take notes', 'bob/notes')
+  prod.remove()
+  const second = await bob.console.propose('acme-prod', 'bob/notes', 'Take notes')
+  await expect(bob.page.locator('.diff')).toContainText('Notes.')
+  await examine(bob.page)
   await alice.console.closePull('acme-prod', second)
   await examine(page)
   await page.goto(`/environments/acme-prod/pull-requests/${number}`)

@@ -50,15 +50,15 @@ export class Clone {
     this.git('config', 'user.email', `${user}@acme.example`)
   }
 
-  /** Replaces a text in a file, commits and pushes. */
-  push(file: string, from: string | RegExp, to: string, subject: string): void {
+  /** Replaces a text in a file, commits and pushes, to `main` unless a branch is named. */
+  push(file: string, from: string | RegExp, to: string, subject: string, branch = 'main'): void {
     const path = join(this.folder, file)
     const text = readFileSync(path, 'utf8')
     const changed = text.replace(from, to)
     expect(changed, `${String(from)} is in\n${text}`).not.toBe(text)
     writeFileSync(path, changed)
     this.git('commit', '--quiet', '--all', '--message', subject)
-    this.git('push', '--quiet')
+    this.git('push', '--quiet', 'origin', `HEAD:${branch}`)
   }
 
   /** Whether the forge still lets in who cloned this. */
