@@ -25,6 +25,8 @@
 //!   name; Helm gives them all the path of the one that comes last.
 //! - Where text is not YAML, JSON Schema or TOML the verdict is the same and
 //!   the words are those of the library that read it.
+//! - TOML that extends an inline table, or with a header a table made by dotted
+//!   keys, is refused as TOML has it; Helm's library lets it pass.
 
 mod ast;
 mod chart;

@@ -3,6 +3,8 @@
 //! The time of day comes from the host; everything else is arithmetic on
 //! seconds since 1970 (civil-from-days, proleptic Gregorian).
 
+use toml_edit::{Datetime, Offset};
+
 use super::date_parse::parse;
 use super::{Row, arg, int, text};
 use crate::exec::{Engine, Outcome};
@@ -147,9 +149,32 @@ fn moment(time: Time) -> Value {
     Value::object(Object::Time(time))
 }
 
-/// A time as TOML writes it.
-pub fn parse_rfc3339(text: &str) -> Option<Value> {
-    parse("2006-01-02T15:04:05Z07:00", text).ok().map(moment)
+/// A time that TOML holds; without a zone it is taken for UTC, without a day for
+/// one of the first of January of the year 0.
+pub fn from_toml(given: &Datetime) -> Value {
+    let (year, month, day) = given.date.map_or((0, 1, 1), |date| {
+        (
+            i64::from(date.year),
+            i64::from(date.month),
+            i64::from(date.day),
+        )
+    });
+    let offset = match given.offset {
+        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
+        Some(Offset::Z) | None => 0,
+    };
+    let mut seconds = days_from(year, month, day) * 86_400 - offset;
+    let mut nanos = 0;
+    if let Some(time) = given.time {
+        seconds += i64::from(time.hour) * 3_600 + i64::from(time.minute) * 60;
+        seconds += i64::from(time.second.unwrap_or(0));
+        nanos = time.nanosecond.unwrap_or(0);
+    }
+    moment(Time {
+        seconds,
+        nanos,
+        offset,
+    })
 }
 
 fn now(engine: &mut Engine<'_>) -> Outcome<Time> {

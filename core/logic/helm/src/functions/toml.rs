@@ -1,121 +1,243 @@
-//! TOML as BurntSushi's library writes it, and the TOML that charts hold read.
+//! TOML as BurntSushi's library writes it, and TOML read.
 //!
-//! What must stay true: neither side recurses deeper than its bound.
+//! Reading is `toml_edit`'s, which knows every rule of the language that a reader
+//! of our own got wrong (tables defined twice, dates without a zone, control
+//! characters). Writing is our own, because charts compare what Helm writes to
+//! the byte and no crate writes it that way: two blanks for each level, a blank
+//! line before tables of the first level and before every table of a list, plain
+//! keys before tables, inline tables with what commas BurntSushi leaves in them.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use toml_edit::{Document, Item, Table, TomlError};
 
 use super::{Row, arg, text};
-use crate::objects::Object;
-use crate::value::{Shared, Value};
+use crate::objects::{CHART, Object};
+use crate::value::Value;
 
+/// Nesting written before the rest is refused; a map may hold itself.
 const MAX_DEPTH: usize = 200;
 
 pub const TABLE: &[Row] = &[
-    ("toToml", "a", |_, a| {
-        let mut out = String::new();
+    ("toToml", "a", |engine, a| {
         let value = arg(a, 0);
-        let written = match value.entries() {
-            Some(map) => table(&mut out, &map, &[]),
-            // What is no table stands by itself, although it is no TOML then.
-            None if matches!(value, Value::Nil) => {
-                return Err(super::data::ZERO_VALUE.into());
-            }
-            // A struct's fields stand in their order.
-            None => match structure(&value) {
-                Some(fields) => fields.iter().try_for_each(|(name, value)| {
-                    out.push_str(&format!("{} = ", key(name)));
-                    element(&mut out, value, 0)?;
-                    out.push('\n');
-                    Ok(())
-                }),
-                None if is_table_list(&value).unwrap_or(false) => {
-                    Err("toml: top-level values must be Go maps or structs".to_owned())
-                }
-                None => element(&mut out, &value, 0),
-            },
-        };
+        if matches!(value, Value::Nil) {
+            return Err(super::data::ZERO_VALUE.into());
+        }
+        let mut out = String::new();
+        let written = encode(&mut out, &[], &value);
+        engine.charge(out.len())?;
         Ok(Value::text(match written {
             Ok(()) => out,
-            Err(why) => why,
+            Err(why) => format!("toml: {why}"),
         }))
     }),
-    ("fromToml", "s", |_, a| {
-        Ok(match read(text(a, 0)) {
-            Ok(map) => map,
-            Err(why) => Value::map([("Error".to_owned(), Value::text(why))].into()),
+    ("fromToml", "s", |engine, a| {
+        let text = text(a, 0);
+        engine.charge(text.len())?;
+        Ok(match Document::parse(text) {
+            Ok(document) => read_table(document.as_table()),
+            Err(error) => {
+                Value::map([("Error".to_owned(), Value::text(fault(text, &error)))].into())
+            }
         })
     }),
 ];
 
-fn structure(value: &Value) -> Option<&[(&'static str, Value)]> {
-    match value {
-        Value::Object(object) => match object.as_ref() {
-            Object::Struct { fields, .. } => Some(fields),
-            _ => None,
-        },
-        _ => None,
-    }
+/// An entry of a table, and its place among a struct's fields as Go counts them.
+struct Entry {
+    name: String,
+    value: Value,
+    place: usize,
 }
 
-fn is_table_list(value: &Value) -> Result<bool, String> {
-    let Some(items) = value.items() else {
-        return Ok(false);
-    };
-    if items.iter().any(|item| matches!(item, Value::Nil)) {
-        return Err("toml: cannot encode array with nil element".to_owned());
-    }
-    Ok(!items.is_empty() && items.iter().all(|item| item.entries().is_some()))
+/// What a value is to TOML.
+enum Shape {
+    /// Left out of tables, refused in lists.
+    Nil,
+    Scalar,
+    List(Rc<Vec<Value>>),
+    /// In the order in which Go comes to them.
+    Table(Vec<Entry>),
 }
 
-fn table(out: &mut String, map: &Shared, path: &[String]) -> Result<(), String> {
-    if path.len() > MAX_DEPTH {
-        return Err("toml: the tables are nested too deep".to_owned());
-    }
-    let entries: Vec<(String, Value)> = map
-        .borrow()
-        .iter()
-        .filter(|(_, value)| !matches!(value, Value::Nil))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let indent = "  ".repeat(path.len());
-    let mut below = Vec::new();
-    for (name, value) in &entries {
-        if value.entries().is_some() || is_table_list(value)? {
-            below.push((name, value));
-            continue;
-        }
-        let mut shown = String::new();
-        element(&mut shown, value, 0)?;
-        out.push_str(&format!("{indent}{} = {shown}\n", key(name)));
-    }
-    for (name, value) in below {
-        let mut path = path.to_vec();
-        path.push(name.clone());
-        let title: Vec<String> = path.iter().map(|part| key(part)).collect();
-        let title = title.join(".");
-        let (open, close, tables) = match value.items() {
-            Some(items) => ("[[", "]]", items.to_vec()),
-            None => ("[", "]", vec![value.clone()]),
+fn shape(value: &Value) -> Shape {
+    let fields = |fields: &[(&'static str, Value)], embedded: bool| {
+        let last = fields.len().saturating_sub(1);
+        let entry = |(at, (name, value)): (usize, &(&'static str, Value))| Entry {
+            name: (*name).to_owned(),
+            value: value.clone(),
+            // What a chart's metadata holds is one field of the chart.
+            place: if embedded {
+                usize::from(at == last)
+            } else {
+                at
+            },
         };
-        for inner in tables {
-            if path.len() == 1 && !out.is_empty() {
-                out.push('\n');
+        Shape::Table(fields.iter().enumerate().map(entry).collect())
+    };
+    match value {
+        Value::Nil => return Shape::Nil,
+        Value::Object(object) => match object.as_ref() {
+            Object::Time(_) | Object::Version(_) => return Shape::Scalar,
+            Object::Struct {
+                fields: all,
+                type_name,
+                ..
+            } => return fields(all, *type_name == CHART),
+            object if object.is_nil() => return Shape::Nil,
+            _ => {}
+        },
+        _ => {}
+    }
+    if let Some(items) = value.items() {
+        return Shape::List(items);
+    }
+    match value.entries() {
+        Some(map) => Shape::Table(
+            map.borrow()
+                .iter()
+                .enumerate()
+                .map(|(place, (name, value))| Entry {
+                    name: name.clone(),
+                    value: value.clone(),
+                    place,
+                })
+                .collect(),
+        ),
+        None => Shape::Scalar,
+    }
+}
+
+/// Whether a value stands in a section of its own: a table, or a list of only such.
+fn is_section(value: &Value, depth: usize) -> Result<bool, String> {
+    Ok(match shape(value) {
+        Shape::Nil | Shape::Scalar => false,
+        Shape::Table(_) => true,
+        Shape::List(items) => is_table_list(&items, depth)?,
+    })
+}
+
+fn is_table_list(items: &[Value], depth: usize) -> Result<bool, String> {
+    let deeper = within(depth)?;
+    let mut only_tables = !items.is_empty();
+    for item in items {
+        match shape(item) {
+            Shape::Nil => return Err("cannot encode array with nil element".to_owned()),
+            Shape::Table(_) => {}
+            Shape::Scalar => only_tables = false,
+            Shape::List(inner) => {
+                is_table_list(&inner, deeper)?;
+                only_tables = false;
             }
-            out.push_str(&format!("{indent}{open}{title}{close}\n"));
-            if let Some(inner) = inner.entries() {
-                table(out, &inner, &path)?;
+        }
+    }
+    Ok(only_tables)
+}
+
+fn within(depth: usize) -> Result<usize, String> {
+    if depth > MAX_DEPTH {
+        return Err("the values are nested too deep".to_owned());
+    }
+    Ok(depth + 1)
+}
+
+fn line_feed(out: &mut String) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn indent(out: &mut String, path: &[String]) {
+    out.push_str(&"  ".repeat(path.len().saturating_sub(1)));
+}
+
+fn encode(out: &mut String, path: &[String], value: &Value) -> Result<(), String> {
+    within(path.len())?;
+    match shape(value) {
+        Shape::Nil if value.entries().is_some() => Ok(()),
+        Shape::Nil | Shape::Scalar => line(out, path, value),
+        Shape::List(items) if is_table_list(&items, 0)? => {
+            if path.is_empty() {
+                return Err("top-level values must be Go maps or structs".to_owned());
             }
+            for item in items.iter() {
+                if let Shape::Table(entries) = shape(item) {
+                    line_feed(out);
+                    indent(out, path);
+                    out.push_str(&format!("[[{}]]", title(path)));
+                    line_feed(out);
+                    section(out, path, entries)?;
+                }
+            }
+            Ok(())
+        }
+        Shape::List(_) => line(out, path, value),
+        Shape::Table(entries) => {
+            if path.len() == 1 {
+                line_feed(out);
+            }
+            if !path.is_empty() {
+                indent(out, path);
+                out.push_str(&format!("[{}]", title(path)));
+                line_feed(out);
+            }
+            section(out, path, entries)
+        }
+    }
+}
+
+/// Plain keys first, then those with sections of their own.
+fn sorted(entries: Vec<Entry>) -> Result<(Vec<Entry>, Vec<Entry>), String> {
+    let (mut plain, mut sections) = (Vec::new(), Vec::new());
+    for entry in entries {
+        if is_section(&entry.value, 0)? {
+            sections.push(entry);
+        } else {
+            plain.push(entry);
+        }
+    }
+    Ok((plain, sections))
+}
+
+fn section(out: &mut String, path: &[String], entries: Vec<Entry>) -> Result<(), String> {
+    let (plain, sections) = sorted(entries)?;
+    for entry in plain.into_iter().chain(sections) {
+        if !matches!(shape(&entry.value), Shape::Nil) {
+            let path: Vec<String> = path.iter().cloned().chain([entry.name]).collect();
+            encode(out, &path, &entry.value)?;
         }
     }
     Ok(())
 }
 
+/// `key = value`; what has no key stands by itself, although it is no TOML then.
+fn line(out: &mut String, path: &[String], value: &Value) -> Result<(), String> {
+    let Some(name) = path.last() else {
+        return element(out, value, 0);
+    };
+    indent(out, path);
+    out.push_str(&format!("{} = ", key(name)));
+    element(out, value, 0)?;
+    out.push('\n');
+    Ok(())
+}
+
+fn title(path: &[String]) -> String {
+    let parts: Vec<String> = path.iter().map(|part| key(part)).collect();
+    parts.join(".")
+}
+
 fn key(name: &str) -> String {
-    let bare = !name.is_empty()
+    let is_bare = !name.is_empty()
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare { name.to_owned() } else { quoted(name) }
+    if is_bare {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -137,396 +259,126 @@ fn quoted(text: &str) -> String {
     out
 }
 
+/// A value where no section can begin.
 fn element(out: &mut String, value: &Value, depth: usize) -> Result<(), String> {
-    if depth > MAX_DEPTH {
-        return Err("toml: the values are nested too deep".to_owned());
-    }
-    match value {
-        Value::Float(number) => {
-            let text = match () {
-                () if number.is_nan() => "nan".to_owned(),
-                () if number.is_infinite() => if *number > 0.0 { "inf" } else { "-inf" }.to_owned(),
-                () => catalyst_yaml::format_float(*number),
-            };
-            out.push_str(&text);
-            if number.is_finite() && !text.contains(['.', 'e']) {
-                out.push_str(".0");
+    let deeper = within(depth)?;
+    match (shape(value), value) {
+        (Shape::List(items), _) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                element(out, item, deeper)?;
             }
+            out.push(']');
         }
-        Value::Str(text) => out.push_str(&quoted(text)),
-        Value::Object(object)
-            if matches!(object.as_ref(), Object::Time(_) | Object::Version(_)) =>
-        {
+        (Shape::Table(entries), _) => inline(out, entries, value, deeper)?,
+        (Shape::Nil, _) => out.push_str("[]"),
+        (Shape::Scalar, Value::Float(number)) => float(out, *number),
+        (Shape::Scalar, Value::Str(text)) => out.push_str(&quoted(text)),
+        (Shape::Scalar, Value::Object(object)) => {
             let text = object.to_json(&|_| None);
-            let text = text
-                .as_ref()
-                .and_then(serde_json::Value::as_str)
-                .unwrap_or_default();
+            let text = text.as_ref().and_then(serde_json::Value::as_str);
+            let text = text.unwrap_or_default();
             match object.as_ref() {
                 Object::Time(_) => out.push_str(text),
                 _ => out.push_str(&quoted(text)),
             }
         }
-        value => {
-            if let Some(items) = value.items() {
-                out.push('[');
-                for (at, item) in items.iter().enumerate() {
-                    if at > 0 {
-                        out.push_str(", ");
-                    }
-                    if matches!(item, Value::Nil) {
-                        return Err("toml: cannot encode array with nil element".to_owned());
-                    }
-                    element(out, item, depth + 1)?;
-                }
-                out.push(']');
-            } else if let Some(map) = value.entries() {
-                let entries: Vec<(String, Value)> = map
-                    .borrow()
-                    .iter()
-                    .filter(|(_, value)| !matches!(value, Value::Nil))
-                    .map(|(key, value)| (key.clone(), value.clone()))
-                    .collect();
-                out.push('{');
-                for (at, (name, value)) in entries.iter().enumerate() {
-                    if at > 0 {
-                        out.push_str(", ");
-                    }
-                    out.push_str(&key(name));
-                    out.push_str(" = ");
-                    element(out, value, depth + 1)?;
-                }
-                out.push('}');
-            } else {
-                out.push_str(&crate::format::show(value));
-            }
-        }
+        (Shape::Scalar, value) => out.push_str(&crate::format::show(value)),
     }
     Ok(())
 }
 
-fn read(text: &str) -> Result<Value, String> {
-    let mut reader = Reader {
-        rest: text,
-        line: 1,
-    };
-    let root = Value::map(BTreeMap::new());
-    let mut current = root.clone();
-    loop {
-        reader.blank_lines();
-        if reader.rest.is_empty() {
-            return Ok(root);
-        }
-        if reader.take("[[") {
-            let path = reader.keys()?;
-            reader.expect("]]")?;
-            let Some((last, parents)) = path.split_last() else {
-                return reader.fail("a table has no name");
-            };
-            let parent = reader.descend(&root, parents)?;
-            let Some(map) = parent.entries() else {
-                return reader.fail("a table is not one");
-            };
-            current = Value::map(BTreeMap::new());
-            let mut items = map
-                .borrow()
-                .get(last)
-                .and_then(Value::items)
-                .map(|items| items.to_vec())
-                .unwrap_or_default();
-            items.push(current.clone());
-            map.borrow_mut().insert(
-                last.clone(),
-                Value::typed("[]map[string]interface {}", items),
-            );
-        } else if reader.take("[") {
-            let path = reader.keys()?;
-            reader.expect("]")?;
-            current = reader.descend(&root, &path)?;
-        } else {
-            reader.pair(&current, 0)?;
-        }
-        reader.end_of_line()?;
-    }
-}
-
-struct Reader<'a> {
-    rest: &'a str,
-    line: usize,
-}
-
-impl Reader<'_> {
-    fn fail<T>(&self, why: &str) -> Result<T, String> {
-        Err(format!("toml: line {}: {why}", self.line))
-    }
-
-    fn take(&mut self, text: &str) -> bool {
-        match self.rest.strip_prefix(text) {
-            Some(rest) => {
-                self.rest = rest;
-                true
+/// BurntSushi counts what it leaves out when it comes to commas.
+fn inline(
+    out: &mut String,
+    entries: Vec<Entry>,
+    value: &Value,
+    depth: usize,
+) -> Result<(), String> {
+    let count = entries.len();
+    let is_struct = value.entries().is_none();
+    let (plain, sections) = sorted(entries)?;
+    let more_follow = !sections.is_empty();
+    out.push('{');
+    for (entries, more_follow) in [(plain, more_follow), (sections, false)] {
+        let last = entries.len().saturating_sub(1);
+        for (at, entry) in entries.into_iter().enumerate() {
+            if matches!(shape(&entry.value), Shape::Nil) {
+                continue;
             }
-            None => false,
-        }
-    }
-
-    fn expect(&mut self, text: &str) -> Result<(), String> {
-        self.blanks();
-        if self.take(text) {
-            return Ok(());
-        }
-        self.fail(&format!("expected '{text}'"))
-    }
-
-    fn blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
-    }
-
-    fn blank_lines(&mut self) {
-        loop {
-            self.blanks();
-            if self.rest.starts_with('#') {
-                let end = self.rest.find('\n').unwrap_or(self.rest.len());
-                self.rest = self.rest.get(end..).unwrap_or_default();
-            }
-            self.take("\r");
-            if !self.take("\n") {
-                return;
-            }
-            self.line += 1;
-        }
-    }
-
-    fn end_of_line(&mut self) -> Result<(), String> {
-        self.blanks();
-        if self.rest.is_empty() || self.rest.starts_with(['\n', '\r', '#']) {
-            return Ok(());
-        }
-        self.fail("expected the end of the line")
-    }
-
-    fn keys(&mut self) -> Result<Vec<String>, String> {
-        let mut keys = Vec::new();
-        loop {
-            self.blanks();
-            let name = if self.rest.starts_with(['"', '\'']) {
-                self.string()?
+            out.push_str(&format!("{} = ", key(&entry.name)));
+            element(out, &entry.value, depth)?;
+            let is_last = if is_struct {
+                entry.place + 1 == count
             } else {
-                let end = self
-                    .rest
-                    .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
-                    .unwrap_or(self.rest.len());
-                let (name, rest) = self.rest.split_at_checked(end).unwrap_or_default();
-                if name.is_empty() {
-                    return self.fail("expected a key");
-                }
-                self.rest = rest;
-                name.to_owned()
+                !more_follow && at == last
             };
-            keys.push(name);
-            self.blanks();
-            if keys.len() > MAX_DEPTH {
-                return self.fail("the keys are nested too deep");
-            }
-            if !self.take(".") {
-                return Ok(keys);
+            if !is_last {
+                out.push_str(", ");
             }
         }
     }
+    out.push('}');
+    Ok(())
+}
 
-    /// The table at `path`, made where it is not there; of a list the last.
-    fn descend(&self, root: &Value, path: &[String]) -> Result<Value, String> {
-        let mut here = root.clone();
-        for name in path {
-            let Some(map) = here.entries() else {
-                return self.fail(&format!("'{name}' is not in a table"));
-            };
-            let next = map
-                .borrow_mut()
-                .entry(name.clone())
-                .or_insert_with(|| Value::map(BTreeMap::new()))
-                .clone();
-            here = match next.items() {
-                Some(items) => items.last().cloned().unwrap_or(Value::Nil),
-                None => next,
-            };
-        }
-        if here.entries().is_none() {
-            return self.fail("a key has a value already");
-        }
-        Ok(here)
+fn float(out: &mut String, number: f64) {
+    if !number.is_finite() {
+        out.push_str(if number.is_sign_negative() { "-" } else { "" });
+        out.push_str(if number.is_nan() { "nan" } else { "inf" });
+        return;
     }
-
-    fn pair(&mut self, into: &Value, depth: usize) -> Result<(), String> {
-        let path = self.keys()?;
-        self.expect("=")?;
-        let value = self.value(depth)?;
-        let Some((last, parents)) = path.split_last() else {
-            return self.fail("expected a key");
-        };
-        let holder = self.descend(into, parents)?;
-        if let Some(map) = holder.entries()
-            && map.borrow_mut().insert(last.clone(), value).is_some()
-        {
-            return self.fail(&format!("Key '{last}' has already been defined."));
-        }
-        Ok(())
+    let text = catalyst_yaml::format_float(number);
+    out.push_str(&text);
+    if !text.contains(['.', 'e']) {
+        out.push_str(".0");
     }
+}
 
-    fn value(&mut self, depth: usize) -> Result<Value, String> {
-        if depth > MAX_DEPTH {
-            return self.fail("the values are nested too deep");
-        }
-        self.blanks();
-        if self.rest.starts_with(['"', '\'']) {
-            return self.string().map(Value::text);
-        }
-        if self.take("[") {
-            let mut items = Vec::new();
-            loop {
-                self.blank_lines();
-                if self.take("]") {
-                    return Ok(Value::list(items));
-                }
-                items.push(self.value(depth + 1)?);
-                self.blank_lines();
-                if !self.take(",") && !self.rest.starts_with(']') {
-                    return self.fail("expected a comma or the end of the array");
-                }
-            }
-        }
-        if self.take("{") {
-            let map = Value::map(BTreeMap::new());
-            loop {
-                self.blank_lines();
-                if self.take("}") {
-                    return Ok(map);
-                }
-                self.pair(&map, depth + 1)?;
-                self.blank_lines();
-                if !self.take(",") && !self.rest.starts_with('}') {
-                    return self.fail("expected a comma or the end of the table");
-                }
-            }
-        }
-        let end = self
-            .rest
-            .find([',', ']', '}', '#', '\n', '\r'])
-            .unwrap_or(self.rest.len());
-        let (word, rest) = self.rest.split_at_checked(end).unwrap_or_default();
-        let word = word.trim_end();
-        self.rest = rest;
-        let plain = word.replace('_', "");
-        match word {
-            "true" => return Ok(Value::Bool(true)),
-            "false" => return Ok(Value::Bool(false)),
-            "inf" | "+inf" => return Ok(Value::Float(f64::INFINITY)),
-            "-inf" => return Ok(Value::Float(f64::NEG_INFINITY)),
-            "nan" | "+nan" | "-nan" => return Ok(Value::Float(f64::NAN)),
-            _ => {}
-        }
-        let integer = match plain.get(..2) {
-            Some("0x" | "0o" | "0b") => crate::numbers::parse_integer(&plain, 0),
-            _ => crate::numbers::parse_integer(&plain, 10),
-        };
-        if let Some(number) = integer.and_then(|number| i64::try_from(number).ok()) {
-            return Ok(Value::Int64(number));
-        }
-        if let Some(number) = crate::numbers::parse_float(&plain) {
-            return Ok(Value::Float(number));
-        }
-        if let Some(time) = super::date::parse_rfc3339(word) {
-            return Ok(time);
-        }
-        self.fail(&format!("expected value but found '{word}' instead"))
+fn fault(text: &str, error: &TomlError) -> String {
+    let at = error.span().map_or(text.len(), |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    format!("toml: line {line}: {}", error.message())
+}
+
+fn read_table(table: &Table) -> Value {
+    Value::map(
+        table
+            .iter()
+            .map(|(name, item)| (name.to_owned(), read_item(item)))
+            .collect(),
+    )
+}
+
+fn read_item(item: &Item) -> Value {
+    match item {
+        Item::None => Value::Nil,
+        Item::Value(value) => read_value(value),
+        Item::Table(table) => read_table(table),
+        Item::ArrayOfTables(tables) => Value::typed(
+            "[]map[string]interface {}",
+            tables.iter().map(read_table).collect(),
+        ),
     }
+}
 
-    fn string(&mut self) -> Result<String, String> {
-        for (mark, escapes) in [("\"\"\"", true), ("'''", false)] {
-            if self.take(mark) {
-                self.take("\r");
-                self.take("\n");
-                return self.until(mark, escapes);
-            }
-        }
-        if self.take("'") {
-            return self.until("'", false);
-        }
-        self.take("\"");
-        self.until("\"", true)
-    }
-
-    fn until(&mut self, mark: &str, escapes: bool) -> Result<String, String> {
-        let mut out = String::new();
-        loop {
-            if self.take(mark) {
-                return Ok(out);
-            }
-            let Some(c) = self.rest.chars().next() else {
-                return self.fail("unexpected EOF; expected the end of a string");
-            };
-            self.rest = self.rest.get(c.len_utf8()..).unwrap_or_default();
-            if c == '\n' {
-                if mark.len() == 1 {
-                    return self.fail("strings cannot contain newlines");
-                }
-                self.line += 1;
-            }
-            if c != '\\' || !escapes {
-                out.push(c);
-                continue;
-            }
-            let Some(escape) = self.rest.chars().next() else {
-                continue;
-            };
-            self.rest = self.rest.get(escape.len_utf8()..).unwrap_or_default();
-            let count = match escape {
-                'b' => {
-                    out.push('\u{8}');
-                    continue;
-                }
-                't' => {
-                    out.push('\t');
-                    continue;
-                }
-                'n' => {
-                    out.push('\n');
-                    continue;
-                }
-                'f' => {
-                    out.push('\u{c}');
-                    continue;
-                }
-                'r' => {
-                    out.push('\r');
-                    continue;
-                }
-                'e' => {
-                    out.push('\u{1b}');
-                    continue;
-                }
-                '"' | '\\' => {
-                    out.push(escape);
-                    continue;
-                }
-                '\n' | ' ' | '\t' => {
-                    self.rest = self.rest.trim_start();
-                    continue;
-                }
-                'x' => 2,
-                'u' => 4,
-                'U' => 8,
-                _ => return self.fail("invalid escape character"),
-            };
-            let digits = self.rest.get(..count).unwrap_or_default();
-            match u32::from_str_radix(digits, 16)
-                .ok()
-                .and_then(char::from_u32)
-            {
-                Some(c) => out.push(c),
-                None => return self.fail("invalid escape"),
-            }
-            self.rest = self.rest.get(count..).unwrap_or_default();
-        }
+fn read_value(value: &toml_edit::Value) -> Value {
+    match value {
+        toml_edit::Value::String(text) => Value::text(text.value()),
+        toml_edit::Value::Integer(number) => Value::Int64(*number.value()),
+        toml_edit::Value::Float(number) => Value::Float(*number.value()),
+        toml_edit::Value::Boolean(flag) => Value::Bool(*flag.value()),
+        toml_edit::Value::Datetime(time) => super::date::from_toml(time.value()),
+        toml_edit::Value::Array(items) => Value::list(items.iter().map(read_value).collect()),
+        toml_edit::Value::InlineTable(table) => Value::map(
+            table
+                .iter()
+                .map(|(name, value)| (name.to_owned(), read_value(value)))
+                .collect(),
+        ),
     }
 }

@@ -255,7 +255,7 @@ pub fn likely(chance: &mut Chance, kind: char) -> &'static str {
         'j' => 2,
         'y' => 2,
         'e' | 'E' => 1,
-        'o' => 3,
+        'o' => 7,
         'i' => 6,
         'x' => 4,
         _ => all.len(),
