@@ -11,8 +11,11 @@ import (
 	"log"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"sort"
 	"strings"
+	"syscall"
+	"time"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -36,6 +39,36 @@ type answer struct {
 	Manifest string  `json:"manifest"`
 	Notes    string  `json:"notes"`
 	Error    *string `json:"error"`
+	// Bytes that helm allocated for it, freed ones too: what the chart costs.
+	Allocated uint64 `json:"allocated"`
+}
+
+// Hostile charts are asked about as well. Helm has no bounds of its own, so the
+// process has: beyond them it ends, and says on stderr in one of Go's words or
+// ours ("out of memory", "stack overflow", "out of time") that it was a bound.
+const (
+	mostMemory = 3 << 30
+	mostStack  = 128 << 20
+	mostTime   = 10 * time.Second
+)
+
+func bounded() error {
+	debug.SetMaxStack(mostStack)
+	// Collect harder before the hard bound ends the process.
+	debug.SetMemoryLimit(mostMemory / 2)
+	limit := syscall.Rlimit{Cur: mostMemory, Max: mostMemory}
+	return syscall.Setrlimit(syscall.RLIMIT_AS, &limit)
+}
+
+func outOfTime() {
+	fmt.Fprintln(os.Stderr, "out of time")
+	os.Exit(2)
+}
+
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func ask(q question) (a answer) {
@@ -101,9 +134,10 @@ func failed(err error) answer {
 
 func main() {
 	log.SetOutput(io.Discard)
-	// A map that holds itself has no end when printed: fail before the machine
-	// runs out of memory.
-	debug.SetMaxStack(128 << 20)
+	if err := bounded(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
@@ -122,7 +156,12 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		if err := encoder.Encode(ask(q)); err != nil {
+		watch := time.AfterFunc(mostTime, outOfTime)
+		before := allocated()
+		a := ask(q)
+		a.Allocated = allocated() - before
+		watch.Stop()
+		if err := encoder.Encode(a); err != nil {
 			os.Exit(1)
 		}
 		// A reader that waits for this answer must get it; one that has sent

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use catalyst_helm::{
-    Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions, RenderError, render,
+    Capabilities, Chart, Environment, Host, Limits, NoLookup, ReleaseOptions, RenderError, render,
 };
 use serde_json::{Value, json};
 
@@ -121,18 +122,26 @@ pub struct Oracle {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    /// What it says on stderr.
+    said: std::fs::File,
 }
 
-/// What stands for the answer where a chart makes helm itself crash: one that
-/// prints a map which holds itself does.
-pub const CRASHED: &str = "helm crashed";
+/// An answer of helm's packages, and what it cost them.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub answer: Answer,
+    /// Bytes that helm allocated for it; 0 where that was not recorded.
+    pub allocated: u64,
+    /// It met the bounds of its process instead: see `tests/real/helm/main.go`.
+    pub exhausted: bool,
+}
 
-/// Bounds of ours, as their errors name them; helm has none of them.
-pub const ENDLESS: [&str; 4] = [
-    "rendering took more than",
-    "the output is larger than",
-    "numbers is too long",
-    "would make a text of",
+/// What the process says on stderr when a bound ends it.
+const BOUNDS: [&str; 4] = [
+    "out of memory",
+    "stack overflow",
+    "stack exceeds",
+    "out of time",
 ];
 
 impl Oracle {
@@ -145,10 +154,11 @@ impl Oracle {
     }
 
     fn start_program(program: OsString) -> Self {
+        let said = tempfile::tempfile().expect("cannot make a temporary file");
         let mut child = Command::new(&program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(said.try_clone().unwrap())
             .env("TZ", "UTC")
             .spawn()
             .expect("cannot start the program that CATALYST_HELM_ORACLE names");
@@ -159,20 +169,42 @@ impl Oracle {
             child,
             stdin,
             stdout,
+            said,
         }
     }
 
-    pub fn ask(&mut self, case: &Case) -> Answer {
+    pub fn ask(&mut self, case: &Case) -> Told {
         let mut line = case.to_json().to_string();
         line.push('\n');
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();
         line.clear();
         if self.stdout.read_line(&mut line).unwrap() == 0 {
+            let _ = self.child.wait();
+            let mut said = String::new();
+            self.said.rewind().unwrap();
+            self.said.read_to_string(&mut said).unwrap();
+            let head: Vec<&str> = said.lines().take(5).collect();
+            let head = head.join("\n");
+            // Anything else is a fault of the oracle's, and no answer.
+            assert!(
+                BOUNDS.iter().any(|bound| head.contains(bound)),
+                "helm's packages ended without an answer: {head}\n{}",
+                case.to_json()
+            );
             *self = Self::start_program(self.program.clone());
-            return Err(CRASHED.to_owned());
+            return Told {
+                answer: Err("helm exhausted the bounds of its process".to_owned()),
+                allocated: u64::MAX,
+                exhausted: true,
+            };
         }
-        answer_from_json(&serde_json::from_str(&line).unwrap())
+        let told: Value = serde_json::from_str(&line).unwrap();
+        Told {
+            answer: answer_from_json(&told),
+            allocated: told["allocated"].as_u64().unwrap_or_default(),
+            exhausted: false,
+        }
     }
 }
 
@@ -181,6 +213,19 @@ impl Drop for Oracle {
         // Its input closed, it ends by itself.
         self.stdin = None;
         let _ = self.child.wait();
+    }
+}
+
+/// The time of day, as helm has it; nothing else of the outside.
+struct Clock;
+
+impl Host for Clock {
+    fn now(&self) -> Result<(i64, u32), String> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|why| why.to_string())?;
+        let seconds = i64::try_from(now.as_secs()).map_err(|why| why.to_string())?;
+        Ok((seconds, now.subsec_nanos()))
     }
 }
 
@@ -211,7 +256,7 @@ pub fn ours(case: &Case) -> Answer {
                 helm_version: "v3.22.0".to_owned(),
             },
             lookup: &NoLookup,
-            host: &NoHost,
+            host: &Clock,
             limits: Limits {
                 steps: 1_000_000,
                 ..Limits::default()
@@ -246,95 +291,8 @@ pub fn ours(case: &Case) -> Answer {
     Ok((shown, rendered.notes.unwrap_or_default()))
 }
 
-const CHART_ERROR: &str = "cannot read";
+pub const CHART_ERROR: &str = "cannot read";
 const LIBRARY: &str = "library charts are not installable";
-
-/// How far two answers must agree.
-#[derive(PartialEq, Eq)]
-pub enum Agreement {
-    Same,
-    /// Both fail, and helm's words come from a library whose words we do not
-    /// repeat.
-    Alike,
-    Different,
-}
-
-/// Compares an answer of ours with helm's.
-///
-/// Of a schema only the charts that break theirs are compared, of text that is
-/// not YAML only the file: the rest is the words of a library.
-pub fn compare(ours: &Answer, helm: &Answer) -> Agreement {
-    match (ours, helm) {
-        (Ok(ours), Ok(helm)) if ours == helm => Agreement::Same,
-        (Err(ours), Err(helm)) if ours == helm => Agreement::Same,
-        // Go lets a slice reach as far as its list has room.
-        (Err(ours), _) if ours.contains("reflect.Value.Slice: slice index out of bounds") => {
-            Agreement::Alike
-        }
-        // A rendering is not given the time of day.
-        (Err(ours), _) if ours.contains("this rendering is not given") => Agreement::Alike,
-        // Helm refuses text that it has cut within a character.
-        (Ok((ours, _)), Err(helm)) if ours.contains('\u{fffd}') && helm.contains("UTF-8") => {
-            Agreement::Alike
-        }
-        // What a YAML or TOML reader says of broken text is its own.
-        (ours, helm) if without_reader(ours) == without_reader(helm) => Agreement::Alike,
-        // Texts that Go cut within a character: ours are always whole.
-        (Ok(ours), Ok(helm)) if is_cut(ours) && is_cut(helm) => Agreement::Alike,
-        (Err(ours), Err(helm)) if kind(ours) == kind(helm) && kind(ours).is_some() => {
-            Agreement::Alike
-        }
-        _ => Agreement::Different,
-    }
-}
-
-fn is_cut(rendered: &(String, String)) -> bool {
-    [&rendered.0, &rendered.1]
-        .iter()
-        .any(|text| text.contains('\u{fffd}') || text.contains("\\ufffd"))
-}
-
-fn without_reader(answer: &Answer) -> String {
-    let mut text = format!("{answer:?}");
-    for start in [
-        "error converting YAML to JSON: ",
-        "error unmarshaling JSON: ",
-        "Error:toml: ",
-        "Error\\\":\\\"toml: ",
-    ] {
-        let mut from = 0;
-        while let Some(at) = text[from..].find(start).map(|at| from + at + start.len()) {
-            let end = text[at..].find('"').map_or(text.len(), |end| at + end);
-            text.replace_range(at..end, "");
-            from = at;
-        }
-    }
-    text.replace(
-        "error unmarshaling JSON: ",
-        "error converting YAML to JSON: ",
-    )
-}
-
-fn kind(error: &str) -> Option<String> {
-    if let Some(rest) = error.strip_prefix("YAML parse error on ") {
-        return Some(rest.split(": ").next()?.to_owned());
-    }
-    if ["validation: ", "error unpacking ", CHART_ERROR]
-        .iter()
-        .any(|start| error.starts_with(start))
-    {
-        return Some(CHART_ERROR.to_owned());
-    }
-    if error.starts_with("values don't meet the specifications of the schema") {
-        let charts: Vec<&str> = error
-            .lines()
-            .skip(1)
-            .filter(|line| !line.starts_with([' ', '-']))
-            .collect();
-        return Some(charts.join("\n"));
-    }
-    None
-}
 
 /// What the helm program prints for the case.
 pub fn program(helm: &std::ffi::OsStr, case: &Case) -> Result<String, String> {
@@ -366,10 +324,4 @@ pub fn program(helm: &std::ffi::OsStr, case: &Case) -> Result<String, String> {
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
-}
-
-/// Whether what the program printed has the error of its packages in it.
-pub fn says(printed: &str, error: &str) -> bool {
-    printed.contains(error)
-        || kind(error).is_some_and(|kind| kind.lines().all(|line| printed.contains(line)))
 }

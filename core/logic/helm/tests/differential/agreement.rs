@@ -1,0 +1,132 @@
+//! When two answers agree.
+
+use crate::oracle::{Answer, CHART_ERROR, Told};
+
+/// How far two answers must agree.
+#[derive(PartialEq, Eq)]
+pub enum Agreement {
+    Same,
+    /// Both fail, and helm's words come from a library whose words we do not
+    /// repeat.
+    Alike,
+    /// One of our bounds ended it or cut it short, and helm met those of its
+    /// process, or the chart cost it more than `COSTLY`.
+    Bounded,
+    Different,
+}
+
+/// Bounds of ours, as their errors name them; helm has none of them.
+const BOUNDS: [&str; 4] = [
+    "rendering took more than",
+    "the output is larger than",
+    "numbers is too long",
+    "would make a text of",
+];
+
+/// What stands where a text of ours is cut short.
+const CUT_SHORT: char = '…';
+
+/// Bytes that helm must allocate for a chart before a bound of ours may end it.
+/// No ordinary chart comes near; the dearest one that the grammar makes costs
+/// it a tenth.
+const COSTLY: u64 = 16 << 20;
+
+/// Whether a bound of ours ended the rendering, or cut short what it gave.
+pub fn is_bounded(ours: &Answer) -> bool {
+    match ours {
+        Ok((manifest, notes)) => manifest.contains(CUT_SHORT) || notes.contains(CUT_SHORT),
+        Err(why) => BOUNDS.iter().any(|bound| why.contains(bound)),
+    }
+}
+
+/// Compares an answer of ours with helm's.
+///
+/// Of a schema only the charts that break theirs are compared, of text that is
+/// not YAML only the file: the rest is the words of a library.
+///
+/// A chart that exceeds bounds agrees only where both sides say so: helm by
+/// meeting the bounds of its process, or at least by what the chart cost it. A
+/// bound of ours that ends an ordinary chart is a difference, and so is a chart
+/// that helm cannot finish and we render in full.
+pub fn compare(ours: &Answer, helm: &Told) -> Agreement {
+    if helm.exhausted || is_bounded(ours) {
+        let both = is_bounded(ours) && (helm.exhausted || helm.allocated > COSTLY);
+        return if both {
+            Agreement::Bounded
+        } else {
+            Agreement::Different
+        };
+    }
+    match (ours, &helm.answer) {
+        (Ok(ours), Ok(helm)) if ours == helm => Agreement::Same,
+        (Err(ours), Err(helm)) if ours == helm => Agreement::Same,
+        // Go lets a slice reach as far as its list has room.
+        (Err(ours), _) if ours.contains("reflect.Value.Slice: slice index out of bounds") => {
+            Agreement::Alike
+        }
+        // Helm refuses text that it has cut within a character.
+        (Ok((ours, _)), Err(helm)) if ours.contains('\u{fffd}') && helm.contains("UTF-8") => {
+            Agreement::Alike
+        }
+        // What a YAML reader says of broken text is its own.
+        (ours, helm) if without_reader(ours) == without_reader(helm) => Agreement::Alike,
+        // Texts that Go cut within a character: ours are always whole.
+        (Ok(ours), Ok(helm)) if is_cut(ours) && is_cut(helm) => Agreement::Alike,
+        (Err(ours), Err(helm)) if kind(ours) == kind(helm) && kind(ours).is_some() => {
+            Agreement::Alike
+        }
+        _ => Agreement::Different,
+    }
+}
+
+fn is_cut(rendered: &(String, String)) -> bool {
+    [&rendered.0, &rendered.1]
+        .iter()
+        .any(|text| text.contains('\u{fffd}') || text.contains("\\ufffd"))
+}
+
+fn without_reader(answer: &Answer) -> String {
+    let mut text = format!("{answer:?}");
+    for start in [
+        "error converting YAML to JSON: ",
+        "error unmarshaling JSON: ",
+    ] {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(start).map(|at| from + at + start.len()) {
+            let end = text[at..].find('"').map_or(text.len(), |end| at + end);
+            text.replace_range(at..end, "");
+            from = at;
+        }
+    }
+    text.replace(
+        "error unmarshaling JSON: ",
+        "error converting YAML to JSON: ",
+    )
+}
+
+fn kind(error: &str) -> Option<String> {
+    if let Some(rest) = error.strip_prefix("YAML parse error on ") {
+        return Some(rest.split(": ").next()?.to_owned());
+    }
+    if ["validation: ", "error unpacking ", CHART_ERROR]
+        .iter()
+        .any(|start| error.starts_with(start))
+    {
+        return Some(CHART_ERROR.to_owned());
+    }
+    if error.starts_with("values don't meet the specifications of the schema") {
+        let charts: Vec<&str> = error
+            .lines()
+            .skip(1)
+            .filter(|line| !line.starts_with([' ', '-']))
+            .collect();
+        return Some(charts.join("\n"));
+    }
+    None
+}
+
+/// Whether what the program printed has the error of its packages in it.
+pub fn says(printed: &str, error: &str) -> bool {
+    printed.contains(error)
+        || kind(error).is_some_and(|kind| kind.lines().all(|line| printed.contains(line)))
+}
