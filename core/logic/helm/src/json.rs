@@ -8,12 +8,9 @@ use std::collections::BTreeMap;
 
 use catalyst_yaml::go_json_string;
 
+use crate::bounds;
 use crate::objects::Object;
 use crate::value::Value;
-
-/// Nesting beyond this is refused; Go reads ten thousand levels, and writes
-/// as many as it has memory for.
-const MAX_DEPTH: usize = 1_000;
 
 /// How text is written.
 #[derive(Clone, Copy)]
@@ -38,7 +35,11 @@ fn line(out: &mut String, style: Style, level: usize) {
 }
 
 fn write_into(out: &mut String, value: &Value, style: Style, level: usize) -> Result<(), String> {
-    if level > MAX_DEPTH {
+    if out.len() > bounds::TEXT {
+        bounds::exceed();
+        return Ok(());
+    }
+    if level > bounds::DEPTH {
         return Err(
             "json: unsupported value: encountered a cycle via map[string]interface {}".to_owned(),
         );
@@ -206,7 +207,7 @@ impl Reader {
     }
 
     fn value(&mut self, depth: usize) -> Result<Taken, String> {
-        if depth > MAX_DEPTH {
+        if depth > bounds::DEPTH {
             return Err("exceeded max depth".to_owned());
         }
         match self.peek() {

@@ -164,7 +164,9 @@ impl<'a> Lexer<'a> {
                 if self.parens > 0 {
                     return Err("unclosed left paren".to_owned());
                 }
-                self.push(Kind::RightDelim, self.pos, "}}");
+                // It stands behind the marker, maybe on the next line.
+                let pos = self.pos + if trim { 2 } else { 0 };
+                self.push(Kind::RightDelim, pos, "}}");
                 self.skip_right_delim(trim);
                 return Ok(());
             }
@@ -295,54 +297,18 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Result<(), String> {
         let rest = self.rest();
-        let bytes = rest.as_bytes();
-        let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
-        let mut len = usize::from(matches!(at(0), b'+' | b'-'));
-        let mut digits: fn(u8) -> bool = |b| b.is_ascii_digit() || b == b'_';
-        let mut decimal = true;
-        if at(len) == b'0' {
-            match at(len + 1) {
-                b'x' | b'X' => {
-                    digits = |b| b.is_ascii_hexdigit() || b == b'_';
-                    decimal = false;
-                    len += 2;
-                }
-                b'o' | b'O' | b'b' | b'B' => {
-                    decimal = false;
-                    len += 2;
-                }
-                _ => {}
-            }
+        let (mut len, mut good) = number_len(rest);
+        if good && rest.get(len..).is_some_and(|r| r.starts_with(['+', '-'])) {
+            // A complex number, and charts know none.
+            len += number_len(rest.get(len..).unwrap_or_default()).0;
+            good = false;
         }
-        while digits(at(len)) {
-            len += 1;
+        if good {
+            self.take(Kind::Number, len);
+            return Ok(());
         }
-        if at(len) == b'.' {
-            len += 1;
-            while digits(at(len)) {
-                len += 1;
-            }
-        }
-        if decimal && matches!(at(len), b'e' | b'E') {
-            len += 1;
-            if matches!(at(len), b'+' | b'-') {
-                len += 1;
-            }
-            while at(len).is_ascii_digit() || at(len) == b'_' {
-                len += 1;
-            }
-        }
-        if is_word(
-            rest.get(len..)
-                .and_then(|r| r.chars().next())
-                .unwrap_or(' '),
-        ) {
-            let upto = len + self.word_len(len);
-            let bad = rest.get(..upto).unwrap_or_default();
-            return Err(format!("bad number syntax: {}", crate::format::quote(bad)));
-        }
-        self.take(Kind::Number, len);
-        Ok(())
+        let bad = rest.get(..len).unwrap_or_default();
+        Err(format!("bad number syntax: {}", crate::format::quote(bad)))
     }
 
     fn identifier(&mut self) -> Result<(), String> {
@@ -360,6 +326,50 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// How far Go's `scanNumber` comes, and whether what follows may follow a number.
+fn number_len(text: &str) -> (usize, bool) {
+    let bytes = text.as_bytes();
+    let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
+    let is_any = |index: usize, of: &[u8]| of.contains(&at(index));
+    let mut len = usize::from(is_any(0, b"+-"));
+    let mut radix = 10;
+    if at(len) == b'0' {
+        len += 1;
+        radix = match at(len) {
+            b'x' | b'X' => 16,
+            b'o' | b'O' => 8,
+            b'b' | b'B' => 2,
+            _ => 10,
+        };
+        len += usize::from(radix != 10);
+    }
+    let run = |mut len: usize, radix: u32| {
+        while char::from(at(len)).is_digit(radix) || at(len) == b'_' {
+            len += 1;
+        }
+        len
+    };
+    len = run(len, radix);
+    if at(len) == b'.' {
+        len = run(len + 1, radix);
+    }
+    let exponent: &[u8] = match radix {
+        10 => b"eE",
+        16 => b"pP",
+        _ => b"",
+    };
+    if is_any(len, exponent) {
+        len += 1;
+        len += usize::from(is_any(len, b"+-"));
+        len = run(len, 10);
+    }
+    len += usize::from(at(len) == b'i');
+    match text.get(len..).and_then(|rest| rest.chars().next()) {
+        Some(c) if is_word(c) => (len + c.len_utf8(), false),
+        _ => (len, true),
+    }
+}
+
 fn trims_left(inside: &str) -> bool {
     inside
         .strip_prefix('-')
@@ -372,5 +382,10 @@ fn is_word(c: char) -> bool {
 
 /// Go's `%#U`.
 fn unicode(c: char) -> String {
-    format!("U+{:04X} '{c}'", u32::from(c))
+    let code = format!("U+{:04X}", u32::from(c));
+    if crate::format::is_print(c) {
+        format!("{code} '{c}'")
+    } else {
+        code
+    }
 }

@@ -29,6 +29,7 @@
 //!   keys, is refused as TOML has it; Helm's library lets it pass.
 
 mod ast;
+mod bounds;
 mod chart;
 mod decimal;
 mod exec;

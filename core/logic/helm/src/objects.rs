@@ -56,7 +56,14 @@ pub fn method_parameters(object: &Object, name: &str) -> Option<&'static str> {
         (Object::Files(_), "Get" | "GetBytes" | "Glob" | "Lines") => "s",
         (Object::Files(_), "AsConfig" | "AsSecrets") => "",
         (Object::Struct { shown: Some(_), .. }, "String") => "",
-        (Object::Struct { type_name, .. }, "GitVersion") if *type_name == KUBE_VERSION => "",
+        (
+            Object::Struct {
+                type_name,
+                shown: Some(_),
+                ..
+            },
+            "GitVersion",
+        ) if *type_name == KUBE_VERSION => "",
         (
             Object::Version(_),
             "Major" | "Minor" | "Patch" | "Prerelease" | "Metadata" | "Original" | "String",

@@ -24,6 +24,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Template>, String> {
     let mut parser = Parser {
         tokens: tokens(text),
         at: 0,
+        read: 0,
         source: source.clone(),
         variables: vec!["$".to_owned()],
         range_depth: 0,
@@ -32,11 +33,15 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Template>, String> {
         defined: Vec::new(),
     };
     let body = parser.top()?;
-    let mut all = vec![Template {
+    let all = Template {
         name: name.to_owned(),
         source,
         body,
-    }];
+    };
+    if !is_empty(&all.body) {
+        parser.only_once(name)?;
+    }
+    let mut all = vec![all];
     all.append(&mut parser.defined);
     Ok(all)
 }
@@ -53,6 +58,8 @@ pub fn is_empty(body: &[Node]) -> bool {
 struct Parser {
     tokens: Vec<Token>,
     at: usize,
+    /// The last token that was looked at: errors name its line.
+    read: usize,
     source: Rc<Source>,
     variables: Vec<String>,
     range_depth: usize,
@@ -70,7 +77,8 @@ enum Stop {
 type Parsed<T> = Result<T, String>;
 
 impl Parser {
-    fn peek(&self) -> Token {
+    fn peek(&mut self) -> Token {
+        self.read = self.read.max(self.at);
         self.tokens
             .get(self.at)
             .or(self.tokens.last())
@@ -105,10 +113,11 @@ impl Parser {
     }
 
     fn fail<T>(&self, message: impl std::fmt::Display) -> Parsed<T> {
-        let last = self
-            .tokens
-            .get(self.at.saturating_sub(1))
-            .or(self.tokens.last());
+        self.fail_at(self.read, message)
+    }
+
+    fn fail_at<T>(&self, token: usize, message: impl std::fmt::Display) -> Parsed<T> {
+        let last = self.tokens.get(token).or(self.tokens.last());
         let pos = last.map_or(0, |token| token.pos);
         let before = self.source.text.get(..pos).unwrap_or(&self.source.text);
         Err(format!(
@@ -116,6 +125,18 @@ impl Parser {
             self.source.name,
             line_of(before)
         ))
+    }
+
+    /// A text may not define one name twice, but for definitions of blanks.
+    fn only_once(&self, name: &str) -> Parsed<()> {
+        let known = |template: &Template| template.name == name && !is_empty(&template.body);
+        if self.defined.iter().any(known) {
+            return self.fail(format_args!(
+                "template: multiple definition of template {}",
+                quote(name)
+            ));
+        }
+        Ok(())
     }
 
     fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
@@ -185,10 +206,23 @@ impl Parser {
     fn named(&mut self, name: String, context: &str) -> Parsed<()> {
         let outer = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
         let outer_ranges = std::mem::take(&mut self.range_depth);
+        let outer_line = self.action_line.take();
+        let opened = self.read;
         let (body, stop) = self.deeper(Self::list)?;
         if matches!(stop, Stop::Else) {
-            return self.fail(format_args!("unexpected {{{{else}}}} in {context}"));
+            // A block's own parser does not say so: the one around it does, which
+            // has come no further than the block's head.
+            let at = if context == "block clause" {
+                opened
+            } else {
+                self.read
+            };
+            return self.fail_at(at, format_args!("unexpected {{{{else}}}} in {context}"));
         }
+        if !is_empty(&body) {
+            self.only_once(&name)?;
+        }
+        self.action_line = outer_line;
         self.variables = outer;
         self.range_depth = outer_ranges;
         self.defined.push(Template {
@@ -560,8 +594,8 @@ impl Parser {
 fn show(token: &Token) -> String {
     match token.kind {
         Kind::Eof => "EOF".to_owned(),
-        Kind::Keyword => format!("<{}>", token.val),
-        _ if token.val.chars().count() > 10 => {
+        Kind::Keyword | Kind::Dot | Kind::Nil => format!("<{}>", token.val),
+        _ if token.val.len() > 10 => {
             let head: String = token.val.chars().take(10).collect();
             format!("{}...", quote(&head))
         }

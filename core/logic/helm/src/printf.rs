@@ -7,16 +7,13 @@
 
 use catalyst_yaml::format_float;
 
+use crate::bounds;
 use crate::format::{is_print, quote_with};
 use crate::objects::Object;
 use crate::value::Value;
 
-/// Nesting printed before the rest is left out; a map may contain itself.
-const MAX_DEPTH: usize = 200;
 /// The widest padding a format may ask for; Go has the same bound.
 const MAX_WIDTH: i64 = 1_000_000;
-/// Text made by one format, beyond which it goes on no further.
-const MAX_OUTPUT: usize = 16 << 20;
 
 /// `%v`.
 pub fn show(value: &Value) -> String {
@@ -62,7 +59,7 @@ impl Printer {
         let at = |i: usize| format.get(i).copied().unwrap_or('\0');
         let mut next = 0;
         let mut i = 0;
-        'format: while i < end && self.out.len() < MAX_OUTPUT {
+        'format: while i < end && !self.is_full(0) {
             self.good_index = true;
             if at(i) != '%' {
                 self.out.push(at(i));
@@ -169,6 +166,15 @@ impl Printer {
         }
     }
 
+    /// Whether nothing more is to be printed.
+    fn is_full(&self, depth: usize) -> bool {
+        let full = depth > bounds::DEPTH || self.out.len() > bounds::TEXT;
+        if full {
+            bounds::exceed();
+        }
+        full
+    }
+
     fn verb(&mut self, verb: char, arg: &Value) {
         if matches!(verb, 'v' | 'w') {
             self.flags.sharp_v = self.flags.sharp;
@@ -243,8 +249,7 @@ impl Printer {
     }
 
     fn value(&mut self, value: &Value, verb: char, depth: usize) {
-        if depth > MAX_DEPTH || self.out.len() > MAX_OUTPUT {
-            self.out.push('…');
+        if self.is_full(depth) {
             return;
         }
         if verb == 'w' && matches!(value, Value::List(_) | Value::Map(_) | Value::Object(_)) {
@@ -273,11 +278,11 @@ impl Printer {
                     .collect();
                 self.entries(&entries, "map[string]interface {}", false, verb, depth);
             }
-            Value::Object(object) => self.object(object, verb, depth),
+            Value::Object(object) => self.object(object, value, verb, depth),
         }
     }
 
-    fn object(&mut self, object: &Object, verb: char, depth: usize) {
+    fn object(&mut self, object: &Object, value: &Value, verb: char, depth: usize) {
         if !self.erring
             && !self.flags.sharp_v
             && matches!(verb, 'v' | 's' | 'x' | 'X' | 'q')
@@ -294,6 +299,10 @@ impl Printer {
                 type_name, fields, ..
             } => {
                 if let Some(pointed) = type_name.strip_prefix('*') {
+                    // Within others Go prints where it points to.
+                    if depth > 0 && !matches!(verb, 'v' | 'p' | 'b' | 'o' | 'd' | 'x' | 'X') {
+                        return self.wrong_verb(verb, value);
+                    }
                     self.out.push('&');
                     self.structure(fields, pointed, verb, depth);
                 } else {

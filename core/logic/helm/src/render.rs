@@ -306,7 +306,7 @@ fn execute(
         if let Some(template) = all.get(*path) {
             let parsed = crate::parser::parse(path, &template.text)
                 .map_err(|why| parse_message(path, &why))?;
-            add_templates(&mut set, parsed);
+            add_templates(&mut set, parsed.into_iter().map(Rc::new));
         }
     }
     let mut engine = Engine::new(

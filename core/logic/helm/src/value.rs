@@ -10,17 +10,11 @@ use std::rc::Rc;
 
 use serde_json::{Map, Number};
 
+use crate::bounds;
 use crate::functions::semver::Version;
 use crate::objects::Object;
 
 pub type Shared = Rc<RefCell<BTreeMap<String, Value>>>;
-
-/// Nesting deeper than this is cut off where values are turned inside out;
-/// a map that contains itself would have no end.
-const MAX_DEPTH: usize = 200;
-/// Values copied or compared before the rest is taken as it is: a map that
-/// contains itself twice has more of them than anyone can count.
-const MAX_NODES: usize = 2_000_000;
 
 #[derive(Clone)]
 pub enum Value {
@@ -100,11 +94,17 @@ impl Value {
 
     /// The value as JSON; `None` where Go's encoder would refuse it.
     pub fn to_json(&self) -> Option<serde_json::Value> {
-        self.to_json_within(MAX_DEPTH)
+        self.to_json_within(bounds::DEPTH, &Cell::new(bounds::VALUES))
     }
 
-    fn to_json_within(&self, depth: usize) -> Option<serde_json::Value> {
+    fn to_json_within(&self, depth: usize, budget: &Cell<usize>) -> Option<serde_json::Value> {
+        // What holds itself has no JSON.
         let deeper = depth.checked_sub(1)?;
+        let Some(left) = budget.get().checked_sub(1) else {
+            bounds::exceed();
+            return None;
+        };
+        budget.set(left);
         Some(match self {
             Self::Nil => serde_json::Value::Null,
             Self::Bool(flag) => (*flag).into(),
@@ -120,26 +120,29 @@ impl Value {
             Self::Str(text) => text.as_ref().into(),
             Self::List(items) => items
                 .iter()
-                .map(|item| item.to_json_within(deeper))
+                .map(|item| item.to_json_within(deeper, budget))
                 .collect::<Option<Vec<_>>>()?
                 .into(),
             Self::Map(map) => {
                 let mut out = Map::new();
                 for (key, value) in map.borrow().iter() {
-                    out.insert(key.clone(), value.to_json_within(deeper)?);
+                    out.insert(key.clone(), value.to_json_within(deeper, budget)?);
                 }
                 out.into()
             }
-            Self::Object(object) => object.to_json(&|value| value.to_json_within(deeper))?,
+            Self::Object(object) => {
+                object.to_json(&|value| value.to_json_within(deeper, budget))?
+            }
         })
     }
 
     pub fn deep_copy(&self) -> Self {
-        self.deep_copy_within(MAX_DEPTH, &Cell::new(MAX_NODES))
+        self.deep_copy_within(bounds::DEPTH, &Cell::new(bounds::VALUES))
     }
 
     fn deep_copy_within(&self, depth: usize, budget: &Cell<usize>) -> Self {
         let (Some(deeper), Some(left)) = (depth.checked_sub(1), budget.get().checked_sub(1)) else {
+            bounds::exceed();
             return self.clone();
         };
         budget.set(left);
@@ -223,11 +226,12 @@ impl Value {
 
     /// `reflect.DeepEqual`.
     pub fn deep_equal(&self, other: &Self) -> bool {
-        self.deep_equal_within(other, MAX_DEPTH, &Cell::new(MAX_NODES))
+        self.deep_equal_within(other, bounds::DEPTH, &Cell::new(bounds::VALUES))
     }
 
     fn deep_equal_within(&self, other: &Self, depth: usize, budget: &Cell<usize>) -> bool {
         let (Some(deeper), Some(left)) = (depth.checked_sub(1), budget.get().checked_sub(1)) else {
+            bounds::exceed();
             return true;
         };
         budget.set(left);

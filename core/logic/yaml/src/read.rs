@@ -34,8 +34,8 @@ struct Node {
     value: Value,
     /// Set for a plain `<<`, which as a key merges.
     is_merge: bool,
-    /// The key this node makes, where it can be one.
-    key: Result<String, String>,
+    /// The key this node makes, where it can be one and is no text: that is its own.
+    key: Option<String>,
     at: Marker,
 }
 
@@ -136,11 +136,11 @@ impl<'a> Reader<'a> {
                     }
                     items.push(self.node(event, span, depth + 1)?.value);
                 }
-                (collection(Value::Array(items), "sequence", at), anchor)
+                (collection(Value::Array(items), at), anchor)
             }
             Event::MappingStart(_, anchor, _) => {
                 let map = self.mapping(at, depth)?;
-                (collection(Value::Object(map), "map", at), anchor)
+                (collection(Value::Object(map), at), anchor)
             }
             Event::Alias(id) => return self.alias(id, at),
             Event::UnresolvedAlias(name) => {
@@ -167,10 +167,9 @@ impl<'a> Reader<'a> {
         }
         let value = value.clone();
         let key = match &value {
-            Value::String(text) => Ok(text.clone()),
-            Value::Bool(flag) => Ok(flag.to_string()),
-            Value::Number(number) => Ok(number.to_string()),
-            _ => Err("unsupported map key".to_owned()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
         };
         Ok(Node {
             value,
@@ -193,7 +192,10 @@ impl<'a> Reader<'a> {
             if key.is_merge {
                 merge(&mut map, value)?;
             } else {
-                let name = key.key.map_err(|message| fault(key.at, message))?;
+                let name = match (key.key, key.value) {
+                    (Some(name), _) | (None, Value::String(name)) => name,
+                    (None, other) => return Err(fault(key.at, no_key(&other))),
+                };
                 map.insert(name, value.value);
             }
         }
@@ -224,12 +226,44 @@ fn merge(map: &mut Map<String, Value>, node: Node) -> Result<(), Error> {
     Ok(())
 }
 
-fn collection(value: Value, kind: &str, at: Marker) -> Node {
+fn collection(value: Value, at: Marker) -> Node {
     Node {
         value,
         is_merge: false,
-        key: Err(format!("invalid map key: a {kind} cannot be a key")),
+        key: None,
         at,
+    }
+}
+
+/// Why a node is no key, in go-yaml's words.
+fn no_key(value: &Value) -> String {
+    match value {
+        Value::Null => "unsupported map key: null".to_owned(),
+        value => format!("invalid map key: {}", go_syntax(value)),
+    }
+}
+
+/// As Go's `%#v` prints what go-yaml read.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_syntax).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let entries: Vec<String> = map
+                .iter()
+                .map(|(key, value)| {
+                    format!("{}:{}", Value::from(key.as_str()), go_syntax(value))
+                })
+                .collect();
+            format!(
+                "map[interface {{}}]interface {{}}{{{}}}",
+                entries.join(", ")
+            )
+        }
+        value => value.to_string(),
     }
 }
 
@@ -253,12 +287,12 @@ fn scalar_node(
     };
     let is_merge = plain && text == "<<" && (tag.is_none() || core == Some("merge"));
     let (value, key) = match resolved {
-        Scalar::Null => (Value::Null, Err("unsupported map key: null".to_owned())),
-        Scalar::Bool(flag) => (Value::Bool(flag), Ok(flag.to_string())),
-        Scalar::Int(number) => (Value::from(number), Ok(number.to_string())),
-        Scalar::Uint(number) => (Value::from(number), Ok(number.to_string())),
-        Scalar::Float(number) => (float_value(number, at)?, Ok(float_key(number))),
-        Scalar::Text => (Value::from(text), Ok(text.to_owned())),
+        Scalar::Null => (Value::Null, None),
+        Scalar::Bool(flag) => (Value::Bool(flag), Some(flag.to_string())),
+        Scalar::Int(number) => (Value::from(number), Some(number.to_string())),
+        Scalar::Uint(number) => (Value::from(number), Some(number.to_string())),
+        Scalar::Float(number) => (float_value(number, at)?, Some(float_key(number))),
+        Scalar::Text => (Value::from(text), None),
     };
     Ok(Node {
         value,
@@ -290,9 +324,9 @@ fn binary(text: &str, at: Marker) -> Result<Node, Error> {
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .ok_or_else(|| fault(at, "!!binary value contains invalid base64 data"))?;
     Ok(Node {
-        value: Value::from(text.clone()),
+        value: Value::from(text),
         is_merge: false,
-        key: Ok(text),
+        key: None,
         at,
     })
 }

@@ -7,7 +7,9 @@
 use super::scope::{Operand, Place, Scope};
 use super::{Engine, Failure, Outcome};
 use crate::ast::{Expr, ExprKind, Number};
+use crate::bounds;
 use crate::functions::{self, Function};
+use crate::objects::Object;
 use crate::value::Value;
 
 impl Engine<'_> {
@@ -61,8 +63,12 @@ impl Engine<'_> {
                 "error calling len: reflect: call of reflect.Value.Type on zero Value"
             }));
         }
-        let given: Vec<Value> = given.into_iter().map(|operand| operand.value).collect();
+        let given: Vec<Value> = given
+            .into_iter()
+            .map(|operand| without_address(operand.value))
+            .collect();
         self.deeper(|engine| call(engine, &given))
+            .and_then(|value| bounds::check().map(|()| value).map_err(Failure::from))
             .map_err(|failure| {
                 scope.place = whole;
                 Failure {
@@ -180,6 +186,26 @@ impl Engine<'_> {
                 typed(scope, value, kind)
             }
         }
+    }
+}
+
+/// A struct that goes through a function loses what Go reaches by its address:
+/// the methods of pointers, and with them how it prints.
+fn without_address(value: Value) -> Value {
+    match &value {
+        Value::Object(object) => match object.as_ref() {
+            Object::Struct {
+                type_name,
+                fields,
+                shown: Some(_),
+            } => Value::object(Object::Struct {
+                type_name,
+                fields: fields.clone(),
+                shown: None,
+            }),
+            _ => value,
+        },
+        _ => value,
     }
 }
 

@@ -103,8 +103,12 @@ impl<'a> Engine<'a> {
             )
             .into());
         };
+        self.walk(&template, dot)
+    }
+
+    fn walk(&mut self, template: &Template, dot: Value) -> Outcome<String> {
         let dot = Operand::plain(dot);
-        let mut scope = Scope::new(&template, dot.clone());
+        let mut scope = Scope::new(template, dot.clone());
         let mut out = String::new();
         self.list(&mut scope, &dot, &template.body, &mut out)?;
         Ok(out)
@@ -131,16 +135,18 @@ impl<'a> Engine<'a> {
     pub fn tpl(&mut self, text: &str, dot: Value) -> Outcome<String> {
         const NAME: &str = "gotpl";
         let shown = crate::format::quote(text);
-        let parsed = crate::parser::parse(NAME, text)
-            .map_err(|why| format!("cannot parse template {shown}: {why}"))?;
-        let mut set = (*self.set).clone();
-        add_templates(&mut set, parsed);
-        let outer = std::mem::replace(&mut self.set, Rc::new(set));
-        let result = if self.set.contains_key(NAME) {
-            self.execute(NAME, dot)
-        } else {
-            Ok(String::new())
+        let mut parsed = crate::parser::parse(NAME, text)
+            .map_err(|why| format!("cannot parse template {shown}: {why}"))?
+            .into_iter()
+            .map(Rc::new);
+        let Some(main) = parsed.next() else {
+            return Ok(String::new());
         };
+        let mut set = (*self.set).clone();
+        add_templates(&mut set, std::iter::once(main.clone()).chain(parsed));
+        let outer = std::mem::replace(&mut self.set, Rc::new(set));
+        // Itself, even where it is too empty to take the place of one around it.
+        let result = self.walk(&main, dot);
         self.set = outer;
         match result {
             Ok(out) => Ok(out.replace("<no value>", "")),
@@ -189,11 +195,11 @@ impl<'a> Engine<'a> {
 
 /// Puts parsed templates into `set`; one of blanks only does not replace
 /// another.
-pub fn add_templates(set: &mut Set, parsed: Vec<Template>) {
+pub fn add_templates(set: &mut Set, parsed: impl IntoIterator<Item = Rc<Template>>) {
     for template in parsed {
         if set.contains_key(&template.name) && crate::parser::is_empty(&template.body) {
             continue;
         }
-        set.insert(template.name.clone(), Rc::new(template));
+        set.insert(template.name.clone(), template);
     }
 }

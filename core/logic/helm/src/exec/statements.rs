@@ -7,6 +7,7 @@
 use super::scope::{Operand, Place, Scope};
 use super::{Engine, Outcome};
 use crate::ast::{Branch, Node};
+use crate::bounds;
 use crate::format::{print_value, show};
 use crate::value::Value;
 
@@ -54,6 +55,7 @@ impl Engine<'_> {
                 let value = self.pipeline(scope, dot, pipe)?;
                 if pipe.declares.is_empty() {
                     let text = print_value(&value);
+                    bounds::check().map_err(|why| scope.fail(why))?;
                     self.charge(text.len())?;
                     out.push_str(&text);
                 }
@@ -120,6 +122,20 @@ impl Engine<'_> {
         }
     }
 
+    /// Go ends this loop and not the one around it at a `break` in its `else`.
+    fn nothing_to_range<'t>(
+        &mut self,
+        scope: &mut Scope<'t>,
+        dot: &Operand,
+        branch: &'t Branch,
+        out: &mut String,
+    ) -> Outcome<Flow> {
+        Ok(match self.otherwise(scope, dot, branch, out)? {
+            Flow::Break => Flow::Done,
+            flow => flow,
+        })
+    }
+
     fn range<'t>(
         &mut self,
         scope: &mut Scope<'t>,
@@ -168,7 +184,7 @@ impl Engine<'_> {
             }
         };
         if pairs.is_empty() {
-            return self.otherwise(scope, dot, branch, out);
+            return self.nothing_to_range(scope, dot, branch, out);
         }
         for (index, item) in pairs {
             if let Some(flow) =
@@ -194,7 +210,7 @@ impl Engine<'_> {
             _ => 0,
         };
         if until <= 0 {
-            return self.otherwise(scope, dot, branch, out);
+            return self.nothing_to_range(scope, dot, branch, out);
         }
         for number in 0..until {
             let item = Operand::plain(match count {

@@ -262,7 +262,7 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
             moment(Time {
                 seconds: days
                     .saturating_mul(86_400)
-                    .saturating_add((time.seconds + time.offset).rem_euclid(86_400))
+                    .saturating_add(time.seconds.wrapping_add(time.offset).rem_euclid(86_400))
                     .saturating_sub(time.offset),
                 ..time
             })
@@ -294,9 +294,16 @@ impl Time {
     }
 
     pub(super) fn civil(self) -> Civil {
-        let shown = self.seconds.saturating_add(self.offset);
-        let days = shown.div_euclid(86_400);
-        let rest = shown.rem_euclid(86_400);
+        // Go counts from the year -292277022399, and what is before lies in the far
+        // future.
+        const ABSOLUTE: i64 = 9_223_372_028_741_760_000;
+        let absolute = self
+            .seconds
+            .wrapping_add(self.offset)
+            .wrapping_add(ABSOLUTE)
+            .cast_unsigned();
+        let days = i64::try_from(absolute / 86_400).unwrap_or(0) - ABSOLUTE / 86_400;
+        let rest = i64::try_from(absolute % 86_400).unwrap_or(0);
         let shifted = days + 719_468;
         let era = shifted.div_euclid(146_097);
         let of_era = shifted.rem_euclid(146_097);

@@ -112,6 +112,9 @@ fn yaml_problem(error: &catalyst_yaml::Error) -> String {
     if error.message.starts_with("unsupported value") {
         return format!("error converting YAML to JSON: json: {}", error.message);
     }
+    if error.message.starts_with("invalid map key") {
+        return format!("error converting YAML to JSON: yaml: {}", error.message);
+    }
     // go-yaml does not name the first line where the scanner fails on it.
     let scanner = ["mapping values", "found ", "could not find"]
         .iter()

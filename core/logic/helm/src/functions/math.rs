@@ -115,7 +115,9 @@ pub fn to_int64(value: &Value) -> i64 {
 
 /// A float as an int, as amd64 converts it: out of range is the least int.
 fn go_int(number: f64) -> i64 {
-    if number.is_nan() || !(-9.223_372_036_854_776e18..9.223_372_036_854_775e18).contains(&number) {
+    // Two to the 63rd itself is out of range.
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if !(-END..END).contains(&number) {
         return i64::MIN;
     }
     number as i64
@@ -283,7 +285,7 @@ fn seq(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
         return Ok(Value::text(""));
     }
     let step = if args.len() == 3 { step } else { direction };
-    let end = to.saturating_add(direction);
+    let end = to.wrapping_add(direction);
     let words: Vec<String> = numbers(engine, from, end, step)?
         .iter()
         .map(ToString::to_string)

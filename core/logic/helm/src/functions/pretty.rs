@@ -5,13 +5,9 @@
 
 use std::fmt::Write as _;
 
+use crate::bounds;
 use crate::objects::Object;
 use crate::value::Value;
-
-/// Deeper values are left out; a map may contain itself.
-const MAX_DEPTH: usize = 200;
-/// Text beyond which the rest is left out.
-const MAX_OUTPUT: usize = 16 << 20;
 
 pub fn document(value: &Value) -> String {
     let mut out = String::new();
@@ -21,8 +17,8 @@ pub fn document(value: &Value) -> String {
 
 /// Writes `value` after a key or a dash; `compact` when the line goes on.
 fn node(out: &mut String, value: &Value, indent: usize, compact: bool, depth: usize) {
-    if depth > MAX_DEPTH || out.len() > MAX_OUTPUT {
-        out.push_str("null\n");
+    if depth > bounds::DEPTH || out.len() > bounds::TEXT {
+        bounds::exceed();
         return;
     }
     let pad = |out: &mut String, first: bool| {

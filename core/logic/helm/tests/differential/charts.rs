@@ -50,8 +50,11 @@ fn notes(chance: &mut Chance) -> Case {
     let mut grammar = Grammar::new(chance);
     let count = grammar.chance.below(3);
     let definitions = grammar.definitions("demo", count);
-    let size = 1 + grammar.chance.below(6);
-    let text = grammar.text(size);
+    let size = 1 + grammar.chance.below(5);
+    let mut text = grammar.text(size);
+    if grammar.chance.percent(6) {
+        text = grammar.broken(&text);
+    }
     let mut case = Case::notes(&text);
     if !definitions.is_empty() {
         case.files
@@ -169,7 +172,15 @@ fn object(grammar: &mut Grammar<'_>, number: usize) -> String {
 /// Charts within charts, whose templates say what they see.
 fn family(chance: &mut Chance) -> Case {
     let mut files = BTreeMap::new();
-    member(chance, &mut files, "", "demo", 0);
+    let mut helpers = Vec::new();
+    member(chance, &mut files, &mut helpers, "", "demo", 0);
+    // Templates are everybody's, those of library charts too; of a subchart that
+    // is off there are none.
+    let mut uses = "kind: Uses\nmetadata:\n  name: uses\nwho:\n".to_owned();
+    for helper in helpers.iter().filter(|_| chance.percent(60)) {
+        uses.push_str(&format!("- {{{{ include \"{helper}\" . }}}}\n"));
+    }
+    files.insert("templates/uses.yaml".to_owned(), uses);
     let values = tree(chance, 0, &["sub", "other", "ali"], true);
     Case {
         files,
@@ -178,6 +189,18 @@ fn family(chance: &mut Chance) -> Case {
         include_crds: chance.percent(30),
     }
 }
+
+const SCHEMAS: &[&str] = &[
+    r#"{"properties": {"size": {"type": "number"}}}"#,
+    r#"{"properties": {"size": {"type": ["number", "null"]}, "name": {"type": "string"}}}"#,
+    r#"{"type": "object", "required": ["name"]}"#,
+    r##"{"definitions": {"p": {"minimum": 2}}, "properties": {"port": {"$ref": "#/definitions/p"}}}"##,
+    r#"{"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"a": {"enum": [1, "x", null]}}}"#,
+    r#"{"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"deep": {"properties": {"a": {"const": 1}}, "unevaluatedProperties": true}}}"#,
+    r#"{"properties": {"list": {"type": "array", "maxItems": 1, "items": {"type": "integer"}}}}"#,
+    r#"{"if": {"required": ["a"]}, "then": {"properties": {"b": {"not": {"type": "boolean"}}}}}"#,
+    r#"{"properties": {"name": {"pattern": "^x?$"}, "global": {"type": "object"}}}"#,
+];
 
 const SEEN: &str = "kind: Seen
 metadata:
@@ -192,6 +215,7 @@ values:
 fn member(
     chance: &mut Chance,
     files: &mut BTreeMap<String, String>,
+    helpers: &mut Vec<String>,
     folder: &str,
     name: &str,
     depth: usize,
@@ -218,6 +242,7 @@ fn member(
         member(
             chance,
             files,
+            helpers,
             &format!("{folder}charts/{below}/"),
             below,
             depth + 1,
@@ -259,8 +284,20 @@ fn member(
             }
         }
     }
-    if !listed.is_empty() {
+    if !listed.is_empty() && chance.percent(12) {
+        // As charts of the first version had it.
+        meta = meta.replace("apiVersion: v2", "apiVersion: v1");
+        files.insert(
+            format!("{folder}requirements.yaml"),
+            format!("dependencies:\n{listed}"),
+        );
+    } else if !listed.is_empty() {
         meta.push_str(&format!("dependencies:\n{listed}"));
+    }
+    if chance.percent(15) {
+        meta.push_str(
+            "description: what it is\nkeywords: [one, two]\nhome: https://h\nannotations: {k: v}\nmaintainers:\n- name: me\n  email: m@h\nicon: https://h/i.svg\ndeprecated: true\n",
+        );
     }
     files.insert(format!("{folder}Chart.yaml"), meta);
     let mut values = tree(chance, 0, inner, depth == 0);
@@ -274,11 +311,15 @@ fn member(
     // The last of two equal keys wins on both sides.
     files.insert(format!("{folder}values.yaml"), values);
     files.insert(format!("{folder}templates/seen.yaml"), SEEN.to_owned());
-    if chance.percent(20) {
+    if chance.percent(35) {
+        let helper = chance
+            .pick(&["who", "who", "{name}.who"])
+            .replace("{name}", name);
         files.insert(
             format!("{folder}templates/_part.tpl"),
-            format!("{{{{ define \"{name}.who\" }}}}{{{{ .Chart.Name }}}}{{{{ end }}}}"),
+            format!("{{{{ define \"{helper}\" }}}}{{{{ .Chart.Name }}}} by {name} at {depth} {{{{ .Values.a | toJson }}}}{{{{ end }}}}"),
         );
+        helpers.push(helper);
     }
     if chance.percent(30) {
         files.insert(
@@ -292,10 +333,10 @@ fn member(
             format!("kind: CustomResourceDefinition\nmetadata:\n  name: {name}"),
         );
     }
-    if chance.percent(8) {
+    if chance.percent(15) {
         files.insert(
             format!("{folder}values.schema.json"),
-            r#"{"properties": {"size": {"type": "number"}}}"#.to_owned(),
+            (*chance.pick(SCHEMAS)).to_owned(),
         );
     }
 }
@@ -305,7 +346,9 @@ fn tree(chance: &mut Chance, depth: usize, below: &[&str], top: bool) -> String 
     let pad = "  ".repeat(depth);
     let mut out = String::new();
     let mut line = |chance: &mut Chance, key: &str, below: &[&str]| {
-        let nested = depth < 3 && chance.percent(35);
+        // What is no map ends a chart where a subchart has the name.
+        let is_chart = ["sub", "other", "ali"].contains(&key);
+        let nested = depth < 3 && chance.percent(if is_chart { 93 } else { 35 });
         if nested {
             let inner = tree(chance, depth + 1, below, false);
             if inner.is_empty() {

@@ -148,11 +148,15 @@ pub fn values(kind: char) -> &'static [&'static str] {
             r#"(dict "host" "h" "path" "/p")"#,
             r#"(dict "t" (list (dict "a" (list (dict "b" 1) (dict "c" (dict "d" 2)))) (dict)) "z" 1)"#,
             r#"(dict "l" (list (dict "a" nil "b" 1) 2 (dict "m" (dict) "n" nil)) "k" (list (list (dict "x" 1))))"#,
-            r#"(dict "v" .Capabilities "c" .Chart "w" (list 1 .Capabilities.KubeVersion))"#,
-            r#"(dict "f" .Files "when" (toDate "2006-01-02" "2024-02-29") "ver" (semver "1.2.3") "none" (concat) "nest" (list (list nil)))"#,
             r#"(dict "scheme" "mailto" "opaque" "a@b")"#,
             r##"(dict "key with space" "v: x" "yes" "no" "1" "2" "~" "null" "-" "- a" "# c" "x #y")"##,
             r#"(dict "long" "the quick brown fox jumps over the lazy dog and then some more words that go on and on" "multi" "a\nb\n" "trail" "a\n\n" "lead" "  a\nb")"#,
+        ],
+        // What Go prints by its address, or not at all; for TOML.
+        'M' => &[
+            r#"(dict "v" .Capabilities "c" .Chart "w" (list 1 .Capabilities.KubeVersion))"#,
+            r#"(dict "f" .Files "when" (toDate "2006-01-02" "2024-02-29") "ver" (semver "1.2.3") "none" (concat) "nest" (list (list nil)))"#,
+            r#"(dict "f" .Files "when" (toDate "2006-01-02" "2024-02-29") "ver" (semver "1.2.3") "none" (concat) "list" (list .Release .Chart (dict "a" nil "b" .Release)))"#,
         ],
         'a' => &[
             "nil",

@@ -5,7 +5,7 @@
 //! a anything, m map, l list, and texts of a special form: r regular
 //! expression, R replacement, v version, c constraint, y YAML, j JSON, o TOML,
 //! u URL, p path, d duration, D date layout, T date, t a type's name, k a
-//! kind's name, e base64, E base32, x a key, F a file's name. A trailing `*`
+//! kind's name, M a map for TOML, e base64, E base32, x a key, F a file's name. A trailing `*`
 //! repeats the last kind.
 
 use crate::chance::Chance;
@@ -225,6 +225,7 @@ pub const FUNCTIONS: &[(&str, &str, char)] = &[
     ("mustFromJson", "j", 'A'),
     ("fromJsonArray", "j", 'l'),
     ("toToml", "m", 'o'),
+    ("toToml", "M", 's'),
     ("toToml", "a", 'o'),
     ("fromToml", "o", 'm'),
     ("required", "sa", 'A'),

@@ -19,6 +19,7 @@ mod agreement;
 mod chance;
 mod charts;
 mod edges;
+mod expressions;
 mod functions;
 mod grammar;
 #[path = "../support/memory.rs"]
