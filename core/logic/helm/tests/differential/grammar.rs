@@ -4,6 +4,7 @@
 //! then of ones that do not.
 
 use crate::chance::Chance;
+use crate::expressions::without_words;
 use crate::functions;
 
 /// What is in scope where text is being made.
@@ -310,7 +311,11 @@ impl<'c> Grammar<'c> {
         let filter = self
             .chance
             .pick(&["", "", " | quote", " | trim | nindent 2", " | fromYaml"]);
-        self.action(&format!("tpl {text} {given}{filter}"))
+        let mut call = format!("tpl {text} {given}{filter}");
+        if filter == " | fromYaml" {
+            call = without_words(&call);
+        }
+        self.action(&call)
     }
 
     fn files(&mut self, scope: &Scope) -> String {
@@ -389,7 +394,10 @@ impl<'c> Grammar<'c> {
             0 => self.action(&format!("template \"{name}\" {given}")),
             1 => self.action(&format!("include \"{name}\" {given} | indent 2")),
             2 => self.action(&format!("include \"{name}\" {given} | trim | quote")),
-            3 => self.action(&format!("(include \"{name}\" {given}) | fromYaml | toJson")),
+            3 => {
+                let read = without_words(&format!("include \"{name}\" {given} | fromYaml"));
+                self.action(&format!("{read} | toJson"))
+            }
             4 => self.action(&format!("tpl (include \"{name}\" {given}) {given}")),
             5 => self.action(&format!("{given} | include \"{name}\" | nindent 4")),
             6 => self.action(&format!("include (print \"{name}\") {given} | sha256sum")),
