@@ -3,10 +3,13 @@
 //! Called by `from_str` and `documents`. Depth and the number of nodes that
 //! aliases may copy are bounded, so a small text cannot exhaust memory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use base64::Engine as _;
-use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{
+    Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
+};
 use serde_json::{Map, Number, Value};
 
 use crate::Error;
@@ -15,10 +18,19 @@ use crate::scalar::{Scalar, resolve};
 
 /// Nesting beyond this is refused; no manifest comes near it.
 const MAX_DEPTH: usize = 256;
+/// Whoever reads may have little stack left, a task of tokio's for one.
+const RED_ZONE: usize = 128 << 10;
+const STACK: usize = 1 << 20;
 /// Nodes that aliases may add to all documents of a text together.
 const MAX_ALIASED_NODES: usize = 1_000_000;
+/// Nodes of all documents of a text together: the smallest of them takes two bytes
+/// of text and many times that in memory.
+const MAX_NODES: usize = 1_000_000;
 
 pub struct Reader<'a> {
+    text: &'a str,
+    /// Flow collections around what is being read.
+    flow: usize,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, (Value, usize)>,
     aliased: usize,
@@ -46,6 +58,8 @@ impl<'a> Reader<'a> {
         let mut options = Options::default();
         options.set_emit_comments(false);
         Self {
+            text,
+            flow: 0,
             parser: Parser::new_from_str_with_options(text, options),
             anchors: HashMap::new(),
             aliased: 0,
@@ -115,10 +129,15 @@ impl<'a> Reader<'a> {
                 format!("nesting is deeper than {MAX_DEPTH} levels"),
             ));
         }
+        self.check_indentation(at)?;
         let before = self.nodes;
         self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(fault(at, format!("there are more than {MAX_NODES} values")));
+        }
         let (mut node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let text = self.scalar_text(text, style, span)?;
                 let word = self.words_are_text && tag.is_none() && is_word(&text);
                 let style = if word {
                     ScalarStyle::DoubleQuoted
@@ -127,19 +146,18 @@ impl<'a> Reader<'a> {
                 };
                 (scalar_node(&text, style, tag.as_deref(), at)?, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => {
-                let mut items = Vec::new();
-                loop {
-                    let (event, span) = self.need(at)?;
-                    if matches!(event, Event::SequenceEnd) {
-                        break;
-                    }
-                    items.push(self.node(event, span, depth + 1)?.value);
-                }
+            Event::SequenceStart(style, anchor, _) => {
+                let flow = usize::from(style == StructureStyle::Flow);
+                self.flow += flow;
+                let items = stacker::maybe_grow(RED_ZONE, STACK, || self.sequence(at, depth))?;
+                self.flow -= flow;
                 (collection(Value::Array(items), at), anchor)
             }
-            Event::MappingStart(_, anchor, _) => {
-                let map = self.mapping(at, depth)?;
+            Event::MappingStart(style, anchor, _) => {
+                let flow = usize::from(style == StructureStyle::Flow);
+                self.flow += flow;
+                let map = stacker::maybe_grow(RED_ZONE, STACK, || self.mapping(at, depth))?;
+                self.flow -= flow;
                 (collection(Value::Object(map), at), anchor)
             }
             Event::Alias(id) => return self.alias(id, at),
@@ -154,6 +172,79 @@ impl<'a> Reader<'a> {
         }
         node.at = at;
         Ok(node)
+    }
+
+    /// libyaml takes no tab before what begins a line of a block.
+    fn check_indentation(&self, at: Marker) -> Result<(), Error> {
+        let before = at
+            .byte_offset()
+            .filter(|_| self.flow == 0 && at.col() > 0)
+            .and_then(|at| self.text.get(..at))
+            .unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        if line.contains('\t')
+            && line
+                .bytes()
+                .all(|b| matches!(b, b' ' | b'\t' | b'-' | b'?'))
+        {
+            return Err(fault(at, "found character that cannot start any token"));
+        }
+        Ok(())
+    }
+
+    /// What a quoted or block scalar is to libyaml: the first line of a block may not
+    /// begin with a tab, and where the text ends within its last line no line feed is
+    /// added.
+    fn scalar_text(
+        &self,
+        value: Cow<'a, str>,
+        style: ScalarStyle,
+        span: Span,
+    ) -> Result<Cow<'a, str>, Error> {
+        if matches!(style, ScalarStyle::Plain | ScalarStyle::SingleQuoted) {
+            return Ok(value);
+        }
+        let (Some(start), Some(end)) = (span.start.byte_offset(), span.end.byte_offset()) else {
+            return Ok(value);
+        };
+        let source = self.text.get(start..end).unwrap_or_default();
+        if style == ScalarStyle::DoubleQuoted {
+            // Of YAML 1.2; libyaml does not know it.
+            let escapes = |text: &str| {
+                let mut chars = text.chars();
+                while let Some(c) = chars.next() {
+                    if c == '\\' && chars.next() == Some('/') {
+                        return true;
+                    }
+                }
+                false
+            };
+            if source.contains("\\/") && escapes(source) {
+                return Err(fault(span.start, "found unknown escape character"));
+            }
+            return Ok(value);
+        }
+        // The span begins with the text; the line with the mark is above it.
+        let before = self.text.get(..start).unwrap_or_default().trim_end();
+        let header = before.rsplit(['|', '>']).next().unwrap_or_default();
+        let has_indent = header
+            .trim_start_matches(['+', '-'])
+            .starts_with(|c: char| c.is_ascii_digit());
+        if value.trim_start_matches('\n').starts_with('\t') && !has_indent {
+            return Err(fault(
+                span.start,
+                "found a tab character where an indentation space is expected",
+            ));
+        }
+        let after = self.text.get(end..).unwrap_or_default();
+        let is_last = after.is_empty() && !source.ends_with(|c: char| c.is_whitespace());
+        if is_last && !source.is_empty() {
+            return Ok(match value.strip_suffix('\n') {
+                Some(whole) => Cow::Owned(whole.to_owned()),
+                None => value,
+            });
+        }
+        Ok(value)
     }
 
     fn alias(&mut self, id: usize, at: Marker) -> Result<Node, Error> {
@@ -177,6 +268,17 @@ impl<'a> Reader<'a> {
             key,
             at,
         })
+    }
+
+    fn sequence(&mut self, start: Marker, depth: usize) -> Result<Vec<Value>, Error> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.need(start)?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok(items);
+            }
+            items.push(self.node(event, span, depth + 1)?.value);
+        }
     }
 
     fn mapping(&mut self, start: Marker, depth: usize) -> Result<Map<String, Value>, Error> {
@@ -254,9 +356,7 @@ fn go_syntax(value: &Value) -> String {
         Value::Object(map) => {
             let entries: Vec<String> = map
                 .iter()
-                .map(|(key, value)| {
-                    format!("{}:{}", Value::from(key.as_str()), go_syntax(value))
-                })
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), go_syntax(value)))
                 .collect();
             format!(
                 "map[interface {{}}]interface {{}}{{{}}}",

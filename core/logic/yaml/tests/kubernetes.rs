@@ -40,6 +40,37 @@ fn reads_as_kubernetes_reads_but_for_the_listed_differences() {
     assert_eq!(differences, ledger);
 }
 
+/// As the oracle of `tests/real/helm` answers.
+#[test]
+fn block_scalars_and_tabs_are_read_as_libyaml_reads_them() {
+    let read = |text: &str| catalyst_yaml::from_str(text).map_err(|error| error.message);
+    let tab = "found a tab character where an indentation space is expected";
+    let start = "found character that cannot start any token";
+    for (text, expected) in [
+        ("a: |\n  x\n  y", Ok("x\ny")),
+        ("a: |\n  x\n  y\n", Ok("x\ny\n")),
+        ("a: |\n  x\n  ", Ok("x\n")),
+        ("a: >\n  x\n  y", Ok("x y")),
+        ("a: |+\n  x", Ok("x")),
+        ("a: |-\n  x", Ok("x")),
+        ("a: |\n  x\n# c", Ok("x\n")),
+        ("a: |\n  \tx", Err(tab)),
+        ("a: |\n\n  \tx", Err(tab)),
+        ("a: |2\n  \tx", Ok("\tx")),
+        ("a: |\n  x\n  \ty\n", Ok("x\n\ty\n")),
+        ("a:\n  \tx", Err(start)),
+        ("\ta: x", Err(start)),
+        ("a:\tx", Ok("x")),
+        ("a: \"\\/\"", Err("found unknown escape character")),
+        ("a: \"\\\\/\"", Ok("\\/")),
+        ("a: '\\/'", Ok("\\/")),
+    ] {
+        let got = read(text).map(|value| value["a"].as_str().unwrap_or_default().to_owned());
+        let expected = expected.map(str::to_owned).map_err(str::to_owned);
+        assert_eq!(got, expected, "{text:?}");
+    }
+}
+
 #[test]
 fn faults_name_line_and_column() {
     let error = catalyst_yaml::from_str("a: 1\nb: [1,\n").unwrap_err();
