@@ -6,6 +6,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::functions::Function;
+
 /// One named template.
 pub struct Template {
     pub name: String,
@@ -75,12 +77,12 @@ pub struct Expr {
 }
 
 pub enum ExprKind {
-    Ident(String),
+    Ident(&'static Function),
     Dot,
     Nil,
     Bool(bool),
     Number { text: String, value: Number },
-    Str { text: String, value: String },
+    Str { text: String, value: Rc<str> },
     Field(Vec<String>),
     Variable(Vec<String>),
     Chain(Box<Expr>, Vec<String>),
@@ -130,7 +132,7 @@ impl fmt::Display for Command {
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ExprKind::Ident(name) => f.write_str(name),
+            ExprKind::Ident(function) => f.write_str(function.name),
             ExprKind::Dot => f.write_str("."),
             ExprKind::Nil => f.write_str("nil"),
             ExprKind::Bool(flag) => write!(f, "{flag}"),

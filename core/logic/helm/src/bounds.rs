@@ -11,12 +11,29 @@ use std::cell::Cell;
 /// Values within each other.
 pub const DEPTH: usize = 1_000;
 /// Values in all, of one thing that is shown, copied or encoded.
-pub const VALUES: usize = 2_000_000;
+pub const VALUES: usize = 500_000;
 /// Bytes of one text.
 pub const TEXT: usize = 16 << 20;
 
 thread_local! {
     static EXCEEDED: Cell<bool> = const { Cell::new(false) };
+    static VISITED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Forgets what an earlier rendering on this thread left behind.
+pub fn begin() {
+    EXCEEDED.set(false);
+    VISITED.set(0);
+}
+
+/// Counts a value that is shown, copied, compared or encoded.
+pub fn visit() {
+    VISITED.set(VISITED.get() + 1);
+}
+
+/// Whether what is at work has visited all that it may.
+pub fn is_spent() -> bool {
+    VISITED.get() > VALUES
 }
 
 /// Notes that a value was not gone through to its end.
@@ -24,12 +41,13 @@ pub fn exceed() {
     EXCEEDED.set(true);
 }
 
-/// An error if `exceed` was called since this was asked last.
-pub fn check() -> Result<(), String> {
+/// The values visited since this was asked last, or an error if `exceed` was
+/// called.
+pub fn visited() -> Result<usize, String> {
     if EXCEEDED.take() {
         return Err(format!(
             "a value is too large: it holds itself, nests deeper than {DEPTH} levels, or makes more than {VALUES} values or {TEXT} bytes"
         ));
     }
-    Ok(())
+    Ok(VISITED.take())
 }

@@ -4,12 +4,14 @@
 //! the command line. What must stay true: an archive cannot name a path
 //! outside itself, link anywhere, or unpack to more than the bounds below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read as _;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::glob::glob_match;
+use crate::objects::FileMap;
 
 /// Bytes that an archive may unpack to, subcharts included.
 const MAX_UNPACKED: u64 = 100 << 20;
@@ -44,14 +46,16 @@ pub struct Chart {
     /// not always passed on to them.
     pub(crate) inner_name: String,
     pub(crate) metadata: Map<String, Value>,
-    pub(crate) values: Map<String, Value>,
-    pub(crate) schema: Option<Value>,
+    pub(crate) values: Arc<Map<String, Value>>,
+    pub(crate) schema: Option<Arc<Value>>,
     /// Path in the chart → text, `templates/` only.
-    pub(crate) templates: BTreeMap<String, String>,
+    pub(crate) templates: Arc<BTreeMap<String, String>>,
     /// Everything `.Files` may see.
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
-    pub(crate) crds: BTreeMap<String, String>,
+    pub(crate) files: FileMap,
+    pub(crate) crds: Arc<BTreeMap<String, String>>,
     pub(crate) subcharts: Vec<Chart>,
+    /// Bytes of its values and templates, without its subcharts'.
+    pub(crate) weight: usize,
 }
 
 impl Chart {
@@ -137,38 +141,32 @@ impl Chart {
             metadata.insert("dependencies".to_owned(), list);
         }
         check_dependencies(&metadata)?;
+        let mut weight = 0;
         let values = match files.remove("values.yaml") {
-            Some(text) => mapping("values.yaml", &text)?,
+            Some(text) => {
+                weight = text.len();
+                mapping("values.yaml", &text)?
+            }
             None => Map::new(),
         };
         let schema = match files.remove("values.schema.json") {
             Some(text) => {
-                Some(
-                    serde_json::from_slice(&text).map_err(|why| ChartError::Invalid {
-                        path: "values.schema.json".to_owned(),
-                        why: format!("is not JSON: {why}"),
-                    })?,
-                )
+                let schema = serde_json::from_slice(&text).map_err(|why| ChartError::Invalid {
+                    path: "values.schema.json".to_owned(),
+                    why: format!("is not JSON: {why}"),
+                })?;
+                Some(Arc::new(schema))
             }
             None => None,
         };
-        let mut chart = Self {
-            inner_name: name.clone(),
-            name,
-            metadata,
-            values,
-            schema,
-            templates: BTreeMap::new(),
-            files: BTreeMap::new(),
-            crds: BTreeMap::new(),
-            subcharts: Vec::new(),
-        };
+        let (mut templates, mut others, mut crds) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut subcharts = Vec::new();
         let mut folders: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
         for (path, data) in files {
             if path.starts_with("templates/") {
-                chart
-                    .templates
-                    .insert(path, String::from_utf8_lossy(&data).into_owned());
+                weight += data.len();
+                templates.insert(path, String::from_utf8_lossy(&data).into_owned());
                 continue;
             }
             if let Some(rest) = path.strip_prefix("charts/") {
@@ -182,9 +180,7 @@ impl Chart {
                     }
                     None if rest.ends_with(".tgz") && !rest.starts_with(['_', '.']) => {
                         let inner = unpack(&data, budget)?;
-                        chart
-                            .subcharts
-                            .push(Self::from_files_within(inner, budget, depth + 1)?);
+                        subcharts.push(Self::from_files_within(inner, budget, depth + 1)?);
                     }
                     None => {}
                 }
@@ -193,22 +189,29 @@ impl Chart {
             if path.starts_with("crds/")
                 && (path.ends_with(".yaml") || path.ends_with(".yml") || path.ends_with(".json"))
             {
-                chart
-                    .crds
-                    .insert(path.clone(), String::from_utf8_lossy(&data).into_owned());
+                crds.insert(path.clone(), String::from_utf8_lossy(&data).into_owned());
             }
-            chart.files.insert(path, data);
+            others.insert(path, Arc::new(data));
         }
         for (folder, inner) in folders {
             // A folder without Chart.yaml is not a chart; Helm says so too.
             if !inner.contains_key("Chart.yaml") {
                 return Err(ChartError::Missing(format!("charts/{folder}/Chart.yaml")));
             }
-            chart
-                .subcharts
-                .push(Self::from_files_within(inner, budget, depth + 1)?);
+            subcharts.push(Self::from_files_within(inner, budget, depth + 1)?);
         }
-        Ok(chart)
+        Ok(Self {
+            inner_name: name.clone(),
+            name,
+            metadata,
+            values: Arc::new(values),
+            schema,
+            templates: Arc::new(templates),
+            files: Arc::new(others),
+            crds: Arc::new(crds),
+            subcharts,
+            weight,
+        })
     }
 }
 
@@ -233,20 +236,19 @@ fn check_dependencies(metadata: &Map<String, Value>) -> Result<(), ChartError> {
     let Some(Value::Array(wanted)) = metadata.get("dependencies") else {
         return Ok(());
     };
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for dependency in wanted.iter().filter(|wanted| wanted.is_object()) {
         let text = |key: &str| dependency.get(key).and_then(Value::as_str).unwrap_or("");
         let name = match text("alias") {
             "" => text("name"),
             alias => alias,
         };
-        if seen.contains(&name) {
+        if !seen.insert(name) {
             return Err(ChartError::Invalid {
                 path: "Chart.yaml".to_owned(),
                 why: format!("has more than one dependency with name or alias {name:?}"),
             });
         }
-        seen.push(name);
     }
     Ok(())
 }

@@ -44,6 +44,13 @@ impl Decimal {
         })
     }
 
+    /// What an operation on the two costs at most, in bytes of text gone through.
+    pub fn cost(&self, other: &Self) -> usize {
+        let apart = usize::try_from(self.exponent.abs_diff(other.exponent)).unwrap_or(0);
+        let digits = (self.digits.len() + other.digits.len()) * 9 + apart;
+        digits * 200
+    }
+
     /// The nearest float.
     pub fn to_float(&self) -> f64 {
         if self.digits.is_empty() {

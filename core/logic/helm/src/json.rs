@@ -35,6 +35,7 @@ fn line(out: &mut String, style: Style, level: usize) {
 }
 
 fn write_into(out: &mut String, value: &Value, style: Style, level: usize) -> Result<(), String> {
+    bounds::visit();
     if out.len() > bounds::TEXT {
         bounds::exceed();
         return Ok(());

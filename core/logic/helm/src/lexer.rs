@@ -30,46 +30,43 @@ pub enum Kind {
     Eof,
 }
 
-#[derive(Debug, Clone)]
-pub struct Token {
+#[derive(Debug, Clone, Copy)]
+pub struct Token<'t> {
     pub kind: Kind,
     pub pos: usize,
-    /// The text of the token; of an error, the message.
-    pub val: String,
+    pub val: &'t str,
 }
 
 const KEYWORDS: [&str; 10] = [
     "block", "break", "continue", "define", "else", "end", "if", "range", "template", "with",
 ];
 
-/// Cuts all of `text`; the last token is `Eof` or `Error`.
-pub fn tokens(text: &str) -> Vec<Token> {
+/// Cuts all of `text`; the last token is `Eof`, or `Error` where the second answer
+/// says why.
+pub fn tokens(text: &str) -> (Vec<Token<'_>>, String) {
     let mut lexer = Lexer {
         text,
         pos: 0,
         parens: 0,
         out: Vec::new(),
     };
-    if let Err(message) = lexer.run() {
-        lexer.push(Kind::Error, lexer.pos, message);
+    let fault = lexer.run().err();
+    if fault.is_some() {
+        lexer.push(Kind::Error, lexer.pos, "");
     }
-    lexer.out
+    (lexer.out, fault.unwrap_or_default())
 }
 
 struct Lexer<'a> {
     text: &'a str,
     pos: usize,
     parens: usize,
-    out: Vec<Token>,
+    out: Vec<Token<'a>>,
 }
 
 impl<'a> Lexer<'a> {
-    fn push(&mut self, kind: Kind, pos: usize, val: impl Into<String>) {
-        self.out.push(Token {
-            kind,
-            pos,
-            val: val.into(),
-        });
+    fn push(&mut self, kind: Kind, pos: usize, val: &'a str) {
+        self.out.push(Token { kind, pos, val });
     }
 
     fn rest(&self) -> &'a str {
@@ -84,7 +81,7 @@ impl<'a> Lexer<'a> {
         loop {
             let start = self.pos;
             let Some(open) = self.rest().find("{{") else {
-                let text = self.rest().to_owned();
+                let text = self.rest();
                 if !text.is_empty() {
                     self.push(Kind::Text, start, text);
                 }
@@ -101,7 +98,6 @@ impl<'a> Lexer<'a> {
                 before
             };
             if !kept.is_empty() {
-                let kept = kept.to_owned();
                 self.push(Kind::Text, start, kept);
             }
             self.pos = start + open;
@@ -216,12 +212,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn one(&mut self, kind: Kind, c: char) {
-        self.push(kind, self.pos, c.to_string());
-        self.pos += c.len_utf8();
+        self.take(kind, c.len_utf8());
     }
 
     fn take(&mut self, kind: Kind, len: usize) {
-        let val = self.rest().get(..len).unwrap_or_default().to_owned();
+        let val = self.rest().get(..len).unwrap_or_default();
         self.push(kind, self.pos, val);
         self.pos += len;
     }

@@ -44,6 +44,7 @@ mod objects;
 mod parser;
 mod printf;
 mod render;
+mod schema;
 mod value;
 mod values;
 

@@ -114,7 +114,7 @@ fn rank(kind: &str) -> (usize, String) {
 }
 
 fn crds(chart: &Chart, above: &str, out: &mut Vec<Manifest>) -> Result<(), RenderError> {
-    for (name, text) in &chart.crds {
+    for (name, text) in chart.crds.iter() {
         for document in split(text) {
             let path = format!("{above}{}/{name}", chart.name);
             out.push(read(&chart.name, &path, document)?);

@@ -113,12 +113,19 @@ fn hex_float(text: &str) -> Option<f64> {
     (digits > 0 && value.is_finite()).then_some(value)
 }
 
+/// Places after the point that a float has at most; what is asked for beyond them
+/// is zeros, and our own formatting takes no more than 65535.
+const MAX_PLACES: usize = 1_100;
+
 /// `strconv.FormatFloat` of a finite number that is not negative.
 pub fn float_text(number: f64, format: char, precision: Option<usize>) -> String {
-    // More digits than any float has are zeros; memory is bounded by the width.
     match format {
         'f' => match precision {
-            Some(precision) => format!("{number:.precision$}"),
+            Some(precision) => {
+                let digits = precision.min(MAX_PLACES);
+                let zeros = precision - digits;
+                format!("{number:.digits$}") + &"0".repeat(zeros)
+            }
             None => format!("{number}"),
         },
         'e' | 'E' => exponential(number, precision, format),
@@ -139,16 +146,20 @@ pub fn float_text(number: f64, format: char, precision: Option<usize>) -> String
 }
 
 fn exponential(number: f64, precision: Option<usize>, format: char) -> String {
-    let text = match precision {
-        Some(precision) => format!("{number:.precision$e}"),
-        None => format!("{number:e}"),
+    let (text, zeros) = match precision {
+        Some(precision) => {
+            let digits = precision.min(MAX_PLACES);
+            (format!("{number:.digits$e}"), precision - digits)
+        }
+        None => (format!("{number:e}"), 0),
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let zeros = "0".repeat(zeros);
     let (sign, exponent) = match exponent.strip_prefix('-') {
         Some(exponent) => ('-', exponent),
         None => ('+', exponent),
     };
-    format!("{mantissa}{format}{sign}{exponent:0>2}")
+    format!("{mantissa}{zeros}{format}{sign}{exponent:0>2}")
 }
 
 fn general(number: f64, precision: Option<usize>, format: char) -> String {
@@ -218,10 +229,14 @@ fn hexadecimal(number: f64, precision: Option<usize>, format: char) -> String {
     }
     let fraction = format!("{:013x}", mantissa & ((1 << 52) - 1));
     let fraction = match precision {
-        Some(precision) => format!("{fraction:0<precision$}")
-            .chars()
-            .take(precision)
-            .collect(),
+        Some(precision) => {
+            let zeros = precision.saturating_sub(fraction.len());
+            fraction
+                .chars()
+                .chain(std::iter::repeat_n('0', zeros))
+                .take(precision)
+                .collect()
+        }
         None => fraction.trim_end_matches('0').to_owned(),
     };
     let point = if fraction.is_empty() { "" } else { "." };

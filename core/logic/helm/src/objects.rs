@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,7 @@ use crate::functions::semver::Version;
 use crate::glob::glob_match;
 use crate::value::Value;
 
-pub type FileMap = Rc<BTreeMap<String, Rc<Vec<u8>>>>;
+pub type FileMap = Arc<BTreeMap<String, Arc<Vec<u8>>>>;
 
 pub enum Object {
     /// A Go struct: unknown fields are an error.
@@ -86,6 +87,24 @@ pub fn method_parameters(object: &Object, name: &str) -> Option<&'static str> {
 pub const KUBE_VERSION: &str = "chartutil.KubeVersion";
 
 impl Object {
+    /// What a method goes through, in bytes of text.
+    pub fn cost(&self, name: &str, args: &[Value]) -> usize {
+        let Self::Files(files) = self else {
+            return 0;
+        };
+        match (name, args.first()) {
+            ("Glob", Some(Value::Str(pattern))) => {
+                let paths: usize = files.keys().map(String::len).sum();
+                paths.saturating_mul(pattern.len()).saturating_mul(32)
+            }
+            ("AsConfig" | "AsSecrets", _) => files.values().map(|data| data.len()).sum(),
+            ("Lines" | "Get" | "GetBytes", Some(Value::Str(path))) => {
+                files.get(path.as_ref()).map_or(0, |data| data.len())
+            }
+            _ => 0,
+        }
+    }
+
     pub fn call(&self, name: &str, args: &[Value]) -> Result<Value, String> {
         let first = args.first();
         let text = first.and_then(Value::as_str).unwrap_or_default();
@@ -178,6 +197,21 @@ impl Object {
                 .iter()
                 .any(|(_, value)| matches!(value.kind_name(), "slice" | "map")),
             _ => false,
+        }
+    }
+
+    /// The items that a list or a map has.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Typed { value, .. } => match value {
+                Value::List(items) => items.len(),
+                Value::Map(map) => map.borrow().len(),
+                _ => 0,
+            },
+            Self::Bytes(data) => data.len(),
+            Self::Files(files) => files.len(),
+            Self::ApiVersions(list) => list.len(),
+            _ => 0,
         }
     }
 
@@ -339,7 +373,7 @@ fn file_method(files: &FileMap, name: &str, argument: &str) -> Result<Value, Str
             let text = text.strip_suffix('\n').unwrap_or(&text);
             Value::texts(text.split('\n'))
         }
-        "Glob" => Value::object(Object::Files(Rc::new(
+        "Glob" => Value::object(Object::Files(Arc::new(
             files
                 .iter()
                 .filter(|(path, _)| glob_match(argument, path))

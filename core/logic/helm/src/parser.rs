@@ -21,15 +21,17 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Template>, String> {
         name: name.to_owned(),
         text: text.to_owned(),
     });
+    let (tokens, fault) = tokens(text);
     let mut parser = Parser {
-        tokens: tokens(text),
+        tokens,
+        fault,
         at: 0,
         read: 0,
         source: source.clone(),
-        variables: vec!["$".to_owned()],
+        variables: vec!["$"],
         range_depth: 0,
         depth: 0,
-        action_line: None,
+        action_at: None,
         defined: Vec::new(),
     };
     let body = parser.top()?;
@@ -55,16 +57,19 @@ pub fn is_empty(body: &[Node]) -> bool {
     })
 }
 
-struct Parser {
-    tokens: Vec<Token>,
+struct Parser<'t> {
+    tokens: Vec<Token<'t>>,
+    /// Why the last token is an error, if it is one.
+    fault: String,
     at: usize,
     /// The last token that was looked at: errors name its line.
     read: usize,
     source: Rc<Source>,
-    variables: Vec<String>,
+    variables: Vec<&'t str>,
     range_depth: usize,
     depth: usize,
-    action_line: Option<usize>,
+    /// Where the action that is being read began.
+    action_at: Option<usize>,
     defined: Vec<Template>,
 }
 
@@ -76,21 +81,21 @@ enum Stop {
 
 type Parsed<T> = Result<T, String>;
 
-impl Parser {
-    fn peek(&mut self) -> Token {
+impl<'t> Parser<'t> {
+    fn peek(&mut self) -> Token<'t> {
         self.read = self.read.max(self.at);
         self.tokens
             .get(self.at)
             .or(self.tokens.last())
-            .cloned()
+            .copied()
             .unwrap_or(Token {
                 kind: Kind::Eof,
                 pos: 0,
-                val: String::new(),
+                val: "",
             })
     }
 
-    fn next(&mut self) -> Token {
+    fn next(&mut self) -> Token<'t> {
         let token = self.peek();
         self.at += 1;
         token
@@ -102,12 +107,12 @@ impl Parser {
         }
     }
 
-    fn peek_non_space(&mut self) -> Token {
+    fn peek_non_space(&mut self) -> Token<'t> {
         self.skip_space();
         self.peek()
     }
 
-    fn next_non_space(&mut self) -> Token {
+    fn next_non_space(&mut self) -> Token<'t> {
         self.skip_space();
         self.next()
     }
@@ -139,12 +144,12 @@ impl Parser {
         Ok(())
     }
 
-    fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
+    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Parsed<T> {
         if token.kind == Kind::Error {
-            let mut message = token.val.clone();
-            if let Some(line) = self.action_line {
-                let before = self.source.text.get(..token.pos).unwrap_or_default();
-                let here = line_of(before);
+            let mut message = self.fault.clone();
+            if let Some(at) = self.action_at {
+                let line = |at| line_of(self.source.text.get(..at).unwrap_or_default());
+                let (here, line) = (line(token.pos), line(at));
                 if here != line {
                     let within = if message.ends_with(" action") {
                         ""
@@ -204,9 +209,9 @@ impl Parser {
 
     /// The body of a `define` or `block`, in a scope of its own.
     fn named(&mut self, name: String, context: &str) -> Parsed<()> {
-        let outer = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
+        let outer = std::mem::replace(&mut self.variables, vec!["$"]);
         let outer_ranges = std::mem::take(&mut self.range_depth);
-        let outer_line = self.action_line.take();
+        let outer_action = self.action_at.take();
         let opened = self.read;
         let (body, stop) = self.deeper(Self::list)?;
         if matches!(stop, Stop::Else) {
@@ -222,7 +227,7 @@ impl Parser {
         if !is_empty(&body) {
             self.only_once(&name)?;
         }
-        self.action_line = outer_line;
+        self.action_at = outer_action;
         self.variables = outer;
         self.range_depth = outer_ranges;
         self.defined.push(Template {
@@ -233,9 +238,9 @@ impl Parser {
         Ok(())
     }
 
-    fn template_name(&mut self, token: &Token, context: &str) -> Parsed<String> {
+    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Parsed<String> {
         match token.kind {
-            Kind::Str | Kind::RawStr => match unquote(&token.val) {
+            Kind::Str | Kind::RawStr => match unquote(token.val) {
                 Some(name) => Ok(name),
                 None => self.fail("invalid syntax"),
             },
@@ -260,12 +265,11 @@ impl Parser {
     fn text_or_action(&mut self) -> Parsed<Result<Node, Stop>> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Ok(Node::Text(token.val))),
+            Kind::Text => Ok(Ok(Node::Text(token.val.to_owned()))),
             Kind::LeftDelim => {
-                let before = self.source.text.get(..token.pos).unwrap_or_default();
-                self.action_line = Some(line_of(before));
+                self.action_at = Some(token.pos);
                 let parsed = self.action();
-                self.action_line = None;
+                self.action_at = None;
                 parsed
             }
             _ => self.unexpected(&token, "input"),
@@ -280,7 +284,7 @@ impl Parser {
             )));
         }
         self.next();
-        match token.val.as_str() {
+        match token.val {
             "if" => Ok(Ok(Node::If(self.deeper(|p| p.control("if"))?))),
             "with" => Ok(Ok(Node::With(self.deeper(|p| p.control("with"))?))),
             "range" => Ok(Ok(Node::Range(self.deeper(|p| p.control("range"))?))),
@@ -293,7 +297,7 @@ impl Parser {
             }
             "else" => {
                 let next = self.peek_non_space();
-                if next.kind == Kind::Keyword && matches!(next.val.as_str(), "if" | "with") {
+                if next.kind == Kind::Keyword && matches!(next.val, "if" | "with") {
                     return Ok(Err(Stop::Else));
                 }
                 let close = self.next();
@@ -448,14 +452,14 @@ impl Parser {
                 Kind::Assign | Kind::Declare => {
                     pipe.assigns = next.kind == Kind::Assign;
                     self.next();
-                    self.variables.push(variable.val.clone());
-                    pipe.declares.push(variable.val);
+                    self.variables.push(variable.val);
+                    pipe.declares.push(variable.val.to_owned());
                     return Ok(());
                 }
                 Kind::Char if next.val == "," => {
                     self.next();
-                    self.variables.push(variable.val.clone());
-                    pipe.declares.push(variable.val);
+                    self.variables.push(variable.val);
+                    pipe.declares.push(variable.val.to_owned());
                     if context != "range" || pipe.declares.len() >= 2 {
                         return self.fail(format_args!("too many declarations in {context}"));
                     }
@@ -544,24 +548,24 @@ impl Parser {
         let token = self.next_non_space();
         let kind = match token.kind {
             Kind::Identifier => {
-                if !functions::is_known(&token.val) {
-                    return self.fail(format_args!("function {} not defined", quote(&token.val)));
-                }
-                ExprKind::Ident(token.val)
+                let Some(function) = functions::find(token.val) else {
+                    return self.fail(format_args!("function {} not defined", quote(token.val)));
+                };
+                ExprKind::Ident(function)
             }
             Kind::Dot => ExprKind::Dot,
             Kind::Nil => ExprKind::Nil,
             Kind::Variable => {
                 if !self.variables.contains(&token.val) {
-                    return self.fail(format_args!("undefined variable {}", quote(&token.val)));
+                    return self.fail(format_args!("undefined variable {}", quote(token.val)));
                 }
-                ExprKind::Variable(vec![token.val])
+                ExprKind::Variable(vec![token.val.to_owned()])
             }
             Kind::Field => ExprKind::Field(vec![token.val.trim_start_matches('.').to_owned()]),
             Kind::Bool => ExprKind::Bool(token.val == "true"),
-            Kind::Number | Kind::CharConstant => match number(&token.val) {
+            Kind::Number | Kind::CharConstant => match number(token.val) {
                 Ok(value) => ExprKind::Number {
-                    text: token.val,
+                    text: token.val.to_owned(),
                     value,
                 },
                 Err(why) => return self.fail(why),
@@ -571,10 +575,10 @@ impl Parser {
                     self.deeper(|p| p.pipeline("parenthesized pipeline", Kind::RightParen))?;
                 ExprKind::Pipe(Box::new(pipe))
             }
-            Kind::Str | Kind::RawStr => match unquote(&token.val) {
+            Kind::Str | Kind::RawStr => match unquote(token.val) {
                 Some(value) => ExprKind::Str {
-                    text: token.val,
-                    value,
+                    text: token.val.to_owned(),
+                    value: value.into(),
                 },
                 None => return self.fail("invalid syntax"),
             },
@@ -591,7 +595,7 @@ impl Parser {
 }
 
 /// How Go prints a token in "unexpected …".
-fn show(token: &Token) -> String {
+fn show(token: &Token<'_>) -> String {
     match token.kind {
         Kind::Eof => "EOF".to_owned(),
         Kind::Keyword | Kind::Dot | Kind::Nil => format!("<{}>", token.val),
@@ -599,7 +603,7 @@ fn show(token: &Token) -> String {
             let head: String = token.val.chars().take(10).collect();
             format!("{}...", quote(&head))
         }
-        _ => quote(&token.val),
+        _ => quote(token.val),
     }
 }
 

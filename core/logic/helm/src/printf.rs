@@ -168,6 +168,7 @@ impl Printer {
 
     /// Whether nothing more is to be printed.
     fn is_full(&self, depth: usize) -> bool {
+        bounds::visit();
         let full = depth > bounds::DEPTH || self.out.len() > bounds::TEXT;
         if full {
             bounds::exceed();
@@ -218,7 +219,7 @@ impl Printer {
         match (arg, verb) {
             (Value::Nil, 'T' | 'v') => self.pad("<nil>"),
             (Value::Nil, _) => self.wrong_verb(verb, arg),
-            (_, 'T') => self.text(&arg.type_name()),
+            (_, 'T') => self.text(arg.type_name()),
             (Value::Object(object), _) => match object.as_ref() {
                 Object::Bytes(data) => self.bytes(data, verb, "[]byte"),
                 _ => self.value(arg, verb, 0),
@@ -243,7 +244,7 @@ impl Printer {
             self.out.push_str("<nil>");
             return;
         }
-        self.out.push_str(&arg.type_name());
+        self.out.push_str(arg.type_name());
         self.out.push('=');
         self.argument(arg, 'v');
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
@@ -14,7 +15,7 @@ use crate::exec::{Engine, Failure, Limits, Set, add_templates};
 use crate::functions::semver::Version;
 use crate::objects::{CHART, KUBE_VERSION, Object};
 use crate::value::Value;
-use crate::{manifest, values};
+use crate::{manifest, schema, values};
 
 pub use crate::manifest::{Hook, Manifest};
 
@@ -131,6 +132,10 @@ pub enum RenderError {
         wanted: String,
         found: String,
     },
+    #[error(
+        "cannot render chart {0}: the engine failed; this is a fault of Catalyst's, please report the chart"
+    )]
+    Broken(String),
     #[error("cannot render chart {0}: library charts are not installable")]
     Library(String),
     #[error("cannot read what {path} of chart {chart} rendered: {source}")]
@@ -140,8 +145,6 @@ pub enum RenderError {
         #[source]
         source: catalyst_yaml::Error,
     },
-    #[error("cannot render: no thread for it: {0}")]
-    Thread(String),
 }
 
 /// What a chart renders to.
@@ -176,17 +179,15 @@ pub fn render(
     if !matches!(chart.meta("type"), "" | "application") {
         return Err(RenderError::Library(chart.name));
     }
+    let name = chart.name.clone();
     let given = values.as_object().cloned().unwrap_or_default();
-    // Templates recurse, and so does the walk: give it a stack of its own.
-    let files = std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .stack_size(STACK)
-            .spawn_scoped(scope, || {
-                prepare_and_execute(&mut chart, &given, environment)
-            })
-            .map_err(|why| RenderError::Thread(why.to_string()))?
-            .join()
-            .map_err(|_| RenderError::Thread("it ended early".to_owned()))?
+    // Templates recurse, and so does the walk: give it a stack of its own. Not a
+    // thread: starting one, and the memory that it asks of the system page by page,
+    // took longer than the rendering.
+    let files = stacker::grow(STACK, || {
+        let work = || prepare_and_execute(&mut chart, &given, environment);
+        // A fault of ours is an error to whoever renders, not their end.
+        std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(RenderError::Broken(name)))
     })?;
     manifest::sort(&chart, files)
 }
@@ -200,10 +201,10 @@ fn prepare_and_execute(
     let merged = values::coalesced(chart, given).map_err(RenderError::Values)?;
     let merged = Value::Map(merged);
     let mut problems = String::new();
-    if has_schema(chart)
+    if schema::has_any(chart)
         && let Some(Json::Object(plain)) = merged.to_json()
     {
-        check_schema(chart, &plain, &mut problems);
+        schema::check(chart, &plain, &mut problems);
     }
     if !problems.is_empty() {
         return Err(RenderError::Schema(problems));
@@ -213,10 +214,6 @@ fn prepare_and_execute(
         chart: chart.name.clone(),
         message,
     })
-}
-
-fn has_schema(chart: &Chart) -> bool {
-    chart.schema.is_some() || chart.subcharts.iter().any(has_schema)
 }
 
 /// Helm asks the chart itself only, not its subcharts.
@@ -234,36 +231,6 @@ fn check_kube_version(chart: &Chart, capabilities: &Capabilities) -> Result<(), 
         });
     }
     Ok(())
-}
-
-fn check_schema(chart: &Chart, values: &Map<String, Json>, problems: &mut String) {
-    if let Some(schema) = &chart.schema {
-        let mut found = Vec::new();
-        match jsonschema::validator_for(schema) {
-            Ok(validator) => {
-                let instance = Json::Object(values.clone());
-                for error in validator.iter_errors(&instance) {
-                    let place = error.instance_path().to_string();
-                    let place = if place.is_empty() { "/" } else { &place };
-                    found.push(format!("- at '{place}': {error}\n"));
-                }
-            }
-            Err(error) => found.push(format!("- the schema itself is not valid: {error}\n")),
-        }
-        if !found.is_empty() {
-            problems.push_str(&format!("{}:\n{}", chart.name, found.concat()));
-        }
-    }
-    for sub in &chart.subcharts {
-        match values.get(&sub.name) {
-            Some(Json::Object(inner)) => check_schema(sub, inner, problems),
-            None | Some(Json::Null) => {}
-            Some(_) => problems.push_str(&format!(
-                "{}:\ninvalid type for values: expected object (map)\n",
-                sub.name
-            )),
-        }
-    }
 }
 
 /// Renders every template; path → text.
@@ -301,6 +268,7 @@ fn execute(
         let depth = |path: &str| path.matches('/').count();
         depth(b).cmp(&depth(a)).then_with(|| b.cmp(a))
     });
+    crate::bounds::begin();
     let mut set = Set::new();
     for path in &order {
         if let Some(template) = all.get(*path) {
@@ -358,13 +326,7 @@ fn collect(
     dot.insert("Chart".to_owned(), chart_object(chart, is_root));
     dot.insert(
         "Files".to_owned(),
-        Value::object(Object::Files(Rc::new(
-            chart
-                .files
-                .iter()
-                .map(|(path, data)| (path.clone(), Rc::new(data.clone())))
-                .collect(),
-        ))),
+        Value::object(Object::Files(chart.files.clone())),
     );
     dot.insert("Values".to_owned(), values.clone());
     dot.insert("Subcharts".to_owned(), subcharts.clone());
@@ -385,7 +347,7 @@ fn collect(
         }
     }
     let library = chart.meta("type") == "library";
-    for (name, text) in &chart.templates {
+    for (name, text) in chart.templates.iter() {
         let is_partial = name.rsplit('/').next().is_some_and(|n| n.starts_with('_'));
         if library && !is_partial {
             continue;

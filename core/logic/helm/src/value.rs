@@ -98,6 +98,7 @@ impl Value {
     }
 
     fn to_json_within(&self, depth: usize, budget: &Cell<usize>) -> Option<serde_json::Value> {
+        bounds::visit();
         // What holds itself has no JSON.
         let deeper = depth.checked_sub(1)?;
         let Some(left) = budget.get().checked_sub(1) else {
@@ -141,6 +142,7 @@ impl Value {
     }
 
     fn deep_copy_within(&self, depth: usize, budget: &Cell<usize>) -> Self {
+        bounds::visit();
         let (Some(deeper), Some(left)) = (depth.checked_sub(1), budget.get().checked_sub(1)) else {
             bounds::exceed();
             return self.clone();
@@ -192,7 +194,7 @@ impl Value {
     }
 
     /// Go's name of the type, as `%T` prints it.
-    pub fn type_name(&self) -> String {
+    pub fn type_name(&self) -> &'static str {
         match self {
             Self::Nil => "<nil>",
             Self::Bool(_) => "bool",
@@ -205,7 +207,6 @@ impl Value {
             Self::Map(_) => "map[string]interface {}",
             Self::Object(object) => object.type_name(),
         }
-        .to_owned()
     }
 
     /// `reflect.Kind` as sprig's `kindOf` prints it.
@@ -230,6 +231,7 @@ impl Value {
     }
 
     fn deep_equal_within(&self, other: &Self, depth: usize, budget: &Cell<usize>) -> bool {
+        bounds::visit();
         let (Some(deeper), Some(left)) = (depth.checked_sub(1), budget.get().checked_sub(1)) else {
             bounds::exceed();
             return true;

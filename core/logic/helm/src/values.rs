@@ -13,6 +13,10 @@ use crate::functions::semver::{Version, satisfies};
 use crate::value::{Shared, Value};
 
 const GLOBAL: &str = "global";
+/// Charts that take part, a subchart once for each of its names.
+const MAX_CHARTS: usize = 1_000;
+/// Bytes of their values and templates together.
+const MAX_WEIGHT: usize = 16 << 20;
 
 /// Why values do not fit the charts, in Helm's words.
 type Fault = String;
@@ -62,8 +66,38 @@ fn copy(map: &Shared) -> Shared {
 /// `ProcessDependenciesWithMerge`: applies aliases, conditions and tags all the
 /// way down, and merges imported values into the parents' defaults.
 pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault> {
-    enabled(chart, &shared(values), "")?;
+    let mut budget = Budget {
+        charts: MAX_CHARTS,
+        weight: MAX_WEIGHT,
+    };
+    enabled(chart, &shared(values), "", &mut budget)?;
     import(chart)
+}
+
+/// What may yet take part: one chart can stand for any number of them by aliases.
+struct Budget {
+    charts: usize,
+    weight: usize,
+}
+
+impl Budget {
+    /// Whether these could take part as well.
+    fn has_room(&self, charts: &[Chart]) -> Result<(), Fault> {
+        let mut left = Self { ..*self };
+        charts.iter().try_for_each(|chart| left.take(chart))
+    }
+
+    fn take(&mut self, chart: &Chart) -> Result<(), Fault> {
+        let charts = self.charts.checked_sub(1);
+        let weight = self.weight.checked_sub(chart.weight);
+        let (Some(charts), Some(weight)) = (charts, weight) else {
+            return Err(format!(
+                "there are more than {MAX_CHARTS} charts, or more than {MAX_WEIGHT} bytes of values and templates in them"
+            ));
+        };
+        (self.charts, self.weight) = (charts, weight);
+        Ok(())
+    }
 }
 
 /// `CoalesceValues`: the values of `chart`, with all subcharts' below their
@@ -82,9 +116,18 @@ fn is_compatible(range: &str, version: &str) -> bool {
     Version::parse(version).is_some_and(|version| satisfies(range, &version).unwrap_or(false))
 }
 
-fn enabled(chart: &mut Chart, values: &Shared, path: &str) -> Result<(), Fault> {
+fn enabled(
+    chart: &mut Chart,
+    values: &Shared,
+    path: &str,
+    budget: &mut Budget,
+) -> Result<(), Fault> {
+    budget.take(chart)?;
     let Some(Json::Array(mut wanted)) = chart.metadata.get("dependencies").cloned() else {
-        return Ok(());
+        return chart
+            .subcharts
+            .iter_mut()
+            .try_for_each(|sub| enabled_alone(sub, budget));
     };
     wanted.retain(Json::is_object);
     // Only here does Helm tell a chart's subcharts whose they are.
@@ -116,6 +159,7 @@ fn enabled(chart: &mut Chart, values: &Shared, path: &str) -> Result<(), Fault> 
             dependency.insert("name".to_owned(), alias.into());
         }
     }
+    budget.has_room(&chart.subcharts)?;
     let merged = copy(values);
     coalesce(chart, &merged, false)?;
     let off: Vec<String> = wanted
@@ -127,7 +171,7 @@ fn enabled(chart: &mut Chart, values: &Shared, path: &str) -> Result<(), Fault> 
     wanted.retain(|dependency| !off.iter().any(|off| off == text(dependency, "name")));
     for sub in &mut chart.subcharts {
         let below = format!("{path}{}.", sub.name);
-        enabled(sub, &merged, &below)?;
+        enabled(sub, &merged, &below, budget)?;
     }
     if wanted.is_empty() {
         chart.metadata.remove("dependencies");
@@ -137,6 +181,15 @@ fn enabled(chart: &mut Chart, values: &Shared, path: &str) -> Result<(), Fault> 
             .insert("dependencies".to_owned(), Json::Array(wanted));
     }
     Ok(())
+}
+
+/// Helm does not look below a chart that names no dependencies.
+fn enabled_alone(chart: &mut Chart, budget: &mut Budget) -> Result<(), Fault> {
+    budget.take(chart)?;
+    chart
+        .subcharts
+        .iter_mut()
+        .try_for_each(|sub| enabled_alone(sub, budget))
 }
 
 fn is_enabled(dependency: &Json, merged: &Shared, path: &str) -> bool {
@@ -217,7 +270,7 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
     }
     let values = tables(&copy(&merged), &imported, true);
     if let Some(Json::Object(values)) = Value::Map(values).to_json() {
-        chart.values = values;
+        chart.values = std::sync::Arc::new(values);
     }
     Ok(())
 }

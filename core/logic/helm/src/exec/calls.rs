@@ -7,8 +7,7 @@
 use super::scope::{Operand, Place, Scope};
 use super::{Engine, Failure, Outcome};
 use crate::ast::{Expr, ExprKind, Number};
-use crate::bounds;
-use crate::functions::{self, Function};
+use crate::functions::Function;
 use crate::objects::Object;
 use crate::value::Value;
 
@@ -20,18 +19,17 @@ impl Engine<'_> {
         scope: &mut Scope<'t>,
         dot: &Operand,
         expr: &'t Expr,
-        name: &str,
+        function: &'static Function,
         args: &'t [Expr],
         last: Option<Value>,
         whole: Place<'t>,
     ) -> Outcome<Value> {
         scope.place = Place::Expr(expr);
-        let Some(Function { parameters, call }) = functions::find(name) else {
-            return Err(scope.fail(format!(
-                "{} is not a defined function",
-                crate::format::quote(name)
-            )));
-        };
+        let Function {
+            name,
+            parameters,
+            call,
+        } = *function;
         if name == "and" || name == "or" {
             if args.is_empty() && last.is_none() {
                 return Err(scope.fail(format!(
@@ -67,8 +65,9 @@ impl Engine<'_> {
             .into_iter()
             .map(|operand| without_address(operand.value))
             .collect();
-        self.deeper(|engine| call(engine, &given))
-            .and_then(|value| bounds::check().map(|()| value).map_err(Failure::from))
+        self.given(&given)
+            .and_then(|()| self.deeper(|engine| call(engine, &given)))
+            .and_then(|value| self.made(&value).map(|()| value))
             .map_err(|failure| {
                 scope.place = whole;
                 Failure {

@@ -27,9 +27,9 @@ impl Engine<'_> {
             for name in &pipe.declares {
                 let operand = Operand::plain(value.clone());
                 if pipe.assigns {
-                    scope.assign(name, operand);
+                    scope.assign(name, operand)?;
                 } else {
-                    scope.variables.push((name.clone(), operand));
+                    scope.variables.push((name, operand));
                 }
             }
             Ok(value)
@@ -57,6 +57,8 @@ impl Engine<'_> {
                 let Some((name, rest)) = names.split_first() else {
                     return Ok(Value::Nil);
                 };
+                // Found from the last one on.
+                self.passed(scope.variables.len() * 16)?;
                 let head = scope.variable(name);
                 if rest.is_empty() {
                     no_arguments(scope, first, args, last.as_ref())?;
@@ -68,9 +70,9 @@ impl Engine<'_> {
                 let head = self.chain_head(scope, dot, first, head)?;
                 self.fields(scope, dot, head, first, names, args, last)?
             }
-            ExprKind::Ident(name) => {
+            ExprKind::Ident(function) => {
                 let whole = Place::Command(command);
-                return self.function(scope, dot, first, name, args, last, whole);
+                return self.function(scope, dot, first, function, args, last, whole);
             }
             ExprKind::Pipe(pipe) => {
                 no_arguments(scope, first, args, last.as_ref())?;
@@ -115,7 +117,7 @@ impl Engine<'_> {
             ExprKind::Dot => return Ok(dot.clone()),
             ExprKind::Nil => Value::Nil,
             ExprKind::Bool(flag) => Value::Bool(*flag),
-            ExprKind::Str { value, .. } => Value::text(value),
+            ExprKind::Str { value, .. } => Value::Str(value.clone()),
             ExprKind::Number { text, value } => match value {
                 Number::Int(number)
                     if text.contains(['.', 'e', 'E', 'p', 'P'])
@@ -137,6 +139,8 @@ impl Engine<'_> {
                 let Some((name, rest)) = names.split_first() else {
                     return Ok(Operand::plain(Value::Nil));
                 };
+                // Found from the last one on.
+                self.passed(scope.variables.len() * 16)?;
                 let head = scope.variable(name);
                 return self.fields(scope, dot, head, expr, rest, &[], None);
             }
@@ -145,8 +149,8 @@ impl Engine<'_> {
                 return self.fields(scope, dot, head, expr, names, &[], None);
             }
             ExprKind::Pipe(pipe) => self.pipeline(scope, dot, pipe)?,
-            ExprKind::Ident(name) => {
-                self.function(scope, dot, expr, name, &[], None, Place::Expr(expr))?
+            ExprKind::Ident(function) => {
+                self.function(scope, dot, expr, function, &[], None, Place::Expr(expr))?
             }
         };
         Ok(Operand::plain(value))
@@ -201,12 +205,15 @@ impl Engine<'_> {
                 if let Some(parameters) = method_parameters(object, name) {
                     let given = self.arguments(scope, dot, name, parameters, args, last)?;
                     let given: Vec<Value> = given.into_iter().map(|given| given.value).collect();
-                    return object
-                        .call(name, &given)
+                    return self
+                        .given(&given)
+                        .and_then(|()| self.passed(object.cost(name, &given)))
+                        .and_then(|()| Ok(object.call(name, &given)?))
+                        .and_then(|value| self.made(&value).map(|()| value))
                         .map(Operand::plain)
                         .map_err(|why| {
                             scope.place = Place::Expr(expr);
-                            scope.fail(format!("error calling {name}: {why}"))
+                            scope.fail(format!("error calling {name}: {}", why.text))
                         });
                 }
                 match object.field(name) {
@@ -229,7 +236,7 @@ impl Engine<'_> {
             _ => {}
         }
         let kind = if holder.boxed {
-            "interface {}".to_owned()
+            "interface {}"
         } else {
             holder.value.type_name()
         };

@@ -14,7 +14,10 @@ mod statements;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use regex::Regex;
+
 use crate::ast::Template;
+use crate::bounds;
 use crate::render::{Host, Lookup};
 use crate::value::Value;
 use scope::{Operand, Scope};
@@ -45,9 +48,11 @@ pub type Outcome<T> = Result<T, Failure>;
 /// Bounds of one rendering.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Nodes and calls evaluated.
+    /// Nodes and calls evaluated, and what functions go through on top of that, so
+    /// that a step takes about as long as another.
     pub steps: u64,
-    /// Bytes written by all templates together.
+    /// Bytes written by all templates together. What functions make may come to
+    /// `MADE` times as much.
     pub output: usize,
     /// Lists, pipelines and templates within each other.
     pub depth: usize,
@@ -63,6 +68,17 @@ impl Default for Limits {
     }
 }
 
+/// See `Limits::output`.
+const MADE: usize = 8;
+/// Bytes that are gone through in about the time of a step.
+const BYTES_A_STEP: usize = 256;
+/// Values that are gone through in about the time of a step.
+const VALUES_A_STEP: usize = 8;
+/// Items of one list.
+const LONGEST: usize = 2_000_000;
+/// Bytes that an item of a list takes.
+const ITEM: usize = 24;
+
 /// Same bound as Helm's on an included name within itself.
 const MAX_INCLUDES: usize = 1000;
 
@@ -75,8 +91,11 @@ pub struct Engine<'a> {
     pub lookup: &'a dyn Lookup,
     pub limits: Limits,
     pub included: HashMap<String, usize>,
+    /// Expressions that were compiled, by their text.
+    pub regexes: HashMap<String, Rc<Regex>>,
     steps: u64,
     written: usize,
+    made: usize,
     depth: usize,
 }
 
@@ -88,8 +107,10 @@ impl<'a> Engine<'a> {
             lookup,
             limits,
             included: HashMap::new(),
+            regexes: HashMap::new(),
             steps: 0,
             written: 0,
+            made: 0,
             depth: 0,
         }
     }
@@ -116,14 +137,18 @@ impl<'a> Engine<'a> {
 
     /// `include`, with Helm's bound on recursion.
     pub fn include(&mut self, name: &str, dot: Value) -> Outcome<String> {
-        let count = self.included.entry(name.to_owned()).or_insert(0);
-        if *count > MAX_INCLUDES {
-            return Err(format!(
-                "rendering template has a nested reference name: {name}: unable to execute template"
-            )
-            .into());
+        match self.included.get_mut(name) {
+            Some(count) if *count > MAX_INCLUDES => {
+                return Err(format!(
+                    "rendering template has a nested reference name: {name}: unable to execute template"
+                )
+                .into());
+            }
+            Some(count) => *count += 1,
+            None => {
+                self.included.insert(name.to_owned(), 1);
+            }
         }
-        *count += 1;
         let result = self.execute(name, dot);
         if let Some(count) = self.included.get_mut(name) {
             *count -= 1;
@@ -162,7 +187,16 @@ impl<'a> Engine<'a> {
 
     /// Counts a piece of work.
     pub fn step(&mut self) -> Outcome<()> {
-        self.steps += 1;
+        self.work(1)
+    }
+
+    /// Counts going through so many bytes, for functions that do it more than once.
+    pub fn passed(&mut self, bytes: usize) -> Outcome<()> {
+        self.work(1 + bytes / BYTES_A_STEP)
+    }
+
+    fn work(&mut self, steps: usize) -> Outcome<()> {
+        self.steps = self.steps.saturating_add(steps as u64);
         if self.steps > self.limits.steps {
             return Err(format!(
                 "rendering took more than {} steps; look for an endless loop",
@@ -180,6 +214,50 @@ impl<'a> Engine<'a> {
             return Err(format!("the output is larger than {} bytes", self.limits.output).into());
         }
         Ok(())
+    }
+
+    /// Counts what a function is given: all of them go through it once.
+    fn given(&mut self, args: &[Value]) -> Outcome<()> {
+        let mut texts = 0_usize;
+        let mut items = 0;
+        for arg in args {
+            match arg {
+                Value::Str(text) => texts += text.len(),
+                Value::List(list) => items += list.len(),
+                Value::Map(map) => items += map.borrow().len(),
+                Value::Object(object) => items += object.size(),
+                _ => {}
+            }
+        }
+        if texts > self.limits.output {
+            return Err(format!(
+                "texts of {texts} bytes are more than {} in all",
+                self.limits.output
+            )
+            .into());
+        }
+        self.work(texts / BYTES_A_STEP + items / VALUES_A_STEP)
+    }
+
+    /// Counts what a function made, and what it went through for it.
+    fn made(&mut self, value: &Value) -> Outcome<()> {
+        let visited = bounds::visited()?;
+        let (texts, items) = match value {
+            Value::Str(text) => (text.len(), 0),
+            Value::List(list) => (0, list.len()),
+            Value::Object(object) => (0, object.size()),
+            _ => (0, 0),
+        };
+        if items > LONGEST {
+            return Err(format!("a list of {items} items is too long").into());
+        }
+        let bytes = texts + (items + visited) * ITEM;
+        self.made = self.made.saturating_add(bytes);
+        let most = self.limits.output.saturating_mul(MADE);
+        if self.made > most {
+            return Err(format!("functions made more than {most} bytes").into());
+        }
+        self.work(texts / BYTES_A_STEP + (items + visited) / VALUES_A_STEP)
     }
 
     fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {

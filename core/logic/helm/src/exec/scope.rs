@@ -4,7 +4,7 @@
 //! template, the place and the expression the way Go does, and Go names the
 //! node that it came to last.
 
-use super::Failure;
+use super::{Failure, Outcome};
 use crate::ast::{Command, Expr, Node, Pipe, Template, template_action};
 use crate::value::Value;
 
@@ -42,7 +42,7 @@ pub(super) enum Place<'t> {
 /// The template being executed, and its variables.
 pub(super) struct Scope<'t> {
     pub(super) template: &'t Template,
-    pub(super) variables: Vec<(String, Operand)>,
+    pub(super) variables: Vec<(&'t str, Operand)>,
     pub(super) place: Place<'t>,
 }
 
@@ -50,7 +50,7 @@ impl<'t> Scope<'t> {
     pub(super) fn new(template: &'t Template, dot: Operand) -> Self {
         Self {
             template,
-            variables: vec![("$".to_owned(), dot)],
+            variables: vec![("$", dot)],
             place: Place::Nowhere,
         }
     }
@@ -59,18 +59,19 @@ impl<'t> Scope<'t> {
         self.variables
             .iter()
             .rev()
-            .find(|(known, _)| known == name)
+            .find(|(known, _)| *known == name)
             .map_or(Operand::plain(Value::Nil), |(_, value)| value.clone())
     }
 
-    pub(super) fn assign(&mut self, name: &str, value: Operand) {
-        if let Some(slot) = self
-            .variables
-            .iter_mut()
-            .rev()
-            .find(|(known, _)| known == name)
-        {
-            slot.1 = value;
+    /// The parser lets an assignment pass for a declaration.
+    pub(super) fn assign(&mut self, name: &str, value: Operand) -> Outcome<()> {
+        let known = self.variables.iter_mut().rev();
+        match known.into_iter().find(|(known, _)| *known == name) {
+            Some(slot) => {
+                slot.1 = value;
+                Ok(())
+            }
+            None => Err(self.fail(format!("undefined variable: {name}"))),
         }
     }
 

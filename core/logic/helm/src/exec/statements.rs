@@ -54,8 +54,13 @@ impl Engine<'_> {
             Node::Action(pipe) => {
                 let value = self.pipeline(scope, dot, pipe)?;
                 if pipe.declares.is_empty() {
+                    if let Value::Str(text) = &value {
+                        self.charge(text.len())?;
+                        out.push_str(text);
+                        return Ok(Flow::Done);
+                    }
                     let text = print_value(&value);
-                    bounds::check().map_err(|why| scope.fail(why))?;
+                    bounds::visited().map_err(|why| scope.fail(why))?;
                     self.charge(text.len())?;
                     out.push_str(&text);
                 }
@@ -237,18 +242,19 @@ impl Engine<'_> {
         self.step()?;
         let pipe = &branch.pipe;
         let mark = scope.variables.len();
-        let bind = |scope: &mut Scope<'t>, name: &str, value: Operand| {
+        let bind = |scope: &mut Scope<'t>, name: &'t str, value: Operand| {
             if pipe.assigns {
-                scope.assign(name, value);
+                scope.assign(name, value)
             } else {
-                scope.variables.push((name.to_owned(), value));
+                scope.variables.push((name, value));
+                Ok(())
             }
         };
         match pipe.declares.as_slice() {
-            [one] => bind(scope, one, item.clone()),
+            [one] => bind(scope, one, item.clone())?,
             [first, second] => {
-                bind(scope, first, Operand::plain(index));
-                bind(scope, second, item.clone());
+                bind(scope, first, Operand::plain(index))?;
+                bind(scope, second, item.clone())?;
             }
             _ => {}
         }

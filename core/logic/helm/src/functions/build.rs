@@ -232,7 +232,7 @@ fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
             match index {
                 Value::Str(key) => {
                     let found = entries.borrow().get(key.as_ref()).cloned();
-                    match (found, value.type_name().as_str()) {
+                    match (found, value.type_name()) {
                         (Some(found), _) => found,
                         (None, "map[string]string") => Value::text(""),
                         (None, "engine.files") => Value::bytes(&[]),
@@ -256,7 +256,7 @@ fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
         } else {
             // Go looks through a pointer first.
             let name = value.type_name();
-            let name = name.strip_prefix('*').unwrap_or(&name);
+            let name = name.strip_prefix('*').unwrap_or(name);
             return Err(format!("can't index item of type {name}").into());
         };
     }

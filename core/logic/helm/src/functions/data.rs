@@ -270,7 +270,7 @@ fn dig(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
     }
     let (Some((start, path)), not_a) = (args.split_last(), |value: &Value, wanted: &str| {
         let found = match value {
-            Value::Nil => "nil".to_owned(),
+            Value::Nil => "nil",
             value => value.type_name(),
         };
         Failure::from(format!(

@@ -57,20 +57,20 @@ pub const TABLE: &[Row] = &[
     }),
     ("maxf", "aa*", |_, a| Ok(fold(a, go_max))),
     ("minf", "aa*", |_, a| Ok(fold(a, |x, y| -go_max(-x, -y)))),
-    ("add1f", "a", |_, a| {
-        decimals(first_decimal(a)?, &[Value::Int(1)], Decimal::plus)
+    ("add1f", "a", |engine, a| {
+        decimals(engine, first_decimal(a)?, &[Value::Int(1)], Decimal::plus)
     }),
-    ("addf", "a*", |_, a| {
-        decimals(Decimal::default(), a, Decimal::plus)
+    ("addf", "a*", |engine, a| {
+        decimals(engine, Decimal::default(), a, Decimal::plus)
     }),
-    ("subf", "aa*", |_, a| {
-        decimals(first_decimal(a)?, rest(a), Decimal::minus)
+    ("subf", "aa*", |engine, a| {
+        decimals(engine, first_decimal(a)?, rest(a), Decimal::minus)
     }),
-    ("mulf", "aa*", |_, a| {
-        decimals(first_decimal(a)?, rest(a), Decimal::times)
+    ("mulf", "aa*", |engine, a| {
+        decimals(engine, first_decimal(a)?, rest(a), Decimal::times)
     }),
-    ("divf", "aa*", |_, a| {
-        decimals(first_decimal(a)?, rest(a), Decimal::by)
+    ("divf", "aa*", |engine, a| {
+        decimals(engine, first_decimal(a)?, rest(a), Decimal::by)
     }),
     ("floor", "a", |_, a| {
         Ok(Value::Float(to_float(&arg(a, 0)).floor()))
@@ -150,13 +150,16 @@ fn fold(args: &[Value], combine: fn(f64, f64) -> f64) -> Value {
 }
 
 fn decimals(
+    engine: &mut Engine<'_>,
     start: Decimal,
     args: &[Value],
     combine: fn(&Decimal, &Decimal) -> Result<Decimal, String>,
 ) -> Outcome<Value> {
     let mut total = start;
     for arg in args {
-        total = combine(&total, &decimal(arg)?)?;
+        let next = decimal(arg)?;
+        engine.passed(total.cost(&next))?;
+        total = combine(&total, &next)?;
     }
     Ok(Value::Float(total.to_float()))
 }

@@ -1,6 +1,6 @@
 //! The functions templates may call: text/template's, sprig's and Helm's.
 //!
-//! Called by the parser (is the name known?) and the executor. Each function
+//! Found by the parser, called by the executor. Each function
 //! has its parameters' types as letters — s string, i int, f float64, b bool,
 //! a anything, m map, l list, a trailing `*` for "any number of the last" —
 //! which the executor checks as Go's reflection does.
@@ -20,13 +20,16 @@ mod strings;
 mod toml;
 mod url;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::exec::{Engine, Outcome};
 use crate::value::Value;
 
 pub type Call = fn(&mut Engine<'_>, &[Value]) -> Outcome<Value>;
 
-#[derive(Clone, Copy)]
 pub struct Function {
+    pub name: &'static str,
     pub parameters: &'static str,
     pub call: Call,
 }
@@ -34,7 +37,7 @@ pub struct Function {
 /// One row of a table: name, parameters, function.
 pub type Row = (&'static str, &'static str, Call);
 
-pub fn find(name: &str) -> Option<Function> {
+static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
     [
         build::TABLE,
         strings::TABLE,
@@ -49,15 +52,19 @@ pub fn find(name: &str) -> Option<Function> {
     ]
     .into_iter()
     .flatten()
-    .find(|row| row.0 == name)
-    .map(|row| Function {
-        parameters: row.1,
-        call: row.2,
+    .map(|&(name, parameters, call)| {
+        let function = Function {
+            name,
+            parameters,
+            call,
+        };
+        (name, function)
     })
-}
+    .collect()
+});
 
-pub fn is_known(name: &str) -> bool {
-    find(name).is_some()
+pub fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.get(name)
 }
 
 /// The argument at `at`; absent ones are nil.
@@ -91,7 +98,12 @@ pub fn strval(value: &Value) -> String {
 
 /// sprig's `strslice`: a list's items as text, without nils.
 pub fn strslice(value: &Value) -> Vec<String> {
+    let size = |item: &Value| item.as_str().map_or(0, str::len);
     match value.items() {
+        Some(items) if items.iter().map(size).sum::<usize>() > crate::bounds::TEXT => {
+            crate::bounds::exceed();
+            Vec::new()
+        }
         Some(items) => items
             .iter()
             .filter(|item| !matches!(item, Value::Nil))

@@ -3,10 +3,11 @@
 //! Scalars are written by the YAML crate, whose go-yaml 2 quotes alike; what
 //! it folds after column 80 is put together again, for go-yaml 3 does not fold.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::bounds;
-use crate::objects::Object;
+use crate::objects::{CHART, Object};
 use crate::value::Value;
 
 pub fn document(value: &Value) -> String {
@@ -17,6 +18,7 @@ pub fn document(value: &Value) -> String {
 
 /// Writes `value` after a key or a dash; `compact` when the line goes on.
 fn node(out: &mut String, value: &Value, indent: usize, compact: bool, depth: usize) {
+    bounds::visit();
     if depth > bounds::DEPTH || out.len() > bounds::TEXT {
         bounds::exceed();
         return;
@@ -38,13 +40,19 @@ fn node(out: &mut String, value: &Value, indent: usize, compact: bool, depth: us
                 out.push('\n');
                 return;
             }
-            Object::Struct { fields, .. } => {
-                for (at, (name, value)) in fields.iter().enumerate() {
-                    pad(out, at == 0);
-                    let _ = write!(out, "{}:", name.to_lowercase());
-                    below(out, value, indent, depth);
-                }
-                return;
+            Object::Struct {
+                type_name, fields, ..
+            } => {
+                // What is embedded is a field of its type's name.
+                return match fields.split_last() {
+                    Some((last, inner)) if *type_name == CHART => {
+                        pad(out, true);
+                        out.push_str("metadata:\n");
+                        structure(out, inner, indent + 2, false, depth + 1);
+                        structure(out, std::slice::from_ref(last), indent, false, depth);
+                    }
+                    _ => structure(out, fields, indent, compact, depth),
+                };
             }
             _ => {}
         }
@@ -74,9 +82,10 @@ fn node(out: &mut String, value: &Value, indent: usize, compact: bool, depth: us
             .map(|(key, _)| (key.clone(), serde_json::Value::Null))
             .collect();
         let order = catalyst_yaml::to_string(&serde_json::Value::Object(probe));
+        let places: HashMap<&str, usize> = order.lines().zip(0..).collect();
         let place = |key: &str| {
             let line = format!("{}: null", scalar(&key.into()).trim_end());
-            order.lines().position(|known| known == line)
+            places.get(line.as_str()).copied()
         };
         let mut entries: Vec<(Option<usize>, String, Value)> = entries
             .into_iter()
@@ -119,8 +128,27 @@ fn node(out: &mut String, value: &Value, indent: usize, compact: bool, depth: us
     }
 }
 
+fn structure(
+    out: &mut String,
+    fields: &[(&'static str, Value)],
+    indent: usize,
+    compact: bool,
+    depth: usize,
+) {
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if at > 0 || !compact {
+            out.extend(std::iter::repeat_n(' ', indent));
+        }
+        let _ = write!(out, "{}:", name.to_lowercase());
+        below(out, value, indent, depth);
+    }
+}
+
 fn below(out: &mut String, value: &Value, indent: usize, depth: usize) {
-    let filled = value.entries().is_some_and(|map| !map.borrow().is_empty())
+    let is_struct = matches!(value, Value::Object(object)
+        if matches!(object.as_ref(), Object::Struct { .. }));
+    let filled = is_struct
+        || value.entries().is_some_and(|map| !map.borrow().is_empty())
         || value.items().is_some_and(|items| !items.is_empty());
     if filled {
         out.push('\n');

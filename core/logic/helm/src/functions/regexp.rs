@@ -5,35 +5,50 @@
 //! `\w`, `\d`, `\s` and `\b` are of ASCII. What must stay true: what Go
 //! refuses is refused in its words.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::format::quote;
 
 /// Repetitions counted out, as in Go.
 const MAX_REPEAT: i64 = 1000;
 const MAX_DEPTH: usize = 200;
+/// Bytes of a compiled expression.
+const MAX_COMPILED: usize = 4 << 20;
 
 /// `regexp.Compile`.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern)
         .map_err(|(code, part)| format!("error parsing regexp: {code}: `{part}`"))?;
-    Regex::new(&translated)
+    RegexBuilder::new(&translated)
+        .size_limit(MAX_COMPILED)
+        .build()
         .map_err(|_| format!("error parsing regexp: expression too large: `{pattern}`"))
 }
 
-/// `regexp.MustCompile`, whose panic becomes an error.
-pub fn must(pattern: &str) -> Result<Regex, String> {
-    compile(pattern).map_err(|why| {
-        let plain = !pattern
-            .chars()
-            .any(|c| c == '`' || c == '\u{7f}' || c == '\u{feff}' || (c < ' ' && c != '\t'));
-        let shown = if plain {
-            format!("`{pattern}`")
-        } else {
-            quote(pattern)
-        };
-        format!("regexp: Compile({shown}): {why}")
-    })
+/// The words of `regexp.MustCompile` when it panics.
+pub fn panicked(pattern: &str, why: &str) -> String {
+    let plain = !pattern
+        .chars()
+        .any(|c| c == '`' || c == '\u{7f}' || c == '\u{feff}' || (c < ' ' && c != '\t'));
+    let shown = if plain {
+        format!("`{pattern}`")
+    } else {
+        quote(pattern)
+    };
+    format!("regexp: Compile({shown}): {why}")
+}
+
+/// What compiling an expression costs, in bytes of text gone through: it grows
+/// with what is counted out.
+pub fn cost(pattern: &str) -> usize {
+    let counts = pattern
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split(['}', ',']).next()?.parse::<usize>().ok())
+        .fold(1_usize, |sum, count| sum.saturating_add(count));
+    (100 + pattern.len())
+        .saturating_mul(counts)
+        .saturating_mul(200)
 }
 
 type Fault = (&'static str, String);

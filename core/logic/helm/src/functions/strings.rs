@@ -1,16 +1,19 @@
 //! sprig's functions on text, paths and regular expressions.
 
+use std::rc::Rc;
+
 use regex::Regex;
 
-use super::regexp::{compile, must};
+use super::regexp;
 use super::{Row, arg, cases, int, strslice, strval, text};
+use crate::bounds;
 use crate::exec::{Engine, Outcome};
 use crate::format::{quote, show};
 use crate::objects::Object;
 use crate::value::Value;
 
-/// Texts longer than this are refused where a count makes them.
-const MAX_REPEAT: usize = 16 << 20;
+/// Expressions kept for when they come again.
+const MAX_REGEXES: usize = 200;
 
 fn ok(text: impl AsRef<str>) -> Outcome<Value> {
     Ok(Value::text(text))
@@ -42,16 +45,21 @@ pub const TABLE: &[Row] = &[
     ("hasSuffix", "ss", |_, a| {
         Ok(Value::Bool(text(a, 1).ends_with(text(a, 0))))
     }),
-    ("replace", "sss", |engine, a| {
-        let out = text(a, 2).replace(text(a, 0), text(a, 1));
-        engine.charge(out.len())?;
-        ok(out)
+    ("replace", "sss", |_, a| {
+        let (old, new, whole) = (text(a, 0), text(a, 1), text(a, 2));
+        let count = whole.matches(old).count();
+        let size =
+            (whole.len() - count * old.len()).saturating_add(count.saturating_mul(new.len()));
+        if size > bounds::TEXT {
+            return Err(format!("replace would make a text of {size} bytes").into());
+        }
+        ok(whole.replace(old, new))
     }),
     ("repeat", "is", |engine, a| {
         let count =
             usize::try_from(int(a, 0)).map_err(|_| "strings: negative Repeat count".to_owned())?;
         let size = count.saturating_mul(text(a, 1).len());
-        if size > MAX_REPEAT {
+        if size > bounds::TEXT {
             return Err(format!("repeat would make a text of {size} bytes").into());
         }
         engine.charge(size)?;
@@ -181,39 +189,43 @@ pub const TABLE: &[Row] = &[
     ("osIsAbs", "s", |_, a| {
         Ok(Value::Bool(text(a, 0).starts_with('/')))
     }),
-    ("regexMatch", "ss", |_, a| {
+    ("regexMatch", "ss", |engine, a| {
         Ok(Value::Bool(
-            compile(text(a, 0)).is_ok_and(|r| r.is_match(text(a, 1))),
+            compile(engine, text(a, 0))?.is_ok_and(|r| r.is_match(text(a, 1))),
         ))
     }),
-    ("mustRegexMatch", "ss", |_, a| {
-        Ok(Value::Bool(compile(text(a, 0))?.is_match(text(a, 1))))
+    ("mustRegexMatch", "ss", |engine, a| {
+        Ok(Value::Bool(
+            compile(engine, text(a, 0))??.is_match(text(a, 1)),
+        ))
     }),
-    ("regexFind", "ss", |_, a| find(&must(text(a, 0))?, a)),
-    ("mustRegexFind", "ss", |_, a| find(&compile(text(a, 0))?, a)),
-    ("regexFindAll", "ssi", |_, a| {
-        find_all(&must(text(a, 0))?, a)
+    ("regexFind", "ss", |engine, a| {
+        find(&*must(engine, text(a, 0))?, a)
     }),
-    ("mustRegexFindAll", "ssi", |_, a| {
-        find_all(&compile(text(a, 0))?, a)
+    ("mustRegexFind", "ss", |engine, a| {
+        find(&*compile(engine, text(a, 0))??, a)
+    }),
+    ("regexFindAll", "ssi", |engine, a| find_all(engine, a, true)),
+    ("mustRegexFindAll", "ssi", |engine, a| {
+        find_all(engine, a, false)
     }),
     ("regexReplaceAll", "sss", |engine, a| {
-        replace(engine, &must(text(a, 0))?, a, false)
+        replace(engine, a, true, false)
     }),
     ("mustRegexReplaceAll", "sss", |engine, a| {
-        replace(engine, &compile(text(a, 0))?, a, false)
+        replace(engine, a, false, false)
     }),
     ("regexReplaceAllLiteral", "sss", |engine, a| {
-        replace(engine, &must(text(a, 0))?, a, true)
+        replace(engine, a, true, true)
     }),
     ("mustRegexReplaceAllLiteral", "sss", |engine, a| {
-        replace(engine, &compile(text(a, 0))?, a, true)
+        replace(engine, a, false, true)
     }),
-    ("regexSplit", "ssi", |_, a| {
-        Ok(regex_split(&must(text(a, 0))?, a))
+    ("regexSplit", "ssi", |engine, a| {
+        regex_split(engine, a, true)
     }),
-    ("mustRegexSplit", "ssi", |_, a| {
-        Ok(regex_split(&compile(text(a, 0))?, a))
+    ("mustRegexSplit", "ssi", |engine, a| {
+        regex_split(engine, a, false)
     }),
     ("regexQuoteMeta", "s", |_, a| {
         let mut out = String::new();
@@ -242,7 +254,7 @@ fn indent(engine: &mut Engine<'_>, args: &[Value], before: &str) -> Outcome<Valu
     let body = text(args, 1);
     let lines = body.bytes().filter(|b| *b == b'\n').count() + 1;
     let size = width.saturating_mul(lines).saturating_add(body.len());
-    if size > MAX_REPEAT {
+    if size > bounds::TEXT {
         return Err(format!("indent would make a text of {size} bytes").into());
     }
     engine.charge(size)?;
@@ -300,6 +312,10 @@ fn abbreviate(text: &str, offset: i64, width: i64) -> String {
 /// `strings.SplitN`.
 fn go_split(text: &str, separator: &str, most: i64) -> Vec<String> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if text.matches(separator).count() > bounds::VALUES {
+        bounds::exceed();
+        return Vec::new();
+    }
     if !separator.is_empty() {
         return text.splitn(most, separator).map(str::to_owned).collect();
     }
@@ -380,17 +396,48 @@ pub fn clean(path: &str) -> String {
     }
 }
 
+/// The expression, which is compiled once in a rendering.
+fn compile(engine: &mut Engine<'_>, pattern: &str) -> Outcome<Result<Rc<Regex>, String>> {
+    if let Some(known) = engine.regexes.get(pattern) {
+        return Ok(Ok(known.clone()));
+    }
+    engine.passed(regexp::cost(pattern))?;
+    Ok(regexp::compile(pattern).map(|regex| {
+        let regex = Rc::new(regex);
+        if engine.regexes.len() < MAX_REGEXES {
+            engine.regexes.insert(pattern.to_owned(), regex.clone());
+        }
+        regex
+    }))
+}
+
+/// The same for functions that Go lets panic.
+fn must(engine: &mut Engine<'_>, pattern: &str) -> Outcome<Rc<Regex>> {
+    compile(engine, pattern)?.map_err(|why| regexp::panicked(pattern, &why).into())
+}
+
+fn regex_of(engine: &mut Engine<'_>, args: &[Value], panics: bool) -> Outcome<Rc<Regex>> {
+    let pattern = text(args, 0);
+    match panics {
+        true => must(engine, pattern),
+        false => Ok(compile(engine, pattern)??),
+    }
+}
+
 fn find(regex: &Regex, args: &[Value]) -> Outcome<Value> {
     ok(regex.find(text(args, 1)).map_or("", |found| found.as_str()))
 }
 
-fn find_all(regex: &Regex, args: &[Value]) -> Outcome<Value> {
+fn find_all(engine: &mut Engine<'_>, args: &[Value], panics: bool) -> Outcome<Value> {
+    let regex = regex_of(engine, args, panics)?;
+    let whole = text(args, 1);
     let most = usize::try_from(int(args, 2)).unwrap_or(usize::MAX);
-    let all: Vec<&str> = regex
-        .find_iter(text(args, 1))
-        .take(most)
-        .map(|found| found.as_str())
-        .collect();
+    let mut all = Vec::new();
+    for found in regex.find_iter(whole).take(most) {
+        // Each search may go to the end.
+        engine.passed(whole.len() - found.start())?;
+        all.push(found.as_str());
+    }
     Ok(if all.is_empty() {
         Value::nil_list("[]string")
     } else {
@@ -398,12 +445,8 @@ fn find_all(regex: &Regex, args: &[Value]) -> Outcome<Value> {
     })
 }
 
-fn replace(
-    engine: &mut Engine<'_>,
-    regex: &Regex,
-    args: &[Value],
-    literal: bool,
-) -> Outcome<Value> {
+fn replace(engine: &mut Engine<'_>, args: &[Value], panics: bool, literal: bool) -> Outcome<Value> {
+    let regex = regex_of(engine, args, panics)?;
     let (whole, with) = (text(args, 1), text(args, 2));
     let mut out = String::new();
     let mut end = 0;
@@ -416,7 +459,11 @@ fn replace(
             found.expand(with, &mut out);
         }
         end = all.end();
-        engine.charge(with.len())?;
+        engine.passed(whole.len() - all.start())?;
+        if out.len() > bounds::TEXT {
+            bounds::exceed();
+            break;
+        }
     }
     out.push_str(whole.get(end..).unwrap_or_default());
     engine.charge(out.len())?;
@@ -424,13 +471,14 @@ fn replace(
 }
 
 /// `Regexp.Split`.
-fn regex_split(regex: &Regex, args: &[Value]) -> Value {
+fn regex_split(engine: &mut Engine<'_>, args: &[Value], panics: bool) -> Outcome<Value> {
+    let regex = regex_of(engine, args, panics)?;
     let (pattern, whole, most) = (text(args, 0), text(args, 1), int(args, 2));
     if most == 0 {
-        return Value::nil_list("[]string");
+        return Ok(Value::nil_list("[]string"));
     }
     if !pattern.is_empty() && whole.is_empty() {
-        return Value::texts([""]);
+        return Ok(Value::texts([""]));
     }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut parts = Vec::new();
@@ -439,6 +487,7 @@ fn regex_split(regex: &Regex, args: &[Value]) -> Value {
         if parts.len() + 1 >= most {
             break;
         }
+        engine.passed(whole.len() - found.start())?;
         end = found.start();
         if found.end() != 0 {
             parts.push(whole.get(begin..end).unwrap_or_default());
@@ -448,5 +497,5 @@ fn regex_split(regex: &Regex, args: &[Value]) -> Value {
     if end != whole.len() {
         parts.push(whole.get(begin..).unwrap_or_default());
     }
-    Value::texts(parts)
+    Ok(Value::texts(parts))
 }

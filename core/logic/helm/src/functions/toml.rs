@@ -12,6 +12,7 @@ use std::rc::Rc;
 use toml_edit::{Document, Item, Table, TomlError};
 
 use super::{Row, arg, text};
+use crate::bounds;
 use crate::objects::{CHART, Object};
 use crate::value::Value;
 
@@ -122,6 +123,7 @@ fn is_table_list(items: &[Value], depth: usize) -> Result<bool, String> {
     let deeper = within(depth)?;
     let mut only_tables = !items.is_empty();
     for item in items {
+        within(deeper)?;
         match shape(item) {
             Shape::Nil => return Err("cannot encode array with nil element".to_owned()),
             Shape::Table(_) => {}
@@ -136,6 +138,11 @@ fn is_table_list(items: &[Value], depth: usize) -> Result<bool, String> {
 }
 
 fn within(depth: usize) -> Result<usize, String> {
+    bounds::visit();
+    if bounds::is_spent() {
+        bounds::exceed();
+        return Err("there are too many values".to_owned());
+    }
     if depth > MAX_DEPTH {
         return Err("the values are nested too deep".to_owned());
     }

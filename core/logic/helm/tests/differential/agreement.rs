@@ -12,6 +12,8 @@ pub enum Agreement {
     /// One of our bounds ended it, and helm met those of its
     /// process, or the chart cost it more than `COSTLY`.
     Bounded,
+    /// Helm met the bounds of its process, and we did not.
+    Unanswered,
     Different,
 }
 
@@ -40,18 +42,20 @@ pub fn is_bounded(ours: &Answer) -> bool {
 /// Of a schema only the charts that break theirs are compared, of text that is
 /// not YAML only the file: the rest is the words of a library.
 ///
-/// A chart that exceeds bounds agrees only where both sides say so: helm by
-/// meeting the bounds of its process, or at least by what the chart cost it. A
-/// bound of ours that ends an ordinary chart is a difference, and so is a chart
-/// that helm cannot finish and we render in full.
+/// Where one of our bounds ends a chart, the two agree only if helm met those of
+/// its process as well, or the chart cost it more than `COSTLY`: a bound that ends
+/// an ordinary chart is a difference. Where helm alone met bounds (it shows a map
+/// that holds itself in an error that nobody reads) it gave no answer to compare.
 pub fn compare(ours: &Answer, helm: &Told) -> Agreement {
-    if helm.exhausted || is_bounded(ours) {
-        let both = is_bounded(ours) && (helm.exhausted || helm.allocated > COSTLY);
-        return if both {
+    if is_bounded(ours) {
+        return if helm.exhausted || helm.allocated > COSTLY {
             Agreement::Bounded
         } else {
             Agreement::Different
         };
+    }
+    if helm.exhausted {
+        return Agreement::Unanswered;
     }
     match (ours, &helm.answer) {
         (Ok(ours), Ok(helm)) if ours == helm => Agreement::Same,
