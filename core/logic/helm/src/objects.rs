@@ -33,8 +33,8 @@ pub enum Object {
         /// A nil slice.
         nil: bool,
     },
-    /// `[]uint8`.
-    Bytes(Rc<Vec<u8>>),
+    /// `[]uint8`; `None` is a nil slice, which is empty but null in JSON.
+    Bytes(Option<Rc<Vec<u8>>>),
     ApiVersions(Rc<Vec<String>>),
     Files(FileMap),
     Version(Version),
@@ -161,7 +161,7 @@ impl Object {
             Self::Files(files) => Found::Entry(
                 files
                     .get(name)
-                    .map_or_else(|| Value::bytes(&[]), |data| Value::bytes(data)),
+                    .map_or_else(Value::nil_bytes, |data| Value::bytes(data)),
             ),
             Self::Typed {
                 name: kind,
@@ -208,7 +208,7 @@ impl Object {
                 Value::Map(map) => map.borrow().len(),
                 _ => 0,
             },
-            Self::Bytes(data) => data.len(),
+            Self::Bytes(data) => data.as_ref().map_or(0, |data| data.len()),
             Self::Files(files) => files.len(),
             Self::ApiVersions(list) => list.len(),
             _ => 0,
@@ -216,7 +216,7 @@ impl Object {
     }
 
     pub fn is_nil(&self) -> bool {
-        matches!(self, Self::Typed { nil: true, .. })
+        matches!(self, Self::Typed { nil: true, .. } | Self::Bytes(None))
     }
 
     /// As `encoding/json` writes it; `inner` writes what it holds.
@@ -226,7 +226,8 @@ impl Object {
     ) -> Option<serde_json::Value> {
         Some(match self {
             Self::Typed { nil: true, .. } => serde_json::Value::Null,
-            Self::Bytes(data) => STANDARD.encode(data.as_slice()).into(),
+            Self::Bytes(None) => serde_json::Value::Null,
+            Self::Bytes(Some(data)) => STANDARD.encode(data.as_slice()).into(),
             Self::Files(files) => files
                 .iter()
                 .map(|(name, data)| {
@@ -268,6 +269,7 @@ impl Object {
             Self::Typed { value, .. } => value.clone(),
             Self::Bytes(data) => Value::list(
                 data.iter()
+                    .flat_map(|data| data.iter())
                     .map(|byte| Value::Uint(u64::from(*byte), "uint8"))
                     .collect(),
             ),
@@ -306,7 +308,7 @@ impl Object {
             Self::ApiVersions(list) => !list.is_empty(),
             Self::Files(files) => !files.is_empty(),
             Self::Typed { value, .. } => value.is_true(),
-            Self::Bytes(data) => !data.is_empty(),
+            Self::Bytes(_) => self.size() > 0,
             _ => true,
         }
     }

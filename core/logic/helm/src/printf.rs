@@ -5,6 +5,8 @@
 //! every corner of them: flags stay set while a wrong verb is reported, and
 //! each element of a list is formatted on its own.
 
+use std::rc::Rc;
+
 use catalyst_yaml::format_float;
 
 use crate::bounds;
@@ -43,6 +45,10 @@ struct Printer {
     erring: bool,
     reordered: bool,
     good_index: bool,
+}
+
+fn bytes_of(data: Option<&Rc<Vec<u8>>>) -> &[u8] {
+    data.map_or(&[], |data| data.as_slice())
 }
 
 /// `fmt.Sprintf`.
@@ -221,7 +227,7 @@ impl Printer {
             (Value::Nil, _) => self.wrong_verb(verb, arg),
             (_, 'T') => self.text(arg.type_name()),
             (Value::Object(object), _) => match object.as_ref() {
-                Object::Bytes(data) => self.bytes(data, verb, "[]byte"),
+                Object::Bytes(data) => self.bytes(bytes_of(data.as_ref()), verb, "[]byte"),
                 _ => self.value(arg, verb, 0),
             },
             _ => self.value(arg, verb, 0),
@@ -294,7 +300,7 @@ impl Printer {
         }
         match object {
             Object::Bytes(data) if matches!(verb, 's' | 'q' | 'x' | 'X') => {
-                self.bytes(data, verb, "[]uint8");
+                self.bytes(bytes_of(data.as_ref()), verb, "[]uint8");
             }
             Object::Struct {
                 type_name, fields, ..

@@ -63,7 +63,12 @@ impl Value {
     }
 
     pub fn bytes(data: &[u8]) -> Self {
-        Self::object(Object::Bytes(Rc::new(data.to_vec())))
+        Self::object(Object::Bytes(Some(Rc::new(data.to_vec()))))
+    }
+
+    /// A file that is not there.
+    pub fn nil_bytes() -> Self {
+        Self::object(Object::Bytes(None))
     }
 
     pub fn map(entries: BTreeMap<String, Self>) -> Self {

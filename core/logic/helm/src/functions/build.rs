@@ -235,7 +235,7 @@ fn index(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
                     match (found, value.type_name()) {
                         (Some(found), _) => found,
                         (None, "map[string]string") => Value::text(""),
-                        (None, "engine.files") => Value::bytes(&[]),
+                        (None, "engine.files") => Value::nil_bytes(),
                         (None, _) => Value::Nil,
                     }
                 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Row, arg, int, items, strval, text};
 use crate::exec::{Engine, Failure, Outcome};
+use crate::objects::Object;
 use crate::value::{Shared, Value};
 
 /// What Go says where it looks into nil.
@@ -188,7 +189,11 @@ fn map(args: &[Value], at: usize) -> Outcome<Shared> {
 fn plain_map(value: Value) -> Value {
     match value.entries() {
         Some(map) => Value::Map(map),
-        None => value,
+        None => Value::object(Object::Typed {
+            name: "map[string]interface {}",
+            value: Value::map(Default::default()),
+            nil: true,
+        }),
     }
 }
 

@@ -89,7 +89,9 @@ pub fn int(args: &[Value], at: usize) -> i64 {
 pub fn strval(value: &Value) -> String {
     match value {
         Value::Object(object) => match object.as_ref() {
-            crate::objects::Object::Bytes(data) => String::from_utf8_lossy(data).into_owned(),
+            crate::objects::Object::Bytes(data) => data.as_ref().map_or_else(String::new, |data| {
+                String::from_utf8_lossy(data).into_owned()
+            }),
             _ => crate::format::show(value),
         },
         _ => crate::format::show(value),

@@ -29,7 +29,7 @@ const BOUNDS: [&str; 5] = [
 /// Bytes that helm must allocate for a chart before a bound of ours may end it.
 /// No ordinary chart comes near; the dearest one that the grammar makes costs
 /// it a tenth.
-const COSTLY: u64 = 16 << 20;
+pub const COSTLY: u64 = 16 << 20;
 
 /// Whether a bound of ours ended the rendering.
 pub fn is_bounded(ours: &Answer) -> bool {

@@ -351,6 +351,12 @@ fn generated_charts_render_as_in_helm() {
     report(&mut oracle, "charts", seed, tally);
 }
 
+fn documents(text: &str) -> Vec<&str> {
+    let mut all: Vec<&str> = text.split("---\n").collect();
+    all.sort_unstable();
+    all
+}
+
 /// The in-process oracle is itself held against the program users run.
 #[test]
 fn the_helm_program_says_what_its_packages_say() {
@@ -361,14 +367,32 @@ fn the_helm_program_says_what_its_packages_say() {
     };
     let seed = seed();
     let mut seen = BTreeMap::new();
-    for at in 0..200 {
-        let mut case = charts::chart(&mut Chance::new(seed.wrapping_add(at)));
+    let cases = (0..).map(|at| charts::chart(&mut Chance::new(seed.wrapping_add(at))));
+    // The program knows more versions of APIs, and another of its own.
+    let cases = cases.filter(|case| {
+        !case
+            .files
+            .values()
+            .any(|text| text.contains("Capabilities"))
+    });
+    for mut case in cases.take(200) {
         case.include_crds = true;
-        let packages = oracle.ask(&case).answer;
+        let told = oracle.ask(&case);
+        // The program has no bounds of its own.
+        if told.exhausted || told.allocated > agreement::COSTLY {
+            continue;
+        }
+        let packages = told.answer;
         let program = oracle::program(&helm, &case);
         *seen.entry(packages.is_ok()).or_insert(0) += 1;
         match (&packages, &program) {
-            (Ok((manifest, _)), Ok(printed)) => assert_eq!(manifest, printed, "{}", case.to_json()),
+            // Helm loads subcharts in any order, and with them their definitions.
+            (Ok((manifest, _)), Ok(printed)) => assert_eq!(
+                documents(manifest),
+                documents(printed),
+                "{}",
+                case.to_json()
+            ),
             (Err(error), Err(printed)) => assert!(
                 says(printed, error),
                 "{error}\n{printed}\n{}",
