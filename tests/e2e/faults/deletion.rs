@@ -147,6 +147,38 @@ async fn deletions_end_without_their_vcluster_and_name_what_they_left() {
     sovereign.terminate();
 }
 
+/// What the last Environment of a name had in its vcluster, the next one has not.
+#[tokio::test]
+async fn an_environment_that_is_made_again_gets_its_applications_anew() {
+    crate::begin();
+    let directory = tempfile::tempdir().unwrap();
+    let sovereign = Sovereign::start(&directory.path().join("data"), &own_address());
+    let mut admin = crate::admin(&sovereign).await;
+    let administrator = sovereign.administrator();
+    let releases = sovereign.cluster(
+        &format!("{HOST}-initech"),
+        "/apis/helm.toolkit.fluxcd.io/v2/namespaces/initech-dev/helmreleases",
+    );
+    let install = json!({"command": "install", "name": "store", "blueprint": "bp-postgres"});
+    organization_with_dev(&mut admin, "initech").await;
+    for _ in 0..2 {
+        let changes = "/environments/initech-dev/changes";
+        admin.post(changes, install.clone()).await;
+        until("the release is there", &administrator, &releases, |it| {
+            it.1["items"][0]["metadata"]["name"] == "store"
+        })
+        .await;
+        let whole = "/environments/initech-dev";
+        admin.delete(&format!("{whole}?applications=drop")).await;
+        admin.until_gone(whole).await;
+        let dev = json!({"envType": "dev"});
+        let environments = "/organizations/initech/environments";
+        admin.post(environments, dev).await;
+        admin.until_phase(whole, "Running").await;
+    }
+    sovereign.terminate();
+}
+
 async fn until_it_waits_for_its_vcluster(sovereign: &Sovereign, administrator: &Administrator) {
     let group = "/apis/catalyst.openova.io/v1alpha1";
     let url = sovereign.cluster(MANAGEMENT, &format!("{group}/environments/acme-dev"));

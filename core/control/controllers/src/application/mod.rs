@@ -187,7 +187,8 @@ async fn make(
         first
     };
     let is_touched = shared.vclusters.take_touched(at);
-    if !is_touched && shared.remembered.is_applied(at, &expansion.objects) {
+    let uid = text(object, "/metadata/uid");
+    if !is_touched && shared.remembered.is_applied(at, uid, &expansion.objects) {
         return Ok(warnings);
     }
     shared.remembered.forget(at);
@@ -195,7 +196,7 @@ async fn make(
     if failures.is_empty() {
         prune(vcluster, at, &expansion).await?;
         if warnings.is_empty() {
-            shared.remembered.set_applied(at, &expansion.objects);
+            shared.remembered.set_applied(at, uid, &expansion.objects);
         }
     }
     warnings.extend(failures);

@@ -22,14 +22,16 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Whether exactly these objects were applied last, and since the last sweep.
-    pub fn is_applied(&self, application: &ApplicationKey, objects: &[Value]) -> bool {
-        lock(&self.applied).get(application) == Some(&fingerprint(objects))
+    /// Whether exactly these objects were applied last, and since the last sweep, for
+    /// the Application object with this UID: another of its name may be in a vcluster
+    /// that was made anew, where nothing stands.
+    pub fn is_applied(&self, application: &ApplicationKey, uid: &str, objects: &[Value]) -> bool {
+        lock(&self.applied).get(application) == Some(&fingerprint(uid, objects))
     }
 
     /// Notes that these objects stand in the vcluster.
-    pub fn set_applied(&self, application: &ApplicationKey, objects: &[Value]) {
-        lock(&self.applied).insert(application.clone(), fingerprint(objects));
+    pub fn set_applied(&self, application: &ApplicationKey, uid: &str, objects: &[Value]) {
+        lock(&self.applied).insert(application.clone(), fingerprint(uid, objects));
     }
 
     /// Has an Application applied anew at the next look.
@@ -57,8 +59,9 @@ impl Remembered {
     }
 }
 
-fn fingerprint(objects: &[Value]) -> u64 {
+fn fingerprint(uid: &str, objects: &[Value]) -> u64 {
     let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
     for object in objects {
         object.to_string().hash(&mut hasher);
     }
@@ -67,4 +70,32 @@ fn fingerprint(objects: &[Value]) -> u64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controllers::VclusterKey;
+
+    #[test]
+    fn what_was_applied_for_one_was_not_for_the_next_of_its_name() {
+        let at = ApplicationKey {
+            at: VclusterKey {
+                host: "lo-loc-rtz-dev".to_owned(),
+                organization: "acme".to_owned(),
+            },
+            environment: "acme-dev".to_owned(),
+            name: "guests".to_owned(),
+        };
+        let remembered = Remembered::default();
+        let objects = [json!({"kind": "HelmRelease"})];
+        remembered.set_applied(&at, "first", &objects);
+        assert!(remembered.is_applied(&at, "first", &objects));
+        assert!(!remembered.is_applied(&at, "second", &objects));
+        assert!(!remembered.is_applied(&at, "first", &[]));
+        remembered.forget(&at);
+        assert!(!remembered.is_applied(&at, "first", &objects));
+    }
 }
