@@ -40,6 +40,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Follows the API until its tasks are dropped.
 pub struct Kubelet {
+    /// Wakes the next pass.
+    changed: Arc<Notify>,
     api: ApiClient,
     node: NodeHandle,
     volumes: Arc<Volumes>,
@@ -79,6 +81,7 @@ impl Kubelet {
             services: follow("/api/v1/services").await?,
         };
         let kubelet = Arc::new(Self {
+            changed: Arc::clone(&changed),
             workloads: workloads.clone(),
             claims: follow("/api/v1/persistentvolumeclaims").await?,
             config_maps: follow("/api/v1/configmaps").await?,
@@ -148,8 +151,12 @@ impl Kubelet {
             gone
         };
         for uid in gone {
-            let node = Arc::clone(&self.node);
-            tokio::spawn(async move { node.remove(&uid, Some(Duration::ZERO)).await });
+            let kubelet = Arc::clone(self);
+            tokio::spawn(async move {
+                kubelet.node.remove(&uid, Some(Duration::ZERO)).await;
+                // What it held is free, and nothing in the API tells of that.
+                kubelet.changed.notify_one();
+            });
         }
     }
 

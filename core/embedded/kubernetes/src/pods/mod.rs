@@ -285,14 +285,21 @@ fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
 
 /// Why there is no log to read, as a kubelet says it (`validateContainerLogStatus` of
 /// `k8s.io/kubernetes/pkg/kubelet`). Of a container of which the status says nothing,
-/// whoever runs it knows more.
+/// whoever runs it knows more, unless the pod as a whole could not be begun.
 fn log_missing(pod: &Value, request: &LogRequest) -> Option<String> {
+    let (name, container) = (&request.pod, &request.container);
     let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"];
     let status = statuses
         .iter()
         .flat_map(|list| array(pod, list))
-        .find(|one| text(one, "/name") == request.container)?;
-    let (name, container) = (&request.pod, &request.container);
+        .find(|one| text(one, "/name") == container.as_str());
+    let Some(status) = status else {
+        let why = text(pod, "/status/reason");
+        let is_kept = text(pod, "/status/phase") == "Pending" && !why.is_empty();
+        return is_kept.then(|| {
+            format!("container {container:?} in pod {name:?} is waiting to start: {why}")
+        });
+    };
     let has_ended = status.pointer("/lastState/terminated").is_some();
     if request.previous {
         let missing =
@@ -372,5 +379,19 @@ mod tests {
                 assert_eq!(log_missing(&pod, &request("other")), None);
             }
         }
+        // Nothing of it could be begun.
+        let reason = "CreateContainerConfigError";
+        let kept = json!({"status": {"phase": "Pending", "reason": reason}});
+        let request = LogRequest {
+            pod: "p".to_owned(),
+            container: "c".to_owned(),
+            ..LogRequest::default()
+        };
+        assert_eq!(
+            log_missing(&kept, &request),
+            Some(format!("{waits}{reason}"))
+        );
+        let new = json!({"status": {"phase": "Pending"}});
+        assert_eq!(log_missing(&new, &request), None);
     }
 }

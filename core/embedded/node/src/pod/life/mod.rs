@@ -237,7 +237,8 @@ impl Life {
         )
     }
 
-    /// The log file of the current or previous run of a container.
+    /// The log file of the current or previous run of a container. Of one that waits to
+    /// be started again the last run is both, as a kubelet has it.
     pub fn log(&self, container: &str, previous: bool) -> Option<PathBuf> {
         let record = guard(&self.record);
         let found = record
@@ -245,7 +246,8 @@ impl Life {
             .iter()
             .chain(&record.main)
             .find(|c| c.name == container)?;
-        let run = if previous {
+        let waits_again = matches!(found.state, State::Waiting { .. }) && found.last.is_some();
+        let run = if previous || waits_again {
             found.restarts.checked_sub(1)?
         } else {
             found.restarts
