@@ -1,6 +1,8 @@
 //! Commands on people, what is shared about Blueprints' admission, and the thin ends
 //! of the configuration commands.
 
+use std::collections::BTreeSet;
+
 use catalyst_api::{
     Accepted, BlueprintCard, CreateEnvironment, CreateOrganization, Invitation, Invite,
     OrganizationRole, PolicyView, SetRole, TrustSigner,
@@ -10,6 +12,7 @@ use catalyst_ports::{NewUser, User};
 use catalyst_resources::{Organization, SovereignSpec};
 use catalyst_signature::{PublicKey, TrustPolicy};
 use catalyst_supply::Admitted;
+use serde_json::Value;
 
 use crate::configuration as edit;
 use crate::state::Configuration;
@@ -413,10 +416,27 @@ impl Commands {
         policy: PolicyView,
     ) -> Result<Accepted, CommandError> {
         let action = format!("set the policy {}", policy.name);
-        self.edit_configuration(actor, "policy-set", &action, |state, access| {
+        let decide = |state: &Configuration, access: &Access| {
             edit::put_policy(state, access, &policy, &action)
-        })
-        .await
+        };
+        // Judged before anybody is looked for.
+        let state = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(actor, state.content.organizations.values());
+        decide(&state.content, &access)?;
+        // One whom nobody knows never approves, and nothing would go in any more.
+        let approvers: BTreeSet<&str> = policy
+            .rules
+            .iter()
+            .filter_map(|rule| rule.get("approvers")?.as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        for approver in approvers {
+            let found = self.user_of(approver, &action).await?;
+            usernames::check_is_known(approver, found.as_ref(), &action)?;
+        }
+        self.edit_configuration(actor, "policy-set", &action, decide)
+            .await
     }
 
     /// Removes a policy.

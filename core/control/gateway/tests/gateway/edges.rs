@@ -223,6 +223,39 @@ async fn an_organization_takes_nobodys_name_and_is_given_to_nobody_unknown() {
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
 }
 
+/// Nobody could ever approve what they are asked to.
+#[tokio::test]
+async fn a_policy_asks_nobody_unknown_to_approve() {
+    let world = World::new().await;
+    {
+        let mut parts = world.parts();
+        parts.has_configuration = true;
+        let kind = "apiVersion: catalyst.openova.io/v1alpha1\nkind: ";
+        let acme =
+            format!("{kind}Organization\nmetadata: {{name: acme}}\nspec: {{displayName: Acme}}\n");
+        let dev = format!(
+            "{kind}Environment\nmetadata: {{name: acme-dev}}\nspec: {{organization: acme, envType: dev}}\n"
+        );
+        parts.files = [
+            ("organizations/acme.yaml".to_owned(), acme),
+            ("environments/acme-dev.yaml".to_owned(), dev),
+        ]
+        .into();
+    }
+    let put = async |approvers: &[&str]| {
+        let rule = json!({"kind": "pr-required", "minApprovals": 1, "approvers": approvers});
+        let body = json!({"name": "eyes", "environments": ["acme-dev"], "rules": [rule]});
+        let path = "/api/v1/policies/eyes";
+        world.ask(Some("sol"), "PUT", path, Some(&body)).await
+    };
+    let (status, problem) = put(&["olga", "nobody"]).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert_eq!(problem["detail"], "There is no user nobody", "{problem}");
+    assert!(world.parts().commits.is_empty());
+    let (status, answer) = put(&["olga"]).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+}
+
 #[tokio::test]
 async fn the_sovereign_is_open_to_all_and_me_is_not() {
     let world = World::new().await;
