@@ -26,7 +26,7 @@ pub async fn until<T: DeserializeOwned>(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = format!("{error:#}"), "change not looked at"),
         Err(_) => {
-            say("It is in Git, but not shown yet: until then, `catalyst get` shows what was before")
+            say("It is done, but not shown yet: until then, `catalyst get` shows what was before")
         }
     }
 }
@@ -50,6 +50,11 @@ async fn watch<T: DeserializeOwned>(
 /// Waits until something is there.
 pub async fn until_there(api: &Api, path: &[&str]) {
     until(api, path, |it: Option<&serde_json::Value>| it.is_some()).await;
+}
+
+/// Waits until something is not there any more.
+pub async fn until_gone(api: &Api, path: &[&str]) {
+    until(api, path, |it: Option<&serde_json::Value>| it.is_none()).await;
 }
 
 /// Waits until something is on its way out, or gone.

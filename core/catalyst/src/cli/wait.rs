@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::api::Api;
 use super::failure::{Hinted, hinted, is_signed_out};
 use super::output::{one_line, say};
+use super::shown;
 use super::shown::is_reached;
 use super::stream::{Event, Stream};
 
@@ -215,6 +216,10 @@ pub async fn deletion(
             Event::Change(item) => match *item {
                 StreamItem::Deletion(view) if is_deletion(&view, kind, name) => {
                     if view.ended_at.is_some() {
+                        if view.left_behind.is_empty() {
+                            // It is told a moment before it is out of the lists.
+                            shown::until_gone(api, path).await;
+                        }
                         return Ok(view.left_behind);
                     }
                     let waits = view.waiting_for.unwrap_or_default();
