@@ -201,7 +201,12 @@ impl Reader {
     /// blank, which `within` a literal is what is wrong.
     fn fault<T>(&self, context: &str, within: bool) -> Result<T, String> {
         match self.peek() {
-            Some(c) => Err(format!("invalid character {} {context}", shown(c))),
+            // Go reads bytes, and shows the first of a character as if it were one.
+            Some(c) => {
+                let first = c.encode_utf8(&mut [0; 4]).bytes().next();
+                let c = first.map_or(c, char::from);
+                Err(format!("invalid character {} {context}", shown(c)))
+            }
             None if within => Err(format!("invalid character ' ' {context}")),
             None => Err("unexpected end of JSON input".to_owned()),
         }

@@ -196,7 +196,11 @@ fn len(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
         other => match (other.items(), other.entries()) {
             (Some(items), _) => items.len(),
             (_, Some(entries)) => entries.borrow().len(),
-            _ => return Err(format!("len of type {}", other.type_name()).into()),
+            _ => {
+                // It is what a pointer leads to that has no length.
+                let name = other.type_name();
+                return Err(format!("len of type {}", name.trim_start_matches('*')).into());
+            }
         },
     };
     Ok(Value::Int(i64::try_from(length).unwrap_or(i64::MAX)))
