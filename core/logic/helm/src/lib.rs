@@ -13,8 +13,7 @@
 //! - Text is always whole UTF-8: what Go cuts within a character (`trunc`,
 //!   `substr`, `wrap`, `b64dec`) has U+FFFD there.
 //! - Without a [`Host`] there is no time, no randomness, no key: `now`, `uuidv4`,
-//!   `rand*`, `gen*` say so. `bcrypt`, `htpasswd`, `derivePassword`,
-//!   `encryptAES`, `decryptAES` and `genPrivateKey` always do.
+//!   `rand*`, `gen*`, `bcrypt`, `htpasswd` and `encryptAES` say so.
 //! - Dates know UTC and offsets, not the names of zones.
 //! - Bounds on steps, output and depth ([`Limits`]) end charts with an error
 //!   that Helm lets run on, and some that crash it, such as one that prints a

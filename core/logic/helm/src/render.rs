@@ -88,6 +88,14 @@ pub trait Host: Sync {
         Err("this rendering is not given random numbers; put the value into a Secret".to_owned())
     }
 
+    /// A private key in PEM, for `genPrivateKey`; `kind` is `rsa` or empty, `dsa`,
+    /// `ecdsa` or `ed25519`.
+    fn private_key(&self, kind: &str) -> Result<String, String> {
+        Err(format!(
+            "genPrivateKey {kind:?} is not available here; let a Secret hold the key"
+        ))
+    }
+
     /// A certificate and its key in PEM, for `genCA` and its relatives;
     /// `args` are the function's arguments.
     fn certificate(&self, function: &str, _args: &[Json]) -> Result<(String, String), String> {

@@ -7,6 +7,7 @@
 
 mod build;
 mod cases;
+mod crypto;
 pub mod data;
 pub mod date;
 mod date_parse;
@@ -44,6 +45,7 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
         data::TABLE,
         math::TABLE,
         encode::TABLE,
+        crypto::TABLE,
         date::TABLE,
         semver::TABLE,
         helm::TABLE,

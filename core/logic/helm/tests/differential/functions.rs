@@ -5,7 +5,8 @@
 //! a anything, m map, l list, and texts of a special form: r regular
 //! expression, R replacement, v version, c constraint, y YAML, j JSON, o TOML,
 //! u URL, p path, d duration, D date layout, T date, t a type's name, k a
-//! kind's name, M a map for TOML, e base64, E base32, x a key, F a file's name. A trailing `*`
+//! kind's name, M a map for TOML, z and Z a password and what it encrypted,
+//! W a kind of password, e base64, E base32, x a key, F a file's name. A trailing `*`
 //! repeats the last kind.
 
 use crate::chance::Chance;
@@ -235,6 +236,8 @@ pub const FUNCTIONS: &[(&str, &str, char)] = &[
     ("fail", "s", '_'),
     ("lookup", "ssss", 'm'),
     ("buildCustomCert", "ee", '_'),
+    ("decryptAES", "zZ", 's'),
+    ("derivePassword", "iWsss", '_'),
     ("hello", "", 's'),
 ];
 
