@@ -13,6 +13,7 @@ mod remembered;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use catalyst_blueprint::ConnectionScope;
 use catalyst_names::ApplicationName;
@@ -40,6 +41,9 @@ use surroundings::{NotExpanded, Surroundings};
 
 /// Who the controller is when it applies objects.
 const MANAGER: &str = "catalyst-application-controller";
+
+/// How soon a namespace on its way out is looked at again; no watch tells of it.
+const LOOK_AT_NAMESPACE: Duration = Duration::from_millis(500);
 
 /// Kinds that an expansion may have had and no longer has.
 const PRUNED: [Kind; 6] = [
@@ -99,18 +103,25 @@ pub async fn reconcile(shared: &Shared, at: &ApplicationKey) -> Result<Next, Rec
     finalizer::add(&vcluster, &object, finalizer::APPLICATION).await?;
     deletion::forget(&vcluster, &object).await?;
     let before = text(&object, "/status/phase").to_owned();
-    let (not_expanded, not_applied, failure) =
-        match make(shared, at, &vcluster, &object, &environment).await {
-            Ok(not_applied) => (None, not_applied, None),
-            Err(Unmade::NotExpanded(NotExpanded { reason, message })) => {
-                (Some((reason, message)), Vec::new(), None)
-            }
-            Err(Unmade::Failed(error)) => (None, vec![error.chain()], Some(error)),
-        };
+    let (mut not_expanded, mut held) = (None, None);
+    let (not_applied, failure) = match make(shared, at, &vcluster, &object, &environment).await {
+        Ok(not_applied) => (not_applied, None),
+        Err(Unmade::NotExpanded(NotExpanded { reason, message })) => {
+            not_expanded = Some((reason, message));
+            (Vec::new(), None)
+        }
+        Err(Unmade::Held(why)) => {
+            held = Some(why);
+            (Vec::new(), None)
+        }
+        Err(Unmade::Failed(error)) => (vec![error.chain()], Some(error)),
+    };
+    let again = held.is_some().then_some(LOOK_AT_NAMESPACE);
     let seen = observe::observe(shared, at, &vcluster).await?;
     let verdict = phase::phase(&Observed {
         application: Some(&object),
         not_expanded,
+        held,
         not_applied: not_applied.clone(),
         source: seen.source.as_ref(),
         release: seen.release.as_ref(),
@@ -128,7 +139,7 @@ pub async fn reconcile(shared: &Shared, at: &ApplicationKey) -> Result<Next, Rec
     }
     match failure {
         Some(error) => Err(error),
-        None if not_applied.is_empty() => Ok(None),
+        None if not_applied.is_empty() => Ok(again),
         None => Err(ReconcileError::missing(
             "apply",
             format!("the Application {}/{}", at.environment, at.name),
@@ -141,6 +152,8 @@ pub async fn reconcile(shared: &Shared, at: &ApplicationKey) -> Result<Next, Rec
 enum Unmade {
     /// It cannot be expanded as things are; told in its conditions.
     NotExpanded(NotExpanded),
+    /// Its namespace is still going, after an earlier Application of the name.
+    Held(String),
     /// Something did not answer; tried again.
     Failed(ReconcileError),
 }
@@ -192,7 +205,7 @@ async fn make(
         return Ok(warnings);
     }
     shared.remembered.forget(at);
-    let failures = apply(vcluster, &expansion.objects).await;
+    let failures = apply(vcluster, &expansion.objects).await?;
     if failures.is_empty() {
         prune(vcluster, at, &expansion).await?;
         if warnings.is_empty() {
@@ -219,8 +232,9 @@ fn expanded(
 }
 
 /// Namespaces first, then everything that lives in them; one that fails does not
-/// keep the others back.
-async fn apply(vcluster: &Cluster, objects: &[Value]) -> Vec<String> {
+/// keep the others back. Nothing goes into a namespace that is on its way out, least
+/// of all a release, whose attempts would be spent before there is room for it.
+async fn apply(vcluster: &Cluster, objects: &[Value]) -> Result<Vec<String>, Unmade> {
     let (namespaces, others): (Vec<&Value>, Vec<&Value>) = objects
         .iter()
         .partition(|object| text(object, "/kind") == "Namespace");
@@ -230,12 +244,19 @@ async fn apply(vcluster: &Cluster, objects: &[Value]) -> Vec<String> {
             .iter()
             .map(|object| vcluster.apply(object, MANAGER).boxed());
         for outcome in join_all(applied).await {
-            if let Err(error) = outcome {
-                failures.push(error.chain());
+            match outcome {
+                Ok(there) if text(&there, "/kind") == "Namespace" && is_deleting(&there) => {
+                    return Err(Unmade::Held(format!(
+                        "it waits for the namespace {} of an earlier Application, which is still being removed",
+                        name(&there)
+                    )));
+                }
+                Ok(_) => {}
+                Err(error) => failures.push(error.chain()),
             }
         }
     }
-    failures
+    Ok(failures)
 }
 
 /// Removes what carries the Application's labels, was made by this controller,
@@ -308,4 +329,42 @@ async fn connection(
     })
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Memory;
+
+    const NAMESPACE: &str = "/api/v1/namespaces/db";
+    const SECRET: &str = "/api/v1/namespaces/db/secrets/db";
+
+    #[tokio::test]
+    async fn nothing_goes_into_a_namespace_on_its_way_out() {
+        let objects = [
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "db", "labels": {"new": "1"}}}),
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "db"}}),
+        ];
+        let memory = Memory::default();
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "db"}});
+        memory.put(SECRET, secret.clone());
+        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        memory.put(NAMESPACE, namespace.clone());
+        let Err(Unmade::Held(why)) = apply(&memory.cluster(), &objects).await else {
+            panic!("it was applied")
+        };
+        assert!(
+            why.contains("the namespace db of an earlier Application"),
+            "{why}"
+        );
+        assert_eq!(memory.get(SECRET), Some(secret));
+
+        namespace["metadata"]["deletionTimestamp"] = Value::Null;
+        memory.put(NAMESPACE, namespace);
+        assert!(
+            matches!(apply(&memory.cluster(), &objects).await, Ok(failures) if failures.is_empty())
+        );
+        let applied = memory.get(SECRET).unwrap();
+        assert_eq!(applied["metadata"]["labels"]["new"], "1");
+    }
 }

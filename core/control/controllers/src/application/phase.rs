@@ -23,6 +23,9 @@ pub const RELEASED: &str = "Released";
 /// Whether its pods run.
 pub const HEALTHY: &str = "Healthy";
 
+/// The reason of one whose namespace an earlier Application has not left yet.
+const HELD: &str = "NamespaceTerminating";
+
 /// What was seen of an Application.
 #[derive(Debug, Default)]
 pub struct Observed<'a> {
@@ -30,6 +33,8 @@ pub struct Observed<'a> {
     pub application: Option<&'a Value>,
     /// Why it could not be expanded: reason and message.
     pub not_expanded: Option<(String, String)>,
+    /// What has to go before anything of it is applied.
+    pub held: Option<String>,
     /// Objects that could not be applied, with the cause.
     pub not_applied: Vec<String>,
     /// Its OCIRepository.
@@ -63,7 +68,9 @@ pub fn phase(observed: &Observed<'_>) -> Verdict {
             "the Blueprint is admitted and the Application is expanded",
         ),
     };
-    let applied = if observed.not_applied.is_empty() {
+    let applied = if let Some(why) = &observed.held {
+        Observation::fails(APPLIED, HELD, why.clone())
+    } else if observed.not_applied.is_empty() {
         Observation::holds(
             APPLIED,
             "Applied",
@@ -236,6 +243,9 @@ fn decide(
             "Paused",
             "reconciling is paused; set spec.paused to false to go on".to_owned(),
         );
+    }
+    if let Some(why) = &observed.held {
+        return underway(HELD, why.clone());
     }
     if !observed.not_applied.is_empty() {
         return not_ready(failed, "NotApplied", observed.not_applied.join("; "));
@@ -576,5 +586,23 @@ mod tests {
             assert_eq!(verdict.conditions[0].reason, "BlueprintNotFound");
             assert_eq!(verdict.conditions[0].message, "no such version");
         }
+    }
+
+    #[test]
+    fn one_that_waits_for_its_namespace_is_on_its_way() {
+        let app = json!({"metadata": {"generation": 1}, "spec": {}});
+        let verdict = phase(&Observed {
+            application: Some(&app),
+            held: Some("it waits for the namespace db".to_owned()),
+            ..Observed::default()
+        });
+        assert_eq!(verdict.phase, Phase::Installing);
+        let said: Vec<_> = verdict
+            .conditions
+            .iter()
+            .map(|one| (one.kind, one.reason.as_str()))
+            .collect();
+        assert!(said.contains(&(READY, HELD)), "{said:?}");
+        assert!(said.contains(&(APPLIED, HELD)), "{said:?}");
     }
 }
