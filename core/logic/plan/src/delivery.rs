@@ -15,6 +15,7 @@ pub(crate) const REGISTRY_CREDENTIALS: &str = "registry-credentials";
 const INTERVAL: &str = "10m";
 const TIMEOUT: &str = "5m";
 const RETRIES: u32 = 3;
+const RETRY_INTERVAL: &str = "30s";
 const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 const TREE_LAYER: &str = "application/vnd.cncf.flux.content.v1.tar+gzip";
 
@@ -116,7 +117,12 @@ fn helm_release(input: &Input<'_>) -> Value {
         "targetNamespace": input.workload_namespace,
         "storageNamespace": input.workload_namespace,
         "chartRef": {"kind": "OCIRepository", "name": input.name},
-        "install": {"crds": "CreateReplace", "remediation": {"retries": RETRIES}},
+        // What failed to come up once may come up when what it needs is there; to
+        // give up would leave it to the user to find that out.
+        "install": {
+            "crds": "CreateReplace",
+            "strategy": {"name": "RetryOnFailure", "retryInterval": RETRY_INTERVAL},
+        },
         "upgrade": {
             "crds": "CreateReplace",
             "cleanupOnFail": true,
@@ -160,7 +166,7 @@ fn kustomization(input: &Input<'_>) -> Value {
     let mut spec = json!({
         "interval": INTERVAL,
         "timeout": TIMEOUT,
-        "retryInterval": "1m",
+        "retryInterval": RETRY_INTERVAL,
         "prune": true,
         "wait": true,
         "path": path,
