@@ -22,7 +22,7 @@ use crate::push::{PushCheck, PushCommit, PushFile, PushRef, PushVerdict};
 use crate::state::{Applications, BRANCH, CONFIG, Configuration, application_of_path, kind_of};
 use crate::store::place_of;
 use crate::validate::{Catalogue, Place, application_faults, tree_faults};
-use crate::{CommandError, Commands};
+use crate::{CommandError, Commands, admins};
 
 /// More lines help nobody.
 const MOST_MESSAGES: usize = 30;
@@ -596,6 +596,7 @@ pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Ve
                 .map(line_of_fault)
                 .filter(|line| !known.contains(line)),
         );
+        messages.extend(admin_faults(base, &after).iter().map(line_of_fault));
         if let (Some(before), Some(after)) = (&base.sovereign, &after.sovereign)
             && before.spec.domain != after.spec.domain
         {
@@ -604,6 +605,25 @@ pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Ve
     }
     messages.dedup();
     messages
+}
+
+/// Organizations that would lose their last org-admin and stay, as the commands
+/// have it.
+fn admin_faults(base: &Configuration, after: &Configuration) -> Vec<Fault> {
+    after
+        .organizations
+        .iter()
+        .filter(|(name, organization)| {
+            let before = base.organizations.get(*name);
+            before.is_some_and(|before| admins::is_left_alone(before, organization))
+        })
+        .map(|(name, _)| {
+            let path = format!("organizations/{name}.yaml");
+            let text = after.files.get(&path).map_or("", String::as_str);
+            let reason = format!("it takes the last org-admin of {name}; {}", admins::NEXT);
+            fault(&path, text, "/spec/members", reason)
+        })
+        .collect()
 }
 
 /// What makes no sense in a configuration, whoever wrote it.

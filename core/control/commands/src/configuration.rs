@@ -20,7 +20,7 @@ use catalyst_signature::PublicKey;
 use crate::access::Access;
 use crate::state::Configuration;
 pub(crate) use crate::usernames::check_username;
-use crate::{Actor, CommandError, Commands, documents, loosening, mail, policy, usernames};
+use crate::{Actor, CommandError, Commands, admins, documents, loosening, mail, policy, usernames};
 
 /// What a command writes: subject, and files by path (`None` removes).
 pub(crate) struct Edit {
@@ -260,6 +260,9 @@ pub(crate) fn set_member(
             )
         }
     };
+    if admins::is_left_alone(organization, &after) {
+        admins::check(&[name.to_owned()], username, action)?;
+    }
     let path = organization_path(name);
     let text = documents::write(&after, configuration.files.get(&path).map(String::as_str));
     Ok(Edit::one(subject, path, Some(text)))
@@ -294,24 +297,33 @@ fn role_word(role: catalyst_api::OrganizationRole) -> String {
 }
 
 /// Takes a user out of every Organization; nothing to write when in none.
-pub(crate) fn remove_user(configuration: &Configuration, username: &str) -> Edit {
+pub(crate) fn remove_user(
+    configuration: &Configuration,
+    username: &str,
+    action: &str,
+) -> Result<Edit, CommandError> {
     let mut files = BTreeMap::new();
+    let mut left_alone = Vec::new();
     for (name, organization) in &configuration.organizations {
         let mut after = organization.clone();
         after
             .spec
             .members
             .retain(|member| member.user.as_deref() != Some(username));
+        if admins::is_left_alone(organization, &after) {
+            left_alone.push(name.clone());
+        }
         if after.spec.members.len() != organization.spec.members.len() {
             let path = organization_path(name);
             let text = documents::write(&after, configuration.files.get(&path).map(String::as_str));
             files.insert(path, Some(text));
         }
     }
-    Edit {
+    admins::check(&left_alone, username, action)?;
+    Ok(Edit {
         subject: format!("Remove user {username}"),
         files,
-    }
+    })
 }
 
 pub(crate) fn create_environment(

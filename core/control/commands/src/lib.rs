@@ -13,6 +13,7 @@
 //!   never in a commit, plan, log or error.
 
 pub mod access;
+mod admins;
 mod applications;
 mod change;
 mod check;

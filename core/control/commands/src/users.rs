@@ -350,7 +350,7 @@ impl Commands {
     }
 
     /// Removes a user from every Organization, by one commit, and then from the
-    /// identity provider.
+    /// identity provider. Refused for the last org-admin of an Organization.
     pub async fn user_remove(
         &self,
         actor: &Actor,
@@ -360,7 +360,14 @@ impl Commands {
         let access = Access::of(actor, &[]);
         only_sovereign_admin(&access, &action)?;
         usernames::check_form(username, &action)?;
-        if username == actor.username {
+        let found = self.user_of(username, &action).await?;
+        // As the identity provider writes it, which tells no case apart: so members
+        // are named, and whoever asks.
+        let username = found
+            .as_ref()
+            .map_or(username, |user| user.username.as_str());
+        // So a sovereign-admin is always left: the one who asks.
+        if username.eq_ignore_ascii_case(&actor.username) {
             return Err(CommandError::Allow {
                 action,
                 reason: "nobody removes themselves".to_owned(),
@@ -369,16 +376,13 @@ impl Commands {
         }
         let accepted = self
             .edit_configuration(actor, "user-remove", &action, |state, _| {
-                Ok(edit::remove_user(state, username))
+                edit::remove_user(state, username, &action)
             })
             .await?;
-        let identity = &self.config().identity;
-        let found = identity
-            .user_find(username)
-            .await
-            .map_err(CommandError::reach(action.clone()))?;
-        match found {
-            Some(user) => identity
+        match &found {
+            Some(user) => self
+                .config()
+                .identity
                 .user_delete(&user.id)
                 .await
                 .map_err(CommandError::reach(action))?,

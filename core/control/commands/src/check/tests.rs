@@ -342,6 +342,18 @@ fn the_configuration_is_judged_by_form_and_meaning() {
             "either user or group",
         ),
         (
+            "organizations/acme.yaml",
+            "modified",
+            ACME.replace("org-admin", "org-viewer"),
+            "organizations/acme.yaml:6: it takes the last org-admin of acme; make somebody else",
+        ),
+        (
+            "organizations/acme.yaml",
+            "modified",
+            ACME.replace("user: ada", "user: bob"),
+            "",
+        ),
+        (
             "organizations/prod.yaml",
             "added",
             ACME.replace("name: acme", "name: prod"),

@@ -125,13 +125,16 @@ fn a_member_has_one_role_and_keeps_its_place() {
     let edit = set_member(&configuration, "acme", "bob", Some(&developer), "set").unwrap();
     assert_eq!(edit.subject, "Make bob org-developer of Organization acme");
     let configuration = apply(&configuration, edit);
+    let admin = role(OrganizationRole::OrgAdmin, &[]);
+    let edit = set_member(&configuration, "acme", "zoe", Some(&admin), "set").unwrap();
+    let configuration = apply(&configuration, edit);
     let viewer = role(OrganizationRole::OrgViewer, &[]);
     let edit = set_member(&configuration, "acme", "ada", Some(&viewer), "set").unwrap();
     let configuration = apply(&configuration, edit);
     let members = &configuration.organizations["acme"].spec.members;
     assert_eq!(members[0].user.as_deref(), Some("ada"));
     assert_eq!(members[0].role, Role::OrgViewer);
-    assert_eq!(members.len(), 2);
+    assert_eq!(members.len(), 3);
     for (given, environments, expected) in [
         (OrganizationRole::OrgDeveloper, &["acme-dev"][..], true),
         (OrganizationRole::OrgDeveloper, &[][..], true),
@@ -169,9 +172,78 @@ fn a_member_has_one_role_and_keeps_its_place() {
             "{bad}"
         );
     }
-    let gone = apply(&configuration, remove_user(&configuration, "ada"));
-    assert_eq!(gone.organizations["acme"].spec.members.len(), 1);
-    assert!(remove_user(&gone, "ada").files.is_empty());
+    let edit = remove_user(&configuration, "ada", "remove").unwrap();
+    let gone = apply(&configuration, edit);
+    assert_eq!(gone.organizations["acme"].spec.members.len(), 2);
+    assert!(
+        remove_user(&gone, "ada", "remove")
+            .unwrap()
+            .files
+            .is_empty()
+    );
+}
+
+#[test]
+fn an_organization_keeps_its_last_org_admin() {
+    let configuration = acme();
+    let role = |role| SetRole {
+        role,
+        environments: Vec::new(),
+    };
+    let (admin, viewer) = (
+        role(OrganizationRole::OrgAdmin),
+        role(OrganizationRole::OrgViewer),
+    );
+    for (what, decided) in [
+        (
+            "made a viewer",
+            set_member(&configuration, "acme", "ada", Some(&viewer), "change ada"),
+        ),
+        (
+            "removed, by whomever",
+            set_member(&configuration, "acme", "ada", None, "change ada"),
+        ),
+        (
+            "no user any more",
+            remove_user(&configuration, "ada", "change ada"),
+        ),
+    ] {
+        let problem = decided.err().expect(what).problem();
+        assert_eq!(problem.status, 409, "{what}");
+        assert_eq!(
+            problem.detail, "The user ada is the last org-admin of acme",
+            "{what}"
+        );
+        assert_eq!(
+            problem.next.as_deref(),
+            Some("Make somebody else org-admin of it first"),
+            "{what}"
+        );
+    }
+    // She stays one when she is given it again, and may go once somebody else is.
+    assert!(set_member(&configuration, "acme", "ada", Some(&admin), "set").is_ok());
+    let edit = set_member(&configuration, "acme", "zoe", Some(&admin), "set").unwrap();
+    let two = apply(&configuration, edit);
+    assert!(remove_user(&two, "ada", "remove").is_ok());
+    let edit = set_member(&two, "acme", "ada", None, "remove").unwrap();
+    let one = apply(&two, edit);
+    assert!(set_member(&one, "acme", "zoe", None, "remove").is_err());
+    // The Organization itself goes with its org-admin.
+    assert!(delete_organization(&one, "acme", "delete").is_ok());
+    // A group counts, and one that never had an org-admin is bound by nothing.
+    let mut by_group = one.clone();
+    let members = &mut by_group.organizations.get_mut("acme").unwrap().spec.members;
+    members.push(Member {
+        user: None,
+        group: Some("admins".to_owned()),
+        role: Role::OrgAdmin,
+        environments: Vec::new(),
+    });
+    assert!(set_member(&by_group, "acme", "zoe", None, "remove").is_ok());
+    let mut nobodys = one;
+    let members = &mut nobodys.organizations.get_mut("acme").unwrap().spec.members;
+    members[0].role = Role::OrgViewer;
+    assert!(set_member(&nobodys, "acme", "zoe", None, "remove").is_ok());
 }
 
 #[test]

@@ -120,6 +120,18 @@ async fn a_fault_in_a_body_has_its_place() {
     assert!(message.contains("expected a string"), "{message}");
 }
 
+/// So a sovereign-admin is always left; the issuer tells no case of names apart.
+#[tokio::test]
+async fn a_sovereign_admin_removes_others_and_never_themselves() {
+    let world = World::new().await;
+    for user in ["sol", "Sol"] {
+        let path = format!("/api/v1/users/{user}");
+        let (status, problem) = world.ask(Some("sol"), "DELETE", &path, None).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{user}: {problem}");
+        assert_eq!(problem["detail"], "Nobody removes themselves", "{user}");
+    }
+}
+
 #[tokio::test]
 async fn every_answer_has_an_id_and_keeps_browsers_at_bay() {
     let world = World::new().await;
