@@ -14,7 +14,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::error::ReconcileError;
-use crate::object::{name, namespace, text};
+use crate::object::{array, name, namespace, text};
 
 /// The longest that one request may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -139,25 +139,37 @@ impl Cluster {
         let answer = self
             .optional("list", &describe(kind.kind, space, ""), Method::GET, &at)
             .await?;
-        let items = answer
+        Ok(items(answer, kind.api_version, kind.kind))
+    }
+
+    /// Lists what a namespace has of a resource that is known by group and plural
+    /// alone, in the version that the API prefers. One that is not served has none.
+    pub async fn list_resource(
+        &self,
+        group: &str,
+        plural: &str,
+        space: &str,
+    ) -> Result<Vec<Value>, ReconcileError> {
+        let api_version = if group.is_empty() {
+            "v1".to_owned()
+        } else {
+            let at = format!("/apis/{}", query(group));
+            let object = format!("the API group {group}");
+            let found = self.optional("read", &object, Method::GET, &at).await?;
+            let Some(found) = found else {
+                return Ok(Vec::new());
+            };
+            text(&found, "/preferredVersion/groupVersion").to_owned()
+        };
+        let at = path(&api_version, &query(plural), space, None);
+        let object = format!("the {plural} in {space}");
+        let answer = self.optional("list", &object, Method::GET, &at).await?;
+        let kind = answer
             .as_ref()
-            .and_then(|list| list.get("items"))
-            .and_then(Value::as_array);
-        Ok(items
-            .into_iter()
-            .flatten()
-            .cloned()
-            .map(|mut item| {
-                // Lists leave out what all their items share.
-                if let Some(fields) = item.as_object_mut() {
-                    fields
-                        .entry("apiVersion")
-                        .or_insert_with(|| json!(kind.api_version));
-                    fields.entry("kind").or_insert_with(|| json!(kind.kind));
-                }
-                item
-            })
-            .collect())
+            .and_then(|list| text(list, "/kind").strip_suffix("List"))
+            .unwrap_or_default()
+            .to_owned();
+        Ok(items(answer, &api_version, &kind))
     }
 
     /// Applies an object on the server's side, as `manager`, which takes the
@@ -375,6 +387,26 @@ impl Cluster {
             ),
         )
     }
+}
+
+/// The objects of a list.
+fn items(list: Option<Value>, api_version: &str, kind: &str) -> Vec<Value> {
+    list.as_ref()
+        .map(|list| array(list, "/items"))
+        .unwrap_or_default()
+        .iter()
+        .cloned()
+        .map(|mut item| {
+            // Lists leave out what all their items share.
+            if let Some(fields) = item.as_object_mut() {
+                fields
+                    .entry("apiVersion")
+                    .or_insert_with(|| json!(api_version));
+                fields.entry("kind").or_insert_with(|| json!(kind));
+            }
+            item
+        })
+        .collect()
 }
 
 /// The HTTP status of a refusal by the Kubernetes API.

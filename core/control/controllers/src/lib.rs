@@ -35,6 +35,7 @@ mod leftover;
 mod object;
 mod organization;
 mod queue;
+mod remains;
 mod report;
 mod runtime;
 mod saga;

@@ -164,6 +164,35 @@ impl Memory {
     }
 }
 
+/// Puts a namespace with these labels there, whose deletion has begun, with an object
+/// that somebody holds, and what Kubernetes says of that.
+pub fn held_namespace(memory: &Memory, name: &str, labels: &Value) {
+    memory.put(
+        &format!("/api/v1/namespaces/{name}"),
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {
+                "name": name, "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "status": {"phase": "Terminating", "conditions": [
+                {"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: pods. has 1 resource instances, widgets.example.com has 1 resource instances"},
+                {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "All resources successfully discovered"},
+            ]},
+        }),
+    );
+    memory.put(
+        "/apis/example.com",
+        json!({"kind": "APIGroup", "preferredVersion": {"groupVersion": "example.com/v1beta1"}}),
+    );
+    memory.put(
+        &format!("/apis/example.com/v1beta1/namespaces/{name}/widgets/held"),
+        json!({
+            "apiVersion": "example.com/v1beta1", "kind": "Widget",
+            "metadata": {"name": "held", "namespace": name, "finalizers": ["example.com/hold"]},
+        }),
+    );
+}
+
 fn failure(code: StatusCode, reason: &str, path: &str) -> (StatusCode, Value) {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,

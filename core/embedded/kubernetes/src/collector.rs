@@ -15,7 +15,8 @@ use crate::context::Context;
 use crate::delete::{self, FOREGROUND, ORPHAN};
 use crate::merge::Writer;
 use crate::object::{array, finalizers, is_deleting, metadata_mut, set, set_finalizers, text, uid};
-use crate::state::{Inner, OBJECTS, ObjectKey, range_prefix};
+use crate::remaining::Remaining;
+use crate::state::{Inner, OBJECTS, ObjectKey, now, range_prefix};
 use crate::status::ApiError;
 use crate::write;
 
@@ -356,9 +357,9 @@ async fn release(context: &mut Context, finalizer: &str) -> Result<(), ApiError>
 }
 
 /// Deletes what a terminating namespace holds; when nothing is left, the
-/// namespace goes too.
+/// namespace goes too, and else its status says what is.
 async fn empty_namespace(inner: &Arc<Inner>, key: &ObjectKey) -> Result<(), ApiError> {
-    let mut left = false;
+    let mut left = Remaining::default();
     for resource in inner
         .catalog(&key.cluster)
         .stored()
@@ -380,15 +381,23 @@ async fn empty_namespace(inner: &Arc<Inner>, key: &ObjectKey) -> Result<(), ApiE
                 );
                 ignore_missing(delete::object(&mut context, &json!({})).await.map(drop))?;
             }
-            left |= inner.read_key(&found).is_some();
+            if let Some(object) = inner.read_key(&found) {
+                left.add(&resource, &object);
+            }
         }
-    }
-    if left {
-        return Ok(());
     }
     let Some(mut context) = context(inner, key) else {
         return Ok(());
     };
+    if !left.is_empty() {
+        context.subresource = "status".into();
+        let result = write::modify(&mut context, &Writer::Update, |_, current| {
+            let mut next = current.clone();
+            left.tell(&mut next, &now());
+            Ok(next)
+        });
+        return ignore_missing(result.await.map(drop));
+    }
     context.subresource = "finalize".into();
     let result = write::modify(&mut context, &Writer::Update, |_, current| {
         let mut next = current.clone();

@@ -41,6 +41,7 @@ mod protobuf;
 mod quality;
 mod quota;
 mod read;
+mod remaining;
 mod reviews;
 mod schemas;
 mod selector;

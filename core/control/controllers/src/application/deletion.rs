@@ -29,7 +29,7 @@ use crate::kubernetes::{
 use crate::object::{annotation, array, condition, has_finalizer, is_deleting, name, text};
 use crate::runtime::Next;
 use crate::saga::{Saga, in_time};
-use crate::{clock, finalizer, report, secrets};
+use crate::{clock, finalizer, remains, report, secrets};
 
 /// Set once everything is gone, the second commit is made and the end is told.
 const ENDED: &str = "deletion-ended-at";
@@ -556,7 +556,7 @@ async fn data(
             if !is_deleting(&present) {
                 vcluster.delete_object(&present).await?;
             }
-            Ok(false)
+            Err(remains::of_namespace(vcluster, &present).await)
         },
     )
     .await;

@@ -24,7 +24,7 @@ use crate::object::{array, is_deleting, name};
 use crate::report::Part;
 use crate::runtime::Next;
 use crate::saga::{Saga, in_time};
-use crate::{finalizer, leftover, report, secrets};
+use crate::{finalizer, leftover, remains, report, secrets};
 
 /// Why namespaces stay in a vcluster that cannot be reached, and until when.
 const NO_ANSWER: &str = "the vcluster gave no answer; once it does";
@@ -309,7 +309,18 @@ async fn drop_namespaces(vcluster: &Cluster, place: &Place, saga: &mut Saga) {
                 vcluster.delete_object(space).await?;
             }
         }
-        Ok(spaces.is_empty())
+        if spaces.is_empty() {
+            return Ok(true);
+        }
+        let mut kept = Vec::new();
+        for space in &spaces {
+            kept.push(remains::of_namespace(vcluster, space).await.chain());
+        }
+        Err(ReconcileError::missing(
+            "remove",
+            "all of them",
+            kept.join("; "),
+        ))
     })
     .await;
 }
@@ -362,7 +373,9 @@ mod tests {
     use crate::object::{condition, text};
     use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
     use crate::saga::{FLOOR, LIMIT, PROMISED};
-    use crate::testing::{Empty, Memory, Told, leaves_its_worker, shared, shared_with};
+    use crate::testing::{
+        Empty, Memory, Told, held_namespace, leaves_its_worker, shared, shared_with,
+    };
 
     const PATH: &str = "/apis/catalyst.openova.io/v1alpha1/environments/acme-dev";
 
@@ -388,6 +401,25 @@ mod tests {
         assert_eq!(found("lo-loc-rtz-dev-acme"), Some(at));
         assert_eq!(found("lo-loc-rtz-dev-globex"), None);
         assert_eq!(vcluster_of("nonsense", "lo-loc-rtz-dev-acme"), None);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_its_namespaces_is_told_by_name() {
+        let memory = Memory::default();
+        for space in ["acme-dev", "wiki"] {
+            let labels = json!({"openova.io/environment": "acme-dev"});
+            held_namespace(&memory, space, &labels);
+        }
+        let mut saga = Saga::hurried("Environment", "acme-dev");
+        drop_namespaces(&memory.cluster(), &place(), &mut saga).await;
+        let told = saga.left_behind();
+        assert_eq!(told.len(), 1, "{told:#?}");
+        for space in ["acme-dev", "wiki"] {
+            let held = format!(
+                "could not remove Namespace {space}: what is in it keeps it: Widget {space}/held (finalizers: example.com/hold)"
+            );
+            assert!(told[0].contains(&held), "{told:#?}");
+        }
     }
 
     #[tokio::test]

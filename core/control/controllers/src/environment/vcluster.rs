@@ -9,17 +9,19 @@ use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::runtime::watcher::watch_object;
-use serde_json::Value;
 
 use crate::bootstrap::MANAGER;
 use crate::context::Context;
 use crate::desired::environment::{Place, host_objects};
 use crate::error::ReconcileError;
-use crate::kubernetes::{Cluster, NAMESPACE, SECRET, VCLUSTER, describe_object};
-use crate::object::{array, is_deleting, text};
+use crate::kubernetes::{Cluster, NAMESPACE, SECRET, VCLUSTER};
+use crate::object::is_deleting;
+use crate::remains;
 
 /// How long a vcluster may take to come up before others have their turn.
 pub const WITHIN: Duration = Duration::from_secs(2);
+/// What goes with the request for a vcluster.
+const WITH_IT: &str = "and the rest of the vcluster with it";
 
 /// Asks the host cluster for the Organization's vcluster, and waits a moment for
 /// its kubeconfig, by watch; nothing while that is not there.
@@ -69,7 +71,7 @@ pub async fn remove(host: &Cluster, organization: &str) -> Result<(), ReconcileE
         if !is_deleting(&request) {
             host.delete_object(&request).await?;
         }
-        return Err(remains(&request));
+        return Err(remains::of(&request, WITH_IT));
     }
     host.delete(SECRET, organization, &kubeconfig_of(organization))
         .await?;
@@ -77,7 +79,7 @@ pub async fn remove(host: &Cluster, organization: &str) -> Result<(), ReconcileE
         if !is_deleting(&space) {
             host.delete_object(&space).await?;
         }
-        return Err(remains(&space));
+        return Err(remains::of_namespace(host, &space).await);
     }
     Ok(())
 }
@@ -85,31 +87,6 @@ pub async fn remove(host: &Cluster, organization: &str) -> Result<(), ReconcileE
 /// Where the kubeconfig of an Organization's vcluster is put.
 fn kubeconfig_of(organization: &str) -> String {
     format!("vc-{organization}")
-}
-
-/// Who or what keeps an object that is to go.
-fn remains(object: &Value) -> ReconcileError {
-    let finalizers: Vec<&str> = array(object, "/metadata/finalizers")
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    // What a namespace says of what is still in it.
-    let said: Vec<&str> = array(object, "/status/conditions")
-        .iter()
-        .filter(|one| text(one, "/status") == "True" && text(one, "/type").starts_with("Namespace"))
-        .map(|one| text(one, "/message"))
-        .collect();
-    let reason = if !finalizers.is_empty() {
-        format!(
-            "its finalizers keep it ({}); once whoever set them has removed them, it goes, and the rest of the vcluster with it",
-            finalizers.join(", ")
-        )
-    } else if !said.is_empty() {
-        format!("what is in it keeps it: {}", said.join("; "))
-    } else {
-        "it is still on its way out".to_owned()
-    };
-    ReconcileError::missing("remove", describe_object(object), reason)
 }
 
 #[cfg(test)]
@@ -152,21 +129,5 @@ mod tests {
         assert_eq!(memory.get(KUBECONFIG), None);
         assert_eq!(memory.get(VCLUSTER_SPACE), None);
         remove(&host, "acme").await.unwrap();
-    }
-
-    #[test]
-    fn what_is_in_a_namespace_that_stays_is_told() {
-        let space = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": "acme", "deletionTimestamp": "2026-01-01T00:00:00Z"},
-            "status": {"conditions": [
-                {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "all is well"},
-                {"type": "NamespaceContentRemaining", "status": "True", "message": "secrets. has 1 resource instances"},
-            ]},
-        });
-        assert_eq!(
-            remains(&space).chain(),
-            "could not remove Namespace acme: what is in it keeps it: secrets. has 1 resource instances"
-        );
     }
 }

@@ -76,6 +76,72 @@ async fn a_namespace_goes_with_everything_in_it() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_stays_says_what_is_in_it() {
+    let api = Api::start().await;
+    let team = "a/api/v1/namespaces/team";
+    api.post("a/api/v1/namespaces", json!({"metadata": {"name": "team"}}))
+        .await;
+    let mut held = config_map("held", "1");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let made = api.post(&format!("{team}/configmaps"), held).await;
+    assert_eq!(made.code, 201, "{}", made.body);
+    let hold = json!({"apiVersion": "apps/v1", "metadata": {"name": "web", "finalizers": ["example.com/hold"]}, "spec": {
+        "selector": {"matchLabels": {"app": "web"}}, "replicas": 0,
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    }});
+    let deployments = "a/apis/apps/v1/namespaces/team/deployments";
+    let made = api.post(deployments, hold).await;
+    assert_eq!(made.code, 201, "{}", made.body);
+    api.call(Method::DELETE, team, Value::Null).await;
+    let told = |namespace: &Value, kind: &str| -> [Value; 3] {
+        let conditions = namespace["status"]["conditions"].as_array();
+        let found = conditions.and_then(|all| all.iter().find(|one| one["type"] == kind));
+        let found = found.cloned().unwrap_or_default();
+        ["status", "reason", "message"].map(|field| found[field].clone())
+    };
+    let both = "example.com/hold in 2 resource instances";
+    let namespace = api
+        .until(team, |answer| {
+            told(&answer.body, "NamespaceFinalizersRemaining")[2]
+                .as_str()
+                .is_some_and(|message| message.ends_with(both))
+        })
+        .await
+        .body;
+    assert_eq!(
+        told(&namespace, "NamespaceFinalizersRemaining"),
+        [
+            "True",
+            "SomeFinalizersRemain",
+            "Some content in the namespace has finalizers remaining: example.com/hold in 2 resource instances"
+        ]
+    );
+    assert_eq!(
+        told(&namespace, "NamespaceContentRemaining"),
+        [
+            "True",
+            "SomeResourcesRemain",
+            "Some resources are remaining: configmaps. has 1 resource instances, deployments.apps has 1 resource instances"
+        ]
+    );
+    assert_eq!(
+        told(&namespace, "NamespaceDeletionContentFailure")[0],
+        "False"
+    );
+    assert_eq!(namespace["status"]["phase"], "Terminating");
+
+    let free = json!({"metadata": {"finalizers": null}});
+    for path in [
+        format!("{deployments}/web"),
+        format!("{team}/configmaps/held"),
+    ] {
+        let freed = api.patch(&path, "merge-patch+json", free.clone()).await;
+        assert_eq!(freed.code, 200, "{}", freed.body);
+    }
+    api.until(team, |answer| answer.code == 404).await;
+}
+
+#[tokio::test]
 async fn services_get_addresses_and_give_them_back() {
     let api = Api::start().await;
     let services = "a/api/v1/namespaces/default/services";

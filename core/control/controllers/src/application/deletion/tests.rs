@@ -2,7 +2,7 @@ use super::*;
 use crate::controllers::VclusterKey;
 use crate::report::{END_WITHIN, EVENT_WITHIN, PROGRESS_WITHIN};
 use crate::saga::{LIMIT, PROMISED};
-use crate::testing::{Empty, Memory, Told, leaves_its_worker, shared, shared_with};
+use crate::testing::{Empty, Memory, Told, held_namespace, leaves_its_worker, shared, shared_with};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 const HOLD: &str = "example.com/hold";
@@ -102,6 +102,24 @@ async fn what_somebody_elses_finalizer_keeps_is_told_once_and_by_name() {
         .memory
         .merge(&path("db"), &json!({"metadata": {"finalizers": null}}));
     assert_eq!(world.memory.get(&path("db")), None);
+}
+
+#[tokio::test]
+async fn what_keeps_its_namespace_is_told_by_name() {
+    let world = World::new();
+    let labels = json!({"openova.io/application": "db", "openova.io/environment": "acme-dev"});
+    held_namespace(&world.memory, "db", &labels);
+    let mut saga = Saga::hurried("Application", "acme-dev/db");
+    let vcluster = world.memory.cluster();
+    data(&world.shared, &vcluster, &at("db"), false, &mut saga)
+        .await
+        .unwrap();
+    assert_eq!(
+        saga.left_behind(),
+        [
+            "the namespace db: could not remove Namespace db: what is in it keeps it: Widget db/held (finalizers: example.com/hold); once whoever set the finalizers has removed them, the namespace goes"
+        ]
+    );
 }
 
 #[tokio::test]
