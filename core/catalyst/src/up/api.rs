@@ -33,9 +33,18 @@ pub struct ApiRefusal {
 
 /// Whether an answer says that what was asked for is not there.
 pub fn is_gone(error: &anyhow::Error) -> bool {
+    has_status(error, StatusCode::NOT_FOUND)
+}
+
+/// Whether an answer says that somebody else was faster.
+pub fn is_conflict(error: &anyhow::Error) -> bool {
+    has_status(error, StatusCode::CONFLICT)
+}
+
+fn has_status(error: &anyhow::Error, status: StatusCode) -> bool {
     error
         .downcast_ref::<ApiRefusal>()
-        .is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
+        .is_some_and(|refusal| refusal.status == status)
 }
 
 impl ApiClient {
@@ -143,5 +152,33 @@ impl ApiClient {
             status,
             message
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Path;
+    use axum::routing::get;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_says_what_stands_against_it() {
+        let answer = |Path(code): Path<u16>| async move { StatusCode::from_u16(code).unwrap() };
+        let router = Router::new().route("/{code}", get(answer));
+        let api = ApiClient::new(router, Identity::administrator("test"));
+        for (code, gone, conflict) in [
+            (404, true, false),
+            (409, false, true),
+            (403, false, false),
+            (500, false, false),
+        ] {
+            let error = api.get(&format!("/{code}")).await.unwrap_err();
+            assert_eq!(
+                (is_gone(&error), is_conflict(&error)),
+                (gone, conflict),
+                "{code}"
+            );
+        }
     }
 }

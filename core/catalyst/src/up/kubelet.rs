@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::api::{ApiClient, is_gone};
+use super::api::{ApiClient, is_conflict, is_gone};
 use super::lock;
 use super::network_policy::Policies;
 use super::pod_events::{self, Happening, Recorder, Told};
@@ -206,10 +206,20 @@ impl Kubelet {
             .api
             .send(Method::POST, &path, "application/json", Some(&binding))
             .await;
-        if let Err(error) = bound
-            && !is_gone(&error)
-        {
-            tracing::warn!(pod = path, error = format!("{error:#}"), "pod not bound");
+        match bound {
+            // An earlier pass bound it, which the local copy does not show yet; or it
+            // was written meanwhile, and that wakes the next pass.
+            Err(error) if is_conflict(&error) => {
+                tracing::debug!(
+                    pod = path,
+                    error = format!("{error:#}"),
+                    "pod bound already"
+                );
+            }
+            Err(error) if !is_gone(&error) => {
+                tracing::warn!(pod = path, error = format!("{error:#}"), "pod not bound");
+            }
+            _ => {}
         }
     }
 

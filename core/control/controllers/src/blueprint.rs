@@ -2,7 +2,8 @@
 //! Blueprint object; what is no longer trusted is marked, and never removed under
 //! an Application that uses it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use catalyst_api::RegisterBlueprint;
 use catalyst_commands::{Actor, trust_policy};
@@ -24,6 +25,33 @@ use crate::runtime::Next;
 const READY: &str = "Ready";
 /// The reason of one whose version's tag names other content than was registered.
 const TAG_MOVED: &str = "TagMoved";
+
+/// Why versions in the registry were not admitted, as it was last told.
+#[derive(Default)]
+pub struct Refusals {
+    /// Reasons by version, by repository.
+    told: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
+}
+
+impl Refusals {
+    /// Takes over what was refused in a repository, by version with the reason, and
+    /// answers with what of that was not told the last time: sweeps find the same
+    /// again and again.
+    fn news(
+        &self,
+        repository: &str,
+        refused: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = told.remove(repository).unwrap_or_default();
+        let mut news = refused.clone();
+        news.retain(|version, why| before.get(version) != Some(why));
+        if !refused.is_empty() {
+            told.insert(repository.to_owned(), refused);
+        }
+        news
+    }
+}
 
 /// Every repository of every source, for the sweep; those of Blueprint objects
 /// too, so that one that vanished is noticed.
@@ -81,11 +109,23 @@ pub async fn reconcile(shared: &Shared, repository: &str) -> Result<Next, Reconc
             format!("the versions of {repository}"),
         ))?;
     let policy = trust_policy(&ctx.sovereign().await?);
+    let mut refused = BTreeMap::new();
     for version in tags.iter().filter(|tag| is_version(tag)) {
         let object = BlueprintSpec::object_name(source, blueprint, version);
-        if admitted.iter().all(|one| name(one) != object) {
-            admit(ctx, source, blueprint, version).await;
+        if admitted.iter().all(|one| name(one) != object)
+            && let Err(why) = admit(ctx, source, blueprint, version).await
+        {
+            refused.insert(version.clone(), why);
         }
+    }
+    for (version, why) in shared.refusals.news(repository, refused) {
+        tracing::warn!(
+            source,
+            name = blueprint,
+            version,
+            why,
+            "Blueprint not admitted"
+        );
     }
     for object in &admitted {
         verify_again(ctx, object, &policy).await?;
@@ -98,24 +138,21 @@ fn is_version(tag: &str) -> bool {
     semver::Version::parse(tag).is_ok_and(|version| version.build.is_empty())
 }
 
-/// A version that is not admitted is told of in the log and nowhere else: whoever
-/// asks for it by name gets the reason.
-async fn admit(ctx: &Context, source: &str, name: &str, version: &str) {
+/// Admits a version, or says why not: that is told in the log and nowhere else, and
+/// whoever asks for it by name gets the reason.
+async fn admit(ctx: &Context, source: &str, name: &str, version: &str) -> Result<(), String> {
     let request = RegisterBlueprint {
         source: source.to_owned(),
         name: name.to_owned(),
         version: version.to_owned(),
     };
-    if let Err(error) = ctx
+    let registered = ctx
         .commands
         .blueprint_register(&catalyst(ctx), request)
-        .await
-    {
-        let why = error.told();
-        tracing::warn!(source, name, version, why, "Blueprint not admitted");
-    } else {
-        tracing::info!(source, name, version, "Blueprint admitted");
-    }
+        .await;
+    registered.map_err(|error| error.told())?;
+    tracing::info!(source, name, version, "Blueprint admitted");
+    Ok(())
 }
 
 /// The control plane itself, as it appears in what it writes.
@@ -274,6 +311,30 @@ mod tests {
         let away = || VerifyError::Registry(answered(503));
         assert!(observe(&said, (Err(away()), named("sha256:aa"))).is_err());
         assert!(observe(&said, (Ok(()), Err(answered(503)))).is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_news_once() {
+        let refusals = Refusals::default();
+        let of = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let texts = all
+                .iter()
+                .map(|(version, why)| ((*version).to_owned(), (*why).to_owned()));
+            texts.collect()
+        };
+        let look = |found: &[(&str, &str)]| refusals.news("catalog/bp-wiki", of(found));
+        let unsigned = ("1.0.0", "it is not signed");
+        assert_eq!(look(&[unsigned]), of(&[unsigned]));
+        assert_eq!(look(&[unsigned]), of(&[]));
+        // Another version, another reason, another repository.
+        let next = ("1.1.0", "it is not signed");
+        assert_eq!(look(&[unsigned, next]), of(&[next]));
+        let foreign = ("1.0.0", "nobody trusts its signer");
+        assert_eq!(look(&[foreign, next]), of(&[foreign]));
+        assert_eq!(refusals.news("acme/bp-wiki", of(&[next])), of(&[next]));
+        // Whoever was admitted or removed meanwhile is refused anew.
+        assert_eq!(look(&[]), of(&[]));
+        assert_eq!(look(&[next]), of(&[next]));
     }
 
     #[test]

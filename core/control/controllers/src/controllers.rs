@@ -66,6 +66,8 @@ pub struct Shared {
     pub vclusters: Vclusters,
     /// What the application controller keeps between two looks.
     pub remembered: Arc<Remembered>,
+    /// Why Blueprints were not admitted when that was last told.
+    pub refusals: Arc<blueprint::Refusals>,
     /// Who was in which group when that was last read.
     pub groups: Arc<LastRead>,
     /// The worker that this reconcile has.
@@ -86,6 +88,7 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         applications: Queue::default(),
         vclusters: Vclusters::new(stop.clone()),
         remembered: Arc::default(),
+        refusals: Arc::default(),
         groups: Arc::default(),
         slot: Slot::default(),
     };

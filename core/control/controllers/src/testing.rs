@@ -492,6 +492,7 @@ fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -> Sh
         applications: Queue::default(),
         vclusters: Vclusters::new(tokio_util::sync::CancellationToken::new()),
         remembered: Arc::new(Remembered::default()),
+        refusals: Arc::default(),
         groups: Arc::default(),
         slot: Slot::default(),
     }
