@@ -9,12 +9,18 @@ use crate::catalog::{Catalog, Resource, api_version};
 use crate::encode;
 use crate::openapi;
 use crate::request::RequestInfo;
-use crate::state::Inner;
 use crate::status::ApiError;
 
-/// Answers a path inside a cluster.
+/// Whether a path tells what a server of this kind serves, and nothing of a cluster
+/// as long as it is answered from the built-in catalog.
+pub(crate) fn is_general(path: &str) -> bool {
+    let first = path.split('/').next();
+    matches!(first, Some("api" | "apis" | "openapi" | "version"))
+}
+
+/// Answers a path inside a cluster, by what the cluster serves.
 pub(crate) fn serve(
-    inner: &Inner,
+    catalog: &Catalog,
     info: &RequestInfo,
     path: &str,
     parts: &Parts,
@@ -22,7 +28,6 @@ pub(crate) fn serve(
     if parts.method != http::Method::GET && parts.method != http::Method::HEAD {
         return Err(ApiError::method_not_allowed());
     }
-    let catalog = inner.catalog(&info.cluster);
     let segments: Vec<&str> = path.split('/').filter(|one| !one.is_empty()).collect();
     let json = |document: Value| {
         Ok(encode::respond(
@@ -32,43 +37,42 @@ pub(crate) fn serve(
         ))
     };
     match segments.as_slice() {
-        [] => json(json!({"paths": root_paths(&catalog)})),
+        [] => json(json!({"paths": root_paths(catalog)})),
         ["api"] => match aggregated(parts) {
-            Some(version) => Ok(aggregate(&catalog, true, version)),
+            Some(version) => Ok(aggregate(catalog, true, version)),
             None => json(json!({
                 "kind": "APIVersions", "versions": ["v1"],
                 "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}],
             })),
         },
         ["apis"] => match aggregated(parts) {
-            Some(version) => Ok(aggregate(&catalog, false, version)),
+            Some(version) => Ok(aggregate(catalog, false, version)),
             None => {
                 let groups: Vec<Value> = catalog
                     .groups()
                     .filter(|(name, _)| !name.is_empty())
-                    .filter_map(|(name, _)| group_document(&catalog, name))
+                    .filter_map(|(name, _)| group_document(catalog, name))
                     .collect();
                 json(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
             }
         },
         ["apis", group] => {
-            let mut document =
-                group_document(&catalog, group).ok_or_else(ApiError::no_such_path)?;
+            let mut document = group_document(catalog, group).ok_or_else(ApiError::no_such_path)?;
             crate::object::set(&mut document, &["kind"], json!("APIGroup"));
             crate::object::set(&mut document, &["apiVersion"], json!("v1"));
             json(document)
         }
-        ["api", version] => json(resource_list(&catalog, "", version)?),
-        ["apis", group, version] => json(resource_list(&catalog, group, version)?),
+        ["api", version] => json(resource_list(catalog, "", version)?),
+        ["apis", group, version] => json(resource_list(catalog, group, version)?),
         ["version"] => json(json!({
             "major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "", "gitTreeState": "clean",
             "buildDate": "2025-08-27T00:00:00Z", "goVersion": "", "compiler": "rustc", "platform": "linux/amd64",
             "emulationMajor": "1", "emulationMinor": "34", "minCompatibilityMajor": "1", "minCompatibilityMinor": "33",
         })),
         ["healthz" | "livez" | "readyz"] => Ok(health(info)),
-        ["openapi", "v3"] => json(openapi::index(&info.cluster, &catalog)),
-        ["openapi", "v3", "api", version] => openapi::document(&catalog, "", version),
-        ["openapi", "v3", "apis", group, version] => openapi::document(&catalog, group, version),
+        ["openapi", "v3"] => json(openapi::index(&info.cluster, catalog)),
+        ["openapi", "v3", "api", version] => openapi::document(catalog, "", version),
+        ["openapi", "v3", "apis", group, version] => openapi::document(catalog, group, version),
         _ => Err(ApiError::no_such_path()),
     }
 }

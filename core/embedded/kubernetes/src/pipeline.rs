@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 
 use crate::authenticate::{Authenticated, authenticate};
 use crate::authorize::{Attributes, Policy, authorize, refusal};
+use crate::catalog::Catalog;
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::request::{RequestInfo, ResourcePath, Target};
@@ -30,12 +31,21 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
         RequestInfo::parse(request.method(), request.uri()).ok_or_else(ApiError::no_such_path)?;
     let (mut parts, body) = request.into_parts();
     let authenticated = authenticate(&inner, &info.cluster, &parts).await?;
+    if let Target::Path(path) = &info.target
+        && is_general_question(&parts, path)
+        && !belongs(&inner, &info.cluster, &authenticated)
+    {
+        return discovery::serve(Catalog::builtin(), &info, path, &parts);
+    }
     let identity = permit(&inner, &info, &parts.headers, &authenticated)?;
     if info.cluster != "*" && !inner.has_cluster(&info.cluster) {
         return Err(ApiError::not_found("", "clusters", &info.cluster));
     }
     let path = match &info.target {
-        Target::Path(path) => return discovery::serve(&inner, &info, path, &parts),
+        Target::Path(path) => {
+            let catalog = inner.catalog(&info.cluster);
+            return discovery::serve(&catalog, &info, path, &parts);
+        }
         Target::Resource(path) => path.clone(),
     };
     let resource = if info.cluster == "*" {
@@ -108,14 +118,32 @@ async fn answer(inner: Arc<Inner>, request: Request) -> Result<Response, ApiErro
     Ok(encode::finish(response))
 }
 
+/// What clients ask before they ask for anything, as oneself. Where it is refused,
+/// kubectl says "Forbidden: unknown" and goes no further; so whoever does not belong
+/// gets what every cluster serves, and reads in the refusal that follows what they
+/// may not do.
+fn is_general_question(parts: &http::request::Parts, path: &str) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
+        && discovery::is_general(path)
+        && !impersonates(&parts.headers)
+}
+
+/// Whether something in a cluster means an identity in particular.
+fn belongs(inner: &Inner, cluster: &str, authenticated: &Authenticated) -> bool {
+    let identity = &authenticated.identity;
+    identity.is_administrator()
+        || authenticated.account.is_some()
+        || inner.policy(cluster).knows(identity)
+}
+
 /// Whom a request counts for, if they may do what it asks; of streams, asked
 /// again while they are open.
 ///
 /// To whoever nothing in a cluster means in particular, it is as if it were not
 /// there: clusters are named after Organizations, and no Organization may learn
 /// from an answer that another exists. What every authenticated user gets in a
-/// cluster (discovery, version, health, reviews of oneself) is for those who
-/// belong there.
+/// cluster (its own discovery, health, reviews of oneself) is for those who belong
+/// there.
 pub(crate) fn permit(
     inner: &Inner,
     info: &RequestInfo,
@@ -126,12 +154,10 @@ pub(crate) fn permit(
     if identity.is_administrator() && !impersonates(headers) {
         return Ok(identity.clone());
     }
-    let policy = inner.policy(&info.cluster);
-    let belongs =
-        identity.is_administrator() || authenticated.account.is_some() || policy.knows(identity);
-    if !belongs {
+    if !belongs(inner, &info.cluster, authenticated) {
         return Err(refusal(identity, info));
     }
+    let policy = inner.policy(&info.cluster);
     let identity = impersonated(&policy, headers, identity.clone())?;
     authorize(&policy, &identity, info)?;
     Ok(identity)

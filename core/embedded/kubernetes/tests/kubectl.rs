@@ -100,7 +100,14 @@ impl Cluster {
         }
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
-        let tokens = [("secret".to_owned(), Identity::administrator("admin"))];
+        let stranger = Identity {
+            user: "jane".to_owned(),
+            groups: Vec::new(),
+        };
+        let tokens = [
+            ("secret".to_owned(), Identity::administrator("admin")),
+            ("of-jane".to_owned(), stranger),
+        ];
         let kubernetes = Kubernetes::new(Config {
             store,
             authenticators: Authenticators {
@@ -140,6 +147,31 @@ impl Cluster {
     async fn words(&self, line: &str) -> String {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         self.run(&arguments, None).await
+    }
+}
+
+/// Whoever has no right in the cluster reads which one is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_told_what_they_may_not_do() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    for (line, wanted) in [
+        (
+            "get pods",
+            "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
+        ),
+        (
+            "get deployment web",
+            "deployments.apps \"web\" is forbidden: User \"jane\" cannot get resource \"deployments\" in API group \"apps\" in the namespace \"default\"",
+        ),
+    ] {
+        let mut arguments: Vec<&str> = line.split_whitespace().collect();
+        arguments.extend(["--token", "of-jane"]);
+        let output = kubectl(cluster.folder.path(), &arguments, None).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{line}: {said}");
+        assert!(said.contains(wanted), "{line}: {said}");
     }
 }
 

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::json;
 
+use crate::custom_resources::definition;
 use crate::support::{Answer, Api, MAPS, config_map};
 
 #[tokio::test]
@@ -20,8 +21,12 @@ async fn access_follows_roles_and_stays_inside_the_cluster() {
     let refused = api.send(as_jane(MAPS)).await;
     assert_eq!(refused.code, 403);
     assert_eq!(
-        refused.body["message"],
-        "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"default\""
+        refused.body,
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"default\"",
+            "reason": "Forbidden", "details": {"kind": "configmaps"}, "code": 403,
+        })
     );
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "v"},
@@ -103,19 +108,28 @@ async fn clusters_are_separate_and_vanish_whole() {
 }
 
 /// What everybody asks of a server, or may ask about themselves.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 8] = [
     "",
     "/",
-    "/version",
     "/healthz",
     "/livez",
     "/readyz?verbose",
-    "/api",
-    "/api/v1",
-    "/apis",
-    "/openapi/v3",
     "/api/v1/namespaces/default/pods",
+    "/apis/example.com/v1/boxes",
     "/nothing",
+];
+
+/// What clients ask before they ask for anything, and whether it is of every cluster.
+const GENERAL: [(&str, bool); 9] = [
+    ("/version", true),
+    ("/api", true),
+    ("/api/v1", true),
+    ("/apis", true),
+    ("/apis/apps/v1", true),
+    ("/openapi/v3", true),
+    ("/openapi/v3/apis/apps/v1", true),
+    ("/apis/example.com", false),
+    ("/apis/example.com/v1", false),
 ];
 
 async fn ask(api: &Api, method: &Method, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -131,6 +145,13 @@ async fn ask(api: &Api, method: &Method, path: &str, headers: &[(&str, &str)]) -
 #[tokio::test]
 async fn a_stranger_learns_of_no_cluster_whether_it_is_there() {
     let api = Api::start().await;
+    let made = api
+        .post(
+            "a/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            definition(),
+        )
+        .await;
+    assert_eq!(made.code, 201, "{}", made.body);
     let jane = ("authorization", "Bearer jane-token");
     let strangers: [(&[(&str, &str)], u16); 5] = [
         (&[], 401),
@@ -148,6 +169,25 @@ async fn a_stranger_learns_of_no_cluster_whether_it_is_there() {
                 assert_eq!(there.code, code, "{case}: {}", there.body);
                 assert_eq!(there.code, absent.code, "{case}");
                 assert_eq!(there.body, absent.body, "{case}");
+            }
+        }
+        let is_somebody = headers == [jane];
+        for (path, is_served) in GENERAL {
+            for method in [Method::GET, Method::HEAD, Method::POST] {
+                let there = ask(&api, &method, &format!("a{path}"), headers).await;
+                let absent = ask(&api, &method, &format!("nowhere{path}"), headers).await;
+                let expected = match (is_somebody && method != Method::POST, is_served) {
+                    (true, true) => 200,
+                    (true, false) => 404,
+                    (false, _) => code,
+                };
+                let case = format!("{method} {path} {headers:?}");
+                assert_eq!(there.code, expected, "{case}: {}", there.body);
+                assert_eq!(there.code, absent.code, "{case}");
+                // Some addresses in it carry the name that was asked for.
+                let absent = absent.body.to_string();
+                let absent = absent.replace("/clusters/nowhere/", "/clusters/a/");
+                assert_eq!(there.body.to_string(), absent, "{case}");
             }
         }
         let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -194,7 +234,7 @@ async fn whoever_belongs_to_a_cluster_sees_what_it_serves() {
         let credentials = format!("Bearer {token}");
         let headers = [("authorization", credentials.as_str())];
         for cluster in ["b", "nowhere"] {
-            let answer = ask(&api, &Method::GET, &format!("{cluster}/version"), &headers).await;
+            let answer = ask(&api, &Method::GET, &format!("{cluster}/readyz"), &headers).await;
             assert_eq!(answer.code, code, "{cluster}: {}", answer.body);
         }
     }

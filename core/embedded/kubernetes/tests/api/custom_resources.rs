@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::Api;
 
-fn definition() -> Value {
+/// Boxes, in the group `example.com`.
+pub fn definition() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "boxes.example.com"},
