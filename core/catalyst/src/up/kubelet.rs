@@ -26,6 +26,7 @@ use super::lock;
 use super::network_policy::Policies;
 use super::pod_events::{self, Happening, Recorder, Told};
 use super::reflector::{Key, Reflector};
+use super::this_node::{self, Machine};
 use super::volumes::Volumes;
 use super::workloads::Workloads;
 
@@ -61,6 +62,10 @@ pub struct Kubelet {
     served: Mutex<Vec<Service>>,
     /// What the last policy was made from.
     judged: Mutex<u64>,
+    machine: Machine,
+    /// Clusters in which this machine was shown, each with the uid of a namespace
+    /// that lives as long as it does.
+    shown: Mutex<HashSet<(String, String)>>,
 }
 
 impl Kubelet {
@@ -97,6 +102,8 @@ impl Kubelet {
             removing: Mutex::default(),
             served: Mutex::default(),
             judged: Mutex::default(),
+            machine: Machine::read(),
+            shown: Mutex::default(),
         });
         let reporting = Arc::clone(&kubelet);
         tasks.spawn(async move { reporting.report().await });
@@ -122,6 +129,7 @@ impl Kubelet {
 
     async fn pass(self: &Arc<Self>) {
         let pods = self.workloads.pods.snapshot();
+        self.show();
         self.judge(&pods).await;
         self.serve().await;
         self.volumes
@@ -156,6 +164,35 @@ impl Kubelet {
                 kubelet.node.remove(&uid, Some(Duration::ZERO)).await;
                 // What it held is free, and nothing in the API tells of that.
                 kubelet.changed.notify_one();
+            });
+        }
+    }
+
+    /// Shows this machine as a Node in clusters that are new.
+    fn show(self: &Arc<Self>) {
+        let spaces = self.namespaces.snapshot();
+        let there: HashSet<(String, String)> = spaces
+            .iter()
+            .filter(|((_, _, name), _)| name == "default")
+            .filter_map(|((cluster, ..), space)| Some((cluster.clone(), uid(space)?)))
+            .collect();
+        let mut shown = lock(&self.shown);
+        shown.retain(|one| there.contains(one));
+        for one in there {
+            if !shown.insert(one.clone()) {
+                continue;
+            }
+            let kubelet = Arc::clone(self);
+            tokio::spawn(async move {
+                let done = this_node::show(&kubelet.api, &one.0, &kubelet.machine).await;
+                if let Err(error) = done {
+                    if !is_gone(&error) {
+                        let error = format!("{error:#}");
+                        tracing::warn!(cluster = one.0, error, "node not shown");
+                    }
+                    // Tried again at the next change.
+                    lock(&kubelet.shown).remove(&one);
+                }
             });
         }
     }

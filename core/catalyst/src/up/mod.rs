@@ -28,6 +28,7 @@ mod reflector;
 mod report;
 mod server;
 mod spine;
+mod this_node;
 mod tls;
 mod vclusters;
 mod volumes;

@@ -169,6 +169,20 @@ fn at(item: &Value, pointer: &str) -> Value {
     }
 }
 
+fn known(item: &Value, pointer: &str) -> Value {
+    match text(item, pointer) {
+        "" => json!("<unknown>"),
+        found => json!(found),
+    }
+}
+
+/// A node's first address of a type.
+fn address(node: &Value, kind: &str) -> Value {
+    let mut all = array(node, "/status/addresses").iter();
+    let found = all.find(|one| text(one, "/type") == kind);
+    found.map_or_else(|| json!("<none>"), |one| at(one, "/address"))
+}
+
 fn number(item: &Value, pointer: &str) -> i64 {
     integer(item, pointer).unwrap_or(0)
 }
@@ -499,6 +513,17 @@ fn columns(storage: &str) -> Vec<Column> {
             ("Version", "string", 0, |one| {
                 at(one, "/status/nodeInfo/kubeletVersion")
             }),
+            ("Internal-IP", "string", 1, |one| address(one, "InternalIP")),
+            ("External-IP", "string", 1, |one| address(one, "ExternalIP")),
+            ("OS-Image", "string", 1, |one| {
+                known(one, "/status/nodeInfo/osImage")
+            }),
+            ("Kernel-Version", "string", 1, |one| {
+                known(one, "/status/nodeInfo/kernelVersion")
+            }),
+            ("Container-Runtime", "string", 1, |one| {
+                known(one, "/status/nodeInfo/containerRuntimeVersion")
+            }),
         ],
         "persistentvolumeclaims" => vec![
             ("Status", "string", 0, |one| at(one, "/status/phase")),
@@ -572,6 +597,29 @@ mod tests {
         ] {
             assert_eq!(human_duration(seconds), shown);
         }
+    }
+
+    #[test]
+    fn a_node_shows_its_addresses_and_what_it_runs_on() {
+        let node = json!({
+            "metadata": {"name": "local"},
+            "status": {
+                "addresses": [
+                    {"type": "Hostname", "address": "local"},
+                    {"type": "InternalIP", "address": "10.0.0.7"},
+                ],
+                "nodeInfo": {"kernelVersion": "6.12.1", "osImage": ""},
+            },
+        });
+        let wide: Vec<Value> = columns("nodes")
+            .iter()
+            .filter(|(_, _, priority, _)| *priority == 1)
+            .map(|(_, _, _, cell)| cell(&node))
+            .collect();
+        assert_eq!(
+            json!(wide),
+            json!(["10.0.0.7", "<none>", "<unknown>", "6.12.1", "<unknown>"])
+        );
     }
 
     #[test]
