@@ -90,7 +90,7 @@ impl PodBackend for NodePods {
                 .0
                 .exec(&request.uid, &request.container, command)
                 .await
-                .map_err(|error| failed(error.to_string()))?;
+                .map_err(|error| not_begun(&request, &error))?;
             let (stdin, mut input) = mpsc::channel::<Bytes>(16);
             let mut pipe = child.stdin.take();
             tokio::spawn(async move {
@@ -154,6 +154,20 @@ impl PodBackend for NodePods {
     }
 }
 
+/// Why a command did not begin.
+fn not_begun(request: &ExecRequest, error: &NodeError) -> PodError {
+    match error {
+        // The pod, or the container in it, is not there yet or no longer.
+        NodeError::NotFound { .. } => PodError::NotRunning {
+            container: request.container.clone(),
+        },
+        other => PodError::Failed {
+            pod: request.pod.clone(),
+            reason: other.to_string(),
+        },
+    }
+}
+
 fn text_of(line: &LogLine, timestamps: bool) -> Vec<u8> {
     let end = if line.is_partial { "" } else { "\n" };
     if timestamps {
@@ -178,4 +192,40 @@ fn pump(source: Option<impl AsyncRead + Unpin + Send + 'static>) -> mpsc::Receiv
         });
     }
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_kubernetes::ApiError;
+
+    use super::*;
+
+    #[test]
+    fn a_command_in_what_does_not_run_is_the_clients_error_and_not_the_nodes() {
+        let request = ExecRequest {
+            pod: "web-0".to_owned(),
+            container: "web".to_owned(),
+            ..ExecRequest::default()
+        };
+        for (error, code, said) in [
+            (
+                NodeError::NotFound {
+                    what: "container web of pod u".to_owned(),
+                },
+                404,
+                "container not found (\"web\")",
+            ),
+            (
+                NodeError::Start {
+                    what: "ls".to_owned(),
+                    reason: "no such file".to_owned(),
+                },
+                500,
+                "Internal error occurred: the node could not serve pod \"web-0\": cannot start ls: no such file",
+            ),
+        ] {
+            let answer = ApiError::from(not_begun(&request, &error));
+            assert_eq!((answer.code, answer.message.as_str()), (code, said));
+        }
+    }
 }

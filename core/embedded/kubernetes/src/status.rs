@@ -97,6 +97,15 @@ impl ApiError {
         .about(group, resource, name)
     }
 
+    /// 404 for a container that does not run, in a kubelet's words.
+    pub fn container_not_found(container: &str) -> Self {
+        Self::new(
+            404,
+            "NotFound",
+            format!("container not found ({container:?})"),
+        )
+    }
+
     /// 404 for a path nothing is served at.
     pub fn no_such_path() -> Self {
         Self::new(

@@ -130,6 +130,12 @@ pub enum PodError {
         /// Why.
         reason: String,
     },
+    /// The container does not run, so nothing can be run in it.
+    #[error("container not found ({container:?})")]
+    NotRunning {
+        /// The container.
+        container: String,
+    },
     /// The node failed.
     #[error("the node could not serve pod {pod:?}: {reason}")]
     Failed {
@@ -144,6 +150,7 @@ impl From<PodError> for ApiError {
     fn from(error: PodError) -> Self {
         match error {
             PodError::Unavailable { .. } => Self::bad_request(error.to_string()),
+            PodError::NotRunning { container } => Self::container_not_found(&container),
             PodError::Failed { .. } => Self::internal(error.to_string()),
         }
     }
@@ -188,13 +195,14 @@ pub(crate) async fn serve(
         .clone()
         .ok_or_else(|| ApiError::unavailable("no node runs pods for this API server"))?;
     let params = &context.params;
+    let is_log = context.subresource == "log";
+    if !is_log && text(&pod, "/spec/nodeName").is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "pod {} does not have a host assigned",
+            context.name
+        )));
+    }
     if context.subresource == "portforward" {
-        if text(&pod, "/spec/nodeName").is_empty() {
-            return Err(ApiError::bad_request(format!(
-                "pod {} does not have a host assigned",
-                context.name
-            )));
-        }
         let request = PortRequest {
             cluster: context.cluster.clone(),
             namespace: context.namespace.clone(),
@@ -247,8 +255,22 @@ pub(crate) async fn serve(
             };
             exec::serve(params, parts, request, backend, guard).await
         }
+        "attach" if !is_running(&pod, &container) => Err(ApiError::container_not_found(&container)),
         _ => Err(ApiError::method_not_allowed()),
     }
+}
+
+/// Whether a container runs, by what the pod's status says of it.
+fn is_running(pod: &Value, container: &str) -> bool {
+    status_of(pod, container).is_some_and(|status| status.pointer("/state/running").is_some())
+}
+
+/// What a pod's status says of a container.
+fn status_of<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
+    ["/status/containerStatuses", "/status/initContainerStatuses"]
+        .iter()
+        .flat_map(|list| array(pod, list))
+        .find(|one| text(one, "/name") == container)
 }
 
 fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
@@ -288,12 +310,7 @@ fn container(context: &Context, pod: &Value) -> Result<String, ApiError> {
 /// whoever runs it knows more, unless the pod as a whole could not be begun.
 fn log_missing(pod: &Value, request: &LogRequest) -> Option<String> {
     let (name, container) = (&request.pod, &request.container);
-    let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"];
-    let status = statuses
-        .iter()
-        .flat_map(|list| array(pod, list))
-        .find(|one| text(one, "/name") == container.as_str());
-    let Some(status) = status else {
+    let Some(status) = status_of(pod, container) else {
         let why = text(pod, "/status/reason");
         let is_kept = text(pod, "/status/phase") == "Pending" && !why.is_empty();
         return is_kept.then(|| {

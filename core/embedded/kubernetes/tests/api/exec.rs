@@ -101,7 +101,8 @@ impl Spdy {
 }
 
 /// Pods whose commands send back all of their input, then say on the error output
-/// that they are done, and end with 3; but there is nothing named `none`.
+/// that they are done, and end with 3; but there is nothing named `none`, and for
+/// `late` the container has ended.
 struct Cat;
 
 impl PodBackend for Cat {
@@ -129,6 +130,10 @@ impl PodBackend for Cat {
                     pod: request.pod,
                     reason: "no such file".to_owned(),
                 });
+            }
+            if request.command == ["late"] {
+                let container = request.container;
+                return Err(PodError::NotRunning { container });
             }
             Ok(ExecSession {
                 stdin,
@@ -230,6 +235,12 @@ async fn what_cannot_run_is_refused_before_the_connection_is_taken() {
         ),
         ("stdout=true", PROTOCOLS, 400, "at least 1 command"),
         ("command=none", PROTOCOLS, 500, "no such file"),
+        (
+            "command=late",
+            PROTOCOLS,
+            404,
+            r#""container not found (\"c\")""#,
+        ),
     ] {
         let (mut socket, head) = ask(&api, &Method::POST, query, protocols).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {code}")), "{head}");
@@ -279,4 +290,36 @@ async fn a_command_whose_input_nobody_asked_for_has_none() {
     let path = format!("{POD}/exec?command=cat&stdout=true&stderr=true");
     let mut socket = Socket::open(&api, &path, "v5.channel.k8s.io", User::new().standing()).await;
     assert_eq!(socket.frame().await, (BINARY, b"\x02done".to_vec()));
+}
+
+#[tokio::test]
+async fn nobody_gets_into_a_pod_that_does_not_run() {
+    let api = with_a_cat().await;
+    let attach = format!("{POD}/attach");
+    let refused = api.get(&attach).await;
+    assert_eq!(refused.code, 404, "{}", refused.body);
+    assert_eq!(refused.body["reason"], "NotFound");
+    assert_eq!(refused.body["message"], "container not found (\"c\")");
+    let status = json!({"status": {"containerStatuses": [{
+        "name": "c", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+    }]}});
+    let told = api
+        .patch(&format!("{POD}/status"), "merge-patch+json", status)
+        .await;
+    assert_eq!(told.code, 200, "{}", told.body);
+    assert_eq!(api.get(&attach).await.code, 405);
+
+    let pods = "a/api/v1/namespaces/default/pods";
+    let unplaced = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(api.post(pods, unplaced).await.code, 201);
+    for way in ["exec?command=x", "attach"] {
+        let refused = api.get(&format!("{pods}/new/{way}")).await;
+        assert_eq!(refused.code, 400, "{way}: {}", refused.body);
+        assert_eq!(
+            refused.body["message"], "pod new does not have a host assigned",
+            "{way}"
+        );
+    }
 }
