@@ -293,11 +293,20 @@ impl Row for Revision {
         vec![
             short(&self.commit),
             self.at.clone(),
-            self.author.clone(),
+            author(self),
             self.command.clone().unwrap_or_default(),
             yes(self.applied),
             self.subject.clone(),
         ]
+    }
+}
+
+/// Whose change it is; with who pushed it, where that is somebody else.
+fn author(revision: &Revision) -> String {
+    let author = &revision.author;
+    match &revision.pushed_by {
+        Some(user) if !user.eq_ignore_ascii_case(author) => format!("{author}, pushed by {user}"),
+        _ => author.clone(),
     }
 }
 
@@ -322,6 +331,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn who_pushed_stands_beside_another_author() {
+        for (by, pushed_by, shown) in [
+            ("Robert", Some("bob"), "Robert, pushed by bob"),
+            ("Bob", Some("bob"), "Bob"),
+            ("alice", None, "alice"),
+        ] {
+            let revision = json!({
+                "commit": "0123456789", "author": by, "authorEmail": "", "at": "",
+                "subject": "", "pushedBy": pushed_by, "applied": false,
+            });
+            let revision: Revision = serde_json::from_value(revision).unwrap();
+            assert_eq!(revision.cells()[2], shown);
+        }
+    }
 
     #[test]
     fn a_rule_is_a_line_to_people() {

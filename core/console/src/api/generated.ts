@@ -1402,6 +1402,11 @@ export interface components {
                 command?: string | null;
                 /** @description The commit's id. */
                 commit: string;
+                /**
+                 * @description The user who pushed or merged it, as the forge knew them; the author of a push
+                 *     is free text. Absent for commands, whose author is the user, and where unknown.
+                 */
+                pushedBy?: string | null;
                 /** @description The subject line. */
                 subject: string;
             }[];
@@ -1603,6 +1608,11 @@ export interface components {
             command?: string | null;
             /** @description The commit's id. */
             commit: string;
+            /**
+             * @description The user who pushed or merged it, as the forge knew them; the author of a push
+             *     is free text. Absent for commands, whose author is the user, and where unknown.
+             */
+            pushedBy?: string | null;
             /** @description The subject line. */
             subject: string;
         };

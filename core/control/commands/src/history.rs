@@ -364,6 +364,8 @@ fn revision(commit: &Commit, applied: Option<&str>) -> Revision {
         at: commit.at.clone(),
         subject,
         command,
+        // The forge tells it when it happens, and the read side keeps it.
+        pushed_by: None,
         applied: applied == Some(commit.id.as_str()),
     }
 }

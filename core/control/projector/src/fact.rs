@@ -76,6 +76,15 @@ pub struct CommitFact {
     pub files: Vec<String>,
 }
 
+impl CommitFact {
+    /// The user who pushed or merged it. What the control plane commits for a user it
+    /// pushes itself; the trailer marks it, and no push may bring one.
+    pub fn pushed_by(&self) -> Option<&str> {
+        let is_push = self.command.is_none() && !self.pusher.is_empty();
+        is_push.then_some(self.pusher.as_str())
+    }
+}
+
 /// A pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullFact {

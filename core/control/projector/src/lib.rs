@@ -31,6 +31,7 @@ mod run;
 mod state;
 mod strip;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -181,6 +182,12 @@ impl Projector {
     pub fn application(&self, environment: &str, name: &str) -> Option<ApplicationView> {
         let name = format!("{environment}/{name}");
         self.one(Kind::Application, &name, application)
+    }
+
+    /// The users who pushed or merged the newest commits of an Environment's
+    /// repository, by commit; of commands, and of what the forge never told, none.
+    pub fn pushers(&self, environment: &str) -> BTreeMap<String, String> {
+        self.state.model().pushers(environment)
     }
 
     /// The newest listed version of every Blueprint, by source and name.

@@ -117,6 +117,10 @@ pub struct Revision {
     /// push has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The user who pushed or merged it, as the forge knew them; the author of a push
+    /// is free text. Absent for commands, whose author is the user, and where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_by: Option<String>,
     /// Whether the vcluster runs this commit now.
     pub applied: bool,
 }

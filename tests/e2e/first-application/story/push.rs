@@ -49,19 +49,26 @@ pub async fn a_push_updates_the_application(
     let folder = directory.join("acme-dev");
     clone(sovereign, &mut people.bob, "acme/acme-dev", &folder).await;
     edit(&folder, "Visitors", "Guests of Acme");
+    // Whom a commit names as its author is free text.
+    let author = "--author=Robert of Acme <robert@acme.example>";
+    let message = "Call it what it is";
     git(
         &folder,
-        &["commit", "--quiet", "--all", "-m", "Call it what it is"],
+        &["commit", "--quiet", "--all", author, "-m", message],
     );
     git(&folder, &["push", "--quiet"]);
     until_page(sovereign, "guestbook.acme-dev", "Guests of Acme").await;
 
     let history = people
         .alice
-        .get("/environments/acme-dev/applications/guestbook/history")
+        .until(
+            "who pushed is known",
+            "/environments/acme-dev/applications/guestbook/history",
+            |history| history["items"][0]["pushedBy"] == "bob",
+        )
         .await;
     let newest = &history["items"][0];
-    assert_eq!(newest["author"], "bob", "{history:#}");
+    assert_eq!(newest["author"], "Robert of Acme", "{history:#}");
     assert_eq!(newest["subject"], "Call it what it is");
     assert!(newest.get("command").is_none(), "{newest:#}");
     let detail = people

@@ -86,8 +86,17 @@ pub async fn revision_list(
 ) -> Result<Json<Page<Revision>>, Refusal> {
     caller.require_environment(&environment)?;
     let commands = gateway.commands();
-    let revisions = commands.history(&caller.actor, &environment, &name).await?;
+    let mut revisions = commands.history(&caller.actor, &environment, &name).await?;
+    name_pushers(&gateway, &environment, &mut revisions);
     Ok(page(revisions))
+}
+
+/// Names who pushed, which the forge told when it happened and Git does not know.
+fn name_pushers(gateway: &Gateway, environment: &str, revisions: &mut [Revision]) {
+    let pushers = gateway.projector().pushers(environment);
+    for revision in revisions {
+        revision.pushed_by = pushers.get(&revision.commit).cloned();
+    }
 }
 
 /// One commit with what it changed in the Application's folder.
@@ -103,8 +112,13 @@ pub async fn revision_get(
 ) -> Result<Json<RevisionDetail>, Refusal> {
     caller.require_environment(&environment)?;
     let commands = gateway.commands();
-    let revision = commands
+    let mut detail = commands
         .revision(&caller.actor, &environment, &name, &commit)
         .await?;
-    Ok(Json(revision))
+    name_pushers(
+        &gateway,
+        &environment,
+        std::slice::from_mut(&mut detail.revision),
+    );
+    Ok(Json(detail))
 }

@@ -290,6 +290,11 @@ impl Model {
         blueprints::detail(&self.blueprint_versions(source, name), version)
     }
 
+    /// Who pushed or merged the commits of an Environment's repository, by commit.
+    pub fn pushers(&self, environment: &str) -> BTreeMap<String, String> {
+        views::pushers(self, environment)
+    }
+
     fn facts(&self, stream: &str) -> impl Iterator<Item = (&String, &Held)> {
         self.streams.get(stream).into_iter().flatten()
     }

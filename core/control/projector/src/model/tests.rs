@@ -234,6 +234,33 @@ fn wiki(model: &Model) -> catalyst_api::ApplicationView {
 }
 
 #[test]
+fn who_pushed_is_named_and_for_commands_nobody() {
+    let mut log = story();
+    for (commit, command, pusher) in [
+        ("c3", Some("change"), "catalyst"),
+        ("c4", None, "bob"),
+        ("c5", None, ""),
+    ] {
+        let fact = Fact::Commit(CommitFact {
+            commit: commit.to_owned(),
+            author: "Robert".to_owned(),
+            email: "r@acme.example".to_owned(),
+            at: "2026-11-23T09:40:00Z".to_owned(),
+            subject: "Change wiki".to_owned(),
+            command: command.map(str::to_owned),
+            pusher: pusher.to_owned(),
+            files: vec!["applications/wiki/application.yaml".to_owned()],
+        });
+        log.say(&address_of_commit("acme-dev", commit), &fact);
+    }
+    let expected = [("c1", "alice"), ("c2", "alice"), ("c4", "bob")];
+    let expected = expected.map(|(commit, user)| (commit.to_owned(), user.to_owned()));
+    let model = log.project();
+    assert_eq!(model.pushers("acme-dev"), BTreeMap::from(expected));
+    assert_eq!(model.pushers("globex-dev"), BTreeMap::new());
+}
+
+#[test]
 fn an_application_is_shown_with_all_that_is_known_of_it() {
     let view = wiki(&story().project());
     assert_eq!(view.summary.health.phase, "Running");
@@ -251,6 +278,7 @@ fn an_application_is_shown_with_all_that_is_known_of_it() {
     let change = view.last_change.unwrap();
     assert_eq!((change.commit.as_str(), change.applied), ("c1", true));
     assert_eq!(change.author, "Alice");
+    assert_eq!(change.pushed_by.as_deref(), Some("alice"));
     let objects: Vec<_> = view
         .objects
         .iter()

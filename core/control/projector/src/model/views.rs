@@ -329,6 +329,30 @@ fn deployed_version(parts: &[Seen<'_>]) -> Option<String> {
     (!version.is_empty()).then(|| version.to_owned())
 }
 
+/// The commits of an Environment's repository that are remembered, each with its
+/// place in the stream.
+fn commits<'a>(
+    model: &'a Model,
+    environment: &'a str,
+) -> impl Iterator<Item = (u64, &'a CommitFact)> {
+    model
+        .facts(environment)
+        .filter_map(|(_, held)| match &held.fact {
+            Fact::Commit(commit) => Some((held.sequence, commit)),
+            _ => None,
+        })
+}
+
+/// Who pushed or merged the commits of an Environment's repository, by commit.
+pub fn pushers(model: &Model, environment: &str) -> BTreeMap<String, String> {
+    commits(model, environment)
+        .filter_map(|(_, commit)| {
+            let user = commit.pushed_by()?;
+            Some((commit.commit.clone(), user.to_owned()))
+        })
+        .collect()
+}
+
 /// The newest commit that touched an Application's folder.
 fn last_change(
     model: &Model,
@@ -337,14 +361,8 @@ fn last_change(
     applied: Option<&str>,
 ) -> Option<Revision> {
     let folder = format!("applications/{application}/");
-    let commits = model
-        .facts(environment)
-        .filter_map(|(_, held)| match &held.fact {
-            Fact::Commit(commit) => Some((held.sequence, commit)),
-            _ => None,
-        });
-    let touching =
-        commits.filter(|(_, commit)| commit.files.iter().any(|file| file.starts_with(&folder)));
+    let touching = commits(model, environment)
+        .filter(|(_, commit)| commit.files.iter().any(|file| file.starts_with(&folder)));
     let (_, commit) = touching.max_by_key(|(sequence, _)| *sequence)?;
     Some(revision(commit, applied))
 }
@@ -357,6 +375,7 @@ fn revision(commit: &CommitFact, applied: Option<&str>) -> Revision {
         at: commit.at.clone(),
         subject: commit.subject.clone(),
         command: commit.command.clone(),
+        pushed_by: commit.pushed_by().map(str::to_owned),
         applied: applied == Some(commit.commit.as_str()),
     }
 }
