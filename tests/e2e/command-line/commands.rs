@@ -507,6 +507,37 @@ fn a_merge_is_waited_for_until_every_application_is_as_it_says() {
     );
 }
 
+#[test]
+fn no_state_of_before_a_change_is_shown_as_a_step_of_it() {
+    let before = || {
+        let (server, home) = start();
+        let mut seen = server.seen.lock().unwrap();
+        seen.installed = true;
+        seen.revision = Some("0dd0000000000000".into());
+        drop(seen);
+        (server, home)
+    };
+    let (_server, home) = before();
+    let rollback = "rollback guests -e acme-dev --to abcdef0 --yes --wait";
+    let outcome = home.run(&rollback.split(' ').collect::<Vec<_>>());
+    assert_eq!(outcome.worked(), "http://guests.acme-dev.localhost:8080/\n");
+    insta::assert_snapshot!(outcome.err, @r"
+    Install guests: commit c0ffee0000 in acme/acme-dev
+    guests: Installing
+    guests: Running
+    ");
+    let (_server, home) = before();
+    let outcome = home.run(&["merge", "-e", "acme-dev", "4", "--wait"]);
+    assert_eq!(outcome.worked(), "http://guests.acme-dev.localhost:8080/\n");
+    insta::assert_snapshot!(outcome.err, @r"
+    Merge pull request 4 of acme-dev: commit c0ffee0000 in acme/acme-dev
+    guests: Installing
+    guests: Running
+    The deletion of old has ended; left behind:
+      volume data-old-0
+    ");
+}
+
 /// What is read after a command is not what was there before it, though reads hear of
 /// a change only once somebody has looked.
 #[test]

@@ -109,7 +109,10 @@ pub async fn application(
                     ),
                 ));
             }
-            steps.show(wanted.application, health);
+            // How it was before the change is no step of it.
+            if is_of || wanted.before.is_none() {
+                steps.show(wanted.application, health);
+            }
             // One that is paused stays as it is, however long that is watched.
             if is_of && matches!(health.phase.as_str(), "Running" | "Paused") {
                 return Ok(view);
