@@ -195,7 +195,8 @@ impl Row for PullRequestView {
             self.author.clone(),
             self.approvals.join(", "),
             self.title.clone(),
-            self.blocked_by.join(" "),
+            // Each may have commas and semicolons of its own.
+            self.blocked_by.join(" | "),
         ]
     }
 }
@@ -346,6 +347,20 @@ mod tests {
             let revision: Revision = serde_json::from_value(revision).unwrap();
             assert_eq!(revision.cells()[2], shown);
         }
+    }
+
+    #[test]
+    fn reasons_that_block_a_pull_request_are_told_apart() {
+        let pull = json!({
+            "environment": "acme-prod", "number": 3, "title": "Promote", "body": "",
+            "author": "ada", "head": "ada/x", "createdAt": "", "state": "open", "approvals": [],
+            "blockedBy": ["it wants 1 approval; there are 0", "the window opens at 9:00"],
+        });
+        let pull: PullRequestView = serde_json::from_value(pull).unwrap();
+        assert_eq!(
+            pull.cells()[6],
+            "it wants 1 approval; there are 0 | the window opens at 9:00"
+        );
     }
 
     #[test]
