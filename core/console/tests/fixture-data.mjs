@@ -86,7 +86,31 @@ export function seed(kind) {
   const blog = data.applications.get('acme-dev/blog')
   blog.health = health('Degraded', 'Deployment blog/blog has 0 of 1 replicas.\nLast lines of blog-7c9f/wordpress:\n  PHP Fatal error: cannot reach the database', 'PodsCrashing', 120_000)
   blog.objects[2] = { ...blog.objects[2], ready: false, message: '0 of 1 replicas are ready' }
+  if (kind === 'long') lengthen(data)
   return data
+}
+
+/** Everything as long as a Sovereign lets it be, and words without a place to break. */
+function lengthen(data) {
+  const environments = ENV_TYPES.map((envType) => data.environments.get(`acme-${envType}`) ?? addEnvironment(data, 'acme', envType)).map((one) => one.name)
+  const word = 'x'.repeat(40)
+  data.users.set(word, { username: word, email: `${word}@${word}.example`, active: false, sovereignAdmin: false })
+  for (const organization of data.organizations.values()) organization.members.push({ user: word, role: 'org-developer', environments })
+  data.policies.set(`policy-of-${word}`, { name: `policy-of-${word}`, environments, rules: [{ kind: 'pr-required', minApprovals: 2, approvers: [word, 'admin', 'bob'] }] })
+  const blog = data.applications.get('acme-dev/blog')
+  blog.objects = [
+    { ...blog.objects[0], name: `blog-${word}`, ready: false, message: `Helm install failed for release blog/blog with chart bp-wordpress@1.1.0+${word}${word}: failed to create resource: Deployment.apps "blog" is invalid: spec.template.spec.containers[0].image: Required value` },
+    { ...blog.objects[1], apiVersion: 'networking.k8s.io/v1', kind: 'PersistentVolumeClaim', name: `data-${word}-0`, message: 'waiting for a volume' },
+    blog.objects[2],
+  ]
+  addApplication(data, 'acme-dev', `a-${word}`.slice(0, 40), 'bp-wordpress', `1.1.0-rc.1+build.${word}`, {}, {})
+  addRevision(data, 'acme-dev/blog', `Change ${word} ${word}`, word, 'change')
+  for (const number of [1, 2]) {
+    data.pulls.set(`acme-prod/${number}`, {
+      environment: 'acme-prod', number, title: `Carry ${word} ${word}`, body: '', author: word, createdAt: now(), state: number === 1 ? 'open' : 'merged',
+      approvals: ['admin', word], blockedBy: [], diff: '', head: `${word}/x`,
+    })
+  }
 }
 
 export function addEnvironment(data, organization, envType, phase = 'Running') {
