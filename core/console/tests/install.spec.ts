@@ -31,6 +31,30 @@ test('a Blueprint is found, planned and installed; it comes up without a reload'
   await expect(page.getByRole('link', { name: /^Open/ })).toHaveAttribute('href', 'http://visitors.acme-dev.localhost:8080/')
 })
 
+test('what was accepted is waited for, and not asked for before it is there', async ({ signedIn: page, fixture }) => {
+  const answered: string[] = []
+  page.on('response', (response) => answered.push(`${response.status()} ${new URL(response.url()).pathname}`))
+  await page.goto('/marketplace/catalog/bp-wordpress/install?environment=acme-dev')
+  await page.getByLabel('Application name').fill('news')
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await page.getByTestId('plan').getByRole('button', { name: 'Install' }).click()
+  await expect(page.getByText('Accepted. It shows here')).toBeVisible()
+  await expect(page.getByTestId('health')).toContainText('Running')
+  await expect(page.getByRole('region', { name: 'Facts' })).toContainText('Install news')
+  expect(answered.filter((one) => !one.startsWith('2'))).toEqual([])
+  // Read whole once it is there, and by name no sooner.
+  expect(answered.filter((one) => one.endsWith('/applications/news'))).toHaveLength(1)
+
+  await fixture.control('reset', { seed: 'empty' })
+  await page.goto('/organizations')
+  await page.getByRole('button', { name: 'Create Organization' }).first().click()
+  await page.getByLabel('Name', { exact: true }).fill('initech')
+  await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
+  await expect(page.getByText('Accepted. It shows here')).toBeVisible()
+  await expect(page.locator('main').getByText('Running').first()).toBeVisible()
+  expect(answered.filter((one) => !one.startsWith('2'))).toEqual([])
+})
+
 test('an existing Application can serve a dependency, and a new one again', async ({ signedIn: page }) => {
   await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
   await page.getByLabel('Application name').fill('visitors')

@@ -55,7 +55,9 @@ export async function loadOrganizations(): Promise<void> {
   state.organizations.answerAll(begun, items.map((item) => [item.name, item]), () => true)
 }
 
+/** Reads the list instead while the Organization was accepted and is not there yet: asked for by itself it would be a 404. */
 export async function loadOrganization(name: string): Promise<void> {
+  if (isAwaited(`organization/${name}`, state.organizations, name)) return await loadOrganizations()
   await one(state.organizations, name, () => api.organization(name))
 }
 
@@ -86,7 +88,9 @@ export async function loadApplications(environment: string): Promise<void> {
   )
 }
 
+/** Reads the list instead while the Application was accepted and is not there yet, as {@link loadOrganization} does. */
 export async function loadApplication(environment: string, name: string): Promise<void> {
+  if (isAwaited(`application/${environment}/${name}`, state.applications, `${environment}/${name}`)) return await loadApplications(environment)
   await one(state.applications, `${environment}/${name}`, () => api.application(environment, name))
 }
 
@@ -121,6 +125,13 @@ export async function loadDeletions(): Promise<void> {
   const begun = state.deletions.begin()
   const items = await api.deletions()
   state.deletions.answerAll(begun, items.map((item) => [`${item.kind}/${item.name}`, item]), () => true)
+}
+
+/** Whether something accepted has yet to show; a load that asks this runs again once it does. */
+function isAwaited(expected: string, { items }: { items: ReadonlyMap<string, unknown> }, key: string): boolean {
+  if (untrack(() => items.has(key) || !state.expected.has(expected))) return false
+  // Read again where it is followed; what is there already need not be.
+  return !items.has(key)
 }
 
 type Keeper<T> = {
