@@ -81,6 +81,19 @@ test('history shows who changed what, and leads back', async ({ signedIn: page }
   await expect(page.getByRole('row', { name: /Roll back guestbook/ })).toContainText('rollback')
 })
 
+test('who brought a commit is said beside who made it', async ({ signedIn: page, fixture }) => {
+  await page.goto(GUESTBOOK)
+  const facts = page.getByRole('region', { name: 'Facts' })
+  await expect(facts).toContainText(/Install guestbook.*by admin, /)
+  await fixture.control('revision', { application: 'acme-dev/guestbook', subject: 'Greet warmly', author: 'Ada Lovelace', pushedBy: 'bob' })
+  await expect(facts).toContainText(/Greet warmly.*by Ada Lovelace, pushed by bob, /)
+  await page.getByRole('link', { name: 'History' }).click()
+  await expect(page.getByRole('row', { name: /Greet warmly/ }).getByRole('cell', { name: 'Ada Lovelace, pushed by bob', exact: true })).toBeVisible()
+  await expect(page.getByRole('row', { name: /Install guestbook/ }).getByRole('cell', { name: 'admin', exact: true })).toBeVisible()
+  await page.getByRole('link', { name: 'Greet warmly' }).click()
+  await expect(page.getByText('Ada Lovelace@example.org, pushed by bob')).toBeVisible()
+})
+
 test('promotion opens a pull request, another user approves, it merges and rolls out', async ({ signedIn: page, fixture, browser }) => {
   await page.goto(GUESTBOOK)
   await page.getByRole('link', { name: 'Promote' }).click()

@@ -386,7 +386,13 @@ export function startFixture(port = 0) {
       // `silent`: a change that the stream does not tell, as when it fell out of the log.
       if (!body.silent) tell.application(body.application)
     } else if (what === 'commit') data.heads.set(body.environment, (data.heads.get(body.environment) ?? 0) + 1)
-    else if (what === 'approve') {
+    else if (what === 'revision') {
+      // A commit that somebody pushed, by whomever it was made.
+      addRevision(data, body.application, body.subject, body.author, undefined)
+      Object.assign(data.history.get(body.application)[0], { pushedBy: body.pushedBy })
+      data.applications.get(body.application).appliedRevision = commitId(body.subject)
+      tell.application(body.application)
+    } else if (what === 'approve') {
       const pull = data.pulls.get(body.pull)
       data.pulls.set(body.pull, { ...pull, approvals: [body.username], blockedBy: [] })
       tell.pull(body.pull)

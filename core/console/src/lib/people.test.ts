@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { emailFault, faultsOf, organizationNameFault, usernameFault } from './people'
+import { emailFault, faultsOf, madeBy, organizationNameFault, usernameFault } from './people'
 
 it.each([
   // As control/commands has it, with what is told of each.
@@ -35,3 +35,9 @@ it.each([
 it('keeps the faults that there are', () => {
   expect(faultsOf({ username: usernameFault(''), email: emailFault('') })).toEqual({ username: 'This is needed.' })
 })
+
+it.each([
+  [{ author: 'Ada' }, 'Ada'],
+  [{ author: 'Ada', pushedBy: null }, 'Ada'],
+  [{ author: 'Ada', pushedBy: 'bob' }, 'Ada, pushed by bob'],
+])('says who made a commit: %j', (commit, words) => expect(madeBy(commit)).toBe(words))

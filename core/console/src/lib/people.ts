@@ -3,6 +3,7 @@
  * sent. The rules are those of `control/commands/src/usernames.rs` and of the
  * issuer; what only the Sovereign knows (whether a name is taken) it says itself.
  */
+import type { Revision } from '../api/types'
 
 export const NEEDED = 'This is needed.'
 
@@ -31,6 +32,11 @@ export function organizationNameFault(text: string): string | undefined {
   if (name === '') return NEEDED
   if (!/^[a-z][a-z0-9-]{1,30}[a-z0-9]$/.test(name)) return '3 to 32 of a–z, 0–9 and hyphens, beginning with a letter and not ending with a hyphen.'
   return undefined
+}
+
+/** Who made a commit, and who brought it where that was somebody else: anybody may write any author into a commit. */
+export function madeBy(commit: Pick<Revision, 'author' | 'pushedBy'>): string {
+  return commit.pushedBy ? `${commit.author}, pushed by ${commit.pushedBy}` : commit.author
 }
 
 /** Only the faults that there are, by field. */
