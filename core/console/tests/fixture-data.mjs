@@ -57,6 +57,18 @@ export function blueprints() {
   ]
 }
 
+/** A little of what the gateway's search does: every word fits, by its beginning or but for one letter; titles first. */
+export function search(all, words) {
+  const split = (text) => text.toLowerCase().split(/[^a-z0-9]+/).filter((word) => word !== '')
+  const without = (word) => new Set([word, ...[...word].map((_, index) => word.slice(0, index) + word.slice(index + 1))])
+  const fits = (word, known) => known.some((one) => one.startsWith(word) || (word.length > 3 && [...without(word)].some((each) => without(one).has(each))))
+  const isNamed = (one, wanted) => wanted.every((word) => fits(word, split(`${one.name} ${one.title}`)))
+  const wanted = split(words)
+  return all
+    .filter((one) => wanted.every((word) => fits(word, split([one.name, one.title, one.tagline, one.category, ...one.tags].join(' ')))))
+    .sort((left, right) => (wanted.length === 0 ? 0 : Number(isNamed(right, wanted)) - Number(isNamed(left, wanted))))
+}
+
 export function seed(kind) {
   const data = {
     organizations: new Map(), environments: new Map(), applications: new Map(), policies: new Map(), pulls: new Map(), branches: new Map(), deletions: new Map(),

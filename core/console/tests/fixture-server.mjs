@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { addApplication, addEnvironment, addRevision, commitId, ENV_TYPES, health, now, plan, refuse, seed } from './fixture-data.mjs'
+import { addApplication, addEnvironment, addRevision, commitId, ENV_TYPES, health, now, plan, refuse, search, seed } from './fixture-data.mjs'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
@@ -23,6 +23,7 @@ export function startFixture(port = 0) {
   let sequence = 0
   let log = []
   let isAway = false
+  const searches = { refused: false, held: false, waiting: [] }
   const streams = new Map()
   const timers = new Set()
 
@@ -247,7 +248,11 @@ export function startFixture(port = 0) {
       tell.pull(key)
       return [200, data.pulls.get(key)]
     }],
-    ['GET', '/blueprints', () => page(data.blueprints.map(({ source, name, version, versions, title, tagline, category, tags, license, icon }) => ({ source, name, version, versions, title, tagline, category, tags, license, icon })))],
+    ['GET', '/blueprints', ({ query }) => {
+      if (searches.refused) return [503, refuse(503, 'busy', 'Look for Blueprints', 'The Sovereign is busy.', 'Try again.')]
+      const found = search(data.blueprints, query.get('q') ?? '').filter((one) => !query.get('category') || one.category === query.get('category'))
+      return page(found.map(({ source, name, version, versions, title, tagline, category, tags, license, icon }) => ({ source, name, version, versions, title, tagline, category, tags, license, icon })))
+    }],
     ['GET', '/blueprints/:source/:name', ({ parameters, query }) => { const found = data.blueprints.find((blueprint) => blueprint.name === parameters.name); return one(found && { ...found, version: query.get('version') ?? found.version }, `Blueprint ${parameters.name}`) }],
     ['GET', '/policies', () => page([...data.policies.values()])],
     ['PUT', '/policies/:name', ({ parameters, body }) => { data.policies.set(parameters.name, body); emit('policy', body); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
@@ -311,6 +316,8 @@ export function startFixture(port = 0) {
       if (!username || !data.users.has(username)) return json(401, refuse(401, 'unauthenticated', 'Recognise the caller', 'Nobody is signed in.', 'Sign in.'))
       if (path === '/stream') return stream(request, response, username)
       if (path.endsWith('/logs')) return logs(url, response)
+      // An answer that a test lets go when it wants to.
+      if (searches.held && url.searchParams.has('q')) await new Promise((go) => searches.waiting.push(go))
       for (const [method, pattern, handler] of routes) {
         const parameters = match(pattern, path)
         if (method !== request.method || !parameters) continue
@@ -379,6 +386,9 @@ export function startFixture(port = 0) {
     else if (what === 'away') {
       isAway = body.isAway
       if (isAway) for (const response of streams.keys()) response.destroy()
+    } else if (what === 'searches') {
+      Object.assign(searches, body)
+      if (!searches.held) for (const go of searches.waiting.splice(0)) go()
     } else if (what === 'forget') log = []
     else if (what === 'phase') {
       const application = data.applications.get(body.application)

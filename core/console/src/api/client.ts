@@ -118,7 +118,7 @@ async function list<T>(target: string): Promise<T[]> {
   const items: T[] = []
   let after: string | undefined
   do {
-    const page: Api.Page<T> = await json('GET', after ? `${target}?after=${encodeURIComponent(after)}` : target)
+    const page: Api.Page<T> = await json('GET', after ? `${target}${target.includes('?') ? '&' : '?'}after=${encodeURIComponent(after)}` : target)
     items.push(...page.items)
     after = page.next ?? undefined
   } while (after)
@@ -155,6 +155,9 @@ export const api = {
     json<Api.Accepted>('DELETE', '/environments' + path(name) + (withApplications ? '?applications=drop' : '')),
 
   blueprints: () => list<Api.BlueprintCard>('/blueprints'),
+  /** Those that fit, the best first. */
+  blueprintSearch: ({ q, category }: { q: string; category: string }) =>
+    list<Api.BlueprintCard>(`/blueprints?${new URLSearchParams({ ...(q && { q }), ...(category && { category }) })}`),
   blueprint: (source: string, name: string, version?: string) =>
     json<Api.BlueprintDetail>(
       'GET',

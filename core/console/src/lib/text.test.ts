@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { BlueprintCard, Me } from '../api/types'
+import type { Me } from '../api/types'
 import {
   deletionBlock, mayAdminister, mayApprove, mayChange, mayChangeSome, mayGiveRole, mayInstall, mayLoosenPolicy, mayPromote, maySetPolicies, maySetPolicy, organizationOf,
 } from './access'
@@ -8,7 +8,6 @@ import { containersOf, LogLines } from './logs'
 import { headingLevels, parseMarkdown } from './markdown'
 import { phaseLook } from './phase'
 import { ruleWords, withApprovalRule } from './policy'
-import { findCards } from './search'
 import { ago, ServerClock, span } from './time'
 
 describe('parseDiff', () => {
@@ -188,14 +187,4 @@ it('keeps a policy’s other rules', () => {
   ])
   expect(ruleWords({ kind: 'pr-required', minApprovals: 2, approvers: ['eve', 'bob'] })).toBe('pull request with 2 approvals by eve or bob')
   expect(ruleWords(soak)).toBe('soak duration 24h')
-})
-
-it('finds cards by every word', () => {
-  const card = (title: string, more: Partial<BlueprintCard> = {}): BlueprintCard => ({ source: 'catalog', name: `bp-${title}`, version: '1', versions: ['1'], title, ...more })
-  const cards = [card('Wiki', { tags: ['docs'], category: 'Sites' }), card('Blog', { tagline: 'Write DOCS' }), card('Db', { category: 'Data' })]
-  const titles = (words: string, category: string) => findCards(cards, words, category).map((one) => one.title)
-  expect(titles('', '')).toEqual(['Blog', 'Db', 'Wiki'])
-  expect(titles('docs', '')).toEqual(['Blog', 'Wiki'])
-  expect(titles('docs wiki', '')).toEqual(['Wiki'])
-  expect(titles('', 'Other')).toEqual(['Blog'])
 })
