@@ -8,6 +8,7 @@ const PAGES: [path: string, heading: string][] = [
   ['/environments/acme-dev', 'acme-dev'],
   ['/environments/acme-prod/pull-requests', 'Pull requests'],
   ['/environments/acme-dev/applications/blog', 'blog'],
+  [GUESTBOOK, 'guestbook'],
   [`${GUESTBOOK}/logs`, 'guestbook'],
   [`${GUESTBOOK}/config`, 'guestbook'],
   [`${GUESTBOOK}/history`, 'guestbook'],
@@ -34,35 +35,65 @@ for (const colorScheme of ['light', 'dark'] as const) {
   })
 }
 
-test('nor do the sign-in page, dialogs, faults and the Plan', async ({ signedIn: page, context, fixture }) => {
-  await fixture.control('push', { environment: 'acme-dev', name: 'admin/tidy', subject: 'Tidy up', author: 'admin', diff: '' })
-  await page.goto('/environments/acme-dev/pull-requests')
-  await page.getByRole('button', { name: 'Open pull request' }).click()
-  await expect(page.getByRole('dialog').getByLabel('Branch')).toHaveValue('admin/tidy')
-  expect(await violations(page), 'Open pull request').toEqual([])
-  await page.goto('/organizations/acme')
-  for (const name of ['Invite user', 'Create Environment', 'Delete Organization']) {
-    await page.getByRole('button', { name }).click()
-    expect(await violations(page), name).toEqual([])
-    await page.keyboard.press('Escape')
-    await expect(page.getByRole('dialog')).toHaveCount(0)
-    await expect(page.getByRole('button', { name })).toBeFocused()
-  }
-  await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
-  await page.getByLabel('Title').fill('forbidden')
-  await page.getByRole('button', { name: 'Show the Plan' }).click()
-  await expect(page.getByRole('alert')).toBeVisible()
-  expect(await violations(page), 'faults').toEqual([])
-  await page.getByLabel('Title').fill('ours')
-  await page.getByLabel('Application name').fill('visitors')
-  await page.getByRole('button', { name: 'Show the Plan' }).click()
-  await expect(page.getByTestId('plan')).toBeVisible()
-  expect(await violations(page), 'plan').toEqual([])
-  await context.clearCookies()
-  await page.goto('/')
-  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
-  expect(await violations(page), 'sign-in').toEqual([])
-})
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`nor do the sign-in page, dialogs, faults and the Plan (${colorScheme})`, async ({ signedIn: page, context, fixture }) => {
+    test.setTimeout(90_000)
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await fixture.control('push', { environment: 'acme-dev', name: 'admin/tidy', subject: 'Tidy up', author: 'admin', diff: '--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n' })
+    await page.goto('/environments/acme-dev/pull-requests')
+    await page.getByRole('button', { name: 'Open pull request' }).click()
+    await expect(page.getByRole('dialog').getByLabel('Branch')).toHaveValue('admin/tidy')
+    expect(await violations(page), 'Open pull request').toEqual([])
+    await page.getByRole('dialog').getByRole('button', { name: 'Open', exact: true }).click()
+    await expect(page.getByRole('region', { name: 'Changes of pull request 1' })).toBeVisible()
+    expect(await violations(page), 'pull request').toEqual([])
+
+    await page.goto('/organizations/acme')
+    for (const name of ['Invite user', 'Create Environment', 'Change role of bob', 'Remove bob', 'Delete Organization']) {
+      await page.getByRole('button', { name }).click()
+      expect(await violations(page), name).toEqual([])
+      await page.keyboard.press('Escape')
+      await expect(page.getByRole('dialog')).toHaveCount(0)
+      await expect(page.getByRole('button', { name })).toBeFocused()
+    }
+    await page.getByRole('button', { name: 'Invite user' }).click()
+    await page.getByRole('dialog').getByLabel('User name').fill('carol')
+    await page.getByRole('dialog').getByRole('button', { name: 'Invite' }).click()
+    await expect(page.getByRole('dialog', { name: 'carol is invited' })).toBeVisible()
+    expect(await violations(page), 'one-time link').toEqual([])
+    await page.goto('/policies')
+    await page.getByRole('button', { name: 'Create policy' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
+    await expect(page.getByRole('dialog')).toContainText('Choose at least one Environment.')
+    expect(await violations(page), 'policy').toEqual([])
+
+    await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
+    await page.getByLabel('Title').fill('forbidden')
+    await page.getByRole('button', { name: 'Show the Plan' }).click()
+    await expect(page.getByRole('alert')).toBeVisible()
+    expect(await violations(page), 'faults').toEqual([])
+    await page.getByLabel('Title').fill('ours')
+    await page.getByLabel('Application name').fill('visitors')
+    await page.getByRole('button', { name: 'Show the Plan' }).click()
+    await expect(page.getByTestId('plan')).toBeVisible()
+    expect(await violations(page), 'plan').toEqual([])
+    await page.goto(`${GUESTBOOK}/history`)
+    await page.getByRole('link', { name: /Install guestbook/ }).click()
+    await expect(page.getByRole('region', { name: 'What the commit changed' })).toBeVisible()
+    expect(await violations(page), 'a commit').toEqual([])
+    await page.goto(`${GUESTBOOK}/delete`)
+    await page.getByRole('button', { name: 'Show the Plan' }).click()
+    await page.getByLabel('Type “guestbook” to confirm').fill('guestbook')
+    expect(await violations(page), 'deletion planned').toEqual([])
+    await page.getByTestId('plan').getByRole('button', { name: 'Delete' }).click()
+    await expect(page.getByTestId('deletion')).toContainText('is deleted')
+    expect(await violations(page), 'deletion').toEqual([])
+    await context.clearCookies()
+    await page.goto('/')
+    await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+    expect(await violations(page), 'sign-in').toEqual([])
+  })
+}
 
 test('everything up to an install is done with the keyboard', async ({ signedIn: page }) => {
   await page.goto('/environments/acme-dev')
