@@ -23,8 +23,11 @@ export function startFixture(port = 0) {
   let sequence = 0
   let log = []
   let isAway = false
+  let awayStatus
   const searches = { refused: false, held: false, waiting: [] }
   const streams = new Map()
+  const following = new Set()
+  let isExpired = false
   const timers = new Set()
 
   const later = (milliseconds, run) => {
@@ -294,12 +297,14 @@ export function startFixture(port = 0) {
     }
     if (url.pathname.startsWith('/fixture/')) return control(url, text ? JSON.parse(text) : {}, json)
     // As when the Sovereign is down: no answer at all.
+    if (isAway && awayStatus) return json(awayStatus, { message: 'no healthy upstream' })
     if (isAway) return request.socket.destroy()
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
     if (request.method !== 'GET' && request.headers.origin !== `http://${request.headers.host}`) {
       return json(403, refuse(403, 'foreign-origin', `${request.method} ${url.pathname}`, `The Origin ${request.headers.origin} is not the console's.`))
     }
     if (url.pathname === '/auth/sign-in') {
+      isExpired = false
       response.writeHead(303, { location: url.searchParams.get('return') ?? '/', 'set-cookie': `catalyst_session=${data.signInAs}; Path=/; HttpOnly; SameSite=Lax` })
       return response.end()
     }
@@ -313,7 +318,7 @@ export function startFixture(port = 0) {
         response.writeHead(200, { 'content-type': 'image/svg+xml' })
         return response.end('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><rect width="48" height="48" fill="#17683a"/><path d="M12 14h24v20H12zM16 20h16M16 25h16M16 30h9" fill="none" stroke="#fff" stroke-width="2.5"/></svg>')
       }
-      if (!username || !data.users.has(username)) return json(401, refuse(401, 'unauthenticated', 'Recognise the caller', 'Nobody is signed in.', 'Sign in.'))
+      if (isExpired || !username || !data.users.has(username)) return json(401, refuse(401, 'unauthenticated', 'Recognise the caller', 'Nobody is signed in.', 'Sign in.'))
       if (path === '/stream') return stream(request, response, username)
       if (path.endsWith('/logs')) return logs(url, response)
       // An answer that a test lets go when it wants to.
@@ -367,7 +372,8 @@ export function startFixture(port = 0) {
     for (let count = 0; count < 20; count++) next()
     if (url.searchParams.get('follow') !== 'true') return response.end()
     const timer = setInterval(next, 200)
-    response.on('close', () => clearInterval(timer))
+    following.add(response)
+    response.on('close', () => (clearInterval(timer), following.delete(response)))
   }
 
   /** What tests ask of the fixture itself. */
@@ -385,10 +391,16 @@ export function startFixture(port = 0) {
     else if (what === 'cut-streams') for (const response of streams.keys()) response.destroy()
     else if (what === 'away') {
       isAway = body.isAway
-      if (isAway) for (const response of streams.keys()) response.destroy()
+      // As a proxy before it answers, where there is one.
+      awayStatus = body.status
+      if (isAway) for (const response of [...streams.keys(), ...following]) body.isDrained ? response.end() : response.destroy()
     } else if (what === 'searches') {
       Object.assign(searches, body)
       if (!searches.held) for (const go of searches.waiting.splice(0)) go()
+    } else if (what === 'expire') {
+      // Until somebody signs in anew, nobody is.
+      isExpired = true
+      if (!body.keepsStreams) for (const response of streams.keys()) response.destroy()
     } else if (what === 'forget') log = []
     else if (what === 'phase') {
       const application = data.applications.get(body.application)

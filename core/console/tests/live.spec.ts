@@ -81,15 +81,3 @@ test('a removed user is signed out in every tab', async ({ fixture, context, pag
   await fixture.control('cut-streams')
   for (const tab of tabs) await expect(tab.getByRole('heading', { name: 'Sign in' })).toBeVisible()
 })
-
-test('a Sovereign that is away is said to be, and everything goes on by itself when it is back', async ({ signedIn: page, fixture }) => {
-  await page.goto('/organizations')
-  await expect(page.getByTestId('connection')).toHaveText('Live')
-  await fixture.control('away', { isAway: true })
-  await expect(page.getByTestId('connection')).toHaveText('Not live, reconnecting…')
-  await page.getByRole('link', { name: 'Marketplace' }).click()
-  await expect(page.getByRole('alert')).toContainText('The Sovereign did not answer.')
-  await fixture.control('away', { isAway: false })
-  await expect(page.getByTestId('connection')).toHaveText('Live', { timeout: 15_000 })
-  await expect(page.getByRole('link', { name: 'Guestbook' })).toBeVisible()
-})

@@ -63,6 +63,11 @@ export function unreachable(attempted: string): Api.Problem {
   }
 }
 
+/** Whether a Problem is one of a Sovereign that is away, restarting, say, and not of what was asked. */
+export function isAway(problem: Api.Problem | undefined): boolean {
+  return problem !== undefined && [0, 502, 503, 504].includes(problem.status) && problem.type !== 'console-fault'
+}
+
 export async function request(
   method: string,
   target: string,

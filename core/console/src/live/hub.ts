@@ -28,8 +28,9 @@ export type HubOptions = {
   silence?: number
 }
 
-const FIRST_PAUSE = 250
-const LONGEST_PAUSE = 10_000
+/** Between attempts at a Sovereign that is away, in ms: doubled from the first to the longest. */
+export const FIRST_PAUSE = 250
+export const LONGEST_PAUSE = 10_000
 
 export class Hub {
   readonly #options: Required<HubOptions>

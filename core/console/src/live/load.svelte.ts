@@ -3,10 +3,10 @@
  * stream says `reset`, and on request.
  */
 import { untrack } from 'svelte'
-import { asProblem } from '../api/client'
+import { api, asProblem, isAway, ProblemError } from '../api/client'
 import type { Problem } from '../api/types'
 import * as state from './state.svelte'
-import { api, ProblemError } from '../api/client'
+import { FIRST_PAUSE, LONGEST_PAUSE } from './hub'
 
 export type Load = { readonly problem: Problem | undefined; readonly isLoading: boolean; reload: () => void }
 
@@ -34,10 +34,7 @@ export function load(run: () => Promise<void>): Load {
       isCurrent = false
     }
   })
-  // What found no Sovereign is asked again once it is back.
-  $effect(() => {
-    if (state.live.connection === 'live' && untrack(() => problem?.status === 0)) untrack(() => asked++)
-  })
+  whenBack(() => problem, () => asked++)
   return {
     get problem() {
       return problem
@@ -47,6 +44,24 @@ export function load(run: () => Promise<void>): Load {
     },
     reload: () => asked++,
   }
+}
+
+/**
+ * Calls `again` for what found no Sovereign, once it is back: at once, then
+ * after ever longer pauses. To be called while a component is set up.
+ */
+export function whenBack(problem: () => Problem | undefined, again: () => void): void {
+  let pause = 0
+  $effect(() => {
+    const found = problem()
+    if (!found) pause = 0
+    if (!isAway(found) || state.live.connection !== 'live') return
+    const timer = setTimeout(() => {
+      pause = Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, pause * 2))
+      again()
+    }, pause)
+    return () => clearTimeout(timer)
+  })
 }
 
 export async function loadOrganizations(): Promise<void> {

@@ -4,7 +4,7 @@
  * the stream brings shows everywhere at once.
  */
 import { SvelteMap, SvelteSet } from 'svelte/reactivity'
-import { api, asProblem, onAnswer, ProblemError, signOut } from '../api/client'
+import { api, asProblem, isAway, onAnswer, ProblemError, signOut } from '../api/client'
 import type * as Api from '../api/types'
 import { ServerClock } from '../lib/time'
 import { words } from '../lib/phase'
@@ -32,6 +32,8 @@ export const session = $state({
   me: undefined as Api.Me | undefined,
   sovereign: undefined as Api.SovereignView | undefined,
   problem: undefined as Api.Problem | undefined,
+  /** Whether there was one in this tab before it was signed out. */
+  hasEnded: false,
 })
 
 export const live = $state({
@@ -46,6 +48,9 @@ export const live = $state({
 
 const clock = new ServerClock()
 let connection: Connection | undefined
+/** How long (ms) to wait before asking a Sovereign that is away who is signed in. */
+const SIGN_IN_PAUSE = 2000
+let retry: ReturnType<typeof setTimeout> | undefined
 
 /** Finds out who is signed in, and begins to listen. */
 export async function start(): Promise<void> {
@@ -60,20 +65,32 @@ export async function start(): Promise<void> {
   await signIn()
 }
 
-/** Asks who is signed in; also after a failure. */
+/** Asks who is signed in; also after a failure, and by itself again while the Sovereign is away. */
 export async function signIn(): Promise<void> {
-  session.state = 'starting'
+  clearTimeout(retry)
   try {
     const [me, sovereign] = await Promise.all([api.me(), api.sovereign()])
     session.me = me
     session.sovereign = sovereign
     session.state = 'signed-in'
+    session.hasEnded = false
     connection ??= connect(me.username, hear)
   } catch (error) {
     if (error instanceof ProblemError && error.problem.status === 401) return
     session.problem = asProblem(error)
     session.state = 'failed'
+    if (isAway(session.problem)) retry = setTimeout(signIn, SIGN_IN_PAUSE)
   }
+}
+
+/** Whoever signed in again, in another tab, say, goes on in this one. */
+export async function signInAgain(): Promise<void> {
+  try {
+    await api.me()
+  } catch {
+    return
+  }
+  await signIn()
 }
 
 /** Forgets everything about the user. */
@@ -81,17 +98,20 @@ export function signedOut(): void {
   if (session.state === 'signed-out') return
   connection?.close()
   connection = undefined
+  session.hasEnded = session.me !== undefined
   session.state = 'signed-out'
   session.me = undefined
   for (const collection of [organizations, environments, applications, blueprints, policies, pullRequests, deletions]) {
     collection.items.clear()
   }
+  expected.clear()
 }
 
 /** Ends the session here, then, by way of the browser, at the issuer. */
 export async function signOutEverywhere(): Promise<void> {
   const location = await signOut()
   signedOut()
+  session.hasEnded = false
   window.location.assign(location)
 }
 
