@@ -225,6 +225,7 @@ impl Publish {
             None => {
                 let api = self.common.connection.api().await?;
                 supply::check_source(&api, &self.source).await?;
+                supply::check_visibility(&self.source, &package.blueprint)?;
                 supply::check_version(&api, &self.source, &package).await?;
                 let host = api.sovereign().await?.addresses.registry;
                 (Some(api), format!("{host}/{}", self.source))

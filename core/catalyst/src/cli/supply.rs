@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use catalyst_api::{BlueprintDetail, Me, Membership, OrganizationRole, OrganizationView};
+use catalyst_blueprint::{Blueprint, is_shared_source};
 use catalyst_signature::{PublicKey, SigningKey};
 use catalyst_supply::{Credentials, DockerConfig, Manifest, Package, Reference, Registry, media};
 use url::Url;
@@ -68,7 +69,7 @@ pub async fn check_source(api: &Api, source: &str) -> anyhow::Result<()> {
     if me.organizations.iter().any(is_own) {
         return Ok(());
     }
-    let is_catalog = matches!(source, "catalog" | "catalog-sovereign");
+    let is_catalog = is_shared_source(source);
     let path = ["organizations", source];
     if !is_catalog && api.find::<OrganizationView>(&path).await?.is_none() {
         return Err(hinted(
@@ -86,6 +87,21 @@ pub async fn check_source(api: &Api, source: &str) -> anyhow::Result<()> {
     Err(hinted(
         format!("cannot sign Blueprints of {source}: this takes {who}"),
         "ask somebody with that role; `catalyst whoami` shows yours",
+    ))
+}
+
+/// Refuses what says that it is private for a source that is everybody's, before it lies
+/// in a registry from which everybody may pull.
+pub fn check_visibility(source: &str, blueprint: &Blueprint) -> anyhow::Result<()> {
+    if blueprint.spec.visibility.is_known(source, false) {
+        return Ok(());
+    }
+    Err(hinted(
+        format!(
+            "cannot publish {} to {source}: its visibility is private, and what is there is everybody's",
+            blueprint.name()
+        ),
+        "publish it to the source of an Organization, or say `visibility: unlisted`",
     ))
 }
 
@@ -201,6 +217,21 @@ pub fn cosign_commands(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_private_is_not_published_to_everybody() {
+        let text = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Blueprint\nmetadata: {name: bp-x}\nspec:\n  version: 1.0.0\n  card: {title: X, license: MIT}\n  visibility: private\n  manifests: {source: {kind: HelmChart}}\n";
+        let private = Blueprint::parse(text).unwrap();
+        let listed = Blueprint::parse(&text.replace("private", "listed")).unwrap();
+        for (source, blueprint, is_taken) in [
+            ("acme", &private, true),
+            ("catalog-sovereign", &private, false),
+            ("catalog-sovereign", &listed, true),
+        ] {
+            let checked = check_visibility(source, blueprint);
+            assert_eq!(checked.is_ok(), is_taken, "{source}: {checked:?}");
+        }
+    }
 
     #[test]
     fn the_commands_for_cosign_name_all_it_needs() {

@@ -298,7 +298,9 @@ impl ControlPlane {
     /// Whether the marketplace has the version, with this content.
     fn is_known(&self, wanted: &RegisterBlueprint, digest: &str) -> bool {
         self.projector
-            .blueprint(&wanted.source, &wanted.name, Some(&wanted.version))
+            .blueprint(&wanted.source, &wanted.name, Some(&wanted.version), |_| {
+                true
+            })
             .is_some_and(|known| known.digest == digest)
     }
 

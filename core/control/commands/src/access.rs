@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use catalyst_blueprint::is_shared_source;
 use catalyst_names::EnvironmentName;
 use catalyst_resources::{Organization, Role};
 
@@ -169,21 +170,22 @@ impl Access {
     /// Whether they may publish Blueprints of a source. `catalog` and
     /// `catalog-sovereign` are the Sovereign's; any other is an Organization's.
     pub fn can_publish(&self, source: &str) -> bool {
-        match source {
-            "catalog" | "catalog-sovereign" => self.sovereign_admin,
-            organization => self.can_admin(organization),
+        if is_shared_source(source) {
+            self.sovereign_admin
+        } else {
+            self.can_admin(source)
         }
     }
 
     /// Whether they may install Blueprints of a source into an Organization's
     /// Environments.
     pub fn can_use_source(source: &str, organization: &str) -> bool {
-        matches!(source, "catalog" | "catalog-sovereign") || source == organization
+        is_shared_source(source) || source == organization
     }
 
     /// Whether they may see a source's Blueprints.
     pub fn can_see_source(&self, source: &str) -> bool {
-        matches!(source, "catalog" | "catalog-sovereign") || self.can_see(source)
+        is_shared_source(source) || self.can_see(source)
     }
 }
 

@@ -2,7 +2,6 @@
 //! pull request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use catalyst_api::{Accepted, ApplicationCommand, Execute, PlanView};
 use catalyst_names::{ApplicationName, EnvironmentName, NameError};
@@ -324,6 +323,7 @@ impl Commands {
                     &tree,
                     source.as_ref(),
                     &taken,
+                    access.is_sovereign_admin(),
                     &action,
                 )
                 .await?;
@@ -402,7 +402,7 @@ impl Commands {
             })
     }
 
-    /// The draft, and the catalogue that it stands on.
+    /// The draft, and what of the catalogue it stands on: what may be used there.
     #[allow(clippy::too_many_arguments)]
     async fn drafted(
         &self,
@@ -412,14 +412,16 @@ impl Commands {
         tree: &AtCommit<Applications>,
         source: Option<&AtCommit<Applications>>,
         taken: &BTreeSet<(String, String)>,
+        is_sovereign_admin: bool,
         action: &str,
-    ) -> Result<(Arc<Catalogue>, Draft), CommandError> {
+    ) -> Result<(Catalogue, Draft), CommandError> {
         let mut is_fresh = false;
         loop {
             let catalogue = self
                 .store()
                 .catalogue(self.config(), is_fresh, action)
-                .await?;
+                .await?
+                .narrowed(place.organization.as_str(), is_sovereign_admin);
             let ground = Ground {
                 action: action.to_owned(),
                 place,

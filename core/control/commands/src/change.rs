@@ -769,4 +769,6 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 #[cfg(test)]
+mod hidden;
+#[cfg(test)]
 mod tests;

@@ -132,7 +132,7 @@ impl Commands {
                 "changing {environment} takes the role org-admin, or org-developer for it"
             ));
         }
-        self.judge_environment(push, &environment, &state.content, &action)
+        self.judge_environment(push, &environment, &state.content, &access, &action)
             .await
     }
 
@@ -193,6 +193,7 @@ impl Commands {
         push: &PushCheck,
         environment: &EnvironmentName,
         configuration: &Configuration,
+        access: &Access,
         action: &str,
     ) -> Result<Vec<String>, CommandError> {
         let strays = branch_faults(push);
@@ -206,12 +207,19 @@ impl Commands {
             .await?
             .map(|at| at.content)
             .unwrap_or_default();
-        let catalogue = self.store().catalogue(self.config(), false, action).await?;
-        let mut messages = environment_faults(&base, push, &place, &catalogue);
-        if !messages.is_empty() {
-            // A Blueprint may have been registered a moment ago.
-            let catalogue = self.store().catalogue(self.config(), true, action).await?;
+        let mut messages = Vec::new();
+        // The second look is at a fresh list: a Blueprint may have been registered a
+        // moment ago.
+        for is_fresh in [false, true] {
+            let catalogue = self
+                .store()
+                .catalogue(self.config(), is_fresh, action)
+                .await?
+                .narrowed(place.organization.as_str(), access.is_sovereign_admin());
             messages = environment_faults(&base, push, &place, &catalogue);
+            if messages.is_empty() {
+                break;
+            }
         }
         let enters = push.refs.iter().any(|moved| moved.name == main_reference());
         let policies = configuration.policies_of(environment);

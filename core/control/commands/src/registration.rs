@@ -60,6 +60,7 @@ impl Commands {
                 retryable: error.retryable(),
             })?;
         let blueprint = admitted_blueprint(admitted);
+        check_visibility(&blueprint, &action)?;
         let catalogue = self.store().catalogue(config, true, &action).await?;
         let known = catalogue
             .versions(source, name)
@@ -87,6 +88,27 @@ impl Commands {
         }
         Ok(card(&blueprint, versions))
     }
+}
+
+/// Refuses what says that it is private where nothing is: everybody may pull from the
+/// registry's projects of the shared sources.
+fn check_visibility(blueprint: &AdmittedBlueprint, action: &str) -> Result<(), CommandError> {
+    let visibility = blueprint.blueprint.spec.visibility;
+    if visibility.is_known(&blueprint.source, false) {
+        return Ok(());
+    }
+    Err(CommandError::Validate {
+        action: action.to_owned(),
+        reason: format!(
+            "its visibility is private, and {} belongs to no Organization: its Blueprints are everybody's",
+            blueprint.source
+        ),
+        next: Some(
+            "publish it into the source of an Organization, or say `visibility: unlisted`"
+                .to_owned(),
+        ),
+        faults: Vec::new(),
+    })
 }
 
 /// Refuses a version that is registered with another digest.
@@ -198,6 +220,27 @@ mod tests {
         );
         let resource = ApiResource::from_gvk_with_plural(&kind, "blueprints");
         Api::all_with(kube::Client::new(service, "default"), &resource)
+    }
+
+    #[test]
+    fn what_is_private_belongs_to_an_organization() {
+        for (source, visibility, is_taken) in [
+            ("catalog", "listed", true),
+            ("catalog", "unlisted", true),
+            ("catalog", "private", false),
+            ("catalog-sovereign", "private", false),
+            ("acme", "private", true),
+        ] {
+            let rest = format!("  visibility: {visibility}\n");
+            let blueprint = admitted(source, &blueprint("bp-wiki", "1.0.0", &rest));
+            let checked = check_visibility(&blueprint, "register it");
+            assert_eq!(checked.is_ok(), is_taken, "{visibility} in {source}");
+            if let Err(refused) = checked {
+                let problem = refused.problem();
+                assert_eq!(problem.status, 422, "{problem:?}");
+                assert!(problem.detail.contains(source), "{problem:?}");
+            }
+        }
     }
 
     /// Both have seen that it is not registered; each goes on to write.

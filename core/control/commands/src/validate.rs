@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use catalyst_api::Fault;
 use catalyst_blueprint::{
-    Catalog, ConfigForm, ConfigSchema, Dependency, Scope, evaluate_condition,
+    Catalog, ConfigForm, ConfigSchema, Dependency, Scope, Visibility, evaluate_condition,
 };
 use catalyst_names::{
     ApplicationName, EnvType, EnvironmentName, HostClusterName, OrganizationName,
@@ -20,7 +20,7 @@ use crate::access::Access;
 use crate::documents::fault;
 use crate::state::{Applications, application_path};
 
-/// Every admitted Blueprint.
+/// Every admitted Blueprint, or those of them that somebody knows of.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     pub catalog: Catalog,
@@ -35,6 +35,24 @@ impl Catalogue {
             .entry((blueprint.source.clone(), blueprint.name().to_owned()))
             .or_default()
             .insert(blueprint.blueprint.version().clone(), Arc::new(blueprint));
+    }
+
+    /// What of it may be used in an Organization's Environments by somebody there. The
+    /// rest is not told of either, by no reason for anything.
+    pub fn narrowed(&self, organization: &str, is_sovereign_admin: bool) -> Self {
+        let knows = |source: &str, visibility: Visibility| {
+            Access::can_use_source(source, organization)
+                && visibility.is_known(source, is_sovereign_admin)
+        };
+        let mut admitted = self.admitted.clone();
+        for ((source, _), versions) in &mut admitted {
+            versions.retain(|_, it| knows(source, it.blueprint.spec.visibility));
+        }
+        admitted.retain(|_, versions| !versions.is_empty());
+        Self {
+            catalog: self.catalog.narrowed(knows),
+            admitted,
+        }
     }
 
     /// The Blueprint that an Application names.
@@ -53,14 +71,17 @@ impl Catalogue {
         self.admitted.get(&(source.to_owned(), name.to_owned()))
     }
 
-    /// The newest release, or the newest of all where there is none.
+    /// What somebody means who names no version: one that is listed before one that
+    /// is not, a release before what leads to it, and of those the newest.
     pub fn newest(&self, source: &str, name: &str) -> Option<&Arc<AdmittedBlueprint>> {
         let versions = self.versions(source, name)?;
         versions
             .iter()
-            .rev()
-            .find(|(version, _)| version.pre.is_empty())
-            .or_else(|| versions.iter().next_back())
+            .max_by_key(|(version, blueprint)| {
+                let visibility = blueprint.blueprint.spec.visibility;
+                let is_listed = visibility != Visibility::Unlisted;
+                (is_listed, version.pre.is_empty(), *version)
+            })
             .map(|(_, blueprint)| blueprint)
     }
 

@@ -12,6 +12,7 @@ use axum::extract::FromRequestParts;
 use catalyst_api::{
     ApplicationView, DeletionView, EnvironmentView, Membership, OrganizationView, PolicyView,
 };
+use catalyst_blueprint::Visibility;
 use catalyst_commands::{Access, Actor, RequestId};
 use catalyst_names::EnvironmentName;
 use http::request::Parts;
@@ -111,6 +112,12 @@ impl Caller {
     /// everybody, an Organization's own for its members.
     pub fn can_read_source(&self, source: &str) -> bool {
         self.access.can_see_source(source)
+    }
+
+    /// Whether the caller may know of a version with this visibility in a source.
+    pub fn knows_of(&self, source: &str, visibility: Visibility) -> bool {
+        self.can_read_source(source)
+            && visibility.is_known(source, self.access.is_sovereign_admin())
     }
 
     /// 404 unless the caller may know of the Organization.

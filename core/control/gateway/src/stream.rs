@@ -253,7 +253,12 @@ pub fn seen(caller: &Caller, item: &StreamItem) -> Seen {
             };
         }
         StreamItem::Removed(removed) => match &removed.organization {
-            Some(organization) if removed.kind == "organization" => caller.can_see(organization),
+            // Who is told of one is told that it is gone.
+            Some(organization)
+                if ["organization", "blueprint"].contains(&removed.kind.as_str()) =>
+            {
+                caller.can_see(organization)
+            }
             Some(organization) => caller.can_read(organization),
             None if caller.actor.sovereign_admin => true,
             // It may have concerned the caller, or others only.
@@ -272,7 +277,9 @@ mod tests {
     use super::*;
     use crate::authentication::Credential;
     use crate::membership::Organizations;
-    use catalyst_api::{DeletionView, Health, OrganizationView, PolicyView, Removed};
+    use catalyst_api::{
+        BlueprintCard, DeletionView, Health, OrganizationView, PolicyView, Removed,
+    };
     use catalyst_commands::Actor;
     use serde_json::json;
 
@@ -346,6 +353,21 @@ mod tests {
         })
     }
 
+    fn blueprint(source: &str) -> StreamItem {
+        StreamItem::Blueprint(BlueprintCard {
+            source: source.to_owned(),
+            name: "bp-web".to_owned(),
+            version: "1.0.0".to_owned(),
+            versions: vec!["1.0.0".to_owned()],
+            title: "Web".to_owned(),
+            tagline: None,
+            category: None,
+            tags: Vec::new(),
+            license: None,
+            icon: None,
+        })
+    }
+
     #[test]
     fn a_change_is_seen_by_those_it_concerns() {
         let acme = [("vic", "org-viewer"), ("bill", "billing-admin")];
@@ -367,6 +389,12 @@ mod tests {
                 [true, false, false, true],
             ),
             (removed("policy", None), [false, false, false, true]),
+            (blueprint("acme"), [true, true, false, true]),
+            (blueprint("catalog"), [true; 4]),
+            (
+                removed("blueprint", Some("acme")),
+                [true, true, false, true],
+            ),
             (policy(&["acme-prod"]), [true, false, false, true]),
             (policy(&["globex-prod"]), [false, false, true, true]),
         ] {

@@ -39,6 +39,7 @@ use catalyst_api::{
     ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, DeletionView,
     EnvironmentView, OrganizationView, PolicyView, PullRequestView, StreamItem,
 };
+use catalyst_blueprint::Visibility;
 use catalyst_ports::{Clusters, PortError, Spine};
 use futures::Stream;
 use tokio_util::sync::CancellationToken;
@@ -190,7 +191,8 @@ impl Projector {
         self.state.model().pushers(environment)
     }
 
-    /// The newest listed version of every Blueprint, by source and name.
+    /// The newest listed version of every Blueprint, by source and name; of an
+    /// Organization's own also what is private to it.
     pub fn blueprints(&self) -> Vec<BlueprintCard> {
         self.all(Kind::Blueprint, "", |item| match item {
             StreamItem::Blueprint(item) => Some(item),
@@ -198,21 +200,32 @@ impl Projector {
         })
     }
 
-    /// One version of a Blueprint, the newest if none is named.
+    /// One version of a Blueprint to somebody who `knows` of such as have this
+    /// visibility; if none is named, the newest that is listed, or of all where none is.
     pub fn blueprint(
         &self,
         source: &str,
         name: &str,
         version: Option<&str>,
+        knows: impl Fn(Visibility) -> bool,
     ) -> Option<BlueprintDetail> {
-        self.state.model().blueprint(source, name, version)
+        let model = self.state.model();
+        model.blueprint(source, name, version, knows)
     }
 
-    /// The icon of a version, SVG.
-    pub fn blueprint_icon(&self, source: &str, name: &str, version: &str) -> Option<String> {
+    /// The icon of a version, SVG, to somebody who `knows` of such.
+    pub fn blueprint_icon(
+        &self,
+        source: &str,
+        name: &str,
+        version: &str,
+        knows: impl Fn(Visibility) -> bool,
+    ) -> Option<String> {
         let versions = self.state.model().blueprint_versions(source, name);
         let found = versions.into_iter().find(|it| it.version() == version)?;
-        found.icon
+        found
+            .icon
+            .filter(|_| knows(found.blueprint.spec.visibility))
     }
 
     /// All policies, by name.

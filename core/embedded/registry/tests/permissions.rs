@@ -130,15 +130,24 @@ async fn each_action_needs_its_own_permission_and_a_refusal_tells_nothing() {
             .status(),
         201
     );
-    let mut answers = Vec::new();
-    for name in ["globex/web", "globex/not"] {
-        let answer = as_user(&served, "ann", "GET", &format!("/v2/{name}/tags/list")).await;
-        let status = answer.status();
-        answers.push((status, answer.text().await.unwrap().replace(name, "")));
-    }
-    assert_eq!(answers[0], answers[1]);
-    // Mounting needs the right to read the source.
     let private = sha256(b"private");
+    for road in [
+        "tags/list".to_owned(),
+        "manifests/1.0.0".to_owned(),
+        format!("manifests/{private}"),
+        format!("blobs/{private}"),
+        format!("referrers/{private}"),
+    ] {
+        let mut answers = Vec::new();
+        for name in ["globex/web", "globex/not", "initech/web"] {
+            let answer = as_user(&served, "ann", "GET", &format!("/v2/{name}/{road}")).await;
+            let status = answer.status();
+            answers.push((status, answer.text().await.unwrap().replace(name, "")));
+        }
+        assert_eq!(answers[0], answers[1], "{road}");
+        assert_eq!(answers[0], answers[2], "{road}");
+    }
+    // Mounting needs the right to read the source.
     let mount = format!("/v2/acme/web/blobs/uploads/?mount={private}&from=globex/web");
     assert_eq!(as_user(&served, "ann", "POST", &mount).await.status(), 202);
     let stolen = format!("/v2/acme/web/blobs/{private}");

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Problem, shape};
+use crate::{Problem, Visibility, shape};
 
 /// A whole `blueprint.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,19 +98,6 @@ pub struct Card {
     /// Where to read more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documentation: Option<String>,
-}
-
-/// Who sees a Blueprint in the marketplace.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Visibility {
-    /// Everybody.
-    #[default]
-    Listed,
-    /// Whoever knows its name.
-    Unlisted,
-    /// Its own Organization.
-    Private,
 }
 
 /// Who answers for a Blueprint.

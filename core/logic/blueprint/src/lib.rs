@@ -41,6 +41,7 @@ mod solve;
 mod suggest;
 mod upgrades;
 mod values;
+mod visibility;
 
 pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};
 pub use connection::{ConnectionError, ConnectionScope};
@@ -49,7 +50,7 @@ pub use expression::{ExpressionError, Scope, evaluate_condition, interpolate};
 pub use file::{
     Blueprint, Card, ConnectionSecret, Dependency, HttpProvision, ManifestKind, ManifestSource,
     Manifests, Metadata, Mode, Observability, Owner, PlacementSchema, Provides, Rotation, Spec,
-    Upgrades, Visibility,
+    Upgrades,
 };
 pub use form::{Field, FieldKind};
 pub use keys::ConfigKey;
@@ -64,3 +65,4 @@ pub use solve::{
 };
 pub use upgrades::lint_dependencies;
 pub use values::{ValuesInput, merge_values, overlay, promote_config};
+pub use visibility::{Visibility, is_shared_source};

@@ -36,7 +36,7 @@ pub struct SearchQuery {
 /// More than anybody types; each word costs a look at the whole catalog.
 const LONGEST_QUERY: usize = 200;
 
-/// The Blueprints that the caller may install: by source and name, or, where words are
+/// The Blueprints that are listed for the caller: by source and name, or, where words are
 /// given, the best fit first.
 #[utoipa::path(get, path = "/api/v1/blueprints", tag = "blueprints", operation_id = "blueprint_list",
     params(SearchQuery),
@@ -97,7 +97,7 @@ pub async fn blueprint_register(
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct VersionQuery {
-    /// SemVer; the newest if absent.
+    /// SemVer; if absent the newest that is listed, or the newest where none is.
     pub version: Option<String>,
 }
 
@@ -117,7 +117,10 @@ pub async fn blueprint_get(
         return Err(missing());
     }
     let version = query.version.as_deref();
-    let detail = gateway.projector().blueprint(&source, &name, version);
+    let knows = |visibility| caller.knows_of(&source, visibility);
+    let detail = gateway
+        .projector()
+        .blueprint(&source, &name, version, knows);
     detail.map(Json).ok_or_else(missing)
 }
 
@@ -136,9 +139,10 @@ pub async fn blueprint_icon(
     if !caller.can_read_source(&source) {
         return Err(missing());
     }
+    let knows = |visibility| caller.knows_of(&source, visibility);
     let icon = gateway
         .projector()
-        .blueprint_icon(&source, &name, &version)
+        .blueprint_icon(&source, &name, &version, knows)
         .ok_or_else(missing)?;
     let headers = [
         (CONTENT_TYPE, "image/svg+xml"),

@@ -10,6 +10,7 @@
 mod access;
 mod edges;
 mod forge;
+mod hidden;
 mod live;
 mod pulls;
 mod repository;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::repository::Opening;
 use crate::world::{World, wait};
 
-const ACME: &str = "\
+pub const ACME: &str = "\
 apiVersion: catalyst.openova.io/v1alpha1
 kind: Organization
 metadata: {name: acme}
@@ -24,7 +24,7 @@ spec:
   - {user: bill, role: billing-admin}
 ";
 
-const SOVEREIGN: &str = "\
+pub const SOVEREIGN: &str = "\
 apiVersion: catalyst.openova.io/v1alpha1
 kind: Sovereign
 metadata: {name: localhost}
@@ -35,7 +35,7 @@ spec:
   - {name: lo-loc-rtz-dev, region: loc, buildingBlock: rtz, envType: dev}
 ";
 
-const ACME_DEV: &str = "\
+pub const ACME_DEV: &str = "\
 apiVersion: catalyst.openova.io/v1alpha1
 kind: Environment
 metadata: {name: acme-dev}

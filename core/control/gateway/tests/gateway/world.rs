@@ -191,14 +191,19 @@ impl World {
     /// A world whose projector watches the clusters, once it knows them.
     pub async fn watched() -> Self {
         let world = Self::new().await;
-        let projector = world.projector.clone();
+        world.watch().await;
+        world
+    }
+
+    /// Has the projector watch the clusters, until it knows them.
+    pub async fn watch(&self) {
+        let projector = self.projector.clone();
         tokio::spawn(async move { projector.run(CancellationToken::new()).await });
         wait("the projector knows the Application", || {
-            world.projector.application("acme-dev", "blog").is_some()
-                && world.projector.environment("globex-dev").is_some()
+            self.projector.application("acme-dev", "blog").is_some()
+                && self.projector.environment("globex-dev").is_some()
         })
         .await;
-        world
     }
 
     /// What the gateway keeps of sessions.
@@ -530,7 +535,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
 }
 
 /// A Blueprint as it was admitted.
-fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
+pub fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
     card["license"] = json!("Apache-2.0");
     let said = json!({
         "version": "1.0.0", "card": card, "owner": {"team": "one"},

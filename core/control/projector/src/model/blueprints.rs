@@ -5,19 +5,39 @@ use catalyst_blueprint::{ConfigSchema, Field, FieldKind, Visibility};
 use catalyst_plan::AdmittedBlueprint;
 use serde_json::{Value, json};
 
-/// The card of the newest version; `None` when there is none, or none that is
-/// listed.
+/// The card of the newest version that is listed, with the versions that are, newest
+/// first as they come; `None` when there is none.
 pub fn card(versions: &[AdmittedBlueprint]) -> Option<BlueprintCard> {
-    let newest = versions.first()?;
-    (newest.blueprint.spec.visibility == Visibility::Listed).then(|| card_of(newest, versions))
+    let listed: Vec<&AdmittedBlueprint> = versions.iter().filter(|it| is_listed(it)).collect();
+    let newest = listed.first()?;
+    Some(card_of(newest, &listed))
 }
 
-/// One version, whole: the one asked for, or the newest.
-pub fn detail(versions: &[AdmittedBlueprint], version: Option<&str>) -> Option<BlueprintDetail> {
+/// One version, whole: the one asked for by somebody who `knows` of such; or the newest
+/// of those that are listed; or, where none is, of all. Beside it the versions that are
+/// listed are told, or all of a Blueprint that is known by its name alone.
+pub fn detail(
+    versions: &[AdmittedBlueprint],
+    version: Option<&str>,
+    knows: impl Fn(Visibility) -> bool,
+) -> Option<BlueprintDetail> {
+    let known: Vec<&AdmittedBlueprint> = versions
+        .iter()
+        .filter(|it| knows(it.blueprint.spec.visibility))
+        .collect();
     let chosen = match version {
-        None => versions.first(),
-        Some(version) => versions.iter().find(|it| it.version() == version),
+        None => known
+            .iter()
+            .find(|it| is_listed(it))
+            .or_else(|| known.first()),
+        Some(version) => known.iter().find(|it| it.version() == version),
     }?;
+    let has_list = known.iter().any(|it| is_listed(it));
+    let told: Vec<&AdmittedBlueprint> = known
+        .iter()
+        .copied()
+        .filter(|it| !has_list || is_listed(it) || it.version() == chosen.version())
+        .collect();
     let spec = &chosen.blueprint.spec;
     let form = ConfigSchema::compile(&spec.config_schema)
         .map(|schema| fields(schema.form()))
@@ -33,7 +53,7 @@ pub fn detail(versions: &[AdmittedBlueprint], version: Option<&str>) -> Option<B
         when: dependency.when.clone(),
     });
     Some(BlueprintDetail {
-        card: card_of(chosen, versions),
+        card: card_of(chosen, &told),
         digest: chosen.digest.clone(),
         signer: chosen.signer.clone(),
         description: chosen.description.clone(),
@@ -48,7 +68,12 @@ pub fn detail(versions: &[AdmittedBlueprint], version: Option<&str>) -> Option<B
     })
 }
 
-fn card_of(chosen: &AdmittedBlueprint, versions: &[AdmittedBlueprint]) -> BlueprintCard {
+fn is_listed(version: &AdmittedBlueprint) -> bool {
+    let visibility = version.blueprint.spec.visibility;
+    visibility.is_listed(&version.source)
+}
+
+fn card_of(chosen: &AdmittedBlueprint, versions: &[&AdmittedBlueprint]) -> BlueprintCard {
     let card = &chosen.blueprint.spec.card;
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let (source, name, version) = (&chosen.source, chosen.name(), chosen.version());
@@ -56,7 +81,7 @@ fn card_of(chosen: &AdmittedBlueprint, versions: &[AdmittedBlueprint]) -> Bluepr
         source: source.clone(),
         name: name.to_owned(),
         version: version.clone(),
-        versions: versions.iter().map(AdmittedBlueprint::version).collect(),
+        versions: versions.iter().map(|it| it.version()).collect(),
         title: card.title.clone(),
         tagline: given(&card.tagline),
         category: given(&card.category),
@@ -131,4 +156,140 @@ fn form_field(field: Field) -> FormField {
 fn is_list_of_text(field: &Field) -> bool {
     let item = field.fields.first();
     item.is_some_and(|item| item.kind == FieldKind::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn admitted(source: &str, version: &str, visibility: &str) -> AdmittedBlueprint {
+        let object = json!({
+            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "Blueprint",
+            "metadata": {"name": format!("{source}.bp-web-{version}")},
+            "spec": {
+                "source": source, "name": "bp-web", "version": version, "signer": "one",
+                "digest": format!("sha256:{}", "a".repeat(64)), "repository": format!("{source}/bp-web"),
+                "blueprint": {
+                    "version": version, "visibility": visibility,
+                    "card": {"title": "Web", "license": "MIT"},
+                    "manifests": {"source": {"kind": "HelmChart"}},
+                },
+            },
+        });
+        AdmittedBlueprint::from_object(&object).unwrap()
+    }
+
+    /// Newest first, as the model has them.
+    fn versions(source: &str, all: &[(&str, &str)]) -> Vec<AdmittedBlueprint> {
+        let all = all.iter();
+        all.map(|(version, visibility)| admitted(source, version, visibility))
+            .collect()
+    }
+
+    #[test]
+    fn a_card_is_of_the_newest_that_is_listed() {
+        for (source, all, expected) in [
+            (
+                "catalog",
+                &[("1.1.0", "listed"), ("1.0.0", "listed")][..],
+                Some(("1.1.0", &["1.1.0", "1.0.0"][..])),
+            ),
+            // What is hidden hides nothing else, and is not named.
+            (
+                "catalog",
+                &[
+                    ("1.2.0", "private"),
+                    ("1.1.0", "unlisted"),
+                    ("1.0.0", "listed"),
+                ],
+                Some(("1.0.0", &["1.0.0"])),
+            ),
+            ("catalog", &[("1.1.0", "unlisted")], None),
+            ("catalog", &[("1.1.0", "private")], None),
+            (
+                "acme",
+                &[
+                    ("1.2.0", "private"),
+                    ("1.1.0", "unlisted"),
+                    ("1.0.0", "listed"),
+                ],
+                Some(("1.2.0", &["1.2.0", "1.0.0"])),
+            ),
+        ] {
+            let card = card(&versions(source, all));
+            let found = card
+                .as_ref()
+                .map(|card| (card.version.as_str(), card.versions.clone()));
+            let expected = expected.map(|(version, all)| {
+                let all: Vec<String> = all.iter().map(|it| (*it).to_owned()).collect();
+                (version, all)
+            });
+            assert_eq!(found, expected, "{source} {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_detail_is_of_what_is_known() {
+        let mixed = &[
+            ("1.3.0", "private"),
+            ("1.2.0", "unlisted"),
+            ("1.1.0", "listed"),
+            ("1.0.0", "listed"),
+        ][..];
+        let quiet = &[("1.1.0", "unlisted"), ("1.0.0", "unlisted")][..];
+        for (source, all, admin, version, expected) in [
+            ("catalog", mixed, false, None, Some(&["1.1.0", "1.0.0"][..])),
+            (
+                "catalog",
+                mixed,
+                false,
+                Some("1.0.0"),
+                Some(&["1.1.0", "1.0.0"]),
+            ),
+            (
+                "catalog",
+                mixed,
+                false,
+                Some("1.2.0"),
+                Some(&["1.2.0", "1.1.0", "1.0.0"]),
+            ),
+            ("catalog", mixed, false, Some("1.3.0"), None),
+            ("catalog", mixed, false, Some("1.4.0"), None),
+            (
+                "catalog",
+                mixed,
+                true,
+                Some("1.3.0"),
+                Some(&["1.3.0", "1.1.0", "1.0.0"]),
+            ),
+            ("catalog", quiet, false, None, Some(&["1.1.0", "1.0.0"])),
+            ("catalog", &[("1.0.0", "private")], false, None, None),
+            (
+                "catalog",
+                &[("1.0.0", "private")],
+                true,
+                None,
+                Some(&["1.0.0"]),
+            ),
+            (
+                "acme",
+                &[("1.0.0", "private")],
+                false,
+                None,
+                Some(&["1.0.0"]),
+            ),
+        ] {
+            let knows = |visibility: Visibility| visibility.is_known(source, admin);
+            let detail = detail(&versions(source, all), version, knows);
+            let found = detail.as_ref().map(|detail| detail.card.versions.clone());
+            let expected: Option<Vec<String>> =
+                expected.map(|all| all.iter().map(|it| (*it).to_owned()).collect());
+            assert_eq!(found, expected, "{source} {all:?} {version:?}");
+            if let (Some(detail), Some(version)) = (&detail, version) {
+                assert_eq!(detail.card.version, version);
+            }
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::{Removed, StreamItem};
+use catalyst_blueprint::Visibility;
 use catalyst_ports::{SYSTEM_STREAM, SpineMessage};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -280,14 +281,15 @@ impl Model {
         views::blueprint_versions(self, source, name)
     }
 
-    /// One version of a Blueprint, whole.
+    /// One version of a Blueprint, whole, to somebody who `knows` of such.
     pub fn blueprint(
         &self,
         source: &str,
         name: &str,
         version: Option<&str>,
+        knows: impl Fn(Visibility) -> bool,
     ) -> Option<catalyst_api::BlueprintDetail> {
-        blueprints::detail(&self.blueprint_versions(source, name), version)
+        blueprints::detail(&self.blueprint_versions(source, name), version, knows)
     }
 
     /// Who pushed or merged the commits of an Environment's repository, by commit.

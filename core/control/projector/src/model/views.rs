@@ -6,6 +6,7 @@ use catalyst_api::{
     ApplicationSummary, ApplicationView, EnvironmentView, Health, MemberView, OrganizationRole,
     OrganizationView, PolicyView, PullRequestView, Revision, StreamItem,
 };
+use catalyst_blueprint::is_shared_source;
 use catalyst_names::{ApplicationName, EnvironmentName, workload_namespace};
 use catalyst_plan::AdmittedBlueprint;
 use catalyst_ports::SYSTEM_STREAM;
@@ -402,8 +403,7 @@ pub fn blueprint_versions(model: &Model, source: &str, name: &str) -> Vec<Admitt
 fn blueprint(model: &Model, key: &str) -> Option<View> {
     let (source, name) = key.split_once('/')?;
     let card = blueprints::card(&blueprint_versions(model, source, name))?;
-    let is_shared = ["catalog", "catalog-sovereign"].contains(&source);
-    let organization = (!is_shared).then_some(source);
+    let organization = (!is_shared_source(source)).then_some(source);
     Some(view(
         StreamItem::Blueprint(card),
         organization,
