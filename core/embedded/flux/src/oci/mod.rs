@@ -136,8 +136,8 @@ async fn fetch(
                 let message = format!("verified signature of revision {revision} by key {signer}");
                 subject.condition(VERIFIED, "True", "Succeeded", &message);
             }
-            Err(VerifyError::Refused(refusal)) => {
-                return Err(failure("VerificationError", refusal.to_string()));
+            Err(refused @ VerifyError::Refused(_)) => {
+                return Err(failure("VerificationError", refused.to_string()));
             }
             // No verdict: the artifact before, if it was verified, stays.
             Err(VerifyError::Pull(error)) => return Err(error.into()),
