@@ -9,6 +9,14 @@ pub fn median(values: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
+/// The one that this part of all are no larger than: 0.99 of them, say.
+pub fn percentile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let position = (sorted.len() as f64 * part).ceil() as usize;
+    sorted[position.clamp(1, sorted.len()) - 1]
+}
+
 /// Milliseconds that have passed.
 pub fn elapsed(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0

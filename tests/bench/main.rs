@@ -1,7 +1,8 @@
 //! Prints what an embedded Sovereign costs on this machine, beside the bounds it
 //! must keep and, where a peer is at hand, the peer in the same run.
 //!
-//! Run by `make bench`. Figures are medians; nothing here asserts a time. What is
+//! Run by `make bench`. Figures are medians where they say nothing else; nothing here
+//! asserts a time. What is
 //! measured is a copy of the release binary with nothing beside it, so that it is
 //! seen to carry the console, the Blueprints and their images.
 
@@ -15,6 +16,7 @@
 #[path = "../e2e/support/browser.rs"]
 #[allow(dead_code)]
 mod browser;
+mod catalog;
 mod figures;
 mod peer;
 mod populated;
@@ -28,7 +30,7 @@ mod user;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use figures::{head, line, median, resident};
+use figures::{head, line, median, percentile, resident};
 use populated::ORGANIZATIONS;
 use sovereign::{Sovereign, with_arguments};
 
@@ -61,6 +63,7 @@ async fn run() {
     }
     let peer = peer::kubernetes(directory.path()).await;
     let populated = populated::measure(&program, directory.path()).await;
+    let catalog = catalog::measure();
 
     head();
     let kubernetes = |pick: fn(&peer::Figures) -> f64| peer.as_ref().map(pick);
@@ -119,6 +122,18 @@ async fn run() {
             None,
         );
     }
+    line(
+        "solving among 1,000 Blueprints × 20 versions, p99, ms",
+        percentile(&catalog.solving, 0.99),
+        Some(20.0),
+        None,
+    );
+    line(
+        "searching among them, p95, ms",
+        percentile(&catalog.searching, 0.95),
+        Some(20.0),
+        None,
+    );
     line(
         "one core at rest, no Application, %",
         populated.rest,

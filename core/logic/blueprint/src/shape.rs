@@ -1,15 +1,24 @@
 //! The shape of `blueprint.yaml`, checked against a schema so that all mistakes
 //! come out at once, each with its line and the nearest word that would be known.
 
-use jsonschema::error::ValidationErrorKind;
+use std::sync::LazyLock;
+
+use jsonschema::{Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
 
 use crate::{Problem, file::Blueprint, locate, suggest};
 
+/// The schema of the file, compiled once: a catalog of many Blueprints is read again
+/// and again.
+static SHAPE: LazyLock<Option<(Value, Validator)>> = LazyLock::new(|| {
+    let schema = schema();
+    let validator = jsonschema::options().build(&schema).ok()?;
+    Some((schema, validator))
+});
+
 /// Every mistake of shape, in the order of the lines.
 pub(crate) fn check(text: &str, value: &Value) -> Vec<Problem> {
-    let schema = schema();
-    let Ok(validator) = jsonschema::options().build(&schema) else {
+    let Some((schema, validator)) = &*SHAPE else {
         return vec![Problem {
             file: Blueprint::FILE.to_owned(),
             line: None,
@@ -22,7 +31,7 @@ pub(crate) fn check(text: &str, value: &Value) -> Vec<Problem> {
         .iter_errors(value)
         .flat_map(|error| {
             let pointer = error.instance_path().to_string();
-            let properties = properties_of(&schema, &pointer);
+            let properties = properties_of(schema, &pointer);
             describe(
                 text,
                 &pointer,

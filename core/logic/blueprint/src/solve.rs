@@ -7,13 +7,14 @@
 //! met. A general version solver would find the same and explain it worse.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use semver::{Version, VersionReq};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Blueprint, ConfigForm, ConfigSchema, Dependency, Visibility,
+    Blueprint, ConfigForm, ConfigSchema, Dependency, SchemaError, Visibility,
     expression::{self, Scope},
 };
 
@@ -249,6 +250,7 @@ pub fn solve(catalog: &Catalog, request: &Request) -> Result<Solution, SolveErro
         request,
         steps: 0,
         used: BTreeMap::new(),
+        schemas: BTreeMap::new(),
     };
     let node = Node {
         source: request.source.clone(),
@@ -345,6 +347,9 @@ struct Search<'a> {
     steps: usize,
     /// Choices that some dependency took.
     used: BTreeMap<String, ()>,
+    /// Config schemas by source, name and version: to compile one takes longer than
+    /// all the rest, and the same Blueprint serves many dependents.
+    schemas: BTreeMap<(String, String, Version), Rc<ConfigSchema>>,
 }
 
 impl<'a> Search<'a> {
@@ -397,14 +402,28 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn scope(&self, node: &Node<'_>) -> Result<Scope, Failure> {
-        let schema =
-            ConfigSchema::compile(&node.blueprint.spec.config_schema).map_err(|error| {
-                Failure::Refused(format!(
-                    "{}: {error}",
-                    label(node.blueprint.name(), node.blueprint.version())
-                ))
-            })?;
+    fn schema(
+        &mut self,
+        source: &str,
+        blueprint: &Blueprint,
+    ) -> Result<Rc<ConfigSchema>, SchemaError> {
+        let (name, version) = (blueprint.name().to_owned(), blueprint.version().clone());
+        let key = (source.to_owned(), name, version);
+        if let Some(known) = self.schemas.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let schema = Rc::new(ConfigSchema::compile(&blueprint.spec.config_schema)?);
+        self.schemas.insert(key, Rc::clone(&schema));
+        Ok(schema)
+    }
+
+    fn scope(&mut self, node: &Node<'_>) -> Result<Scope, Failure> {
+        let schema = self.schema(&node.source, node.blueprint).map_err(|error| {
+            Failure::Refused(format!(
+                "{}: {error}",
+                label(node.blueprint.name(), node.blueprint.version())
+            ))
+        })?;
         Ok(Scope {
             config: schema.with_defaults(&node.config),
             application: json!({
@@ -529,7 +548,11 @@ impl<'a> Search<'a> {
                 )));
             }
             let candidate = label(&dependency.blueprint, version);
-            if let Err(reason) = check_values(blueprint, &draft.config) {
+            let checked = match self.schema(source, blueprint) {
+                Ok(schema) => check_values(&schema, &draft.config),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = checked {
                 reasons.push(format!(
                     "{candidate} does not accept the values it is given: {reason}"
                 ));
@@ -643,9 +666,7 @@ struct Draft {
     path: Vec<String>,
 }
 
-fn check_values(blueprint: &Blueprint, config: &Value) -> Result<(), String> {
-    let schema =
-        ConfigSchema::compile(&blueprint.spec.config_schema).map_err(|error| error.to_string())?;
+fn check_values(schema: &ConfigSchema, config: &Value) -> Result<(), String> {
     let problems = schema.validate_config(config, ConfigForm::Submitted);
     if problems.is_empty() {
         return Ok(());
