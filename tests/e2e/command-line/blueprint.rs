@@ -157,6 +157,15 @@ fn inspect_says_the_same_of_a_folder_and_of_what_is_packed_from_it() {
     for part in ["bp-wiki", digest.out.trim(), image, "maximum 10, minimum 1"] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
+    let file = home.path("wiki/blueprint.yaml");
+    let declared =
+        "  hostAccess:\n    - {kind: hostPath, paths: [/mnt/fast], reason: fast disks}\n";
+    let said = std::fs::read_to_string(&file).unwrap() + declared;
+    std::fs::write(&file, said).unwrap();
+    assert_eq!(look("wiki")["hostAccess"][0]["paths"][0], "/mnt/fast");
+    let outcome = home.run(&["blueprint", "inspect", "wiki"]);
+    let text = outcome.worked();
+    assert!(text.contains("hostPath /mnt/fast: fast disks"), "{text}");
     let outcome = home.run(&["blueprint", "inspect", "nowhere"]);
     let said = outcome.failed();
     assert!(

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use catalyst_blueprint::{
-    Card, ConfigKey, ConfigSchema, Dependency, ManifestKind, Owner, Provides, Upgrades, Visibility,
+    Card, ConfigKey, ConfigSchema, Dependency, HostAccess, ManifestKind, Owner, Provides, Upgrades,
+    Visibility,
 };
 use catalyst_plan::{Example, images, render_example};
 use catalyst_supply::media;
@@ -51,6 +52,8 @@ struct Report {
     sizes: Vec<String>,
     config: Vec<ConfigKey>,
     provides: Provides,
+    /// What of the machine its pods take.
+    host_access: Vec<HostAccess>,
     upgrades: Upgrades,
 }
 
@@ -112,6 +115,7 @@ fn report(subject: Subject) -> anyhow::Result<Report> {
         sizes: spec.manifests.overlays.keys().cloned().collect(),
         config: keys,
         provides: spec.provides.clone(),
+        host_access: spec.host_access.clone(),
         upgrades: spec.upgrades.clone(),
         digest: subject.digest,
         signatures: subject.signatures,
@@ -213,6 +217,9 @@ impl Report {
             let port = http.port.as_str().map(str::to_owned);
             let port = port.unwrap_or_else(|| http.port.to_string());
             rows.push(("page at port", port));
+        }
+        for access in &self.host_access {
+            rows.push(("of the machine", access.to_string()));
         }
         rows.push(("sizes", self.sizes.join(", ")));
         for (what, ranges) in [

@@ -123,6 +123,7 @@ mod tests {
             because: because.into(),
             alternatives: Vec::new(),
             alias: None,
+            host_access: Vec::new(),
         };
         let object = |action, kind: &str, name: &str| PlannedObject {
             action,

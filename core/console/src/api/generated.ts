@@ -8,7 +8,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The Blueprints that the caller may install: by source and name, or, where words are
+         * The Blueprints that are listed for the caller: by source and name, or, where words are
          *     given, the best fit first.
          */
         get: operations["blueprint_list"];
@@ -835,6 +835,8 @@ export interface components {
             digest: string;
             /** @description The config's form, field by field, in order. */
             form: components["schemas"]["FormField"][];
+            /** @description What of the machines they run on its pods take. */
+            hostAccess?: components["schemas"]["HostAccessView"][];
             /** @description Whether an Application of it has a page to open. */
             opens: boolean;
             /** @description Fingerprint of the key that signed it. */
@@ -1027,6 +1029,20 @@ export interface components {
             reason: string;
             /** @description When `phase` last changed. */
             since: string;
+        };
+        /** @description Something of the machine they run on that an Application's pods take. */
+        HostAccessView: {
+            /**
+             * @description The field that takes it: `hostNetwork`, `hostPID`, `hostIPC`, `hostPath`, `privileged`
+             *     or `hostPort`.
+             */
+            kind: string;
+            /** @description For `hostPath`: the folders and files. */
+            paths?: string[];
+            /** @description For `hostPort`: the ports. */
+            ports?: number[];
+            /** @description Why the Blueprint cannot do without it. */
+            reason: string;
         };
         /** @description Installs a Blueprint as an Application. */
         Install: {
@@ -1450,6 +1466,8 @@ export interface components {
             blueprint: string;
             /** @description The version before it, where it differs. */
             fromVersion?: string | null;
+            /** @description What of the machines they run on its pods take, as the Blueprint declares it. */
+            hostAccess?: components["schemas"]["HostAccessView"][];
             /** @description Its name. */
             name: string;
             /** @description The Blueprint's source. */
@@ -1808,7 +1826,7 @@ export interface operations {
     blueprint_get: {
         parameters: {
             query?: {
-                /** @description SemVer; the newest if absent. */
+                /** @description SemVer; if absent the newest that is listed, or the newest where none is. */
                 version?: string;
             };
             header?: never;

@@ -343,6 +343,7 @@ impl Commands {
             &action,
         )
         .await?;
+        change::show_host_access(&mut draft, &catalogue);
         let after = after_draft(&tree.content, &draft);
         check_after(&after, &draft, &place, &catalogue, &action)?;
 

@@ -624,6 +624,34 @@ pub(crate) fn planned(
         because,
         alternatives: Vec::new(),
         alias: None,
+        host_access: Vec::new(),
+    }
+}
+
+/// Says of each Application that stays or comes what of the machine its pods take; of
+/// what comes it warns, so that also those who approve it are told.
+pub(crate) fn show_host_access(draft: &mut Draft, catalogue: &Catalogue) {
+    for entry in &mut draft.planned {
+        if entry.action == PlannedAction::Delete {
+            continue;
+        }
+        let reference = BlueprintReference {
+            source: entry.source.clone(),
+            name: entry.blueprint.clone(),
+            version: entry.version.clone(),
+        };
+        if let Some(found) = catalogue.get(&reference) {
+            entry.host_access = found.host_access();
+            let is_new = entry.action == PlannedAction::Create || entry.from_version.is_some();
+            let taken = found.blueprint.spec.host_access.iter();
+            let taken = taken.filter(|_| is_new).map(|access| {
+                format!(
+                    "the pods of {} take of the machine they run on: {access}",
+                    entry.name
+                )
+            });
+            draft.warnings.extend(taken);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Problem, Visibility, shape};
+use crate::{HostAccess, Problem, Visibility, shape};
 
 /// A whole `blueprint.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Spec {
     /// What it offers to others.
     #[serde(default)]
     pub provides: Provides,
+    /// What of the machine its pods take, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_access: Vec<HostAccess>,
     /// From which versions one may move to this one.
     #[serde(default)]
     pub upgrades: Upgrades,

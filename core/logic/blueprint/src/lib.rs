@@ -27,6 +27,7 @@ mod examples;
 mod expression;
 mod file;
 mod form;
+mod host;
 mod icon;
 mod keys;
 mod lint;
@@ -53,6 +54,7 @@ pub use file::{
     Upgrades,
 };
 pub use form::{Field, FieldKind};
+pub use host::{HostAccess, HostAccessKind, HostUse};
 pub use keys::ConfigKey;
 pub use lint::lint;
 pub use locate::line_of_pointer;

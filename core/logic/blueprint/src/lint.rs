@@ -50,6 +50,7 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
     linter.placement();
     linter.dependencies();
     linter.provides();
+    linter.host_access();
     linter.upgrades();
     match blueprint.spec.manifests.source.kind {
         ManifestKind::HelmChart => linter.chart(),
@@ -316,6 +317,20 @@ impl Linter<'_> {
                     "secret-value",
                     problem,
                     "say in `values` what stands in each key, with `${…}`",
+                );
+            }
+        }
+    }
+
+    /// Declarations by themselves; whether pods keep to them shows in what is rendered.
+    fn host_access(&mut self) {
+        for (index, access) in self.blueprint.spec.host_access.iter().enumerate() {
+            for (pointer, message) in access.faults() {
+                self.report(
+                    &format!("/spec/hostAccess/{index}{pointer}"),
+                    "host-access",
+                    message,
+                    "name absolute paths for hostPath, ports for hostPort, and neither for others",
                 );
             }
         }

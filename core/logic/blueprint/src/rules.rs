@@ -97,8 +97,13 @@ pub const RULES: &[Rule] = &[
     ),
     error(
         "host-access",
-        "Pods take nothing of the machine they run on: no host network, processes, files or ports, no privileges.",
-        "Remove it; Applications share machines with strangers.",
+        "Pods take nothing of the machine they run on but what `hostAccess` declares: no host network, processes, files or ports, no privileges.",
+        "Remove it, as Applications share machines with strangers, or declare it in `hostAccess` with the reason.",
+    ),
+    warning(
+        "host-access-unused",
+        "Some pod takes what `hostAccess` declares.",
+        "Remove it from `hostAccess`.",
     ),
     error(
         "icon",

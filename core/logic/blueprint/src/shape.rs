@@ -192,6 +192,12 @@ pub(crate) fn schema() -> Value {
                     })),
                     "http": closed(json!(["port"]), json!({"port": {"type": ["string", "integer"]}})),
                 })),
+                "hostAccess": {"type": "array", "items": closed(json!(["kind", "reason"]), json!({
+                    "kind": {"enum": ["hostNetwork", "hostPID", "hostIPC", "hostPath", "privileged", "hostPort"]},
+                    "reason": {"type": "string", "minLength": 1},
+                    "paths": {"type": "array", "items": {"type": "string", "pattern": "^/"}},
+                    "ports": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}},
+                }))},
                 "upgrades": closed(json!([]), json!({"from": texts, "blocks": texts})),
                 "rotation": {"type": "array", "items": closed(json!(["kind", "name", "ttl"]), json!({
                     "kind": text, "name": text, "ttl": {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"},

@@ -1,6 +1,7 @@
 //! An admitted Blueprint, as the planner needs it, and its way from and to the
 //! object in the management cluster.
 
+use catalyst_api::HostAccessView;
 use catalyst_blueprint::Blueprint;
 use catalyst_resources::{BlueprintSpec, GROUP, Metadata, VERSION};
 use serde_json::{Value, json};
@@ -44,6 +45,19 @@ impl AdmittedBlueprint {
     /// The exact version.
     pub fn version(&self) -> String {
         self.blueprint.version().to_string()
+    }
+
+    /// What of the machines they run on its pods take, as it declares it.
+    pub fn host_access(&self) -> Vec<HostAccessView> {
+        let declared = self.blueprint.spec.host_access.iter();
+        declared
+            .map(|access| HostAccessView {
+                kind: access.kind.field().to_owned(),
+                reason: access.reason.clone(),
+                paths: access.paths.clone(),
+                ports: access.ports.clone(),
+            })
+            .collect()
     }
 
     /// The name of its object in the management cluster.

@@ -395,6 +395,127 @@ fn each_rule_finds_what_it_is_for_and_nothing_else() {
     }
 }
 
+/// What of the machine is taken, by a change of the pod's template.
+const TAKING: [(&str, &str, &str); 6] = [
+    (
+        "{kind: hostNetwork, reason: R}",
+        "      containers:\n",
+        "      hostNetwork: true\n      containers:\n",
+    ),
+    (
+        "{kind: hostPID, reason: R}",
+        "      containers:\n",
+        "      hostPID: true\n      containers:\n",
+    ),
+    (
+        "{kind: hostIPC, reason: R}",
+        "      containers:\n",
+        "      hostIPC: true\n      containers:\n",
+    ),
+    (
+        "{kind: hostPath, paths: [/etc/ssl], reason: R}",
+        "emptyDir: {}",
+        "hostPath: {path: /etc/ssl/certs}",
+    ),
+    (
+        "{kind: hostPort, ports: [80], reason: R}",
+        "containerPort: 8080",
+        "containerPort: 8080, hostPort: 80",
+    ),
+    (
+        "{kind: privileged, reason: R}",
+        "allowPrivilegeEscalation: false",
+        "privileged: true",
+    ),
+];
+
+fn declaring(declarations: &str) -> (&'static str, &'static str, String) {
+    let declared = format!("  hostAccess: [{declarations}]\n  manifests:\n");
+    ("blueprint.yaml", "  manifests:\n", declared)
+}
+
+#[test]
+fn of_the_machine_is_taken_what_is_declared_and_nothing_else() {
+    for (declared, from, to) in TAKING {
+        let (file, before, after) = declaring(declared);
+        let files = folder(&[(file, before, &after), (WEB, from, to)]);
+        assert_eq!(told(&files), Vec::<String>::new(), "{declared}");
+        // Declared and not taken; and, by another declaration, taken and not declared.
+        let problems = lint_blueprint(&folder(&[(file, before, &after)]));
+        let found: Vec<_> = problems.iter().map(|it| (it.rule, it.level())).collect();
+        assert_eq!(
+            found,
+            [("host-access-unused", Level::Warning)],
+            "{declared}"
+        );
+        assert_eq!(problems[0].line, Some(13), "{declared}");
+        for (other, ..) in TAKING.iter().filter(|(other, ..)| *other != declared) {
+            let (file, before, after) = declaring(other);
+            let problems = lint_blueprint(&folder(&[(file, before, &after), (WEB, from, to)]));
+            let rules: Vec<&str> = problems.iter().map(|it| it.rule).collect();
+            for rule in ["host-access", "host-access-unused"] {
+                assert!(rules.contains(&rule), "{declared} by {other}: {problems:?}");
+            }
+        }
+    }
+    // What is taken by one config alone counts as well.
+    let (file, before, after) = declaring("{kind: hostIPC, reason: R}");
+    let sometimes = "      {{- if gt (int .Values.replicas) 2 }}\n      hostIPC: true\n      {{- end }}\n      containers:\n";
+    let changes = [
+        (file, before, after.as_str()),
+        (WEB, "      containers:\n", sometimes),
+    ];
+    assert_eq!(told(&folder(&changes)), Vec::<String>::new());
+}
+
+#[test]
+fn a_declaration_names_what_belongs_to_it() {
+    for (declared, line, part) in [
+        (
+            "{kind: hostPath, reason: R}",
+            13,
+            "does not say which paths",
+        ),
+        (
+            "{kind: hostPort, reason: R}",
+            13,
+            "does not say which ports",
+        ),
+        (
+            "{kind: hostIPC, reason: R, ports: [80]}",
+            13,
+            "has no ports",
+        ),
+        (
+            "{kind: hostPath, reason: R, paths: [/var/../etc]}",
+            13,
+            "leads out of itself",
+        ),
+        (
+            "{kind: hostPath, reason: R, paths: [etc]}",
+            13,
+            "is not in the form",
+        ),
+        ("{kind: hostFiles, reason: R}", 13, "hostAccess.0.kind"),
+        ("{kind: hostIPC}", 13, "lacks the field `reason`"),
+        ("{kind: hostIPC, reason: \"\"}", 13, "hostAccess.0.reason"),
+        (
+            "{kind: hostPort, reason: R, ports: [70000]}",
+            13,
+            "hostAccess.0.ports.0",
+        ),
+    ] {
+        let (file, before, after) = declaring(declared);
+        let problems = lint_blueprint(&folder(&[(file, before, &after)]));
+        let problem = problems
+            .iter()
+            .find(|it| it.message.contains(part))
+            .unwrap_or_else(|| panic!("{declared}: {problems:#?}"));
+        assert_eq!(problem.line, Some(line), "{problem}");
+        assert!(problem.is_error(), "{problem}");
+    }
+}
+
 #[test]
 fn jobs_need_no_probes_and_hooks_no_labels() {
     let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {helm.sh/hook: pre-upgrade}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      hostPID: true\n      securityContext: {runAsNonRoot: true}\n      containers:\n        - name: migrate\n          image: web:1.0.0\n          resources: {requests: {cpu: 1m, memory: 1Mi}, limits: {memory: 1Mi}}\n          securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [all]}}\n";

@@ -57,6 +57,9 @@ pub struct BlueprintDetail {
     pub sizes: Vec<String>,
     /// What it depends on.
     pub depends: Vec<DependencyView>,
+    /// What of the machines they run on its pods take.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_access: Vec<HostAccessView>,
     /// Whether an Application of it has a page to open.
     pub opens: bool,
 }
@@ -76,6 +79,23 @@ pub struct DependencyView {
     /// When it is needed at all; always if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+}
+
+/// Something of the machine they run on that an Application's pods take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostAccessView {
+    /// The field that takes it: `hostNetwork`, `hostPID`, `hostIPC`, `hostPath`, `privileged`
+    /// or `hostPort`.
+    pub kind: String,
+    /// Why the Blueprint cannot do without it.
+    pub reason: String,
+    /// For `hostPath`: the folders and files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// For `hostPort`: the ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
 }
 
 /// One field of the install form.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::HostAccessView;
+
 /// What a change would do, object by object. Immutable; named by its digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +68,9 @@ pub struct PlannedApplication {
     /// The alias that `alternatives` are for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
+    /// What of the machines they run on its pods take, as the Blueprint declares it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_access: Vec<HostAccessView>,
 }
 
 /// A file of a plan.

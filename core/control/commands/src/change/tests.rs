@@ -4,7 +4,7 @@ use super::*;
 use crate::documents;
 use crate::promote::promote;
 use crate::state::application_path;
-use crate::validate::tests::{catalogue, place};
+use crate::validate::tests::{admitted, blueprint, catalogue, place};
 use serde_json::json;
 
 fn tree(applications: &[&Application]) -> Applications {
@@ -190,6 +190,59 @@ fn a_bad_install_is_refused_with_its_reason() {
         message.starts_with("there is no such property; did you mean `title`?"),
         "{message}"
     );
+}
+
+#[test]
+fn a_plan_says_what_pods_take_of_the_machine() {
+    let mut case = Case::new(&[]);
+    for (version, access) in [
+        ("1.0.0", ""),
+        (
+            "1.1.0",
+            "  hostAccess: [{kind: hostPath, paths: [/mnt/fast], reason: fast disks}]\n",
+        ),
+    ] {
+        let text = blueprint("bp-fast", version, access);
+        case.catalogue.insert(admitted("catalog", &text));
+    }
+    let shown = |case: &Case, mut draft: Draft| {
+        show_host_access(&mut draft, &case.catalogue);
+        let access = draft.planned[0].host_access.clone();
+        let access: Vec<_> = access.into_iter().map(|it| (it.kind, it.paths)).collect();
+        (access, draft.warnings.clone(), draft)
+    };
+    let request = Install {
+        name: "fast".to_owned(),
+        blueprint: "bp-fast".to_owned(),
+        version: Some("1.0.0".to_owned()),
+        ..Install::default()
+    };
+    let (access, warnings, draft) = shown(&case, install(&case.ground(), &request).unwrap());
+    assert!(access.is_empty() && warnings.is_empty());
+    // An upgrade that brings it says so, once; what changes afterwards only shows it.
+    case.tree = tree(&[after(&draft, "fast")]);
+    let upgrade = Change {
+        version: Some("1.1.0".to_owned()),
+        ..Change::default()
+    };
+    let upgraded = change(&case.ground(), "fast", &upgrade).unwrap();
+    let (access, warnings, draft) = shown(&case, upgraded);
+    let expected = [("hostPath".to_owned(), vec!["/mnt/fast".to_owned()])];
+    assert_eq!(access, expected);
+    assert_eq!(
+        warnings,
+        ["the pods of fast take of the machine they run on: hostPath /mnt/fast: fast disks"]
+    );
+    case.tree = tree(&[after(&draft, "fast")]);
+    let pause = Change {
+        paused: Some(true),
+        ..Change::default()
+    };
+    let (access, warnings, _) = shown(&case, change(&case.ground(), "fast", &pause).unwrap());
+    assert_eq!(access, expected);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let deleted = delete(&case.ground(), "fast", DataChoice::Keep).unwrap();
+    assert!(shown(&case, deleted).0.is_empty());
 }
 
 #[test]

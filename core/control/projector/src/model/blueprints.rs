@@ -64,6 +64,7 @@ pub fn detail(
         form,
         sizes: sizes(spec.manifests.overlays.keys()),
         depends: depends.collect(),
+        host_access: chosen.host_access(),
         opens: spec.provides.http.is_some(),
     })
 }
@@ -228,6 +229,19 @@ mod tests {
             });
             assert_eq!(found, expected, "{source} {all:?}");
         }
+    }
+
+    #[test]
+    fn a_detail_says_what_pods_take_of_the_machine() {
+        let mut made = admitted("catalog", "1.0.0", "listed");
+        let text = r#"[{"kind": "hostPort", "ports": [80], "reason": "it is the gateway"}]"#;
+        made.blueprint.spec.host_access = serde_json::from_str(text).unwrap();
+        let detail = detail(&[made], None, |_| true).unwrap();
+        let shown = serde_json::to_value(&detail).unwrap();
+        assert_eq!(
+            shown["hostAccess"],
+            json!([{"kind": "hostPort", "ports": [80], "reason": "it is the gateway"}])
+        );
     }
 
     #[test]

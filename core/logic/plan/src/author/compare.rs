@@ -13,8 +13,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::example::{Example, ExampleError, render_example};
+use super::objects::{self, Declared};
+use super::pods;
 use super::source::{Files, Sources};
-use super::{objects, pods};
 use crate::compare::{Identity, difference};
 use crate::{BlueprintContent, RenderedObject};
 
@@ -297,7 +298,8 @@ fn permissions(rendered: &[RenderedObject]) -> BTreeSet<String> {
     let sources = Sources::new(ManifestKind::HelmChart, &nowhere);
     let mut found = BTreeSet::new();
     for it in rendered {
-        let findings = objects::problems(it, &sources);
+        // Declared or not, it is what they may do.
+        let findings = objects::problems(it, &sources, &Declared::default());
         let rights = ["security-context", "host-access", "read-only-root"];
         found.extend(
             findings

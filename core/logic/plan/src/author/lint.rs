@@ -10,7 +10,7 @@ use catalyst_blueprint::{Blueprint, ConfigSchema, Problem, line_of_pointer, lint
 use serde_json::Value;
 
 use super::example::{Example, ExampleError, default_values, render_example};
-use super::objects;
+use super::objects::{self, Declared};
 use super::source::{Files, Sources, place_in_message, text_of};
 use crate::{BlueprintContent, ExpandError};
 
@@ -57,12 +57,13 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
     }
     let mut problems = Vec::new();
     let mut reasons = BTreeSet::new();
+    let declared = Declared::by(blueprint);
     for (what, example) in renderings {
         match render_example(blueprint, &content, &example) {
             Ok(rendered) => {
                 let found = rendered
                     .iter()
-                    .flat_map(|object| objects::problems(object, &sources));
+                    .flat_map(|object| objects::problems(object, &sources, &declared));
                 problems.extend(found);
             }
             Err(error) if reasons.insert(error.to_string()) => {
@@ -70,6 +71,21 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
             }
             Err(_) => {}
         }
+    }
+    // What does not render might take it.
+    if reasons.is_empty() {
+        problems.extend(
+            declared
+                .unused()
+                .into_iter()
+                .map(|(pointer, what)| Problem {
+                    file: Blueprint::FILE.to_owned(),
+                    line: line_of_pointer(text, &pointer),
+                    rule: "host-access-unused",
+                    message: format!("{what} is declared, and no pod takes it"),
+                    fix: "remove it from hostAccess".to_owned(),
+                }),
+        );
     }
     problems
 }

@@ -1,9 +1,12 @@
 //! What lint asks of every object that a Blueprint renders: labels, and no secret
 //! where others can read it.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use catalyst_blueprint::Problem;
+use catalyst_blueprint::{Blueprint, HostAccess, HostUse, Problem};
 use serde_json::Value;
 
 use super::pods;
@@ -26,7 +29,52 @@ pub(super) struct Check<'a> {
     /// `Deployment example`.
     pub name: String,
     pub source: Source<'a>,
+    /// What of the host pods may take.
+    pub declared: &'a Declared<'a>,
     pub problems: Vec<Problem>,
+}
+
+/// What of the host a Blueprint says that its pods take, and which of that was seen.
+#[derive(Default)]
+pub(super) struct Declared<'a> {
+    all: &'a [HostAccess],
+    /// Declarations, and which of their paths or ports.
+    seen: RefCell<BTreeSet<(usize, usize)>>,
+}
+
+impl<'a> Declared<'a> {
+    pub fn by(blueprint: &'a Blueprint) -> Self {
+        Self {
+            all: &blueprint.spec.host_access,
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Whether this may be taken; if so it has been seen.
+    pub fn lets(&self, taken: HostUse<'_>) -> bool {
+        let found: Vec<(usize, usize)> = self
+            .all
+            .iter()
+            .enumerate()
+            .filter_map(|(index, access)| Some((index, access.covers(taken)?)))
+            .collect();
+        let is_declared = !found.is_empty();
+        self.seen.borrow_mut().extend(found);
+        is_declared
+    }
+
+    /// What was not seen: its pointer in `blueprint.yaml`, and what it is.
+    pub fn unused(&self) -> Vec<(String, String)> {
+        let seen = self.seen.borrow();
+        let mut unused = Vec::new();
+        for (index, access) in self.all.iter().enumerate() {
+            let items = access.items().into_iter().enumerate();
+            for (_, (pointer, what)) in items.filter(|(item, _)| !seen.contains(&(index, *item))) {
+                unused.push((format!("/spec/hostAccess/{index}{pointer}"), what));
+            }
+        }
+        unused
+    }
 }
 
 impl Check<'_> {
@@ -49,7 +97,11 @@ impl Check<'_> {
 }
 
 /// Everything that is wrong with one object.
-pub(super) fn problems(rendered: &RenderedObject, sources: &Sources<'_>) -> Vec<Problem> {
+pub(super) fn problems(
+    rendered: &RenderedObject,
+    sources: &Sources<'_>,
+    declared: &Declared<'_>,
+) -> Vec<Problem> {
     let object = &rendered.object;
     let text = |pointer: &str| {
         let value = object.pointer(pointer).and_then(Value::as_str);
@@ -59,6 +111,7 @@ pub(super) fn problems(rendered: &RenderedObject, sources: &Sources<'_>) -> Vec<
         object,
         name: format!("{} {}", text("/kind"), text("/metadata/name")),
         source: sources.of(rendered),
+        declared,
         problems: Vec::new(),
     };
     let kind = text("/kind");

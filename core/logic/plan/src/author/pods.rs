@@ -1,6 +1,7 @@
 //! What lint asks of every pod that a Blueprint renders: probes, resources, a
 //! security context, images that are known, and nothing of the host.
 
+use catalyst_blueprint::{HostAccessKind, HostUse};
 use serde_json::Value;
 
 use super::objects::Check;
@@ -78,26 +79,34 @@ pub(super) fn images_of(object: &Value) -> impl Iterator<Item = &str> {
 }
 
 fn host_of_pod(check: &mut Check<'_>, pod: &Value) {
-    for field in ["hostNetwork", "hostPID", "hostIPC"] {
-        if pod.get(field) == Some(&Value::Bool(true)) {
+    for kind in [
+        HostAccessKind::Network,
+        HostAccessKind::Processes,
+        HostAccessKind::SharedMemory,
+    ] {
+        let field = kind.field();
+        let is_taken = pod.get(field) == Some(&Value::Bool(true));
+        if is_taken && !check.declared.lets(HostUse::Whole(kind)) {
             let message = format!("the pods of {} share the host's {field}", check.name);
             check.report(
                 "host-access",
                 ("", &[field]),
                 message,
-                "remove it; Applications share machines with strangers",
+                "remove it, or declare it in hostAccess with the reason",
             );
         }
     }
     let volumes = pod.get("volumes").and_then(Value::as_array);
     for volume in volumes.into_iter().flatten() {
-        if let Some(path) = volume.pointer("/hostPath/path").and_then(Value::as_str) {
+        if let Some(path) = volume.pointer("/hostPath/path").and_then(Value::as_str)
+            && !check.declared.lets(HostUse::Path(path))
+        {
             let message = format!("the pods of {} mount `{path}` of the host", check.name);
             check.report(
                 "host-access",
                 ("", &["hostPath"]),
                 message,
-                "use a volume of its own: an emptyDir, a claim, a ConfigMap or a Secret",
+                "use a volume of its own: an emptyDir, a claim, a ConfigMap or a Secret; or declare it in hostAccess with the reason",
             );
         }
     }
@@ -174,11 +183,21 @@ impl Container<'_> {
         own.or_else(|| self.pod.get("securityContext")?.get(field))
     }
 
-    fn security(&self, check: &mut Check<'_>) {
+    /// Whether it is privileged, and the Blueprint says that it is.
+    fn is_declared_privileged(&self, check: &Check<'_>) -> bool {
+        let privileged = HostUse::Whole(HostAccessKind::Privileged);
+        self.is_privileged() && check.declared.lets(privileged)
+    }
+
+    fn is_privileged(&self) -> bool {
+        self.spec.pointer("/securityContext/privileged") == Some(&Value::Bool(true))
+    }
+
+    /// Rights that it has or may gain, each with where that is said.
+    fn rights(&self) -> Vec<String> {
         let own = |pointer: &str| self.spec.pointer(pointer);
-        let is_true = |value: Option<&Value>| value == Some(&Value::Bool(true));
         let mut faults = Vec::new();
-        if !is_true(self.context("runAsNonRoot")) {
+        if self.context("runAsNonRoot") != Some(&Value::Bool(true)) {
             faults.push("may run as root (runAsNonRoot is not true)".to_owned());
         } else if self.context("runAsUser").and_then(Value::as_u64) == Some(0) {
             faults.push("runs as root (runAsUser is 0)".to_owned());
@@ -202,6 +221,16 @@ impl Container<'_> {
         if !added.is_empty() {
             faults.push(format!("adds the capabilities {}", added.join(", ")));
         }
+        faults
+    }
+
+    fn security(&self, check: &mut Check<'_>) {
+        // Declared to have every right, it is asked about none.
+        let faults = if self.is_declared_privileged(check) {
+            Vec::new()
+        } else {
+            self.rights()
+        };
         for fault in faults {
             self.report(
                 check,
@@ -211,7 +240,8 @@ impl Container<'_> {
                 "run it as a user of its own, without escalation and capabilities",
             );
         }
-        if !is_true(own("/securityContext/readOnlyRootFilesystem")) {
+        let is_read_only = self.spec.pointer("/securityContext/readOnlyRootFilesystem");
+        if is_read_only != Some(&Value::Bool(true)) {
             self.report(
                 check,
                 "read-only-root",
@@ -254,26 +284,25 @@ impl Container<'_> {
     }
 
     fn host(&self, check: &mut Check<'_>) {
-        let privileged = self.spec.pointer("/securityContext/privileged");
-        if privileged == Some(&Value::Bool(true)) {
+        if self.is_privileged() && !self.is_declared_privileged(check) {
             self.report(
                 check,
                 "host-access",
                 "privileged",
                 "is privileged",
-                "remove it; Applications share machines with strangers",
+                "remove it, or declare it in hostAccess with the reason",
             );
         }
         let ports = self.spec.get("ports").and_then(Value::as_array);
         for port in ports.into_iter().flatten() {
             let host = port.get("hostPort").and_then(Value::as_u64).unwrap_or(0);
-            if host != 0 {
+            if host != 0 && !check.declared.lets(HostUse::Port(host)) {
                 self.report(
                     check,
                     "host-access",
                     "hostPort",
                     &format!("takes port {host} of the host"),
-                    "offer the port by a Service",
+                    "offer the port by a Service, or declare it in hostAccess with the reason",
                 );
             }
         }
