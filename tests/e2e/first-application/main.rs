@@ -11,6 +11,7 @@
     clippy::indexing_slicing
 )]
 
+mod authoring;
 // What this program does not use of the helpers, another one does.
 #[allow(dead_code)]
 #[path = "../support/browser.rs"]
@@ -165,6 +166,17 @@ async fn the_documentation_is_true() {
     let sovereign = Sovereign::start_logging(&data, "127.0.0.1:0");
     readme::every_line_works(&sovereign, directory.path()).await;
     readme::every_example_is_taken(&sovereign).await;
+    sovereign.terminate();
+}
+
+/// What the page for authors shows works as it stands; no Application runs.
+#[tokio::test]
+async fn the_page_for_authors_is_true() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let sovereign = Sovereign::start_logging(&data, "127.0.0.1:0");
+    authoring::every_block_works(&sovereign, directory.path()).await;
     sovereign.terminate();
 }
 

@@ -56,15 +56,29 @@ impl Drop for Running {
     }
 }
 
-/// A command line in a shell where `catalyst` is what is tested. `folder` holds what
-/// is on the path, what is kept of the user, and where they are.
-struct Terminal<'a> {
-    folder: &'a Path,
-    server: String,
-    token: String,
+/// A command line in a shell where `catalyst` is what is tested. `folder` is the user's
+/// home, and holds what is on the path and where they are, too.
+pub struct Terminal<'a> {
+    pub folder: &'a Path,
+    pub server: String,
+    pub token: String,
+}
+
+/// The address that the command line is told.
+pub fn server_of(sovereign: &Sovereign) -> String {
+    let api = sovereign.address("api");
+    api.trim_end_matches("/api/v1").to_owned()
 }
 
 impl Terminal<'_> {
+    /// Makes what is in the folder.
+    pub fn prepare(folder: &Path) {
+        for name in ["bin", ".config", "work"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(program(), folder.join("bin/catalyst")).unwrap();
+    }
+
     fn shell(&self, line: &str) -> Command {
         let path = std::env::var("PATH").unwrap();
         let mut command = Command::new("sh");
@@ -75,11 +89,15 @@ impl Terminal<'_> {
                 "PATH",
                 format!("{}:{path}", self.folder.join("bin").display()),
             )
-            .env("XDG_CONFIG_HOME", self.folder.join("config"))
+            .env("HOME", self.folder)
+            .env("XDG_CONFIG_HOME", self.folder.join(".config"))
             .env("CATALYST_SERVER", &self.server)
             .env("CATALYST_TOKEN", &self.token)
-            .env("GIT_CONFIG_GLOBAL", self.folder.join("config/git"))
+            .env("GIT_CONFIG_GLOBAL", self.folder.join(".config/git"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            // What is on this machine is no proxy's business.
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .env("no_proxy", "127.0.0.1,localhost")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
@@ -88,7 +106,8 @@ impl Terminal<'_> {
         command
     }
 
-    fn run(&self, line: &str) -> String {
+    /// What a command that works prints.
+    pub fn run(&self, line: &str) -> String {
         let output = self.shell(line).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "$ {line}\n{said}");
@@ -176,10 +195,7 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
     let link = sovereign.address("signIn").to_owned();
     let mut admin = User::join(sovereign, "sovereign-admin", &link).await;
     let folder = directory.join("terminal");
-    for name in ["bin", "config", "work"] {
-        std::fs::create_dir_all(folder.join(name)).unwrap();
-    }
-    std::os::unix::fs::symlink(program(), folder.join("bin/catalyst")).unwrap();
+    Terminal::prepare(&folder);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut typed = Vec::new();
     for line in commands() {
@@ -187,10 +203,7 @@ pub async fn every_line_works(sovereign: &Sovereign, directory: &Path) {
         typed.push(words[1].to_owned());
         let mut terminal = Terminal {
             folder: &folder,
-            server: sovereign
-                .address("api")
-                .trim_end_matches("/api/v1")
-                .to_owned(),
+            server: server_of(sovereign),
             token: admin.token().await,
         };
         if needs_none(&words) {

@@ -207,3 +207,80 @@ pub(crate) fn schema() -> Value {
         }),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::{PER_ENVIRONMENT, SECRET};
+
+    const PAGE: &str = include_str!("../../../../docs/BLUEPRINT-AUTHORING.md");
+
+    /// The dotted paths of what has no fields of its own; `[]` is any item of a list.
+    fn leaves(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+        let items = schema
+            .get("items")
+            .filter(|it| it.get("properties").is_some());
+        let (schema, path) = match items {
+            Some(items) => (items, format!("{path}[]")),
+            None => (schema, path.to_owned()),
+        };
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            found.insert(path);
+            return;
+        };
+        for (name, inner) in properties {
+            let dot = if path.is_empty() { "" } else { "." };
+            leaves(inner, &format!("{path}{dot}{name}"), found);
+        }
+    }
+
+    /// The rows of the page's tables that begin with a word in backticks: that word, and
+    /// the other cells.
+    fn rows() -> Vec<(&'static str, Vec<&'static str>)> {
+        let rows = PAGE.lines().filter_map(|line| {
+            let row = line.strip_prefix("| `")?.strip_suffix(" |")?;
+            let (word, rest) = row.split_once("` | ")?;
+            Some((word, rest.split(" | ").collect()))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_page_for_authors_has_every_field_and_no_other() {
+        let mut fields = BTreeSet::new();
+        leaves(&schema(), "", &mut fields);
+        assert!(fields.contains("spec.depends[].when"), "{fields:?}");
+        let found: BTreeSet<String> = rows()
+            .into_iter()
+            .filter(|(word, cells)| {
+                let is_field = word.starts_with("spec.") || fields.contains(*word);
+                assert!(!is_field || cells.len() == 3, "{word}: {cells:?}");
+                is_field
+            })
+            .map(|(word, _)| word.to_owned())
+            .collect();
+        assert_eq!(found, fields);
+        for keyword in [
+            SECRET,
+            PER_ENVIRONMENT,
+            "x-catalyst-ui-hint",
+            "x-catalyst-ui-order",
+        ] {
+            assert!(rows().iter().any(|(word, _)| *word == keyword), "{keyword}");
+        }
+    }
+
+    #[test]
+    fn the_example_on_the_page_for_authors_is_one() {
+        let example = PAGE.split("```yaml\n").nth(1).unwrap();
+        let example = example.split("```").next().unwrap();
+        let blueprint = Blueprint::parse(example).unwrap();
+        let spec = &blueprint.spec;
+        let faults = crate::upgrades::faults(&spec.version, &spec.upgrades);
+        assert_eq!(faults, []);
+        let schema = crate::ConfigSchema::compile(&spec.config_schema).unwrap();
+        assert_eq!(schema.form().len(), 3);
+    }
+}
