@@ -124,6 +124,7 @@ mod tests {
             alternatives: Vec::new(),
             alias: None,
             host_access: Vec::new(),
+            moved: Vec::new(),
         };
         let object = |action, kind: &str, name: &str| PlannedObject {
             action,

@@ -1140,6 +1140,13 @@ export interface components {
             /** @description The user; or `group` is given. */
             user?: string | null;
         };
+        /** @description A setting of an Application that an upgrade moves or drops. */
+        MovedSetting: {
+            /** @description JSON pointer into the config before. */
+            from: string;
+            /** @description JSON pointer into the config after; dropped if absent. */
+            to?: string | null;
+        };
         /** @description A Kubernetes object of an Application. */
         ObjectView: {
             /** @description Group and version. */
@@ -1468,6 +1475,8 @@ export interface components {
             fromVersion?: string | null;
             /** @description What of the machines they run on its pods take, as the Blueprint declares it. */
             hostAccess?: components["schemas"]["HostAccessView"][];
+            /** @description What becomes of settings that the version after the change has otherwise. */
+            moved?: components["schemas"]["MovedSetting"][];
             /** @description Its name. */
             name: string;
             /** @description The Blueprint's source. */

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalyst_api::{Change, DataChoice, Fault, Install, PlannedAction, PlannedApplication};
-use catalyst_blueprint::{Choice, ConfigForm, ConfigSchema, Existing, Request, solve};
+use catalyst_api::{
+    Change, DataChoice, Fault, Install, MovedSetting, PlannedAction, PlannedApplication,
+};
+use catalyst_blueprint::{Choice, ConfigForm, ConfigSchema, Existing, MovedValue, Request, solve};
 use catalyst_names::ApplicationName;
 use catalyst_plan::{AdmittedBlueprint, CONNECTION};
 use catalyst_resources::{
@@ -251,11 +253,16 @@ pub(crate) fn change(
     let environment = &ground.place.environment;
     let mut after = before.clone();
     let mut words = Vec::new();
+    // What stands there now, as the version that shall run has it.
+    let mut old = Value::Object(before.spec.config.clone());
+    let mut moved = Vec::new();
     if let Some(version) = &request.version
         && *version != before.spec.blueprint.version
     {
         after.spec.blueprint.version.clone_from(version);
-        check_upgrade(ground, before, ground.blueprint(&after.spec.blueprint)?)?;
+        let target = ground.blueprint(&after.spec.blueprint)?;
+        check_upgrade(ground, before, target)?;
+        moved = migrate(before, target, &mut old);
         words.push(format!("version {version}"));
     }
     if let Some(size) = &request.size {
@@ -279,7 +286,6 @@ pub(crate) fn change(
         copies: Vec::new(),
     };
     let blueprint = ground.blueprint(&after.spec.blueprint)?;
-    let old = Value::Object(before.spec.config.clone());
     let mut config = old.clone();
     if let Some(patch) = &request.config {
         merge(&mut config, &Value::Object(patch.clone()));
@@ -298,6 +304,7 @@ pub(crate) fn change(
         }
     );
     resolve(ground, &mut draft, after, Some(before), choices)?;
+    show_moved(&mut draft, name, moved);
     Ok(draft)
 }
 
@@ -450,8 +457,59 @@ pub(crate) fn check_upgrade(
         .map_err(|reason| CommandError::Allow {
             action: ground.action.clone(),
             reason,
-            next: Some("choose a version in between".to_owned()),
+            next: Some(way_to(ground.catalogue, target, &from)),
         })
+}
+
+/// What to do about an upgrade that is refused: by which versions to go.
+pub(crate) fn way_to(catalogue: &Catalogue, target: &AdmittedBlueprint, from: &Version) -> String {
+    let (source, name, to) = (&target.source, target.name(), target.blueprint.version());
+    let way = catalogue.catalog.upgrade_way(source, name, from, to);
+    let way: Vec<String> = way.iter().flatten().map(ToString::to_string).collect();
+    match way.split_first() {
+        Some((first, rest)) if !rest.is_empty() => {
+            format!(
+                "upgrade to {first} first, then to {}",
+                rest.join(", then to ")
+            )
+        }
+        _ => format!(
+            "no version of {name} that is listed leads from {from} to {to}: stay, or install another Application"
+        ),
+    }
+}
+
+/// Has a config be one of the version that shall run, as that version declares it, and
+/// says what was moved.
+pub(crate) fn migrate(
+    before: &Application,
+    target: &AdmittedBlueprint,
+    config: &mut Value,
+) -> Vec<MovedValue> {
+    match Version::parse(&before.spec.blueprint.version) {
+        Ok(from) => target.blueprint.spec.upgrades.migrate(&from, config),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Shows in the plan what becomes of the settings of an Application.
+pub(crate) fn show_moved(draft: &mut Draft, application: &str, moved: Vec<MovedValue>) {
+    for one in &moved {
+        let place = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
+        let from = place(&one.from);
+        draft.warnings.push(match &one.to {
+            Some(to) => format!("the setting {from} of {application} becomes {}", place(to)),
+            None => format!("the setting {from} of {application} is dropped"),
+        });
+    }
+    let mut planned = draft.planned.iter_mut();
+    if let Some(entry) = planned.find(|entry| entry.name == application) {
+        let shown = moved.into_iter().map(|one| MovedSetting {
+            from: one.from,
+            to: one.to,
+        });
+        entry.moved.extend(shown);
+    }
 }
 
 /// The dependencies that an Application has and still needs, as choices.
@@ -625,6 +683,7 @@ pub(crate) fn planned(
         alternatives: Vec::new(),
         alias: None,
         host_access: Vec::new(),
+        moved: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use catalyst_signature::PublicKey;
 use semver::Version;
 
 use crate::access::Access;
-use crate::change::living_dependents;
+use crate::change::{living_dependents, way_to};
 use crate::configuration::check_username;
 use crate::documents::{fault, line_of_fault};
 use crate::policy::{self, Brought};
@@ -511,6 +511,7 @@ fn upgrade_fault(
         return None;
     }
     let reason = target.blueprint.spec.upgrades.check(&from, to).err()?;
+    let reason = format!("{reason}; {}", way_to(catalogue, target, &from));
     Some(fault(path, text, "/spec/blueprint/version", reason))
 }
 

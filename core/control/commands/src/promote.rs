@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use catalyst_blueprint::{ConfigForm, promote_config};
+use catalyst_blueprint::{ConfigForm, MovedValue, promote_config};
 use catalyst_resources::Application;
 use serde_json::{Map, Value};
 
 use crate::CommandError;
 use crate::change::{
-    Draft, Ground, application, as_map, check_upgrade, config_faults, planned, refuse_deleted,
+    Draft, Ground, application, as_map, check_upgrade, config_faults, migrate, planned,
+    refuse_deleted, show_moved,
 };
 use crate::state::Applications;
 
@@ -57,7 +58,7 @@ pub(crate) fn promote(
             // It serves there already, at the destination's own version.
             continue;
         }
-        let after = promoted(ground, &mut draft, from, to, source_environment)?;
+        let (after, moved) = promoted(ground, &mut draft, from, to, source_environment)?;
         for (alias, dependency) in &after.spec.dependencies {
             waiting.push((
                 dependency.application.clone(),
@@ -65,6 +66,7 @@ pub(crate) fn promote(
             ));
         }
         draft.planned.push(planned(&after, to, because));
+        show_moved(&mut draft, &next, moved);
         draft.changed.insert(next, Some(after));
     }
     let version = source
@@ -85,7 +87,7 @@ fn promoted(
     from: &Application,
     to: Option<&Application>,
     source_environment: &str,
-) -> Result<Application, CommandError> {
+) -> Result<(Application, Vec<MovedValue>), CommandError> {
     let name = &from.metadata.name;
     let blueprint = ground.blueprint(&from.spec.blueprint)?;
     let schema = ground.schema(blueprint)?;
@@ -101,9 +103,11 @@ fn promoted(
         check_upgrade(ground, to, blueprint)?;
     }
     let theirs = Value::Object(from.spec.config.clone());
-    let own = to
+    let mut own = to
         .map(|to| Value::Object(to.spec.config.clone()))
         .unwrap_or(Value::Null);
+    // What is the destination's own is kept at the place that it has in this version.
+    let moved = to.map_or_else(Vec::new, |to| migrate(to, blueprint, &mut own));
     let mut config = promote_config(&schema, &theirs, &own);
     for pointer in schema.secret_pointers(&config) {
         let kept = own.pointer(&pointer).cloned();
@@ -152,5 +156,5 @@ fn promoted(
     after.spec.size.clone_from(&from.spec.size);
     after.spec.config = config_map;
     after.spec.dependencies = from.spec.dependencies.clone();
-    Ok(after)
+    Ok((after, moved))
 }

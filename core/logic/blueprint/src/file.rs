@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{HostAccess, Problem, Visibility, shape};
+use crate::{HostAccess, Problem, ValueMigration, Visibility, shape};
 
 /// A whole `blueprint.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -262,6 +262,9 @@ pub struct Upgrades {
     /// Ranges one may not come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<String>,
+    /// What becomes of properties of the config of earlier versions, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<ValueMigration>,
 }
 
 impl Upgrades {
@@ -276,12 +279,12 @@ impl Upgrades {
         };
         if let Some(range) = matches(&self.blocks) {
             return Err(format!(
-                "version {to} cannot follow {from}: it refuses upgrades from {range}; move to a version in between first"
+                "version {to} cannot follow {from}: it refuses upgrades from {range}"
             ));
         }
         if from < to && !self.from.is_empty() && matches(&self.from).is_none() {
             return Err(format!(
-                "version {to} cannot follow {from}: it accepts upgrades from {} only; move to one of those first",
+                "version {to} cannot follow {from}: it accepts upgrades from {} only",
                 self.from.join(", ")
             ));
         }

@@ -338,6 +338,16 @@ impl Linter<'_> {
 
     fn upgrades(&mut self) {
         let upgrades = &self.blueprint.spec.upgrades;
+        for (index, migration) in upgrades.values.iter().enumerate() {
+            for message in migration.faults(&self.blueprint.spec.version) {
+                self.report(
+                    &format!("/spec/upgrades/values/{index}"),
+                    "upgrade-path",
+                    message,
+                    "give `before` and either `move` with `to`, or `remove`",
+                );
+            }
+        }
         for (field, ranges) in [("from", &upgrades.from), ("blocks", &upgrades.blocks)] {
             for (index, range) in ranges.iter().enumerate() {
                 if let Err(error) = VersionReq::parse(range) {

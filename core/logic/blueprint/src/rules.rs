@@ -247,8 +247,8 @@ pub const RULES: &[Rule] = &[
     ),
     error(
         "upgrade-path",
-        "`upgrades.from` and `blocks` do not contradict each other or the version.",
-        "Take the range out of one of the two, or name earlier versions.",
+        "What `upgrades` says contradicts neither itself nor the version.",
+        "Take the range out of `from` or `blocks`, name earlier versions, and say of a value where it goes.",
     ),
     warning(
         "value-unknown",

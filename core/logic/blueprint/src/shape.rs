@@ -150,6 +150,8 @@ pub(crate) fn schema() -> Value {
     let texts = json!({"type": "array", "items": {"type": "string"}});
     let name =
         json!({"type": "string", "pattern": "^bp-[a-z][a-z0-9]*(-[a-z0-9]+)*$", "maxLength": 63});
+    let version = json!({"type": "string", "pattern": "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?$"});
+    let pointer = json!({"type": "string", "pattern": "^(/[^/]+)+$"});
     let closed = |required: Value, properties: Value| {
         json!({
             "type": "object", "additionalProperties": false,
@@ -163,7 +165,7 @@ pub(crate) fn schema() -> Value {
             "kind": {"const": "Blueprint"},
             "metadata": closed(json!(["name"]), json!({"name": name})),
             "spec": closed(json!(["version", "card", "manifests"]), json!({
-                "version": {"type": "string", "pattern": "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?$"},
+                "version": version,
                 "card": closed(json!(["title", "license"]), json!({
                     "title": {"type": "string", "minLength": 1}, "tagline": text, "category": text, "tags": texts,
                     "icon": text, "license": {"type": "string", "minLength": 1}, "documentation": text,
@@ -198,7 +200,12 @@ pub(crate) fn schema() -> Value {
                     "paths": {"type": "array", "items": {"type": "string", "pattern": "^/"}},
                     "ports": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}},
                 }))},
-                "upgrades": closed(json!([]), json!({"from": texts, "blocks": texts})),
+                "upgrades": closed(json!([]), json!({
+                    "from": texts, "blocks": texts,
+                    "values": {"type": "array", "items": closed(json!(["before"]), json!({
+                        "before": version, "move": pointer, "to": pointer, "remove": pointer,
+                    }))},
+                })),
                 "rotation": {"type": "array", "items": closed(json!(["kind", "name", "ttl"]), json!({
                     "kind": text, "name": text, "ttl": {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"},
                 }))},

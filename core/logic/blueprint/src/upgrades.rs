@@ -151,6 +151,7 @@ mod tests {
         let upgrades = Upgrades {
             from: texts(from),
             blocks: texts(blocks),
+            values: Vec::new(),
         };
         faults(&own.parse().unwrap(), &upgrades)
             .into_iter()

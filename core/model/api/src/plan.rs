@@ -71,6 +71,20 @@ pub struct PlannedApplication {
     /// What of the machines they run on its pods take, as the Blueprint declares it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_access: Vec<HostAccessView>,
+    /// What becomes of settings that the version after the change has otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<MovedSetting>,
+}
+
+/// A setting of an Application that an upgrade moves or drops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedSetting {
+    /// JSON pointer into the config before.
+    pub from: String,
+    /// JSON pointer into the config after; dropped if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// A file of a plan.

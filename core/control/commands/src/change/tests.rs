@@ -355,6 +355,139 @@ fn upgrades_follow_the_blueprints_rules() {
     );
 }
 
+/// A Blueprint whose settings move from version to version.
+fn moving(source: &str) -> Vec<catalyst_plan::AdmittedBlueprint> {
+    let config = |properties: &str| {
+        format!(
+            "  configSchema:\n    type: object\n    additionalProperties: false\n    properties:\n{properties}"
+        )
+    };
+    let host = "      host: {type: string, x-catalyst-per-environment: true}\n      key: {type: string, x-catalyst-secret: true}\n      old: {type: boolean}\n";
+    let database = "      database:\n        type: object\n        additionalProperties: false\n        properties:\n          host: {type: string, x-catalyst-per-environment: true}\n          key: {type: string, x-catalyst-secret: true}\n";
+    let upgrades = "  upgrades:\n    from: [1.x]\n    values:\n      - {before: 2.0.0, move: /host, to: /database/host}\n      - {before: 2.0.0, move: /key, to: /database/key}\n      - {before: 2.0.0, remove: /old}\n";
+    let third = upgrades.replace("from: [1.x]", "from: [2.x]");
+    [
+        ("1.0.0", config(host)),
+        ("2.0.0", config(database) + upgrades),
+        ("3.0.0", config(database) + &third),
+    ]
+    .into_iter()
+    .map(|(version, rest)| admitted(source, &blueprint("bp-moving", version, &rest)))
+    .collect()
+}
+
+fn moving_case(version: &str, config: Value) -> (Case, Application) {
+    let mut case = Case::new(&[]);
+    for version in moving("catalog") {
+        case.catalogue.insert(version);
+    }
+    let request = Install {
+        name: "moving".to_owned(),
+        blueprint: "bp-moving".to_owned(),
+        version: Some(version.to_owned()),
+        config: config.as_object().unwrap().clone(),
+        ..Install::default()
+    };
+    let draft = install(&case.ground(), &request).unwrap();
+    let installed = after(&draft, "moving").clone();
+    case.tree = tree(&[&installed]);
+    (case, installed)
+}
+
+#[test]
+fn an_upgrade_moves_settings_and_the_plan_says_so() {
+    let (case, _) = moving_case("1.0.0", json!({"host": "a", "key": "hunter2", "old": true}));
+    let upgrade = |config: Option<Value>| {
+        let request = Change {
+            version: Some("2.0.0".to_owned()),
+            config: config.map(|config| config.as_object().unwrap().clone()),
+            ..Change::default()
+        };
+        change(&case.ground(), "moving", &request).unwrap()
+    };
+    let draft = upgrade(None);
+    // The secret stays the one it was.
+    let expected = json!({"database": {"host": "a", "key": {"secretRef": "key"}}});
+    assert_eq!(
+        Value::Object(after(&draft, "moving").spec.config.clone()),
+        expected
+    );
+    assert!(draft.secrets.is_empty());
+    let moved: Vec<_> = draft.planned[0]
+        .moved
+        .iter()
+        .map(|one| (one.from.as_str(), one.to.as_deref()))
+        .collect();
+    assert_eq!(
+        moved,
+        [
+            ("/host", Some("/database/host")),
+            ("/key", Some("/database/key")),
+            ("/old", None)
+        ]
+    );
+    assert_eq!(
+        draft.warnings,
+        [
+            "the setting host of moving becomes database.host",
+            "the setting key of moving becomes database.key",
+            "the setting old of moving is dropped"
+        ]
+    );
+    // What is changed with it is said in the words of the new version.
+    let draft = upgrade(Some(json!({"database": {"host": "b"}})));
+    assert_eq!(after(&draft, "moving").spec.config["database"]["host"], "b");
+}
+
+#[test]
+fn a_promotion_keeps_what_is_the_destinations_at_its_new_place() {
+    let (there, from) = moving_case("2.0.0", json!({"database": {"host": "there"}}));
+    let (here, _) = moving_case("1.0.0", json!({"host": "here", "old": true}));
+    let draft = promote(&here.ground(), "moving", &there.tree, "acme-dev").unwrap();
+    let promoted = after(&draft, "moving");
+    assert_eq!(promoted.spec.blueprint, from.spec.blueprint);
+    assert_eq!(
+        Value::Object(promoted.spec.config.clone()),
+        json!({"database": {"host": "here"}})
+    );
+    assert_eq!(draft.planned[0].moved.len(), 2);
+}
+
+#[test]
+fn an_upgrade_that_is_refused_says_by_which_versions_to_go() {
+    let (case, installed) = moving_case("1.0.0", json!({}));
+    let upgrade = |case: &Case, version: &str| {
+        let request = Change {
+            version: Some(version.to_owned()),
+            ..Change::default()
+        };
+        change(&case.ground(), "moving", &request)
+    };
+    let problem = upgrade(&case, "3.0.0").err().unwrap().problem();
+    assert_eq!(problem.status, 409, "{problem:?}");
+    assert!(
+        problem.detail.contains("accepts upgrades from 2.x only"),
+        "{problem:?}"
+    );
+    let way = "upgrade to 2.0.0 first, then to 3.0.0";
+    let next = problem.next.unwrap().to_lowercase();
+    assert!(next.contains(way), "{next}");
+    // A push is told the same, at its line.
+    let mut pushed = installed.clone();
+    pushed.spec.blueprint.version = "3.0.0".to_owned();
+    let target = case.catalogue.get(&pushed.spec.blueprint).unwrap();
+    assert_eq!(way_to(&case.catalogue, target, &Version::new(1, 0, 0)), way);
+    // And it is so.
+    let first = upgrade(&case, "2.0.0").unwrap();
+    let mut case = case;
+    case.tree = tree(&[after(&first, "moving")]);
+    upgrade(&case, "3.0.0").unwrap();
+    // Where nothing leads there, that is said.
+    let target = case.catalogue.get(&pushed.spec.blueprint).unwrap();
+    let nowhere = way_to(&case.catalogue, target, &Version::new(3, 1, 0));
+    assert!(nowhere.contains("no version of bp-moving"), "{nowhere}");
+}
+
 #[test]
 fn a_change_of_config_can_end_and_begin_a_dependency() {
     let (wiki, db) = installed(json!({}));

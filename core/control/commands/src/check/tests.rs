@@ -104,7 +104,7 @@ fn a_bad_push_is_refused_with_file_line_and_reason() {
         (
             edit("version: 1.0.0", "version: 3.0.0"),
             "applications/wiki/application.yaml:7: ",
-            "accepts upgrades from",
+            "accepts upgrades from 2.x only; no version of bp-wiki that is listed leads from 1.0.0 to 3.0.0",
         ),
         (
             edit(
