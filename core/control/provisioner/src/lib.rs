@@ -1,6 +1,6 @@
 //! Provisioning: from an API token to a running Sovereign.
 //!
-//! Called by `catalyst provision`. OpenTofu makes what must exist before Kubernetes
+//! Called by `catalyst provision`, and by the gateway as a [`service`]. OpenTofu makes what must exist before Kubernetes
 //! does, once; Flux then applies `clusters/<sovereign-fqdn>/`.
 //!
 //! What must stay true:
@@ -19,10 +19,13 @@ mod provisioner;
 pub mod record;
 pub mod render;
 mod secret;
+pub mod service;
 mod ssh;
 pub mod tofu;
+mod told;
 
 pub use carried::Module;
 pub use config::{Config, ConfigError, Problem};
 pub use provisioner::{Event, Options, ProvisionError, Provisioner, Waits};
 pub use secret::{Redactor, Secret};
+pub use told::{Milestone, PlannedChange, stamped};

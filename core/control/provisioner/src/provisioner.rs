@@ -515,14 +515,19 @@ impl<'a> Provisioner<'a> {
     }
 
     async fn preflight(&mut self) -> Result<(), ProvisionError> {
-        let found = preflight::preflight(
+        let looked = preflight::preflight(
             self.config,
             &self.tofu,
             &self.ssh,
             &self.options.hetzner,
             &self.options.token,
-        )
-        .await;
+        );
+        let found = tokio::select! {
+            found = looked => found,
+            () = self.cancel.cancelled() => {
+                return Err(ProvisionError::Interrupted { step: Step::Preflight });
+            }
+        };
         for finding in &found {
             (self.sink)(Event::Found(finding.clone()));
         }

@@ -17,7 +17,7 @@ use crate::config::{Config, at_home};
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
     /// The program is not there.
-    #[error("cannot run {}: {reason}; install OpenSSH's client, or name it with --ssh", .program.display())]
+    #[error("cannot run {}: {reason}; install OpenSSH's client, or name it with --ssh or CATALYST_SSH", .program.display())]
     Start {
         /// The program.
         program: PathBuf,

@@ -41,6 +41,24 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_description_sent_as_json_is_judged_as_the_file_is() {
+    let given = catalyst_yaml::from_str(&small()).unwrap();
+    let config = Config::from_value("config", given, &no_file).unwrap();
+    assert_eq!(
+        config,
+        Config::parse("sovereign.yaml", &small(), &no_file).unwrap()
+    );
+    for given in [Value::Null, serde_json::json!([]), serde_json::json!({})] {
+        let error = Config::from_value("config", given, &no_file).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot provision from config:")
+        );
+    }
+}
+
+#[test]
 fn what_is_left_out_has_the_modules_defaults() {
     let config = Config::parse("sovereign.yaml", &small(), &no_file).unwrap();
     let values = config.variables();

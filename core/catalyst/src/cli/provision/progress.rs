@@ -6,11 +6,11 @@
 
 use std::time::Instant;
 
-use catalyst_provisioner::Event;
 use catalyst_provisioner::record::Record;
 use catalyst_provisioner::tofu::{Planned, ResourceState, TofuEvent};
+use catalyst_provisioner::{Event, Milestone, stamped};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Printed;
 use crate::cli::output::{offer, print, say, tell};
@@ -47,12 +47,7 @@ impl Display {
     /// The plan, or that there is none to make.
     pub(super) fn planned(&self, planned: Option<&Planned>) -> anyhow::Result<()> {
         if self.form == Printed::Json {
-            let changes: Vec<Value> = planned
-                .iter()
-                .flat_map(|planned| &planned.changes)
-                .map(|(address, action)| json!({"address": address, "action": action}))
-                .collect();
-            return print(&line(&json!({"event": "planned", "changes": changes}))?);
+            return print(&line(&Milestone::planned(planned))?);
         }
         let Some(planned) = planned.filter(|planned| !planned.is_empty()) else {
             say("Nothing would change.");
@@ -75,9 +70,10 @@ impl Display {
 
     pub(super) fn finished(&self, record: &Record) -> anyhow::Result<()> {
         if self.form == Printed::Json {
-            return print(&line(
-                &json!({"event": "finished", "sovereign": record.sovereign, "outputs": record.outputs}),
-            )?);
+            return print(&line(&Milestone::Finished {
+                sovereign: record.sovereign.clone(),
+                outputs: record.outputs.clone(),
+            })?);
         }
         say(&format!(
             "{} is provisioned, in {}.",
@@ -112,9 +108,9 @@ impl Display {
 
     pub(super) fn destroyed(&self, sovereign: &str) -> anyhow::Result<()> {
         if self.form == Printed::Json {
-            return print(&line(
-                &json!({"event": "destroyed", "sovereign": sovereign}),
-            )?);
+            return print(&line(&Milestone::Destroyed {
+                sovereign: sovereign.to_owned(),
+            })?);
         }
         say(&format!(
             "{sovereign} is destroyed: OpenTofu's state is empty, and nothing in the project carries its label. Volumes and load balancers that the cluster itself had made carry none; look for them in Hetzner's console."
@@ -125,11 +121,7 @@ impl Display {
 
 /// An event as a line of JSON, with the time.
 fn line(event: &impl Serialize) -> anyhow::Result<String> {
-    let mut value = serde_json::to_value(event)?;
-    if let Some(object) = value.as_object_mut() {
-        object.insert("at".to_owned(), json!(jiff::Timestamp::now()));
-    }
-    Ok(format!("{value}\n"))
+    Ok(format!("{}\n", stamped(event)?))
 }
 
 /// Seconds as people say them.

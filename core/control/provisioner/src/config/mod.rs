@@ -170,6 +170,15 @@ impl Config {
         read::parse(file, text, read_file)
     }
 
+    /// Reads a description that was sent as JSON. `name` is what errors call it.
+    pub fn from_value(
+        name: &str,
+        value: Value,
+        read_file: ReadFile<'_>,
+    ) -> Result<Self, ConfigError> {
+        read::judge(name, value, read_file)
+    }
+
     /// The JSON Schema (2020-12) of `sovereign.yaml`.
     pub fn schema() -> Value {
         schemars::schema_for!(Self).to_value()

@@ -104,30 +104,46 @@ pub(super) fn parse(
     text: &str,
     read_file: ReadFile<'_>,
 ) -> Result<Config, ConfigError> {
-    let refuse = |problems: Vec<Problem>| ConfigError {
+    match catalyst_yaml::from_str(text) {
+        Ok(given) => judge(file, given, read_file),
+        Err(error) => Err(whole(file, error.to_string())),
+    }
+}
+
+/// A refusal of the whole text.
+fn whole(file: &str, message: String) -> ConfigError {
+    ConfigError {
         file: file.to_owned(),
-        problems,
-    };
-    let whole = |message: String| {
-        refuse(vec![Problem {
+        problems: vec![Problem {
             at: String::new(),
             message,
-        }])
-    };
-    let given = match catalyst_yaml::from_str(text) {
-        Ok(Value::Object(given)) => given,
-        Ok(Value::Null) => {
+        }],
+    }
+}
+
+/// The configuration that a value describes.
+pub(super) fn judge(
+    file: &str,
+    given: Value,
+    read_file: ReadFile<'_>,
+) -> Result<Config, ConfigError> {
+    let given = match given {
+        Value::Object(given) => given,
+        Value::Null => {
             return Err(whole(
+                file,
                 "it is empty; `catalyst provision init` asks for what is needed".to_owned(),
             ));
         }
-        Ok(other) => {
-            return Err(whole(format!(
-                "it is {}, not a mapping of properties to values",
-                describe(&other)
-            )));
+        other => {
+            return Err(whole(
+                file,
+                format!(
+                    "it is {}, not a mapping of properties to values",
+                    describe(&other)
+                ),
+            ));
         }
-        Err(error) => return Err(whole(error.to_string())),
     };
     let schema = Config::schema();
     let properties = schema
@@ -165,7 +181,7 @@ pub(super) fn parse(
         }
     }
     let mut config: Config = serde_json::from_value(Value::Object(merged))
-        .map_err(|error| whole(format!("it cannot be read: {error}")))?;
+        .map_err(|error| whole(file, format!("it cannot be read: {error}")))?;
     read_key(&mut config, &mut problems, read_file);
     check::check(&config, &mut problems);
     if problems.found.is_empty() {
@@ -180,7 +196,10 @@ pub(super) fn parse(
             .unwrap_or(usize::MAX)
     };
     problems.found.sort_by_key(place);
-    Err(refuse(problems.found))
+    Err(ConfigError {
+        file: file.to_owned(),
+        problems: problems.found,
+    })
 }
 
 /// Puts the key of `sshPublicKeyFile` where the key itself would stand.

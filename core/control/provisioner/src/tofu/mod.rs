@@ -63,7 +63,7 @@ const PASSED: [&str; 22] = [
 #[derive(Debug, thiserror::Error)]
 pub enum TofuError {
     /// The program is not there, or cannot be run.
-    #[error("cannot run {}: {source}; install OpenTofu {OLDEST} or later (https://opentofu.org/docs/intro/install/), or name it with --tofu", .program.display())]
+    #[error("cannot run {}: {source}; install OpenTofu {OLDEST} or later (https://opentofu.org/docs/intro/install/), or name it with --tofu or CATALYST_TOFU", .program.display())]
     Start {
         /// The program.
         program: PathBuf,
@@ -71,7 +71,7 @@ pub enum TofuError {
         source: io::Error,
     },
     /// The program is too old.
-    #[error("cannot use {}: it is OpenTofu {found}, and the module needs {OLDEST} or later; install a newer one, or name it with --tofu", .program.display())]
+    #[error("cannot use {}: it is OpenTofu {found}, and the module needs {OLDEST} or later; install a newer one, or name it with --tofu or CATALYST_TOFU", .program.display())]
     TooOld {
         /// The program.
         program: PathBuf,

@@ -15,6 +15,12 @@ mod driver;
 #[allow(dead_code)]
 #[path = "../support/hetzner.rs"]
 mod hetzner;
+#[allow(dead_code)]
+#[path = "../support/service.rs"]
+mod jobs;
 mod rules;
+mod service;
 mod steps;
 mod support;
+#[path = "../support/world.rs"]
+mod world;

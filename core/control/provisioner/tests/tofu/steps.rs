@@ -2,129 +2,22 @@
 //! `terraform_data` resources; `ssh` is a script that answers as a control plane would,
 //! so what is shown here is the order, the record and going on, not a cloud.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
 use catalyst_provisioner::directory::Directory;
 use catalyst_provisioner::record::{Life, Record, Refusal, Step};
-use catalyst_provisioner::tofu::Limits;
-use catalyst_provisioner::{
-    Config, Event, Module, Options, ProvisionError, Provisioner, Secret, Waits, render,
-};
+use catalyst_provisioner::{Config, Event, ProvisionError, Provisioner};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::hetzner::{Project, TOKEN};
 use crate::support::{appears, binary, files, holds};
-
-const MODULE: &str = r#"
-variable "sovereign_fqdn" {
-  type = string
-}
-variable "worker_count" {
-  type = number
-}
-resource "terraform_data" "network" {
-  input = var.sovereign_fqdn
-}
-resource "terraform_data" "server" {
-  count      = 1 + var.worker_count
-  input      = "server"
-  depends_on = [terraform_data.network]
-  provisioner "local-exec" {
-    command = "GATE"
-  }
-}
-output "control_plane_ip" {
-  value = "127.0.0.1"
-}
-output "console_url" {
-  value = "https://console.${var.sovereign_fqdn}"
-}
-"#;
-
-/// A Sovereign's directory, and beside it the world that it is provisioned in.
-struct World {
-    root: PathBuf,
-    options: Options,
-    // Port 22 of the control plane.
-    _listener: tokio::net::TcpListener,
-}
-
-const READY: &str = r#"{"type":"Ready","status":"True","reason":"ReconciliationSucceeded"}"#;
+use crate::world::{World, description, gate};
 
 impl World {
-    async fn new(binary: &Path, root: &Path, gate: &str) -> Self {
-        let server = Project::empty().serve().await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let world = Self {
-            root: root.to_owned(),
-            options: Options {
-                tofu: binary.to_owned(),
-                ssh: root.join("ssh"),
-                ssh_port: listener.local_addr().unwrap().port(),
-                hetzner: server.address.clone(),
-                module: Module::new([(
-                    "main.tf".to_owned(),
-                    MODULE.replace("GATE", gate).into_bytes(),
-                )]),
-                token: Secret::new(TOKEN),
-                git: Some(("flux".to_owned(), Secret::new("canary-git-password"))),
-                limits: Limits::default(),
-                waits: Waits {
-                    between: Duration::from_millis(20),
-                    ..Waits::default()
-                },
-            },
-            _listener: listener,
-        };
-        world.node("done");
-        let parts: Vec<Value> = render::parts()
-            .iter()
-            .map(|part| json!({"metadata": {"name": part}, "status": {"conditions": [serde_json::from_str::<Value>(READY).unwrap()]}}))
-            .collect();
-        world.write("parts", &json!({"items": parts}).to_string());
-        world.write(
-            "source",
-            &format!(r#"{{"status":{{"conditions":[{READY}]}}}}"#),
-        );
-        let here = root.display();
-        world.write(
-            "ssh",
-            &format!(
-                r#"#!/bin/sh
-test -z "$HCLOUD_TOKEN" || exit 9
-for last; do :; done
-case $last in
--V | true) ;;
-*status.json) cat {here}/status ;;
-*gitrepositories*) cat {here}/source ;;
-*kustomizations*) cat {here}/parts ;;
-catalyst-hand-over) cat >{here}/handed ;;
-*) echo "unknown: $last" >&2; exit 1 ;;
-esac
-"#
-            ),
-        );
-        std::fs::set_permissions(root.join("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
-        world
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.root.join(name), text).unwrap();
-    }
-
-    /// How far the node says it is.
-    fn node(&self, state: &str) {
-        self.write(
-            "status",
-            &format!(r#"{{"state":"{state}","step":"cilium","message":"line 7"}}"#),
-        );
-    }
-
     fn directory(&self) -> PathBuf {
         self.root.join("sovereign")
     }
@@ -192,17 +85,7 @@ esac
 }
 
 fn config(workers: u16) -> Config {
-    let text = format!(
-        "sovereignFqdn: omantel.example
-region: fsn
-sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
-adminCidrs: [203.0.113.7/32]
-gitUrl: https://git.example/sovereigns
-gitCredentials: true
-acmeEmail: platform@omantel.example
-workerCount: {workers}
-"
-    );
+    let text = description(workers);
     Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
 }
 
@@ -405,11 +288,6 @@ async fn the_run_that_is_killed() {
     let gate = gate(&root);
     let world = World::new(&binary().unwrap(), &root, &gate).await;
     world.run(&config(0)).await.1.unwrap();
-}
-
-fn gate(root: &Path) -> String {
-    let here = root.display();
-    format!("touch {here}/started; until [ -e {here}/gate ]; do sleep 0.05; done")
 }
 
 #[tokio::test]

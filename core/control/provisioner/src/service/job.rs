@@ -1,0 +1,275 @@
+//! What the service keeps of a Sovereign beside the record of its steps, and what that
+//! says of where it stands.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ServiceError;
+use crate::config::Config;
+use crate::directory;
+use crate::record::{Life, Record};
+use crate::told::PlannedChange;
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Preflight and plan; creates nothing.
+    Plan,
+    /// All steps, to the end.
+    Provision,
+    /// Destroys everything.
+    Destroy,
+}
+
+impl Task {
+    /// What people read, after "to".
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Provision => "provision",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is known what would change.
+    Planned,
+    /// Every step is done.
+    Provisioned,
+    /// Nothing is left.
+    Destroyed,
+    /// Something failed.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// How and when a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: Outcome,
+    /// Why it failed, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// The last job of a Sovereign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// What it does.
+    pub task: Task,
+    /// Who began it.
+    pub by: String,
+    /// When.
+    pub begun: Timestamp,
+    /// How it ended; absent while it runs, and where it was cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// Where a Sovereign stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A job is at work.
+    Running,
+    /// A job is at work, and was told to stop.
+    Cancelling,
+    /// A job was cut off: the control plane ended while it ran.
+    Interrupted,
+    /// It is known what would change.
+    Planned,
+    /// Every step is done.
+    Provisioned,
+    /// The last job failed.
+    Failed,
+    /// The last job was cancelled.
+    Cancelled,
+    /// Nothing is left of it.
+    Destroyed,
+    /// Phase 0 is over.
+    Archived,
+}
+
+/// A job that is at work in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// It goes on.
+    Working,
+    /// It was told to stop.
+    Stopping,
+}
+
+/// All that is known of a Sovereign.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// What it shall be.
+    pub config: Config,
+    /// The last job.
+    pub job: Job,
+    /// Whether it is at work.
+    pub live: Option<Live>,
+    /// What was done; `None` before the first step.
+    pub record: Option<Record>,
+    /// How many resources the last job has done, of how many.
+    pub resources: Option<(u64, u64)>,
+    /// What the last job would change.
+    pub planned: Vec<PlannedChange>,
+}
+
+impl Status {
+    /// Where it stands.
+    pub fn standing(&self) -> Standing {
+        standing(
+            self.live,
+            self.job.ended.as_ref().map(|ended| ended.outcome),
+            self.record.as_ref().map(|record| record.life),
+        )
+    }
+}
+
+fn standing(live: Option<Live>, outcome: Option<Outcome>, life: Option<Life>) -> Standing {
+    match (live, outcome) {
+        (Some(Live::Working), _) => return Standing::Running,
+        (Some(Live::Stopping), _) => return Standing::Cancelling,
+        (None, None) => return Standing::Interrupted,
+        (None, Some(_)) => {}
+    }
+    // The command line works in the same directory: what it did since counts.
+    match (life, outcome) {
+        (Some(Life::Archived), _) => Standing::Archived,
+        (Some(Life::Destroyed), _) | (_, Some(Outcome::Destroyed)) => Standing::Destroyed,
+        (_, Some(Outcome::Planned)) => Standing::Planned,
+        (_, Some(Outcome::Provisioned)) => Standing::Provisioned,
+        (_, Some(Outcome::Cancelled)) => Standing::Cancelled,
+        (_, Some(Outcome::Failed) | None) => Standing::Failed,
+    }
+}
+
+/// What lies in the Sovereign's file; nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Kept {
+    version: u32,
+    pub(super) config: Config,
+    pub(super) job: Job,
+}
+
+impl Kept {
+    const VERSION: u32 = 1;
+
+    pub(super) fn new(config: Config, job: Job) -> Self {
+        Self {
+            version: Self::VERSION,
+            config,
+            job,
+        }
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self, ServiceError> {
+        let unreadable = |reason: String| ServiceError::Unreadable {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let kept: Self =
+            serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+        if kept.version != Self::VERSION {
+            return Err(unreadable(format!("it has the form {}", kept.version)));
+        }
+        Ok(kept)
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), ServiceError> {
+        let written = serde_json::to_vec_pretty(self)
+            .map_err(std::io::Error::other)
+            .and_then(|text| directory::write(path, &text));
+        written.map_err(|source| ServiceError::Access {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_sovereign_stands_follows_from_its_job_and_its_record() {
+        let (working, stopping) = (Some(Live::Working), Some(Live::Stopping));
+        for (live, outcome, life, expected) in [
+            (working, None, None, Standing::Running),
+            (working, None, Some(Life::Destroying), Standing::Running),
+            (
+                stopping,
+                None,
+                Some(Life::Provisioning),
+                Standing::Cancelling,
+            ),
+            (None, None, None, Standing::Interrupted),
+            (None, None, Some(Life::Provisioning), Standing::Interrupted),
+            (None, Some(Outcome::Failed), None, Standing::Failed),
+            (
+                None,
+                Some(Outcome::Failed),
+                Some(Life::Destroying),
+                Standing::Failed,
+            ),
+            (
+                None,
+                Some(Outcome::Cancelled),
+                Some(Life::Provisioning),
+                Standing::Cancelled,
+            ),
+            (
+                None,
+                Some(Outcome::Planned),
+                Some(Life::Provisioning),
+                Standing::Planned,
+            ),
+            (
+                None,
+                Some(Outcome::Provisioned),
+                Some(Life::Provisioning),
+                Standing::Provisioned,
+            ),
+            (
+                None,
+                Some(Outcome::Provisioned),
+                Some(Life::Archived),
+                Standing::Archived,
+            ),
+            (
+                None,
+                Some(Outcome::Destroyed),
+                Some(Life::Destroyed),
+                Standing::Destroyed,
+            ),
+            // By the command line, in the same directory.
+            (
+                None,
+                Some(Outcome::Provisioned),
+                Some(Life::Destroyed),
+                Standing::Destroyed,
+            ),
+        ] {
+            assert_eq!(
+                standing(live, outcome, life),
+                expected,
+                "{live:?} {outcome:?} {life:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,666 @@
+//! The steps as a service: jobs of the control plane that take what
+//! `catalyst provision` takes, one at a time for each Sovereign.
+//!
+//! Called by the gateway. Each Sovereign has a folder: `sovereign.json` (what it shall
+//! be, and its last job), `events.jsonl` (that job's events) and `run/`, the private
+//! directory of [`crate::Provisioner`].
+//!
+//! What must stay true: credentials are handed in for each job and live in its memory
+//! only; events and failures are cleaned of them before they are shown or kept; a job
+//! that was cut off is known as such, and what comes next is still decided by the record.
+
+mod job;
+mod journal;
+mod key;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use job::{Ended, Job, Live, Outcome, Standing, Status, Task};
+
+use crate::config::Config;
+use crate::directory::{self, Directory, DirectoryError};
+use crate::provisioner::{Event, Options, ProvisionError, Provisioner};
+use crate::record::{Life, Refusal};
+use crate::secret::{Redactor, Secret};
+use crate::told::{Milestone, stamped};
+use job::Kept;
+use journal::Journal;
+use key::KeyFile;
+
+const DESCRIPTION: &str = "sovereign.json";
+const EVENTS: &str = "events.jsonl";
+const RUN: &str = "run";
+
+/// Why a job was not begun, or not found.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// No such Sovereign was ever begun here.
+    #[error("nothing was ever begun for {sovereign} here")]
+    Unknown {
+        /// Its domain.
+        sovereign: String,
+    },
+    /// It was begun already.
+    #[error("{sovereign} was begun here already")]
+    Known {
+        /// Its domain.
+        sovereign: String,
+    },
+    /// A job is at work.
+    #[error("a job is at work on {sovereign}: to {}, since {since}", .task.title())]
+    Busy {
+        /// Its domain.
+        sovereign: String,
+        /// What the job does.
+        task: Task,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// No job is at work.
+    #[error("no job is at work on {sovereign}")]
+    Idle {
+        /// Its domain.
+        sovereign: String,
+    },
+    /// The description is another Sovereign's.
+    #[error("the description is of {other}, not of {sovereign}")]
+    OfAnother {
+        /// The domain that was asked for.
+        sovereign: String,
+        /// The one in the description.
+        other: String,
+    },
+    /// Nothing may be done.
+    #[error("{sovereign}: {}", refused(.refusal))]
+    Refused {
+        /// Its domain.
+        sovereign: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The private directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A file cannot be understood.
+    #[error("cannot read {}: {reason}; restore it from a backup", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be written, or a job not begun.
+    #[error("cannot use {}: {source}", .path.display())]
+    Access {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn refused(refusal: &Refusal) -> String {
+    in_service_words(&refusal.to_string())
+}
+
+/// What a job needs beside the description. Kept nowhere here.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The cloud's token.
+    pub hetzner_token: Secret,
+    /// The private key of `sshPublicKey`, as OpenSSH writes it.
+    pub ssh_private_key: Secret,
+    /// User and password of a private Git repository.
+    pub git: Option<(String, Secret)>,
+}
+
+impl Credentials {
+    /// Takes them out of texts, in the forms in which JSON has them.
+    fn redactor(&self) -> Redactor {
+        let key = self.ssh_private_key.reveal().lines().map(str::trim);
+        let password = self.git.iter().map(|(_, password)| password.reveal());
+        let plain = key.chain(password).chain([self.hetzner_token.reveal()]);
+        Redactor::new(plain.flat_map(|text| {
+            let escaped = serde_json::to_string(text).unwrap_or_default();
+            let escaped = escaped.trim_matches('"').to_owned();
+            [Secret::new(text), Secret::new(escaped)]
+        }))
+    }
+}
+
+/// A handle to the service; clones share it.
+#[derive(Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    options: Options,
+    entries: Mutex<BTreeMap<String, Arc<Entry>>>,
+}
+
+/// One Sovereign.
+struct Entry {
+    folder: PathBuf,
+    state: Mutex<State>,
+    /// Number of the last event; tells of the end of a job too.
+    changed: watch::Sender<u64>,
+}
+
+struct State {
+    kept: Kept,
+    journal: Journal,
+    /// Cancels the job that is at work.
+    live: Option<CancellationToken>,
+}
+
+impl Service {
+    /// Opens the service in a folder (0700), which is made where nothing is, and gives
+    /// what cannot be read in it: such a Sovereign is left alone. Of `options`, token
+    /// and Git credentials are those of each job instead.
+    pub fn open(root: &Path, options: Options) -> Result<(Self, Vec<ServiceError>), ServiceError> {
+        let failed = |source| ServiceError::Access {
+            path: root.to_owned(),
+            source,
+        };
+        directory::private_folder(root).map_err(failed)?;
+        let mut entries = BTreeMap::new();
+        let mut unreadable = Vec::new();
+        for found in fs::read_dir(root).map_err(failed)? {
+            let folder = found.map_err(failed)?.path();
+            if !folder.join(DESCRIPTION).exists() {
+                continue;
+            }
+            match Entry::load(&folder) {
+                Ok((name, entry)) => {
+                    entries.insert(name, Arc::new(entry));
+                }
+                Err(error) => unreadable.push(error),
+            }
+        }
+        let inner = Inner {
+            root: root.to_owned(),
+            options,
+            entries: Mutex::new(entries),
+        };
+        let service = Self {
+            inner: Arc::new(inner),
+        };
+        Ok((service, unreadable))
+    }
+
+    /// Every Sovereign, by domain.
+    pub fn list(&self) -> Result<Vec<Status>, ServiceError> {
+        let entries: Vec<Arc<Entry>> = lock(&self.inner.entries).values().cloned().collect();
+        entries.iter().map(|entry| entry.status()).collect()
+    }
+
+    /// One Sovereign.
+    pub fn status(&self, sovereign: &str) -> Result<Status, ServiceError> {
+        self.entry(sovereign)?.status()
+    }
+
+    /// Begins the first job of a Sovereign, or the first one after its destroy.
+    pub fn create(
+        &self,
+        config: Config,
+        task: Task,
+        by: &str,
+        credentials: &Credentials,
+    ) -> Result<(), ServiceError> {
+        let sovereign = config.sovereign_fqdn.clone();
+        if let Ok(entry) = self.entry(&sovereign) {
+            let status = entry.status()?;
+            if status.standing() != Standing::Destroyed {
+                return Err(ServiceError::Known { sovereign });
+            }
+        }
+        self.begin(config, task, by, credentials)
+    }
+
+    /// Begins another job of a Sovereign; with another description, if one is given.
+    pub fn go_on(
+        &self,
+        sovereign: &str,
+        config: Option<Config>,
+        task: Task,
+        by: &str,
+        credentials: &Credentials,
+    ) -> Result<(), ServiceError> {
+        let entry = self.entry(sovereign)?;
+        let config = config.unwrap_or_else(|| lock(&entry.state).kept.config.clone());
+        if config.sovereign_fqdn != sovereign {
+            return Err(ServiceError::OfAnother {
+                sovereign: sovereign.to_owned(),
+                other: config.sovereign_fqdn,
+            });
+        }
+        self.begin(config, task, by, credentials)
+    }
+
+    /// Tells the job that is at work to stop; OpenTofu is given the time to save its state.
+    pub fn cancel(&self, sovereign: &str) -> Result<(), ServiceError> {
+        let entry = self.entry(sovereign)?;
+        let state = lock(&entry.state);
+        match &state.live {
+            Some(live) => {
+                live.cancel();
+                Ok(())
+            }
+            None => Err(ServiceError::Idle {
+                sovereign: sovereign.to_owned(),
+            }),
+        }
+    }
+
+    /// The events of the last job and of those to come, after one of this number; all
+    /// that are kept after 0.
+    pub fn follow(&self, sovereign: &str, after: u64) -> Result<Follower, ServiceError> {
+        let entry = self.entry(sovereign)?;
+        Ok(Follower {
+            changed: entry.changed.subscribe(),
+            entry,
+            after,
+        })
+    }
+
+    /// Waits until no job is at work.
+    pub async fn settled(&self, sovereign: &str) -> Result<Status, ServiceError> {
+        let entry = self.entry(sovereign)?;
+        let mut changed = entry.changed.subscribe();
+        while lock(&entry.state).live.is_some() {
+            // The entry holds the sender.
+            _ = changed.changed().await;
+        }
+        entry.status()
+    }
+
+    fn entry(&self, sovereign: &str) -> Result<Arc<Entry>, ServiceError> {
+        lock(&self.inner.entries)
+            .get(sovereign)
+            .cloned()
+            .ok_or_else(|| ServiceError::Unknown {
+                sovereign: sovereign.to_owned(),
+            })
+    }
+
+    fn begin(
+        &self,
+        config: Config,
+        task: Task,
+        by: &str,
+        credentials: &Credentials,
+    ) -> Result<(), ServiceError> {
+        let sovereign = config.sovereign_fqdn.clone();
+        // Held until the job is known as running: of two at once, one is refused.
+        let mut entries = lock(&self.inner.entries);
+        let known = entries.get(&sovereign).cloned();
+        if let Some(entry) = &known {
+            entry.require_idle(&sovereign)?;
+        }
+        let folder = self.inner.root.join(&sovereign);
+        let access = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ServiceError::Access { path, source }
+        };
+        if known.is_none() && folder.join(DESCRIPTION).exists() {
+            // It could not be read at the start, and is not written over.
+            Kept::read(&folder.join(DESCRIPTION))?;
+        }
+        directory::private_folder(&folder).map_err(access(&folder))?;
+        // Keeps runs of the command line out too, until the job has ended.
+        let directory = Directory::open(&folder.join(RUN), &sovereign)?;
+        let life = directory.read()?.map(|record| record.life);
+        let refusal = match life {
+            Some(Life::Archived) => Some(Refusal::Archived),
+            Some(Life::Destroying) if task != Task::Destroy => Some(Refusal::Destroying),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            return Err(ServiceError::Refused { sovereign, refusal });
+        }
+        let key = KeyFile::new(&credentials.ssh_private_key).map_err(access(&folder))?;
+        let job = Job {
+            task,
+            by: by.to_owned(),
+            begun: Timestamp::now(),
+            ended: None,
+        };
+        let kept = Kept::new(config.clone(), job);
+        kept.write(&folder.join(DESCRIPTION))?;
+        let cancel = CancellationToken::new();
+        let entry = match known {
+            Some(entry) => entry,
+            None => {
+                let journal = Journal::load(&folder.join(EVENTS)).map_err(access(&folder))?;
+                Arc::new(Entry::new(&folder, kept.clone(), journal))
+            }
+        };
+        {
+            let mut state = lock(&entry.state);
+            state.journal.renew().map_err(access(&folder))?;
+            state.kept = kept;
+            state.live = Some(cancel.clone());
+        }
+        entries.insert(sovereign, Arc::clone(&entry));
+        drop(entries);
+        let run = Run {
+            teller: Teller {
+                entry,
+                redactor: credentials.redactor(),
+                ended: Cell::new(false),
+            },
+            config: Config {
+                ssh_private_key_file: Some(key.path()),
+                ..config
+            },
+            options: Options {
+                token: credentials.hetzner_token.clone(),
+                git: credentials.git.clone(),
+                ..self.inner.options.clone()
+            },
+            directory,
+            task,
+            cancel,
+            _key: key,
+        };
+        // A thread of its own: what the steps do is bound to one, and must not be cut
+        // off when whoever asked for it goes away.
+        let thread = std::thread::Builder::new()
+            .name("provisioning".to_owned())
+            .spawn(move || run.run_on());
+        // Where there is none, the job was ended with what it was given.
+        thread.map(drop).map_err(access(&folder))
+    }
+}
+
+impl Entry {
+    fn new(folder: &Path, kept: Kept, journal: Journal) -> Self {
+        let (changed, _) = watch::channel(journal.last());
+        Self {
+            folder: folder.to_owned(),
+            state: Mutex::new(State {
+                kept,
+                journal,
+                live: None,
+            }),
+            changed,
+        }
+    }
+
+    fn load(folder: &Path) -> Result<(String, Self), ServiceError> {
+        let path = folder.join(DESCRIPTION);
+        let kept = Kept::read(&path)?;
+        let name = kept.config.sovereign_fqdn.clone();
+        if folder.file_name() != Some(OsStr::new(&name)) {
+            return Err(ServiceError::Unreadable {
+                path,
+                reason: format!("it is of {name}, in the folder of another"),
+            });
+        }
+        let events = folder.join(EVENTS);
+        let journal = Journal::load(&events).map_err(|source| ServiceError::Access {
+            path: events,
+            source,
+        })?;
+        Ok((name, Self::new(folder, kept, journal)))
+    }
+
+    fn status(&self) -> Result<Status, ServiceError> {
+        let state = lock(&self.state);
+        let config = state.kept.config.clone();
+        let record = match Directory::look(&self.folder.join(RUN), &config.sovereign_fqdn) {
+            Ok(record) => Some(record),
+            Err(DirectoryError::Absent { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Status {
+            config,
+            job: state.kept.job.clone(),
+            live: state
+                .live
+                .as_ref()
+                .map(|cancel| match cancel.is_cancelled() {
+                    true => Live::Stopping,
+                    false => Live::Working,
+                }),
+            record,
+            resources: state.journal.resources(),
+            planned: state.journal.planned().to_vec(),
+        })
+    }
+
+    fn require_idle(&self, sovereign: &str) -> Result<(), ServiceError> {
+        let state = lock(&self.state);
+        match state.live {
+            None => Ok(()),
+            Some(_) => Err(ServiceError::Busy {
+                sovereign: sovereign.to_owned(),
+                task: state.kept.job.task,
+                since: state.kept.job.begun,
+            }),
+        }
+    }
+
+    fn end(&self, outcome: Outcome, failure: Option<String>) {
+        let milestone = Milestone::JobEnded {
+            outcome,
+            failure: failure.clone(),
+        };
+        let mut state = lock(&self.state);
+        state.kept.job.ended = Some(Ended {
+            at: Timestamp::now(),
+            outcome,
+            failure,
+        });
+        // Where it cannot be written, the job is known as interrupted after a restart,
+        // and going on finds in the record what was done.
+        _ = state.kept.write(&self.folder.join(DESCRIPTION));
+        if let Ok(event) = stamped(&milestone) {
+            state.journal.append(&event, &event.to_string());
+        }
+        state.journal.close();
+        state.live = None;
+        let last = state.journal.last();
+        drop(state);
+        self.changed.send_replace(last);
+    }
+}
+
+/// Shows and keeps what a job tells, without its credentials.
+struct Teller {
+    entry: Arc<Entry>,
+    redactor: Redactor,
+    ended: Cell<bool>,
+}
+
+impl Teller {
+    fn tell(&self, event: &impl Serialize) {
+        let Ok(event) = stamped(event) else { return };
+        let text = self.redactor.clean(&event.to_string());
+        let last = lock(&self.entry.state).journal.append(&event, &text);
+        self.entry.changed.send_replace(last);
+    }
+
+    fn end(&self, outcome: Outcome, failure: Option<String>) {
+        self.ended.set(true);
+        self.entry.end(outcome, failure);
+    }
+}
+
+/// Ends the job, even where a fault of our own unwinds it.
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if !self.ended.get() {
+            let fault = "the control plane met a fault of its own; its log has it";
+            self.end(Outcome::Failed, Some(fault.to_owned()));
+        }
+    }
+}
+
+/// A job at work.
+struct Run {
+    teller: Teller,
+    config: Config,
+    options: Options,
+    directory: Directory,
+    task: Task,
+    cancel: CancellationToken,
+    // Its path is in the configuration.
+    _key: KeyFile,
+}
+
+impl Run {
+    fn run_on(self) {
+        let Self {
+            teller,
+            config,
+            options,
+            directory,
+            task,
+            cancel,
+            _key,
+        } = self;
+        teller.tell(&Milestone::JobBegun { task });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let done = match runtime {
+            Ok(runtime) => {
+                let work = work(&teller, &config, &options, directory, task, cancel.clone());
+                runtime.block_on(work).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("cannot begin: {error}")),
+        };
+        match done {
+            Ok(outcome) => teller.end(outcome, None),
+            Err(failure) => {
+                let outcome = match cancel.is_cancelled() {
+                    true => Outcome::Cancelled,
+                    false => Outcome::Failed,
+                };
+                let failure = in_service_words(&teller.redactor.clean(&failure));
+                teller.end(outcome, Some(failure));
+            }
+        }
+    }
+}
+
+/// What `catalyst provision` does, in the same order; its question is answered: whoever
+/// began the job has agreed to it.
+async fn work(
+    teller: &Teller,
+    config: &Config,
+    options: &Options,
+    directory: Directory,
+    task: Task,
+    cancel: CancellationToken,
+) -> Result<Outcome, ProvisionError> {
+    let sovereign = config.sovereign_fqdn.clone();
+    let mut sink = |event: Event| teller.tell(&event);
+    let mut run = Provisioner::new(config, options, directory, cancel, &mut sink)?;
+    match task {
+        Task::Plan => {
+            let planned = run.plan().await?;
+            teller.tell(&Milestone::planned(planned.as_ref()));
+            Ok(match planned {
+                Some(_) => Outcome::Planned,
+                None => Outcome::Provisioned,
+            })
+        }
+        Task::Provision => {
+            if let Some(planned) = run.plan().await? {
+                teller.tell(&Milestone::planned(Some(&planned)));
+            }
+            let outputs = run.finish().await?.outputs.clone();
+            teller.tell(&Milestone::Finished { sovereign, outputs });
+            Ok(Outcome::Provisioned)
+        }
+        Task::Destroy => {
+            run.destroy().await?;
+            teller.tell(&Milestone::Destroyed { sovereign });
+            Ok(Outcome::Destroyed)
+        }
+    }
+}
+
+/// Follows the events of a Sovereign.
+pub struct Follower {
+    entry: Arc<Entry>,
+    changed: watch::Receiver<u64>,
+    after: u64,
+}
+
+impl Follower {
+    /// The next event: its number, and itself as JSON. Nothing is lost where this is
+    /// dropped while it waits.
+    pub async fn next(&mut self) -> (u64, Arc<str>) {
+        loop {
+            if let Some((id, event)) = lock(&self.entry.state).journal.after(self.after) {
+                self.after = id;
+                return (id, event);
+            }
+            // The entry holds the sender.
+            _ = self.changed.changed().await;
+        }
+    }
+}
+
+/// What errors tell to do on the command line, as the service has it.
+fn in_service_words(text: &str) -> String {
+    text.replace("run `catalyst provision resume`", "resume it")
+        .replace("run `catalyst provision destroy`", "destroy it")
+}
+
+/// Takes a lock, whether or not somebody panicked who had it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_to_do_here_and_not_on_the_command_line() {
+        for step in crate::record::Step::ALL {
+            let error = ProvisionError::Interrupted { step }.to_string();
+            let said = in_service_words(&error);
+            assert!(said.ends_with("; resume it to go on"), "{said}");
+        }
+        for refusal in [Refusal::Destroying, Refusal::Archived] {
+            let sovereign = "omantel.example".to_owned();
+            let said = ServiceError::Refused { sovereign, refusal }.to_string();
+            assert!(!said.contains('`'), "{said}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_json_whatever_they_hold() {
+        let key = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-line-1\ncanary-key-line-2\n-----END OPENSSH PRIVATE KEY-----\n";
+        let credentials = Credentials {
+            hetzner_token: Secret::new("canary-token"),
+            ssh_private_key: Secret::new(key),
+            git: Some(("flux".to_owned(), Secret::new("canary-\"quoted\""))),
+        };
+        let event = serde_json::json!({
+            "message": format!("{key} canary-token canary-\"quoted\""), "user": "flux",
+        });
+        let text = credentials.redactor().clean(&event.to_string());
+        assert!(!text.contains("canary"), "{text}");
+        let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(event["user"], "flux");
+    }
+}

@@ -1,0 +1,319 @@
+//! The service as far as it needs no OpenTofu: jobs that fail, wait, are cancelled or cut
+//! off before anything is created, and every refusal.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+// Other tests use the rest of them.
+#[allow(dead_code)]
+#[path = "support/hetzner.rs"]
+mod hetzner;
+#[path = "support/service.rs"]
+mod support;
+#[allow(dead_code)]
+#[path = "support/world.rs"]
+mod world;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use catalyst_provisioner::directory::{Directory, DirectoryError};
+use catalyst_provisioner::record::{Life, Record, Refusal, Step};
+use catalyst_provisioner::service::{Live, Outcome, ServiceError, Standing, Task};
+use catalyst_provisioner::{Config, Options};
+
+use crate::support::{config, credentials, has_no_canary, jobs, open, to_the_end};
+use crate::world::World;
+
+const SOVEREIGN: &str = "omantel.example";
+
+async fn world(root: &Path) -> World {
+    World::new(Path::new("absent-tofu"), root, "true").await
+}
+
+/// An API that takes connections and never answers: preflight waits for it.
+struct Silent {
+    listener: std::net::TcpListener,
+}
+
+impl Silent {
+    fn new() -> Self {
+        Self {
+            listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+        }
+    }
+
+    fn of(&self, options: &Options) -> Options {
+        let address = format!("http://{}/v1", self.listener.local_addr().unwrap());
+        Options {
+            hetzner: address.parse().unwrap(),
+            ..options.clone()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_fails_says_why_and_what_to_do_and_keeps_no_credential() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = open(root.path(), &world.options);
+    service
+        .create(config(1), Task::Provision, "sol", &credentials())
+        .unwrap();
+    let mut follower = service.follow(SOVEREIGN, 0).unwrap();
+    let events = to_the_end(&mut follower).await;
+    let names: Vec<&str> = events
+        .iter()
+        .map(|(_, event)| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(names[..2], ["job-begun", "step-begun"]);
+    assert_eq!(names[names.len() - 2..], ["step-failed", "job-ended"]);
+    for (index, (id, event)) in events.iter().enumerate() {
+        assert_eq!(*id, index as u64 + 1);
+        assert!(event["at"].is_string(), "{event}");
+    }
+    let status = service.settled(SOVEREIGN).await.unwrap();
+    assert_eq!(status.standing(), Standing::Failed);
+    assert_eq!(status.job.by, "sol");
+    let failure = status.job.ended.clone().unwrap().failure.unwrap();
+    for expected in [
+        "preflight found one problem",
+        "cannot run absent-tofu",
+        "install OpenTofu 1.9.0 or later (https://opentofu.org",
+        "CATALYST_TOFU",
+    ] {
+        assert!(failure.contains(expected), "{expected}: {failure}");
+    }
+    assert_eq!(
+        status.record.unwrap().attempt.unwrap().step,
+        Step::Preflight
+    );
+
+    // What is kept is private, and is all there after a restart.
+    drop(follower);
+    let again = open(root.path(), &world.options);
+    let kept = again.status(SOVEREIGN).unwrap();
+    assert_eq!(kept.standing(), Standing::Failed);
+    assert_eq!(kept.job, status.job);
+    let mut follower = again.follow(SOVEREIGN, 1).unwrap();
+    assert_eq!(to_the_end(&mut follower).await, events[1..]);
+    has_no_canary(root.path());
+    let folder = jobs(root.path()).join(SOVEREIGN);
+    for (path, expected) in [
+        (jobs(root.path()), 0o700),
+        (folder.clone(), 0o700),
+        (folder.join("run"), 0o700),
+        (folder.join("sovereign.json"), 0o600),
+        (folder.join("events.jsonl"), 0o600),
+    ] {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, expected, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = open(root.path(), &world.options);
+    let credentials = credentials();
+    let go_on = |task| service.go_on(SOVEREIGN, None, task, "sol", &credentials);
+    for error in [
+        service.status(SOVEREIGN).err(),
+        service.cancel(SOVEREIGN).err(),
+        service.follow(SOVEREIGN, 0).err(),
+        go_on(Task::Provision).err(),
+    ] {
+        let error = error.unwrap();
+        assert!(matches!(error, ServiceError::Unknown { .. }), "{error}");
+    }
+    assert!(service.list().unwrap().is_empty());
+
+    let create = || service.create(config(1), Task::Plan, "sol", &credentials);
+    create().unwrap();
+    service.settled(SOVEREIGN).await.unwrap();
+    let error = create().unwrap_err();
+    assert!(matches!(error, ServiceError::Known { .. }), "{error}");
+    let error = service.cancel(SOVEREIGN).unwrap_err();
+    assert!(matches!(error, ServiceError::Idle { .. }), "{error}");
+    let other = Config {
+        sovereign_fqdn: "acme.example".to_owned(),
+        ..config(1)
+    };
+    let error = service
+        .go_on(SOVEREIGN, Some(other), Task::Plan, "sol", &credentials)
+        .unwrap_err();
+    assert!(matches!(error, ServiceError::OfAnother { .. }), "{error}");
+    assert_eq!(service.list().unwrap().len(), 1);
+
+    // A run of the command line works in the same directory.
+    let folder = jobs(root.path()).join(SOVEREIGN);
+    let directory = Directory::open(&folder.join("run"), SOVEREIGN).unwrap();
+    let error = go_on(Task::Provision).unwrap_err();
+    assert!(
+        matches!(error, ServiceError::Directory(DirectoryError::Busy { .. })),
+        "{error}"
+    );
+    drop(directory);
+    // What it left the Sovereign at binds the service too.
+    for (life, task, expected) in [
+        (Life::Destroying, Task::Provision, Refusal::Destroying),
+        (Life::Destroying, Task::Plan, Refusal::Destroying),
+        (Life::Archived, Task::Provision, Refusal::Archived),
+        (Life::Archived, Task::Destroy, Refusal::Archived),
+    ] {
+        let directory = Directory::open(&folder.join("run"), SOVEREIGN).unwrap();
+        let mut record = Record::new(SOVEREIGN, jiff::Timestamp::UNIX_EPOCH);
+        record.life = life;
+        directory.save(&record).unwrap();
+        drop(directory);
+        let error = go_on(task).unwrap_err();
+        assert!(
+            matches!(&error, ServiceError::Refused { refusal, .. } if *refusal == expected),
+            "{life:?} {task:?}: {error}"
+        );
+        let status = service.status(SOVEREIGN).unwrap();
+        assert_eq!(status.record, Some(record));
+    }
+}
+
+#[tokio::test]
+async fn one_job_at_a_time_is_at_work_and_it_can_be_cancelled() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let silent = Silent::new();
+    let service = open(root.path(), &silent.of(&world.options));
+    let credentials = credentials();
+    service
+        .create(config(1), Task::Provision, "sol", &credentials)
+        .unwrap();
+    assert_eq!(service.status(SOVEREIGN).unwrap().live, Some(Live::Working));
+    for task in [Task::Plan, Task::Provision, Task::Destroy] {
+        let error = service
+            .go_on(SOVEREIGN, None, task, "sol", &credentials)
+            .unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, ServiceError::Busy { .. }), "{said}");
+        assert!(said.contains("to provision, since"), "{said}");
+    }
+    // Another control plane on the same data.
+    let other = open(root.path(), &world.options);
+    let error = other
+        .go_on(SOVEREIGN, None, Task::Provision, "sol", &credentials)
+        .unwrap_err();
+    assert!(
+        matches!(error, ServiceError::Directory(DirectoryError::Busy { .. })),
+        "{error}"
+    );
+    service.cancel(SOVEREIGN).unwrap();
+    let status = service.settled(SOVEREIGN).await.unwrap();
+    assert_eq!(status.standing(), Standing::Cancelled);
+    let ended = status.job.ended.unwrap();
+    assert_eq!(ended.outcome, Outcome::Cancelled);
+    let failure = ended.failure.unwrap();
+    assert!(failure.contains("resume it to go on"), "{failure}");
+}
+
+/// The other half of the next test: the control plane that is killed.
+#[tokio::test]
+async fn the_service_that_is_killed() {
+    let Some(root) = std::env::var_os("CATALYST_TEST_KILLED_SERVICE") else {
+        return;
+    };
+    let root = PathBuf::from(root);
+    let world = world(&root).await;
+    let silent = Silent::new();
+    let service = open(&root, &silent.of(&world.options));
+    service
+        .create(config(1), Task::Provision, "sol", &credentials())
+        .unwrap();
+    let mut follower = service.follow(SOVEREIGN, 0).unwrap();
+    while !follower.next().await.1.contains("step-begun") {}
+    std::fs::write(root.join("begun"), "").unwrap();
+    service.settled(SOVEREIGN).await.unwrap();
+    panic!("nobody killed it");
+}
+
+#[tokio::test]
+async fn a_job_that_was_cut_off_is_shown_as_interrupted_and_gone_on_with() {
+    let root = tempfile::tempdir().unwrap();
+    let mut run = Command::new(std::env::current_exe().unwrap())
+        .args(["the_service_that_is_killed", "--exact"])
+        .env("CATALYST_TEST_KILLED_SERVICE", root.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !root.path().join("begun").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never began");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let world = world(root.path()).await;
+    let service = open(root.path(), &world.options);
+    let status = service.status(SOVEREIGN).unwrap();
+    assert_eq!(status.standing(), Standing::Interrupted);
+    assert_eq!(
+        status.record.unwrap().attempt.unwrap().step,
+        Step::Preflight
+    );
+    let error = service
+        .create(config(1), Task::Provision, "sol", &credentials())
+        .unwrap_err();
+    assert!(matches!(error, ServiceError::Known { .. }), "{error}");
+    let last = {
+        let mut follower = service.follow(SOVEREIGN, 0).unwrap();
+        let (first, _) = follower.next().await;
+        assert_eq!(first, 1);
+        follower.next().await.0
+    };
+    service
+        .go_on(SOVEREIGN, None, Task::Provision, "ada", &credentials())
+        .unwrap();
+    // Whoever followed the job that was cut off hears of the next one.
+    let mut follower = service.follow(SOVEREIGN, last).unwrap();
+    let events = to_the_end(&mut follower).await;
+    assert_eq!(events[0].0, last + 1);
+    assert_eq!(events[0].1["event"], "job-begun");
+    let status = service.settled(SOVEREIGN).await.unwrap();
+    assert_eq!(status.standing(), Standing::Failed);
+    assert_eq!(status.job.by, "ada");
+    has_no_canary(root.path());
+}
+
+#[tokio::test]
+async fn a_sovereign_that_cannot_be_read_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = open(root.path(), &world.options);
+    service
+        .create(config(1), Task::Plan, "sol", &credentials())
+        .unwrap();
+    service.settled(SOVEREIGN).await.unwrap();
+    let folder = jobs(root.path()).join(SOVEREIGN);
+    let file = folder.join("sovereign.json");
+    let good = std::fs::read_to_string(&file).unwrap();
+    for bad in ["{", &good.replacen("\"version\": 1", "\"version\": 2", 1)] {
+        std::fs::write(&file, bad).unwrap();
+        let opened =
+            catalyst_provisioner::service::Service::open(&jobs(root.path()), world.options.clone());
+        let (service, unreadable) = opened.unwrap();
+        assert_eq!(unreadable.len(), 1);
+        let said = unreadable[0].to_string();
+        assert!(said.contains("sovereign.json"), "{said}");
+        let error = service
+            .create(config(1), Task::Plan, "sol", &credentials())
+            .unwrap_err();
+        assert!(matches!(error, ServiceError::Unreadable { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), bad);
+    }
+}

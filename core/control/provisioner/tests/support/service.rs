@@ -1,0 +1,80 @@
+//! What tests of the service share.
+
+use std::path::{Path, PathBuf};
+
+use catalyst_provisioner::service::{Credentials, Follower, Service};
+use catalyst_provisioner::{Config, Options, Secret};
+use serde_json::Value;
+
+use crate::hetzner::TOKEN;
+use crate::world::description;
+
+pub const PASSWORD: &str = "canary-git-password";
+/// In the form of a key, and no key.
+pub const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-0123456789\n-----END OPENSSH PRIVATE KEY-----\n";
+/// None of them may be found where anybody can read.
+pub const CANARIES: [&str; 3] = [TOKEN, PASSWORD, "canary-key-0123456789"];
+
+pub fn credentials() -> Credentials {
+    Credentials {
+        hetzner_token: Secret::new(TOKEN),
+        ssh_private_key: Secret::new(KEY),
+        git: Some(("flux".to_owned(), Secret::new(PASSWORD))),
+    }
+}
+
+pub fn config(workers: u16) -> Config {
+    let text = description(workers);
+    Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
+}
+
+pub fn open(root: &Path, options: &Options) -> Service {
+    let (service, unreadable) = Service::open(&jobs(root), options.clone()).unwrap();
+    assert!(unreadable.is_empty(), "{unreadable:?}");
+    service
+}
+
+pub fn jobs(root: &Path) -> PathBuf {
+    root.join("data/sovereigns")
+}
+
+/// The events of the last job, to its end.
+pub async fn to_the_end(follower: &mut Follower) -> Vec<(u64, Value)> {
+    let mut found = Vec::new();
+    loop {
+        let (id, text) = follower.next().await;
+        let event: Value = serde_json::from_str(&text).unwrap();
+        let is_last = event["event"] == "job-ended";
+        found.push((id, event));
+        if is_last {
+            return found;
+        }
+    }
+}
+
+/// Every file below a folder, with its content.
+pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            found.push((path, content));
+        }
+    }
+    found
+}
+
+/// That no credential lies anywhere in what the service keeps.
+pub fn has_no_canary(root: &Path) {
+    for (path, content) in files(&jobs(root)) {
+        for canary in CANARIES {
+            let is_there = content
+                .windows(canary.len())
+                .any(|window| window == canary.as_bytes());
+            assert!(!is_there, "{} has {canary}", path.display());
+        }
+    }
+}
