@@ -35,7 +35,7 @@ mod people;
 mod plan;
 mod policy;
 mod prepare;
-mod provision;
+pub mod provision;
 mod pulls;
 mod render;
 mod rows;

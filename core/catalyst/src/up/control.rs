@@ -14,6 +14,7 @@ use catalyst_controllers::{Addresses as ControllerAddresses, Context, waker};
 use catalyst_gateway::{Gateway, IssuerConfig, SpineSessions, VclusterAccess};
 use catalyst_ports::{Clusters, Forge, Identity, RegistryAdmin, Spine, Tokens, Vault};
 use catalyst_projector::Projector;
+use catalyst_provisioner::service::Service;
 use catalyst_resources::{HostCluster, IdentityTopology, SovereignSpec, TrustedSigner};
 use catalyst_signature::SigningKey;
 use catalyst_supply::{Credentials, Registry};
@@ -31,6 +32,7 @@ use super::identity::SOVEREIGN_ADMIN;
 use super::parts::{CONSOLE, CONTROL_PLANE, Site};
 use super::payload::{self, Payload};
 use super::tls::Authority;
+use crate::cli::provision;
 
 /// Where the kubeconfigs of host clusters are kept.
 const SYSTEM_NAMESPACE: &str = "catalyst-system";
@@ -145,7 +147,7 @@ impl ControlPlane {
         let context = Context {
             clusters: clients.clone(),
             forge,
-            vault,
+            vault: vault.clone(),
             registry_admin,
             registry: Arc::clone(&registry),
             identity: identity.clone(),
@@ -183,6 +185,8 @@ impl ControlPlane {
             projector: projector.clone(),
             identity,
             clusters: clients,
+            vault,
+            provisioning: provisioning(data)?,
             sessions: Box::new(SpineSessions(spine)),
             session_key: credential.sessions.clone(),
             addresses: catalyst_api::Addresses {
@@ -397,6 +401,16 @@ fn initial(site: &Site, hosts: &[String], key: &SigningKey) -> SovereignSpec {
             public_key: key.public().to_pem(),
         }],
     }
+}
+
+/// Provisions other Sovereigns. Programs and addresses are named as for the command line.
+fn provisioning(data: &DataDirectory) -> anyhow::Result<Service> {
+    let (service, unreadable) =
+        Service::open(&data.join("sovereigns"), provision::surroundings()?)?;
+    for error in unreadable {
+        tracing::warn!(%error, "a Sovereign that is provisioned from here is left alone");
+    }
+    Ok(service)
 }
 
 /// The URL whose scheme and port Applications share.

@@ -604,6 +604,131 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sovereigns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Sovereigns that are provisioned from here, by domain. */
+        get: operations["provisioning_list"];
+        put?: never;
+        /** Begins to provision a Sovereign, as a job that goes on by itself. */
+        post: operations["provisioning_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/{fqdn}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A Sovereign that is provisioned: its steps, resources, versions, and what to do next. */
+        get: operations["provisioning_get"];
+        put?: never;
+        post?: never;
+        /** Destroys a Sovereign with everything on it, and proves that nothing is left. */
+        delete: operations["provisioning_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/{fqdn}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tells the job at work to stop; what is being made is ended and kept. */
+        post: operations["provisioning_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/{fqdn}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the last job told, and what this and later ones tell: events as
+         *     `catalyst provision --output json` prints them, between `job-begun` and `job-ended`;
+         *     `id` is the position to send as `Last-Event-ID` when coming back.
+         */
+        get: operations["provisioning_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/{fqdn}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Looks for problems and plans; creates nothing. */
+        post: operations["provisioning_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/{fqdn}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Goes on where the last job stopped, with another description or credentials if given. */
+        post: operations["provisioning_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The JSON Schema (2020-12) of a description, `sovereign.yaml`. */
+        get: operations["provisioning_schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stream": {
         parameters: {
             query?: never;
@@ -895,6 +1020,18 @@ export interface components {
             displayName?: string | null;
             /** @description Its slug; never changes. */
             name: string;
+        };
+        /** @description Provisions a Sovereign. */
+        CreateSovereign: {
+            /**
+             * @description What `sovereign.yaml` says, by the schema at `/api/v1/sovereigns/schema`; keys are
+             *     given as text, not as files.
+             */
+            config: Record<string, unknown>;
+            /** @description The credentials. */
+            credentials?: components["schemas"]["SovereignCredentials"];
+            /** @description Whether it shall only be planned for now; resuming it then creates. */
+            planOnly?: boolean;
         };
         /**
          * @description What a deletion does with data.
@@ -1374,6 +1511,31 @@ export interface components {
             next?: string | null;
         };
         /** @description A list in a stable order. */
+        Page_ProvisioningSummary: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description When. */
+                begunAt: string;
+                /** @description Who began that job. */
+                by: string;
+                /** @description When it ended. */
+                endedAt?: string | null;
+                /** @description Its domain. */
+                fqdn: string;
+                /** @description Code of its region. */
+                region: string;
+                resources?: components["schemas"]["ResourceCount"] | null;
+                /** @description Where it stands. */
+                state: components["schemas"]["ProvisioningState"];
+                /** @description The step that is under way, or failed. */
+                step?: string | null;
+                /** @description What its last job does, or did. */
+                task: components["schemas"]["ProvisioningTask"];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
         Page_PullRequestView: {
             /** @description The items, in the order that the operation documents. */
             items: {
@@ -1510,6 +1672,13 @@ export interface components {
             /** @description Its namespace; absent for cluster-wide kinds. */
             namespace?: string | null;
         };
+        /** @description What a plan would do with one resource of the cloud. */
+        PlannedResource: {
+            /** @description create, update, delete, replace, … */
+            action: string;
+            /** @description Address in the module. */
+            address: string;
+        };
         /** @description What a change would do, object by object. Immutable; named by its digest. */
         PlanView: {
             /** @description Applications that come, change or go, the asked-for one first. */
@@ -1565,6 +1734,81 @@ export interface components {
              */
             type: string;
         };
+        /**
+         * @description Where a Sovereign that is provisioned stands.
+         * @enum {string}
+         */
+        ProvisioningState: "running" | "cancelling" | "interrupted" | "planned" | "provisioned" | "failed" | "cancelled" | "destroyed" | "archived";
+        /** @description One step of provisioning. */
+        ProvisioningStep: {
+            /** @description When it ended, or began where it has not ended. */
+            at?: string | null;
+            /**
+             * Format: int64
+             * @description How long it usually takes.
+             */
+            expectedSeconds: number;
+            /** @description Its name, such as `wait-ssh`. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            seconds?: number | null;
+            /** @description Where it stands. */
+            state: components["schemas"]["ProvisioningStepState"];
+            /** @description What it does, for people. */
+            title: string;
+            /** @description Versions that it used. */
+            versions: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * @description Where a step stands.
+         * @enum {string}
+         */
+        ProvisioningStepState: "pending" | "running" | "done" | "failed" | "interrupted";
+        /** @description A Sovereign that is provisioned, in lists. */
+        ProvisioningSummary: {
+            /** @description When. */
+            begunAt: string;
+            /** @description Who began that job. */
+            by: string;
+            /** @description When it ended. */
+            endedAt?: string | null;
+            /** @description Its domain. */
+            fqdn: string;
+            /** @description Code of its region. */
+            region: string;
+            resources?: components["schemas"]["ResourceCount"] | null;
+            /** @description Where it stands. */
+            state: components["schemas"]["ProvisioningState"];
+            /** @description The step that is under way, or failed. */
+            step?: string | null;
+            /** @description What its last job does, or did. */
+            task: components["schemas"]["ProvisioningTask"];
+        };
+        /**
+         * @description What a job does.
+         * @enum {string}
+         */
+        ProvisioningTask: "plan" | "provision" | "destroy";
+        /** @description A Sovereign that is provisioned, whole. */
+        ProvisioningView: components["schemas"]["ProvisioningSummary"] & {
+            /** @description The description, without credentials. */
+            config: Record<string, unknown>;
+            /** @description Why the last job failed. */
+            failure?: string | null;
+            /** @description What to do next. */
+            next?: string | null;
+            /** @description What the module gave, such as `console_url`. */
+            outputs: Record<string, unknown>;
+            /** @description What the last plan would change, where there was one. */
+            planned: components["schemas"]["PlannedResource"][];
+            /** @description The steps, in their order. */
+            steps: components["schemas"]["ProvisioningStep"][];
+        };
         /** @description A pull request in an Environment's repository. */
         PullRequestView: {
             /** @description Who approved it. */
@@ -1618,6 +1862,26 @@ export interface components {
             /** @description The Organization it belonged to, which decides who hears of it. */
             organization?: string | null;
         };
+        /** @description How many resources of the cloud are done. */
+        ResourceCount: {
+            /**
+             * Format: int64
+             * @description Done.
+             */
+            done: number;
+            /**
+             * Format: int64
+             * @description Of so many.
+             */
+            total: number;
+        };
+        /** @description Goes on with a Sovereign. What is absent stays. */
+        ResumeSovereign: {
+            /** @description Another description of the same Sovereign; it is planned and applied anew. */
+            config?: Record<string, unknown> | null;
+            /** @description Credentials that take the place of those given before. */
+            credentials?: components["schemas"]["SovereignCredentials"];
+        };
         /** @description A commit that concerns an Application. */
         Revision: {
             /** @description Whether the vcluster runs this commit now. */
@@ -1654,6 +1918,20 @@ export interface components {
             environments?: string[];
             /** @description What they may do. */
             role: components["schemas"]["OrganizationRole"];
+        };
+        /**
+         * @description What is needed to provision and is no part of the description. Kept in the vault
+         *     until the Sovereign is destroyed, and never answered.
+         */
+        SovereignCredentials: {
+            /** @description Password or token of that user. */
+            gitPassword?: string | null;
+            /** @description User of the Git repository, where `gitCredentials` is true. */
+            gitUsername?: string | null;
+            /** @description API token of the Hetzner Cloud project, with the right to read and write. */
+            hetznerToken?: string | null;
+            /** @description Private key of `sshPublicKey`, in OpenSSH's form, without a passphrase. */
+            sshPrivateKey?: string | null;
         };
         /** @description The Sovereign and where its surfaces are. Anybody may read it. */
         SovereignView: {
@@ -3148,6 +3426,303 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description A sigstore TrustedRoot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, unknown>;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Sovereigns. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ProvisioningSummary"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateSovereign"];
+            };
+        };
+        responses: {
+            /** @description The job is at work. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Sovereign. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_destroy: {
+        parameters: {
+            query?: {
+                /** @description The Sovereign's domain once more: everything on it is destroyed, data included. */
+                confirm?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job is at work. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job was told. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_events: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The position to go on from. */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events; `data` is one JSON object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": Record<string, unknown>;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeSovereign"];
+            };
+        };
+        responses: {
+            /** @description The job is at work. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeSovereign"];
+            };
+        };
+        responses: {
+            /** @description The job is at work. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema. */
             200: {
                 headers: {
                     [name: string]: unknown;

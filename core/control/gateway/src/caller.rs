@@ -46,6 +46,26 @@ impl FromRequestParts<Gateway> for Caller {
     }
 }
 
+/// A caller who administers the Sovereign. Anybody else is refused, before anything but
+/// the request's head is read.
+pub struct SovereignAdmin(pub Caller);
+
+impl FromRequestParts<Gateway> for SovereignAdmin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, gateway).await?;
+        if caller.actor.sovereign_admin {
+            return Ok(Self(caller));
+        }
+        Err(Refusal::forbidden(
+            "Provision Sovereigns",
+            "Sovereigns are provisioned by sovereign-admins only.",
+        )
+        .next("Ask a sovereign-admin of this Sovereign."))
+    }
+}
+
 impl Caller {
     /// A caller from what the issuer and the Organizations said.
     pub fn new(

@@ -24,6 +24,7 @@ mod membership;
 mod oidc;
 mod openapi;
 mod problem;
+mod provisioning;
 mod routes;
 mod secret;
 mod session;
@@ -38,8 +39,9 @@ use axum::Router;
 use axum::middleware;
 use catalyst_api::{Addresses, UserView};
 use catalyst_commands::{Commands, PushCheck, PushVerdict};
-use catalyst_ports::{Clusters, Identity, RepositoryId};
+use catalyst_ports::{Clusters, Identity, RepositoryId, Vault};
 use catalyst_projector::Projector;
+use catalyst_provisioner::service::Service;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::Value;
@@ -76,6 +78,10 @@ pub struct Config {
     pub identity: Identity,
     /// For the live Organizations, the Sovereign and logs.
     pub clusters: Clusters,
+    /// Keeps the credentials of Sovereigns that are provisioned.
+    pub vault: Vault,
+    /// Provisions them.
+    pub provisioning: Service,
     /// Where browser sessions are kept; [`SpineSessions`] in a Sovereign.
     pub sessions: Box<dyn SessionStore>,
     /// Seals sessions: 32 random bytes that outlive restarts and that all
@@ -133,6 +139,9 @@ struct Inner {
     projector: Projector,
     identity: Identity,
     clusters: Clusters,
+    vault: Vault,
+    provisioning: Service,
+    provisioning_writes: tokio::sync::Mutex<()>,
     issuer: Issuer,
     sessions: Sessions,
     organizations: OrganizationReader,
@@ -178,6 +187,9 @@ impl Gateway {
                 projector: config.projector,
                 identity: config.identity,
                 clusters: config.clusters,
+                vault: config.vault,
+                provisioning: config.provisioning,
+                provisioning_writes: tokio::sync::Mutex::new(()),
                 sessions,
                 organizations: OrganizationReader::new(management.clone()),
                 sovereign: SovereignReader::new(management, config.addresses),
@@ -226,6 +238,19 @@ impl Gateway {
 
     fn clusters(&self) -> &Clusters {
         &self.inner.clusters
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
+    fn provisioning(&self) -> &Service {
+        &self.inner.provisioning
+    }
+
+    /// Held by whoever begins a job, so that credentials and job belong together.
+    async fn provisioning_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.provisioning_writes.lock().await
     }
 
     fn issuer(&self) -> &Issuer {

@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
 use crate::problem::PROBLEM_JSON;
 use crate::routes::{
     applications, blueprints, environments, hooks, organizations, policies, pulls, sovereign,
+    sovereigns,
 };
 
 #[derive(OpenApi)]
@@ -45,6 +46,11 @@ use crate::routes::{
         blueprints::blueprint_icon,
         policies::policy_list, policies::policy_put, policies::policy_delete,
         policies::deletion_list,
+        sovereigns::provisioning_list, sovereigns::provisioning_create,
+        sovereigns::provisioning_schema, sovereigns::provisioning_get,
+        sovereigns::provisioning_destroy, sovereigns::provisioning_plan,
+        sovereigns::provisioning_resume, sovereigns::provisioning_cancel,
+        sovereigns::provisioning_events,
         crate::stream::stream_get, openapi_get,
         hooks::git_pushed, hooks::push_check,
     ),

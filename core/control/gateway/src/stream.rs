@@ -14,8 +14,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalyst_api::StreamItem;
 use catalyst_projector::Update;
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -27,10 +27,10 @@ use crate::problem::Refusal;
 /// How often a caller is looked at while nothing happens.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How old the last look may be when an event goes out.
-const FRESH: Duration = Duration::from_secs(1);
+pub const FRESH: Duration = Duration::from_secs(1);
 /// How many looks may fail in a row because a part is away; until the next
 /// good one nothing goes out.
-const FAILURES: u32 = 5;
+pub const FAILURES: u32 = 5;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A browser comes back after so long.
 const RETRY: Duration = Duration::from_secs(1);
@@ -59,18 +59,22 @@ pub async fn stream_get(
         failures: 0,
         is_over: false,
     };
+    Ok(answer(stream::unfold(follower, Follower::next)))
+}
+
+/// The answer that goes on with these events.
+pub fn answer(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let opening = stream::once(async { Event::default().comment("open").retry(RETRY) });
-    let events = opening
-        .chain(stream::unfold(follower, Follower::next))
-        .map(Ok::<_, Infallible>);
+    let events = opening.chain(events).map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
-fn position(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+/// Where a client that comes back has been, by its `Last-Event-ID`.
+pub fn position(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };

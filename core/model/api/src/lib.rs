@@ -11,6 +11,7 @@ mod event;
 mod organization;
 mod plan;
 mod problem;
+mod provisioning;
 mod sovereign;
 
 pub use application::*;
@@ -20,6 +21,7 @@ pub use event::*;
 pub use organization::*;
 pub use plan::*;
 pub use problem::*;
+pub use provisioning::*;
 pub use sovereign::*;
 
 /// A list in a stable order.

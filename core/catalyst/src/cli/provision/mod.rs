@@ -249,30 +249,55 @@ impl Work {
     }
 
     fn options(&self) -> anyhow::Result<Options> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let token = set("HCLOUD_TOKEN").ok_or_else(|| {
             hinted(
                 "cannot reach Hetzner: HCLOUD_TOKEN is not set",
                 "set it to an API token of the project with the right to read and write; it is kept nowhere",
             )
         })?;
-        let endpoint = set("HCLOUD_ENDPOINT");
-        let address = endpoint.as_deref().unwrap_or(preflight::ADDRESS);
-        let hetzner: Url = address
-            .parse()
-            .with_context(|| format!("cannot reach Hetzner at HCLOUD_ENDPOINT, {address}"))?;
         Ok(Options {
-            tofu: found(&self.tofu),
-            ssh: found(&self.ssh),
-            ssh_port: 22,
-            hetzner,
-            module: Module::hetzner(),
             token: Secret::new(token),
             git: set("CATALYST_GIT_USERNAME").zip(set("CATALYST_GIT_PASSWORD").map(Secret::new)),
-            limits: Limits::default(),
-            waits: Waits::default(),
+            ..around(&self.tofu, &self.ssh)?
         })
     }
+}
+
+/// The options of whoever has no command line: programs by the same variables, no
+/// credentials.
+pub fn surroundings() -> anyhow::Result<Options> {
+    let program = |variable: &str, name: &str| {
+        PathBuf::from(set(variable).unwrap_or_else(|| name.to_owned()))
+    };
+    around(
+        &program("CATALYST_TOFU", "tofu"),
+        &program("CATALYST_SSH", "ssh"),
+    )
+}
+
+/// The options with these programs, without credentials.
+fn around(tofu: &Path, ssh: &Path) -> anyhow::Result<Options> {
+    let endpoint = set("HCLOUD_ENDPOINT");
+    let address = endpoint.as_deref().unwrap_or(preflight::ADDRESS);
+    let hetzner: Url = address
+        .parse()
+        .with_context(|| format!("cannot reach Hetzner at HCLOUD_ENDPOINT, {address}"))?;
+    Ok(Options {
+        tofu: found(tofu),
+        ssh: found(ssh),
+        ssh_port: 22,
+        hetzner,
+        module: Module::hetzner(),
+        token: Secret::new(""),
+        git: None,
+        limits: Limits::default(),
+        waits: Waits::default(),
+    })
+}
+
+/// A variable of the environment that says something.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A program that is named by a path, from any folder; a bare name is looked for in PATH.

@@ -14,6 +14,7 @@ pub mod organizations;
 pub mod policies;
 pub mod pulls;
 pub mod sovereign;
+pub mod sovereigns;
 
 use axum::Json;
 use axum::Router;
@@ -81,6 +82,20 @@ pub fn router() -> Router<Gateway> {
             "/environments",
             get(organizations::environment_list).post(organizations::environment_create),
         );
+    let sovereigns = Router::new()
+        .route(
+            "/",
+            get(sovereigns::provisioning_list).post(sovereigns::provisioning_create),
+        )
+        .route("/schema", get(sovereigns::provisioning_schema))
+        .route(
+            "/{fqdn}",
+            get(sovereigns::provisioning_get).delete(sovereigns::provisioning_destroy),
+        )
+        .route("/{fqdn}/events", get(sovereigns::provisioning_events))
+        .route("/{fqdn}/plan", post(sovereigns::provisioning_plan))
+        .route("/{fqdn}/resume", post(sovereigns::provisioning_resume))
+        .route("/{fqdn}/cancel", post(sovereigns::provisioning_cancel));
     let hooks = Router::new()
         .route("/hooks/git", post(hooks::git_pushed))
         .route("/checks/push", post(hooks::push_check))
@@ -118,6 +133,7 @@ pub fn router() -> Router<Gateway> {
             put(policies::policy_put).delete(policies::policy_delete),
         )
         .route("/deletions", get(policies::deletion_list))
+        .nest("/sovereigns", sovereigns)
         .route("/stream", get(crate::stream::stream_get))
         .route("/openapi.json", get(crate::openapi::openapi_get))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -23,6 +23,8 @@ fn expected_of_read(operation: &str) -> [u16; 7] {
         "sovereign_get" | "trusted_root_get" | "openapi_get" => [200; 7],
         "me_get" | "organization_list" | "environment_list" | "blueprint_list" | "policy_list"
         | "deletion_list" => [401, 200, 200, 200, 200, 200, 200],
+        "provisioning_list" | "provisioning_schema" => [401, 403, 403, 403, 403, 403, 200],
+        "provisioning_get" | "provisioning_events" => [401, 403, 403, 403, 403, 403, 404],
         // Olga administers globex.
         "user_list" => [401, 200, 403, 403, 403, 200, 200],
         "organization_get" | "member_list" => [401, 404, 200, 200, 200, 200, 200],
@@ -51,6 +53,8 @@ fn body_of(operation: &str) -> Option<Value> {
         "blueprint_register" => json!({"source": "acme", "name": "bp-blog", "version": "1.0.0"}),
         "policy_put" => json!({"name": "both", "environments": ["acme-dev"], "rules": []}),
         "pull_open" => json!({"branch": "dan/blog"}),
+        "provisioning_create" => json!({"config": {}}),
+        "provisioning_plan" | "provisioning_resume" => json!({}),
         "signer_trust" => json!({"source": "acme", "publicKey": "none"}),
         _ => return None,
     })
@@ -87,7 +91,8 @@ async fn every_operation_answers_every_caller_as_it_may() {
                 .replace("{source}", "acme")
                 .replace("{name}", "both")
                 .replace("{version}", "1.0.0")
-                .replace("{commit}", &"a".repeat(40));
+                .replace("{commit}", &"a".repeat(40))
+                .replace("{fqdn}", "omantel.example");
             let is_scoped = filled.contains("acme");
             for (index, caller) in CALLERS.into_iter().enumerate() {
                 let body = body_of(id);
@@ -120,7 +125,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 46 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 55 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]

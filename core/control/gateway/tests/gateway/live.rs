@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// A client of an answer that goes on.
-struct Reader {
+pub struct Reader {
     body: Body,
-    text: String,
+    pub text: String,
 }
 
 impl Reader {
-    async fn open(world: &World, user: &str, path: &str, after: Option<&str>) -> Self {
+    pub async fn open(world: &World, user: &str, path: &str, after: Option<&str>) -> Self {
         let mut request = Request::builder()
             .uri(path)
             .header("authorization", format!("Bearer {user}-token"));
@@ -34,7 +34,7 @@ impl Reader {
     }
 
     /// Reads until the text holds something.
-    async fn until(&mut self, wanted: &str) {
+    pub async fn until(&mut self, wanted: &str) {
         let deadline = Instant::now() + Duration::from_secs(8);
         while !self.text.contains(wanted) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// Reads to the end.
-    async fn end(mut self) -> String {
+    pub async fn end(mut self) -> String {
         let deadline = Instant::now() + Duration::from_secs(8);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -64,7 +64,7 @@ impl Reader {
     }
 
     /// The last position that was told.
-    fn position(&self) -> String {
+    pub fn position(&self) -> String {
         let lines = self.text.lines();
         let mut positions = lines.filter_map(|line| line.strip_prefix("id: "));
         positions.next_back().unwrap().to_owned()

@@ -11,9 +11,18 @@ mod access;
 mod edges;
 mod forge;
 mod hidden;
+// The provisioner's tests use the rest of it.
+#[allow(dead_code)]
+#[path = "../../../provisioner/tests/support/hetzner.rs"]
+mod hetzner;
 mod live;
+#[allow(dead_code)]
+#[path = "../../../provisioner/tests/support/world.rs"]
+mod provisioned;
+mod provisioning;
 mod pulls;
 mod repository;
 mod sign_in;
 mod spine;
+mod vault;
 mod world;

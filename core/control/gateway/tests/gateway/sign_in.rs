@@ -13,7 +13,7 @@ use crate::world::{ORIGIN, World, wait};
 
 /// What a browser keeps.
 #[derive(Default)]
-struct Browser {
+pub struct Browser {
     cookies: BTreeMap<String, String>,
 }
 
@@ -22,7 +22,7 @@ impl Browser {
         self.send(world, "GET", path, &[]).await
     }
 
-    async fn send(
+    pub async fn send(
         &mut self,
         world: &World,
         method: &str,
@@ -65,7 +65,7 @@ impl Browser {
     }
 
     /// The whole way; returns where it leads to.
-    async fn sign_in(&mut self, world: &World, user: &str, path: &str) -> String {
+    pub async fn sign_in(&mut self, world: &World, user: &str, path: &str) -> String {
         let asked = self.begin(world, path).await;
         let answer = grant(world, user, &asked);
         let (status, headers, body) = self.go(world, &answer).await;

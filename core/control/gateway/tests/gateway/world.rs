@@ -20,6 +20,8 @@ use catalyst_commands::{Commands, CommandsConfig};
 use catalyst_gateway::{Config, Gateway, IssuerConfig, SpineSessions, VclusterAccess};
 use catalyst_ports::{Clusters, Forge, Identity, RepositoryId, Spine, Tokens, Vault};
 use catalyst_projector::Projector;
+use catalyst_provisioner::service::Service;
+use catalyst_provisioner::{Module, Options, Secret, Waits, tofu};
 use futures::{StreamExt as _, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -90,6 +92,10 @@ pub struct Parts {
     pub let_in: BTreeSet<String>,
     /// What was asked to be committed to it.
     pub commits: Vec<Value>,
+    /// What the vault holds below its mount, by path.
+    pub secrets: BTreeMap<String, Value>,
+    /// Whether the vault answers at all.
+    pub vault_is_up: bool,
     /// Pods whose container has not started.
     pub unstarted: BTreeSet<String>,
     issuer: String,
@@ -106,6 +112,9 @@ pub struct World {
     pub spine: Arc<MemorySpine>,
     pub projector: Projector,
     pub issuer: String,
+    pub provisioning: Service,
+    // Where Sovereigns are provisioned, unless the test has a folder for that.
+    _folder: Option<tempfile::TempDir>,
 }
 
 struct Keys {
@@ -119,6 +128,16 @@ impl World {
     /// Olga is in globex only; Sol administers the Sovereign. Each user's token
     /// is `{user}-token`.
     pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world = Self::provisioning_in(folder.path(), no_tools()).await;
+        Self {
+            _folder: Some(folder),
+            ..world
+        }
+    }
+
+    /// The same, with a folder in which Sovereigns are provisioned, and how.
+    pub async fn provisioning_in(folder: &std::path::Path, options: Options) -> Self {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -169,6 +188,8 @@ impl World {
             asked: BTreeSet::new(),
             let_in: BTreeSet::new(),
             commits: Vec::new(),
+            secrets: BTreeMap::new(),
+            vault_is_up: true,
             unstarted: BTreeSet::new(),
             issuer: issuer.clone(),
             made: 0,
@@ -176,8 +197,16 @@ impl World {
         let server = serve(Arc::clone(&parts), Arc::new(keys()), base.clone());
         tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
         let spine = Arc::new(MemorySpine::default());
-        let (gateway, commands, projector) =
-            gateway(&base, &issuer, &parts, Arc::clone(&spine)).await;
+        let (provisioning, unreadable) = Service::open(folder, options).unwrap();
+        assert!(unreadable.is_empty(), "{unreadable:?}");
+        let (gateway, commands, projector) = gateway(
+            &base,
+            &issuer,
+            &parts,
+            Arc::clone(&spine),
+            provisioning.clone(),
+        )
+        .await;
         Self {
             gateway,
             commands,
@@ -185,6 +214,8 @@ impl World {
             spine,
             projector,
             issuer,
+            provisioning,
+            _folder: None,
         }
     }
 
@@ -257,6 +288,7 @@ async fn gateway(
     issuer: &str,
     parts: &Shared,
     spine: Arc<MemorySpine>,
+    provisioning: Service,
 ) -> (Gateway, Commands, Projector) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| Url::parse(&format!("{base}{path}")).unwrap();
@@ -270,14 +302,15 @@ async fn gateway(
     );
     let registry =
         catalyst_supply::Registry::new(http.clone(), catalyst_supply::Credentials::Anonymous);
+    let vault = Vault::new(
+        http.clone(),
+        url("/vault"),
+        Zeroizing::new("root".to_owned()),
+    );
     let commands = Commands::new(CommandsConfig {
         forge: Forge::new(http.clone(), url("/git"), tokens),
         identity: identity.clone(),
-        vault: Vault::new(
-            http.clone(),
-            url("/vault"),
-            Zeroizing::new("root".to_owned()),
-        ),
+        vault: vault.clone(),
         registry: Arc::new(registry),
         registry_host: "127.0.0.1:1".to_owned(),
         registry_insecure: true,
@@ -309,6 +342,8 @@ async fn gateway(
         projector: projector.clone(),
         identity,
         clusters,
+        vault,
+        provisioning,
         sessions: Box::new(SpineSessions(spine)),
         session_key: Zeroizing::new([7; 32]),
         addresses: Addresses {
@@ -331,6 +366,21 @@ async fn gateway(
         check_token: Zeroizing::new(CHECK_TOKEN.to_owned()),
     };
     (Gateway::new(config).unwrap(), commands, projector)
+}
+
+/// No program is there, and nobody answers in the place of Hetzner.
+pub fn no_tools() -> Options {
+    Options {
+        tofu: "absent-tofu".into(),
+        ssh: "absent-ssh".into(),
+        ssh_port: 22,
+        hetzner: Url::parse("http://127.0.0.1:1/v1").unwrap(),
+        module: Module::new([]),
+        token: Secret::new(""),
+        git: None,
+        limits: tofu::Limits::default(),
+        waits: Waits::default(),
+    }
 }
 
 fn keys() -> Keys {
@@ -374,6 +424,7 @@ fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
         .route("/oidc/revoke", post(revoke))
         .route("/oidc/admin/realms/catalyst/users", get(users))
         .merge(crate::forge::routes())
+        .merge(crate::vault::routes())
         .route("/version", get(version))
         .route("/apis/catalyst.openova.io/v1alpha1/{plural}", get(own_kind))
         .route("/api/v1/namespaces/{namespace}/pods", get(pods))

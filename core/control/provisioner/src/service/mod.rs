@@ -132,9 +132,9 @@ impl Credentials {
         let password = self.git.iter().map(|(_, password)| password.reveal());
         let plain = key.chain(password).chain([self.hetzner_token.reveal()]);
         Redactor::new(plain.flat_map(|text| {
-            let escaped = serde_json::to_string(text).unwrap_or_default();
-            let escaped = escaped.trim_matches('"').to_owned();
-            [Secret::new(text), Secret::new(escaped)]
+            let quoted = serde_json::to_string(text).unwrap_or_default();
+            let escaped = quoted.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+            [Secret::new(text), Secret::new(escaped.unwrap_or_default())]
         }))
     }
 }
@@ -212,6 +212,26 @@ impl Service {
         self.entry(sovereign)?.status()
     }
 
+    /// Refuses where a Sovereign was begun already and is not destroyed.
+    pub fn require_new(&self, sovereign: &str) -> Result<(), ServiceError> {
+        let Ok(entry) = self.entry(sovereign) else {
+            return Ok(());
+        };
+        match entry.status()?.standing() {
+            Standing::Destroyed => Ok(()),
+            _ => Err(ServiceError::Known {
+                sovereign: sovereign.to_owned(),
+            }),
+        }
+    }
+
+    /// Refuses where a job is at work; otherwise gives what is known.
+    pub fn require_idle(&self, sovereign: &str) -> Result<Status, ServiceError> {
+        let entry = self.entry(sovereign)?;
+        entry.require_idle(sovereign)?;
+        entry.status()
+    }
+
     /// Begins the first job of a Sovereign, or the first one after its destroy.
     pub fn create(
         &self,
@@ -220,13 +240,7 @@ impl Service {
         by: &str,
         credentials: &Credentials,
     ) -> Result<(), ServiceError> {
-        let sovereign = config.sovereign_fqdn.clone();
-        if let Ok(entry) = self.entry(&sovereign) {
-            let status = entry.status()?;
-            if status.standing() != Standing::Destroyed {
-                return Err(ServiceError::Known { sovereign });
-            }
-        }
+        self.require_new(&config.sovereign_fqdn)?;
         self.begin(config, task, by, credentials)
     }
 

@@ -1,0 +1,450 @@
+//! Provisioning behind the API: what is asked for is judged, its credentials are put
+//! into the vault, and the provisioner's service does the rest.
+//!
+//! What must stay true: credentials lie in the vault and, while a job is at work, in its
+//! memory; no answer, event or log line has them; they go when the Sovereign is gone.
+
+mod view;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use axum::response::Response;
+use axum::response::sse::Event;
+use catalyst_api::{
+    CreateSovereign, ProvisioningSummary, ProvisioningView, ResumeSovereign, SovereignCredentials,
+};
+use catalyst_ports::PortError;
+use catalyst_provisioner::directory::DirectoryError;
+use catalyst_provisioner::service::{Credentials, Follower, ServiceError, Standing, Task};
+use catalyst_provisioner::{Config, Secret};
+use futures::stream;
+use http::StatusCode;
+use serde_json::{Map, Value};
+use tokio::time::{Interval, MissedTickBehavior};
+use zeroize::Zeroizing;
+
+use crate::Gateway;
+use crate::authentication::Credential;
+use crate::caller::Caller;
+use crate::problem::Refusal;
+use crate::stream::{FAILURES, FRESH, LOOK_AGAIN, answer};
+
+/// Credentials as the vault keeps them.
+type Held = BTreeMap<String, Zeroizing<String>>;
+
+const TOKEN: &str = "hetznerToken";
+const KEY: &str = "sshPrivateKey";
+const USERNAME: &str = "gitUsername";
+const PASSWORD: &str = "gitPassword";
+/// Properties that name files of the machine that provisions, which nobody shall read or
+/// probe from afar; and what takes their place.
+const FILES: [(&str, &str); 2] = [
+    ("sshPublicKeyFile", "give the key itself as sshPublicKey"),
+    (
+        "sshPrivateKeyFile",
+        "give the key itself as sshPrivateKey among the credentials",
+    ),
+];
+
+/// Where the vault keeps the credentials of a Sovereign; below no Organization's folder.
+fn place(fqdn: &str) -> String {
+    format!("sovereigns/{fqdn}")
+}
+
+impl Gateway {
+    /// Every Sovereign that is provisioned from here.
+    pub fn provisioned(&self) -> Result<Vec<ProvisioningSummary>, Refusal> {
+        let all = self.provisioning().list();
+        let all = all.map_err(|error| refusal("List the Sovereigns", error))?;
+        Ok(all.iter().map(view::summary).collect())
+    }
+
+    /// One of them.
+    pub fn provisioning_seen(&self, fqdn: &str) -> Result<ProvisioningView, Refusal> {
+        let status = self.provisioning().status(fqdn);
+        status
+            .map(|status| view::view(&status))
+            .map_err(|error| refusal(&format!("Find the Sovereign {fqdn}"), error))
+    }
+
+    /// Begins the first job of a Sovereign.
+    pub async fn provision(
+        &self,
+        caller: &Caller,
+        body: CreateSovereign,
+    ) -> Result<ProvisioningView, Refusal> {
+        let title = "Provision a Sovereign";
+        let mut held = Held::new();
+        take(&mut held, body.credentials);
+        let config = judge(title, body.config, &held)?;
+        let fqdn = config.sovereign_fqdn.clone();
+        let title = format!("Provision {fqdn}");
+        let _turn = self.provisioning_turn().await;
+        self.provisioning()
+            .require_new(&fqdn)
+            .map_err(|error| refusal(&title, error))?;
+        self.keep(&title, &fqdn, &held).await?;
+        let task = match body.plan_only {
+            true => Task::Plan,
+            false => Task::Provision,
+        };
+        let by = &caller.actor.username;
+        self.provisioning()
+            .create(config, task, by, &credentials(&held))
+            .map_err(|error| refusal(&title, error))?;
+        tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning begins");
+        self.provisioning_seen(&fqdn)
+    }
+
+    /// Begins another job of a Sovereign.
+    pub async fn provisioning_go_on(
+        &self,
+        caller: &Caller,
+        fqdn: &str,
+        task: Task,
+        body: ResumeSovereign,
+    ) -> Result<ProvisioningView, Refusal> {
+        let title = match task {
+            Task::Plan => format!("Plan {fqdn}"),
+            Task::Provision => format!("Go on with {fqdn}"),
+            Task::Destroy => format!("Destroy {fqdn}"),
+        };
+        let _turn = self.provisioning_turn().await;
+        let known = self.provisioning().require_idle(fqdn);
+        let known = known.map_err(|error| refusal(&title, error))?;
+        let path = place(fqdn);
+        let found = self.vault().secret_get(&path).await;
+        let found = found.map_err(|error| no_vault(&title, &error))?;
+        let mut held = found.map(|secret| secret.data).unwrap_or_default();
+        let before = held.clone();
+        take(&mut held, body.credentials);
+        let given = match body.config {
+            Some(config) => Some(judge(&title, config, &held)?),
+            None => {
+                let faults = lacking(&held, known.config.git_credentials);
+                invalid(&title, faults)?;
+                None
+            }
+        };
+        if held != before {
+            self.keep(&title, fqdn, &held).await?;
+        }
+        let by = &caller.actor.username;
+        self.provisioning()
+            .go_on(fqdn, given, task, by, &credentials(&held))
+            .map_err(|error| refusal(&title, error))?;
+        tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning goes on");
+        if task == Task::Destroy {
+            let (gateway, fqdn) = (self.clone(), fqdn.to_owned());
+            tokio::spawn(async move { gateway.forget_when_gone(&fqdn).await });
+        }
+        self.provisioning_seen(fqdn)
+    }
+
+    /// Destroys a Sovereign, once its name is given as a confirmation.
+    pub async fn provisioning_destroy(
+        &self,
+        caller: &Caller,
+        fqdn: &str,
+        confirmed: Option<&str>,
+    ) -> Result<ProvisioningView, Refusal> {
+        // Whether it is there comes first.
+        self.provisioning_seen(fqdn)?;
+        if confirmed != Some(fqdn) {
+            return Err(Refusal::new(
+                StatusCode::CONFLICT,
+                "unconfirmed",
+                format!("Destroy {fqdn}"),
+                format!("This destroys {fqdn} with everything on it, data included, and was not confirmed."),
+            )
+            .next(format!("Give its name once more: `?confirm={fqdn}`.")));
+        }
+        let nothing_new = ResumeSovereign::default();
+        self.provisioning_go_on(caller, fqdn, Task::Destroy, nothing_new)
+            .await
+    }
+
+    /// Tells the job at work to stop.
+    pub fn provisioning_cancel(
+        &self,
+        caller: &Caller,
+        fqdn: &str,
+    ) -> Result<ProvisioningView, Refusal> {
+        self.provisioning()
+            .cancel(fqdn)
+            .map_err(|error| refusal(&format!("Cancel the job of {fqdn}"), error))?;
+        tracing::info!(sovereign = %fqdn, by = %caller.actor.username, "provisioning is cancelled");
+        self.provisioning_seen(fqdn)
+    }
+
+    /// Removes the credentials of a Sovereign once nothing of it is left.
+    async fn forget_when_gone(&self, fqdn: &str) {
+        let is_gone = |standing: Standing| standing == Standing::Destroyed;
+        let settled = self.provisioning().settled(fqdn).await;
+        if !settled.is_ok_and(|status| is_gone(status.standing())) {
+            return;
+        }
+        // It may have been begun anew meanwhile, with credentials of its own.
+        let _turn = self.provisioning_turn().await;
+        let now = self.provisioning().status(fqdn);
+        if now.is_ok_and(|status| is_gone(status.standing()))
+            && let Err(error) = self.vault().secret_delete_all(&place(fqdn)).await
+        {
+            tracing::warn!(sovereign = %fqdn, %error, "credentials of a destroyed Sovereign not removed; destroy it again");
+        }
+    }
+
+    async fn keep(&self, title: &str, fqdn: &str, held: &Held) -> Result<(), Refusal> {
+        let kept = self.vault().secret_put(&place(fqdn), held, None).await;
+        kept.map(drop).map_err(|error| no_vault(title, &error))
+    }
+}
+
+/// Puts what is given in the place of what is held.
+fn take(held: &mut Held, given: SovereignCredentials) {
+    let texts = [
+        (TOKEN, given.hetzner_token),
+        (KEY, given.ssh_private_key),
+        (USERNAME, given.git_username.map(catalyst_api::Hidden::new)),
+        (PASSWORD, given.git_password),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text.filter(|text| !text.reveal().trim().is_empty()) {
+            let text = Zeroizing::new(text.reveal().trim().to_owned());
+            held.insert(name.to_owned(), text);
+        }
+    }
+}
+
+/// The credentials as the service takes them; [`lacking`] has looked at them.
+fn credentials(held: &Held) -> Credentials {
+    let secret = |name: &str| {
+        held.get(name)
+            .map(|text| Secret::new(text.as_str()))
+            .unwrap_or_else(|| Secret::new(""))
+    };
+    let username = held.get(USERNAME).map(|text| text.as_str().to_owned());
+    Credentials {
+        hetzner_token: secret(TOKEN),
+        ssh_private_key: secret(KEY),
+        git: username.map(|username| (username, secret(PASSWORD))),
+    }
+}
+
+/// JSON pointer and message of a fault.
+type Found = (String, String);
+
+/// What is missing or wrong among the credentials. None of it is repeated.
+fn lacking(held: &Held, needs_git: bool) -> Vec<Found> {
+    let mut faults = Vec::new();
+    let mut tell = |name: &str, message: &str| {
+        faults.push((format!("/credentials/{name}"), message.to_owned()));
+    };
+    match held.get(TOKEN) {
+        None => tell(
+            TOKEN,
+            "it is missing; give an API token of the project with the right to read and write",
+        ),
+        // It becomes a header and a variable of an environment.
+        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => tell(
+            TOKEN,
+            "it has spaces or characters that no token has; copy it once more",
+        ),
+        Some(_) => {}
+    }
+    match held.get(KEY) {
+        None => tell(
+            KEY,
+            "it is missing; give the private key of sshPublicKey, which signs in to the first node",
+        ),
+        Some(key) if !(key.starts_with("-----BEGIN ") && key.contains("PRIVATE KEY-----")) => tell(
+            KEY,
+            "it is no private key; give the whole file, from -----BEGIN to -----END",
+        ),
+        Some(_) => {}
+    }
+    if needs_git {
+        for name in [USERNAME, PASSWORD] {
+            if !held.contains_key(name) {
+                tell(name, "it is missing, and gitCredentials is true");
+            }
+        }
+    }
+    faults
+}
+
+/// The description that is asked for; refused with every fault of it and of the
+/// credentials at once.
+fn judge(title: &str, mut given: Map<String, Value>, held: &Held) -> Result<Config, Refusal> {
+    let mut faults = Vec::new();
+    for (name, instead) in FILES {
+        if given.remove(name).is_some_and(|value| !value.is_null()) {
+            let message = format!("it names a file of the control plane's machine; {instead}");
+            faults.push((format!("/config/{name}"), message));
+        }
+    }
+    let no_file = |_: &Path| -> io::Result<String> { Err(io::Error::other("no file is read")) };
+    let read = Config::from_value("config", Value::Object(given), &no_file);
+    let needs_git = read.as_ref().is_ok_and(|config| config.git_credentials);
+    if let Err(error) = &read {
+        faults.extend(error.problems.iter().map(|problem| {
+            let at = problem.at.replace('~', "~0").replace('/', "~1");
+            let at = at.replace('.', "/");
+            (format!("/config/{at}"), problem.message.clone())
+        }));
+    }
+    faults.extend(lacking(held, needs_git));
+    match read {
+        Ok(config) => invalid(title, faults).map(|()| config),
+        Err(_) => Err(of_faults(title, faults)),
+    }
+}
+
+/// Refuses where there is any fault.
+fn invalid(title: &str, faults: Vec<Found>) -> Result<(), Refusal> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(of_faults(title, faults))
+}
+
+fn of_faults(title: &str, faults: Vec<Found>) -> Refusal {
+    let detail = match faults.len() {
+        1 => "There is one problem; nothing was begun.".to_owned(),
+        several => format!("There are {several} problems; nothing was begun."),
+    };
+    let refused = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title, detail).next(
+        "Put right what is listed. The description's schema is at /api/v1/sovereigns/schema.",
+    );
+    faults
+        .into_iter()
+        .fold(refused, |refused, (pointer, message)| {
+            refused.fault(Some(pointer), message)
+        })
+}
+
+fn no_vault(title: &str, error: &PortError) -> Refusal {
+    tracing::warn!(%error, "credentials for provisioning not kept or read");
+    Refusal::unavailable(
+        title,
+        "The vault, which keeps the credentials, does not answer.",
+    )
+}
+
+fn refusal(title: &str, error: ServiceError) -> Refusal {
+    let conflict = |kind: &str, next: &str| {
+        Refusal::new(StatusCode::CONFLICT, kind, title, error.to_string()).next(next)
+    };
+    match &error {
+        ServiceError::Unknown { sovereign } => Refusal::not_found("Sovereign", sovereign),
+        ServiceError::Known { .. } => conflict(
+            "exists",
+            "Resume it, with another description if need be, or destroy it first.",
+        ),
+        ServiceError::Busy { .. } => {
+            conflict("busy", "Wait until the job has ended, or cancel it.")
+        }
+        ServiceError::Directory(DirectoryError::Busy { .. }) => conflict(
+            "busy",
+            "Wait until the other run has ended. Another control plane or command line works on it.",
+        ),
+        ServiceError::Idle { .. } => conflict("idle", "There is nothing to cancel."),
+        ServiceError::OfAnother { .. } => conflict(
+            "of-another",
+            "Give its own description, or provision the other Sovereign.",
+        ),
+        ServiceError::Refused { .. } => conflict(
+            "refused",
+            "See where it stands: `GET /api/v1/sovereigns/{fqdn}` says what to do next.",
+        ),
+        ServiceError::Directory(_)
+        | ServiceError::Unreadable { .. }
+        | ServiceError::Access { .. } => {
+            tracing::error!(%error, "provisioning cannot use its files");
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                title,
+                error.to_string(),
+            )
+            .next("See that the control plane's data directory is whole and has room.")
+        }
+    }
+}
+
+/// The events of a Sovereign, as long as the caller administers this one.
+pub fn events(
+    gateway: Gateway,
+    caller: Caller,
+    fqdn: &str,
+    after: u64,
+) -> Result<Response, Refusal> {
+    let follower = gateway.provisioning().follow(fqdn, after);
+    let follower = follower.map_err(|error| refusal(&format!("Follow {fqdn}"), error))?;
+    let mut looks = tokio::time::interval(LOOK_AGAIN);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let client = Client {
+        gateway,
+        credential: caller.credential,
+        follower,
+        looks,
+        looked: Instant::now(),
+        failures: 0,
+    };
+    Ok(answer(stream::unfold(client, Client::next)))
+}
+
+/// One client of a Sovereign's events.
+struct Client {
+    gateway: Gateway,
+    credential: Credential,
+    follower: Follower,
+    looks: Interval,
+    looked: Instant,
+    failures: u32,
+}
+
+impl Client {
+    async fn next(mut self) -> Option<(Event, Self)> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                _ = self.looks.tick() => None,
+                // While the caller's rights are unknown, events wait.
+                event = self.follower.next(), if self.failures == 0 => Some(event),
+            };
+            if event.is_none() || self.looked.elapsed() >= FRESH {
+                // An event in hand is not lost where this ends: the client comes back
+                // to the position before it.
+                let is_unknown = !self.look().await?;
+                if is_unknown && (event.is_some() || self.failures > FAILURES) {
+                    return None;
+                }
+            }
+            if let Some((id, text)) = event {
+                let event = Event::default().id(id.to_string()).data(&*text);
+                return Some((event, self));
+            }
+        }
+    }
+
+    /// Whether it is known that the caller still administers the Sovereign; `None` where
+    /// it is known that they do not.
+    async fn look(&mut self) -> Option<bool> {
+        match self.gateway.caller(self.credential.clone()).await {
+            Ok(caller) if caller.actor.sovereign_admin => {
+                self.failures = 0;
+                self.looked = Instant::now();
+                Some(true)
+            }
+            Err(refusal) if refusal.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                self.failures += 1;
+                Some(false)
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+}

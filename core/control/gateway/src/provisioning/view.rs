@@ -1,0 +1,138 @@
+//! What the API tells of a Sovereign that is provisioned.
+
+use catalyst_api::{
+    PlannedResource, ProvisioningState, ProvisioningStep, ProvisioningStepState,
+    ProvisioningSummary, ProvisioningTask, ProvisioningView, ResourceCount,
+};
+use catalyst_provisioner::record::{Life, Record, Step};
+use catalyst_provisioner::service::{Standing, Status, Task};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// As in lists.
+pub fn summary(status: &Status) -> ProvisioningSummary {
+    let attempt = status.record.as_ref().and_then(|it| it.attempt.as_ref());
+    ProvisioningSummary {
+        fqdn: status.config.sovereign_fqdn.clone(),
+        region: status.config.region.clone(),
+        state: state(status.standing()),
+        task: match status.job.task {
+            Task::Plan => ProvisioningTask::Plan,
+            Task::Provision => ProvisioningTask::Provision,
+            Task::Destroy => ProvisioningTask::Destroy,
+        },
+        by: status.job.by.clone(),
+        begun_at: time(status.job.begun),
+        ended_at: status.job.ended.as_ref().map(|ended| time(ended.at)),
+        step: attempt.map(|attempt| attempt.step.to_string()),
+        resources: status
+            .resources
+            .map(|(done, total)| ResourceCount { done, total }),
+    }
+}
+
+/// The whole.
+pub fn view(status: &Status) -> ProvisioningView {
+    let record = status.record.as_ref();
+    let ended = status.job.ended.as_ref();
+    ProvisioningView {
+        summary: summary(status),
+        steps: Step::ALL
+            .into_iter()
+            .map(|each| step(each, record, status.live.is_some()))
+            .collect(),
+        planned: status
+            .planned
+            .iter()
+            .map(|change| PlannedResource {
+                address: change.address.clone(),
+                action: change.action.clone(),
+            })
+            .collect(),
+        failure: ended.and_then(|ended| ended.failure.clone()),
+        next: next(status).map(str::to_owned),
+        outputs: record
+            .map(|record| record.outputs.clone().into_iter().collect())
+            .unwrap_or_default(),
+        config: match serde_json::to_value(&status.config) {
+            Ok(Value::Object(config)) => config,
+            _ => Map::new(),
+        },
+    }
+}
+
+fn step(step: Step, record: Option<&Record>, is_live: bool) -> ProvisioningStep {
+    let done = record.and_then(|record| record.done.get(&step));
+    let attempt = record.and_then(|record| record.attempt.as_ref());
+    let attempt = attempt.filter(|attempt| attempt.step == step);
+    let state = match (done, attempt) {
+        (Some(_), _) => ProvisioningStepState::Done,
+        (None, None) => ProvisioningStepState::Pending,
+        (None, Some(attempt)) if attempt.failure.is_some() => ProvisioningStepState::Failed,
+        (None, Some(_)) if is_live => ProvisioningStepState::Running,
+        (None, Some(_)) => ProvisioningStepState::Interrupted,
+    };
+    ProvisioningStep {
+        name: step.to_string(),
+        title: step.title().to_owned(),
+        state,
+        at: done
+            .map(|done| done.at)
+            .or_else(|| attempt.map(|attempt| attempt.at))
+            .map(time),
+        seconds: done.map(|done| done.seconds),
+        expected_seconds: step.expected_seconds(),
+        versions: done.map(|done| done.versions.clone()).unwrap_or_default(),
+    }
+}
+
+fn state(standing: Standing) -> ProvisioningState {
+    match standing {
+        Standing::Running => ProvisioningState::Running,
+        Standing::Cancelling => ProvisioningState::Cancelling,
+        Standing::Interrupted => ProvisioningState::Interrupted,
+        Standing::Planned => ProvisioningState::Planned,
+        Standing::Provisioned => ProvisioningState::Provisioned,
+        Standing::Failed => ProvisioningState::Failed,
+        Standing::Cancelled => ProvisioningState::Cancelled,
+        Standing::Destroyed => ProvisioningState::Destroyed,
+        Standing::Archived => ProvisioningState::Archived,
+    }
+}
+
+/// What to do next; a destroy that has begun can only be gone on with.
+fn next(status: &Status) -> Option<&'static str> {
+    let is_destroying = status
+        .record
+        .as_ref()
+        .is_some_and(|record| record.life == Life::Destroying);
+    Some(match status.standing() {
+        Standing::Running => return None,
+        Standing::Cancelling => {
+            "Wait: OpenTofu ends what it is making and saves its state, for which it has five minutes."
+        }
+        Standing::Interrupted | Standing::Failed | Standing::Cancelled if is_destroying => {
+            "Put right what is told, if anything is, and destroy it again: that goes on where it stood."
+        }
+        Standing::Interrupted => {
+            "The control plane ended while this was at work. Resume it: it goes on where it stood."
+        }
+        Standing::Failed => {
+            "Put right what is told and resume it; another description or other credentials can be given with that."
+        }
+        Standing::Cancelled => "Resume it to go on, or destroy it.",
+        Standing::Planned => "Resume it to create what is planned.",
+        Standing::Provisioned => {
+            "Write the DNS records that the outputs list, where the domain is your own."
+        }
+        Standing::Destroyed => {
+            "Look in Hetzner's console for volumes and load balancers that the cluster itself had made."
+        }
+        Standing::Archived => "Change it in its Git repository.",
+    })
+}
+
+/// As everywhere in the API: RFC 3339 in UTC with milliseconds.
+fn time(at: Timestamp) -> String {
+    format!("{at:.3}")
+}

@@ -1,0 +1,157 @@
+//! Sovereigns that this one provisions on a cloud; for sovereign-admins alone.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use catalyst_api::{CreateSovereign, Page, ProvisioningSummary, ProvisioningView, ResumeSovereign};
+use catalyst_provisioner::service::Task;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
+
+use super::page;
+use crate::Gateway;
+use crate::body::{ApiJson, ApiPath, ApiQuery};
+use crate::caller::SovereignAdmin;
+use crate::problem::Refusal;
+use crate::provisioning;
+use crate::stream::position;
+
+/// The Sovereigns that are provisioned from here, by domain.
+#[utoipa::path(get, path = "/api/v1/sovereigns", tag = "sovereigns", operation_id = "provisioning_list",
+    responses((status = 200, description = "The Sovereigns.", body = Page<ProvisioningSummary>)))]
+pub async fn provisioning_list(
+    _: SovereignAdmin,
+    State(gateway): State<Gateway>,
+) -> Result<Json<Page<ProvisioningSummary>>, Refusal> {
+    gateway.provisioned().map(page)
+}
+
+/// Begins to provision a Sovereign, as a job that goes on by itself.
+#[utoipa::path(post, path = "/api/v1/sovereigns", tag = "sovereigns", operation_id = "provisioning_create",
+    request_body = CreateSovereign,
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_create(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiJson(body): ApiJson<CreateSovereign>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    begun(gateway.provision(&caller, body).await)
+}
+
+/// The JSON Schema (2020-12) of a description, `sovereign.yaml`.
+#[utoipa::path(get, path = "/api/v1/sovereigns/schema", tag = "sovereigns", operation_id = "provisioning_schema",
+    responses((status = 200, description = "The schema.", body = Object)))]
+pub async fn provisioning_schema(_: SovereignAdmin) -> Json<Value> {
+    Json(catalyst_provisioner::Config::schema())
+}
+
+/// A Sovereign that is provisioned: its steps, resources, versions, and what to do next.
+#[utoipa::path(get, path = "/api/v1/sovereigns/{fqdn}", tag = "sovereigns", operation_id = "provisioning_get",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    responses((status = 200, description = "The Sovereign.", body = ProvisioningView)))]
+pub async fn provisioning_get(
+    _: SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+) -> Result<Json<ProvisioningView>, Refusal> {
+    gateway.provisioning_seen(&fqdn).map(Json)
+}
+
+/// Whether it is meant.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ConfirmationQuery {
+    /// The Sovereign's domain once more: everything on it is destroyed, data included.
+    pub confirm: Option<String>,
+}
+
+/// Destroys a Sovereign with everything on it, and proves that nothing is left.
+#[utoipa::path(delete, path = "/api/v1/sovereigns/{fqdn}", tag = "sovereigns", operation_id = "provisioning_destroy",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain."), ConfirmationQuery),
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_destroy(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+    ApiQuery(query): ApiQuery<ConfirmationQuery>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    let confirmed = query.confirm.as_deref();
+    begun(
+        gateway
+            .provisioning_destroy(&caller, &fqdn, confirmed)
+            .await,
+    )
+}
+
+/// Looks for problems and plans; creates nothing.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/plan", tag = "sovereigns", operation_id = "provisioning_plan",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    request_body = ResumeSovereign,
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_plan(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+    ApiJson(body): ApiJson<ResumeSovereign>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    begun(
+        gateway
+            .provisioning_go_on(&caller, &fqdn, Task::Plan, body)
+            .await,
+    )
+}
+
+/// Goes on where the last job stopped, with another description or credentials if given.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/resume", tag = "sovereigns", operation_id = "provisioning_resume",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    request_body = ResumeSovereign,
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_resume(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+    ApiJson(body): ApiJson<ResumeSovereign>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    begun(
+        gateway
+            .provisioning_go_on(&caller, &fqdn, Task::Provision, body)
+            .await,
+    )
+}
+
+/// Tells the job at work to stop; what is being made is ended and kept.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/cancel", tag = "sovereigns", operation_id = "provisioning_cancel",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    responses((status = 202, description = "The job was told.", body = ProvisioningView)))]
+pub async fn provisioning_cancel(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    begun(gateway.provisioning_cancel(&caller, &fqdn))
+}
+
+/// What the last job told, and what this and later ones tell: events as
+/// `catalyst provision --output json` prints them, between `job-begun` and `job-ended`;
+/// `id` is the position to send as `Last-Event-ID` when coming back.
+#[utoipa::path(get, path = "/api/v1/sovereigns/{fqdn}/events", tag = "sovereigns", operation_id = "provisioning_events",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain."),
+           ("Last-Event-ID" = Option<String>, Header, description = "The position to go on from.")),
+    responses((status = 200, description = "Events; `data` is one JSON object.", body = Object, content_type = "text/event-stream")))]
+pub async fn provisioning_events(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let after = position(&headers)?.unwrap_or_default();
+    provisioning::events(gateway, caller, &fqdn, after)
+}
+
+fn begun(
+    view: Result<ProvisioningView, Refusal>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    Ok((StatusCode::ACCEPTED, Json(view?)))
+}

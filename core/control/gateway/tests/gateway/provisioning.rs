@@ -1,0 +1,417 @@
+//! Sovereigns that are provisioned behind the API: who may, what is refused, where
+//! credentials go, and what is told. No OpenTofu is here: jobs end in preflight. The last
+//! test runs a job to its end on the real one, where there is one.
+
+use std::path::{Path, PathBuf};
+
+use axum::body::Body;
+use catalyst_provisioner::Options;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::hetzner::TOKEN;
+use crate::live::Reader;
+use crate::provisioned;
+use crate::sign_in::Browser;
+use crate::world::{ORIGIN, World, no_tools};
+
+const SOVEREIGNS: &str = "/api/v1/sovereigns";
+const SOVEREIGN: &str = "/api/v1/sovereigns/omantel.example";
+const EVENTS: &str = "/api/v1/sovereigns/omantel.example/events";
+const PASSWORD: &str = "canary-git-password";
+/// In the form of a key, and no key.
+const KEY: &str =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-0123456789\n-----END OPENSSH PRIVATE KEY-----";
+
+fn config() -> Value {
+    json!({
+        "sovereignFqdn": "omantel.example",
+        "region": "fsn",
+        "sshPublicKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me",
+        "adminCidrs": ["203.0.113.7/32"],
+        "gitUrl": "https://git.example/sovereigns",
+        "gitCredentials": true,
+        "acmeEmail": "platform@omantel.example",
+        "workerCount": 0,
+    })
+}
+
+fn credentials() -> Value {
+    json!({
+        "hetznerToken": TOKEN, "sshPrivateKey": KEY,
+        "gitUsername": "flux", "gitPassword": PASSWORD,
+    })
+}
+
+fn body() -> Value {
+    json!({"config": config(), "credentials": credentials()})
+}
+
+/// Asks as the sovereign-admin; no answer repeats a credential.
+async fn sol(world: &World, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let (status, answer) = world.ask(Some("sol"), method, path, body).await;
+    has_no_canary(&answer.to_string());
+    (status.as_u16(), answer)
+}
+
+fn has_no_canary(text: &str) {
+    for canary in [TOKEN, PASSWORD, "canary-key-0123456789"] {
+        assert!(!text.contains(canary), "{canary} in {text}");
+    }
+}
+
+/// Asks for the Sovereign once no job is at work on it.
+async fn settled(world: &World) -> Value {
+    let settled = world.provisioning.settled("omantel.example").await;
+    settled.unwrap();
+    let (status, view) = sol(world, "GET", SOVEREIGN, None).await;
+    assert_eq!(status, 200, "{view}");
+    view
+}
+
+#[tokio::test]
+async fn only_sovereign_admins_provision_and_others_learn_nothing() {
+    let world = World::watched().await;
+    let (status, answer) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202, "{answer}");
+    settled(&world).await;
+    let document = catalyst_gateway::openapi();
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if !path.starts_with(SOVEREIGNS) {
+            continue;
+        }
+        for method in item.as_object().unwrap().keys() {
+            for fqdn in ["omantel.example", "absent.example"] {
+                let path = path.replace("{fqdn}", fqdn);
+                // Not even a body that is none is looked into.
+                for body in [None, Some(json!("none")), Some(body())] {
+                    let method = method.to_uppercase();
+                    let (status, _) = world.ask(None, &method, &path, body.as_ref()).await;
+                    assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
+                    for caller in ["olga", "vic", "dan", "bill", "ada"] {
+                        let (status, answer) =
+                            world.ask(Some(caller), &method, &path, body.as_ref()).await;
+                        let what = format!("{method} {path} by {caller}: {answer}");
+                        assert_eq!(status, StatusCode::FORBIDDEN, "{what}");
+                        assert_eq!(answer["title"], "Provision Sovereigns", "{what}");
+                        asked += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(asked, 9 * 2 * 3 * 5);
+
+    let mut browser = Browser::default();
+    browser.sign_in(&world, "sol", "/auth/sign-in").await;
+    let path = format!("{SOVEREIGN}/cancel");
+    for (headers, expected) in [
+        (&[("origin", ORIGIN)][..], "idle"),
+        (&[][..], "foreign-origin"),
+        (
+            &[("origin", "http://blog.acme-dev.localhost:8080")][..],
+            "foreign-origin",
+        ),
+    ] {
+        let (_, _, problem) = browser.send(&world, "POST", &path, headers).await;
+        assert_eq!(problem["type"], expected, "{headers:?}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+    let world = World::new().await;
+    for (body, expected) in [
+        (
+            json!({"config": {"region": "mars", "adminCidr": []}}),
+            vec![
+                "/config/sovereignFqdn",
+                "/config/region",
+                "/config/sshPublicKey",
+                "/config/adminCidrs",
+                "/config/gitUrl",
+                "/config/acmeEmail",
+                "/config/adminCidr",
+                "/credentials/hetznerToken",
+                "/credentials/sshPrivateKey",
+            ],
+        ),
+        (
+            json!({"config": config(), "credentials": {"hetznerToken": "two words", "sshPrivateKey": "ssh-ed25519 AAAA", "gitPassword": " "}}),
+            vec![
+                "/credentials/hetznerToken",
+                "/credentials/sshPrivateKey",
+                "/credentials/gitUsername",
+                "/credentials/gitPassword",
+            ],
+        ),
+    ] {
+        let (status, problem) = sol(&world, "POST", SOVEREIGNS, Some(&body)).await;
+        assert_eq!(status, 422, "{problem}");
+        assert_eq!(problem["type"], "invalid");
+        let mut pointers: Vec<&str> = problem["faults"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|fault| fault["pointer"].as_str().unwrap())
+            .collect();
+        let mut expected = expected;
+        pointers.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(pointers, expected, "{problem}");
+    }
+    // Files of the machine are neither read nor probed.
+    let mut files = config();
+    files["sshPublicKeyFile"] = json!("/etc/hostname");
+    files["sshPrivateKeyFile"] = json!("/etc/shadow");
+    let body = json!({"config": files, "credentials": credentials()});
+    let (status, problem) = sol(&world, "POST", SOVEREIGNS, Some(&body)).await;
+    assert_eq!(status, 422, "{problem}");
+    let faults = problem["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 2, "{problem}");
+    for fault in faults {
+        let said = fault["message"].as_str().unwrap();
+        assert!(said.contains("give the key itself as ssh"), "{said}");
+    }
+    // A secret in the wrong place is not repeated.
+    for credentials in [json!(TOKEN), json!({"sshPrivateKey": [TOKEN]})] {
+        let body = json!({"config": config(), "credentials": credentials});
+        let (status, problem) = sol(&world, "POST", SOVEREIGNS, Some(&body)).await;
+        assert_eq!(status, 400, "{problem}");
+    }
+    let (_, list) = sol(&world, "GET", SOVEREIGNS, None).await;
+    assert_eq!(list["items"], json!([]));
+    assert!(world.parts().secrets.is_empty());
+}
+
+#[tokio::test]
+async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
+    let world = World::new().await;
+    let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202, "{view}");
+    assert_eq!(
+        (&view["task"], &view["by"]),
+        (&json!("provision"), &json!("sol"))
+    );
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "failed");
+    assert_eq!(view["step"], "preflight");
+    assert_eq!(view["steps"].as_array().unwrap().len(), 11);
+    assert_eq!(view["steps"][0]["state"], "failed");
+    assert_eq!(view["steps"][1]["state"], "pending");
+    let failure = view["failure"].as_str().unwrap();
+    assert!(
+        failure.contains("install OpenTofu") && failure.contains("CATALYST_TOFU"),
+        "{failure}"
+    );
+    assert!(view["next"].as_str().unwrap().contains("resume it"));
+    assert_eq!(view["config"]["sovereignFqdn"], "omantel.example");
+    // The credentials are in the vault, and there alone.
+    let kept = world.parts().secrets["sovereigns/omantel.example"].clone();
+    assert_eq!(kept, credentials());
+
+    for (method, path, body, expected, word) in [
+        ("POST", "", Some(body()), 409, "exists"),
+        ("POST", "/omantel.example/cancel", None, 409, "idle"),
+        ("DELETE", "/omantel.example", None, 409, "unconfirmed"),
+        (
+            "DELETE",
+            "/omantel.example?confirm=omantel",
+            None,
+            409,
+            "unconfirmed",
+        ),
+        ("GET", "/absent.example", None, 404, "not-found"),
+        ("GET", "/absent.example/events", None, 404, "not-found"),
+        (
+            "DELETE",
+            "/absent.example?confirm=absent.example",
+            None,
+            404,
+            "not-found",
+        ),
+        (
+            "POST",
+            "/absent.example/resume",
+            Some(json!({})),
+            404,
+            "not-found",
+        ),
+        (
+            "POST",
+            "/absent.example/plan",
+            Some(json!({})),
+            404,
+            "not-found",
+        ),
+        ("POST", "/absent.example/cancel", None, 404, "not-found"),
+        ("GET", "/..%2Fomantel.example", None, 404, "not-found"),
+    ] {
+        let path = format!("{SOVEREIGNS}{path}");
+        let (status, problem) = sol(&world, method, &path, body.as_ref()).await;
+        assert_eq!(status, expected, "{method} {path}: {problem}");
+        assert_eq!(problem["type"], word, "{method} {path}: {problem}");
+    }
+    // The description of another, and one that is wrong.
+    let resume = format!("{SOVEREIGN}/resume");
+    for (name, value, expected) in [
+        ("sovereignFqdn", "acme.example", 409),
+        ("region", "mars", 422),
+    ] {
+        let mut config = config();
+        config[name] = json!(value);
+        let body = json!({ "config": config });
+        let (status, problem) = sol(&world, "POST", &resume, Some(&body)).await;
+        assert_eq!(status, expected, "{problem}");
+    }
+
+    // A new token takes the place of the old one; the rest stays.
+    let body = json!({"config": config(), "credentials": {"hetznerToken": "canary-another"}});
+    let (status, view) = sol(&world, "POST", &resume, Some(&body)).await;
+    assert_eq!(status, 202, "{view}");
+    settled(&world).await;
+    let kept = world.parts().secrets["sovereigns/omantel.example"].clone();
+    assert_eq!(kept["hetznerToken"], "canary-another");
+    assert_eq!(kept["gitPassword"], PASSWORD);
+    let plan = format!("{SOVEREIGN}/plan");
+    let (status, view) = sol(&world, "POST", &plan, Some(&json!({}))).await;
+    assert_eq!((status, &view["task"]), (202, &json!("plan")));
+    settled(&world).await;
+    let (_, list) = sol(&world, "GET", SOVEREIGNS, None).await;
+    assert_eq!(list["items"][0]["fqdn"], "omantel.example");
+    assert_eq!(list["items"][0]["state"], "failed");
+
+    // Without the vault nothing is begun.
+    world.parts().vault_is_up = false;
+    let (status, problem) = sol(&world, "POST", &plan, Some(&json!({}))).await;
+    assert_eq!(status, 503, "{problem}");
+    let (_, view) = sol(&world, "GET", SOVEREIGN, None).await;
+    assert_eq!(view["task"], "plan");
+    assert_eq!(view["state"], "failed");
+}
+
+#[tokio::test]
+async fn events_are_followed_and_come_back_to_even_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let (status, _) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202);
+    let mut reader = Reader::open(&world, "sol", EVENTS, None).await;
+    reader.until("\"event\":\"step-begun\"").await;
+    let position = reader.position();
+    reader.until("\"event\":\"job-ended\"").await;
+    assert!(reader.text.contains("\"event\":\"job-begun\""));
+    has_no_canary(&reader.text);
+    drop(reader);
+    drop(world);
+
+    // The control plane is started again on the same data.
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "failed");
+    let mut reader = Reader::open(&world, "sol", EVENTS, Some(&position)).await;
+    reader.until("\"event\":\"job-ended\"").await;
+    assert!(!reader.text.contains("job-begun"), "{}", reader.text);
+    // The vault of this world is another one, and has nothing.
+    let resume = format!("{SOVEREIGN}/resume");
+    let (status, problem) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+    assert_eq!(status, 422, "{problem}");
+    assert_eq!(problem["faults"].as_array().unwrap().len(), 4, "{problem}");
+    let again = json!({"credentials": credentials()});
+    let (status, _) = sol(&world, "POST", &resume, Some(&again)).await;
+    assert_eq!(status, 202);
+    reader.until("\"event\":\"job-begun\"").await;
+    for (path, content) in files(folder.path()) {
+        has_no_canary(&format!("{}: {content}", path.display()));
+    }
+
+    let request = Request::builder()
+        .uri(EVENTS)
+        .header("authorization", "Bearer sol-token")
+        .header("last-event-id", "here");
+    let (status, ..) = world.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    // Whoever loses the role loses the stream.
+    world.parts().users.insert("sol".to_owned(), Vec::new());
+    reader.end().await;
+}
+
+/// Every file below a folder, with its content as text.
+fn files(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            found.push((path, String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+    found
+}
+
+/// The real OpenTofu; `None` where the test is left out, visibly.
+fn binary() -> Option<PathBuf> {
+    let named = std::env::var_os("CATALYST_TOFU").map(PathBuf::from);
+    if named.is_none() {
+        let is_required = std::env::var_os("CATALYST_REQUIRE_TOFU").is_some();
+        assert!(!is_required, "CATALYST_TOFU is not set");
+        eprintln!("left out: CATALYST_TOFU names no OpenTofu; `make test-real` runs this");
+    }
+    named
+}
+
+#[tokio::test]
+async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu() {
+    let Some(binary) = binary() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = provisioned::World::new(&binary, folder.path(), "true").await;
+    let data = folder.path().join("sovereigns");
+    let options = Options {
+        git: None,
+        ..cloud.options.clone()
+    };
+    let world = World::provisioning_in(&data, options).await;
+    let planned = json!({"config": config(), "credentials": credentials(), "planOnly": true});
+    let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&planned)).await;
+    assert_eq!(status, 202, "{view}");
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "planned", "{view}");
+    assert_eq!(view["planned"].as_array().unwrap().len(), 2);
+
+    let mut reader = Reader::open(&world, "sol", EVENTS, None).await;
+    reader.until("\"event\":\"job-ended\"").await;
+    let position = reader.position();
+    let resume = format!("{SOVEREIGN}/resume");
+    let (status, view) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+    assert_eq!(status, 202, "{view}");
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "provisioned", "{view}");
+    assert_eq!(view["resources"], json!({"done": 2, "total": 2}));
+    assert_eq!(
+        view["outputs"]["console_url"],
+        "https://console.omantel.example"
+    );
+    let steps = view["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["state"] == "done"), "{view}");
+    assert!(view["steps"][3]["versions"]["tofu"].is_string(), "{view}");
+    let mut reader = Reader::open(&world, "sol", EVENTS, Some(&position)).await;
+    reader.until("\"outcome\":\"provisioned\"").await;
+    assert!(reader.text.contains("\"event\":\"finished\""));
+    has_no_canary(&reader.text);
+
+    let path = format!("{SOVEREIGN}?confirm=omantel.example");
+    let (status, view) = sol(&world, "DELETE", &path, None).await;
+    assert_eq!(status, 202, "{view}");
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "destroyed", "{view}");
+    crate::world::wait("the credentials are gone from the vault", || {
+        world.parts().secrets.is_empty()
+    })
+    .await;
+    for (path, content) in files(&data) {
+        has_no_canary(&format!("{}: {content}", path.display()));
+    }
+}
