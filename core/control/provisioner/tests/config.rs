@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 
 use catalyst_provisioner::{Config, Module};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ci";
@@ -48,7 +48,7 @@ fn a_description_sent_as_json_is_judged_as_the_file_is() {
         config,
         Config::parse("sovereign.yaml", &small(), &no_file).unwrap()
     );
-    for given in [Value::Null, serde_json::json!([]), serde_json::json!({})] {
+    for given in [Value::Null, json!([]), json!({})] {
         let error = Config::from_value("config", given, &no_file).unwrap_err();
         assert!(
             error
@@ -272,4 +272,71 @@ fn a_channel_of_k3s_replaces_the_release() {
 fn the_schema_is_as_published() {
     let schema = serde_json::to_string_pretty(&Config::schema()).unwrap();
     insta::assert_snapshot!(schema);
+}
+
+/// Whether a value is what its property's schema asks for, as far as forms do: the
+/// console judges by them while somebody types.
+fn fits(property: &Value, value: &Value) -> bool {
+    if let Some(pattern) = property["pattern"].as_str() {
+        let text = value.as_str().unwrap();
+        let form = regex::Regex::new(pattern).unwrap();
+        let is_short = property["maxLength"]
+            .as_u64()
+            .is_none_or(|most| text.len() as u64 <= most);
+        return form.is_match(text) && is_short;
+    }
+    if let Some(options) = property["enum"].as_array() {
+        return options.contains(value);
+    }
+    if let Some(least) = property["minItems"].as_u64() {
+        return value.as_array().unwrap().len() as u64 >= least;
+    }
+    value.as_u64().unwrap() <= property["maximum"].as_u64().unwrap()
+}
+
+#[test]
+fn forms_in_the_schema_are_the_rules_that_a_description_is_judged_by() {
+    let schema = Config::schema();
+    let long = format!("{}.example", vec!["a".repeat(50); 4].join("."));
+    for (name, value, is_good) in [
+        ("sovereignFqdn", json!("omantel.example"), true),
+        ("sovereignFqdn", json!("Omantel.example"), false),
+        ("sovereignFqdn", json!("omantel"), false),
+        ("sovereignFqdn", json!(long), false),
+        ("buildingBlock", json!("rtz"), true),
+        ("buildingBlock", json!("web"), false),
+        ("envType", json!("poc"), true),
+        ("envType", json!("production"), false),
+        ("domainMode", json!("own"), false),
+        ("sshPublicKey", json!(KEY), true),
+        ("sshPublicKey", json!("hello"), false),
+        ("adminCidrs", json!(["203.0.113.7/32"]), true),
+        ("adminCidrs", json!([]), false),
+        ("controlPlaneCount", json!(3), true),
+        ("controlPlaneCount", json!(2), false),
+        ("workerCount", json!(50), true),
+        ("workerCount", json!(51), false),
+        ("controlPlaneServerType", json!("cax21"), true),
+        ("workerServerType", json!("m5.large"), false),
+        ("gitUrl", json!("https://git.example/sovereigns"), true),
+        ("gitUrl", json!("https://me:secret@git.example/x"), false),
+        ("gitBranch", json!("main"), true),
+        ("gitBranch", json!("-x"), false),
+    ] {
+        let property = &schema["properties"][name];
+        assert_eq!(fits(property, &value), is_good, "{name}: {value}");
+        let mut given = catalyst_yaml::from_str(&small()).unwrap();
+        given[name] = value.clone();
+        let judged = Config::from_value("config", given, &no_file);
+        assert_eq!(judged.is_ok(), is_good, "{name}: {value}: {judged:?}");
+    }
+    // The regions that the console offers.
+    for region in schema["properties"]["region"]["examples"]
+        .as_array()
+        .unwrap()
+    {
+        let mut given = catalyst_yaml::from_str(&small()).unwrap();
+        given["region"] = region.clone();
+        Config::from_value("config", given, &no_file).unwrap();
+    }
 }

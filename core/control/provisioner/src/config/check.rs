@@ -10,16 +10,23 @@ use super::Config;
 use super::derived::places;
 use super::read::Problems;
 
-const FQDN: &str = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
-const SSH_KEY: &str = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [^\r\n]*)?$";
-const SERVER_TYPE: &str = r"^(cx|cpx|cax|ccx)[0-9]{2}$";
+pub(super) const FQDN: &str =
+    r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
+pub(super) const SSH_KEY: &str = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [^\r\n]*)?$";
+pub(super) const SERVER_TYPE: &str = r"^(cx|cpx|cax|ccx)[0-9]{2}$";
 const IMAGE: &str = r"^((ubuntu|debian)-[0-9.]+|[0-9]+)$";
 const BALANCER: &str = r"^lb[0-9]{2}$";
-const GIT_URL: &str = r"^https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/-]+$";
-const GIT_BRANCH: &str = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?$";
+pub(super) const GIT_URL: &str = r"^https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/-]+$";
+pub(super) const GIT_BRANCH: &str = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?$";
 const LABEL_KEY: &str =
     r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$";
 const LABEL_VALUE: &str = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$";
+pub(super) const BUILDING_BLOCKS: [&str; 3] = ["mgt", "rtz", "dmz"];
+pub(super) const ENV_TYPES: [&str; 5] = ["prod", "stg", "uat", "dev", "poc"];
+pub(super) const DOMAIN_MODES: [&str; 2] = ["byo", "pool"];
+/// etcd needs an odd number, and more than three only costs.
+pub(super) const CONTROL_PLANES: [u16; 2] = [1, 3];
+pub(super) const MOST_WORKERS: u32 = 50;
 const OWN_LABELS: [&str; 6] = [
     "openova.io/sovereign",
     "openova.io/host-cluster",
@@ -74,14 +81,9 @@ fn names(config: &Config, problems: &mut Problems) {
         problems,
         "buildingBlock",
         &config.building_block,
-        &["mgt", "rtz", "dmz"],
+        &BUILDING_BLOCKS,
     );
-    one_of(
-        problems,
-        "envType",
-        &config.env_type,
-        &["prod", "stg", "uat", "dev", "poc"],
-    );
+    one_of(problems, "envType", &config.env_type, &ENV_TYPES);
     if let Some(project) = &config.hetzner_project_id
         && !fits("^[0-9]{1,20}$", project)
     {
@@ -99,12 +101,7 @@ fn names(config: &Config, problems: &mut Problems) {
             problems.tell("extraLabels", format!("{key}: {value:?} is not a label: at most 63 letters, digits, '-', '_' or '.' each, a letter or digit first and last"));
         }
     }
-    one_of(
-        problems,
-        "domainMode",
-        &config.domain_mode,
-        &["byo", "pool"],
-    );
+    one_of(problems, "domainMode", &config.domain_mode, &DOMAIN_MODES);
     if problems.fine(&["domainMode", "dnsZone"]) {
         match (config.domain_mode.as_str(), &config.dns_zone) {
             ("pool", None) => problems.tell(
@@ -167,7 +164,7 @@ fn access(config: &Config, problems: &mut Problems) {
 }
 
 fn machines(config: &Config, problems: &mut Problems) {
-    if !matches!(config.control_plane_count, 1 | 3) {
+    if !CONTROL_PLANES.contains(&config.control_plane_count) {
         problems.tell(
             "controlPlaneCount",
             format!(
@@ -176,7 +173,13 @@ fn machines(config: &Config, problems: &mut Problems) {
             ),
         );
     }
-    between(problems, "workerCount", config.worker_count.into(), 0, 50);
+    between(
+        problems,
+        "workerCount",
+        config.worker_count.into(),
+        0,
+        MOST_WORKERS,
+    );
     for (property, text, example) in [
         (
             "controlPlaneServerType",

@@ -29,17 +29,21 @@ pub struct Config {
     #[serde(default)]
     pub provider: CloudProvider,
     /// Domain of the Sovereign, for example omantel.example. Lower case, no trailing dot.
+    #[schemars(extend("pattern" = check::FQDN, "maxLength" = 170))]
     pub sovereign_fqdn: String,
     /// Region code: fsn, nbg, hel, ash, hil, sin, or one of extraRegions.
+    #[schemars(extend("examples" = ["fsn", "nbg", "hel", "ash", "hil", "sin"]))]
     pub region: String,
     /// Regions beyond the built-in ones, by code.
     #[serde(default)]
     pub extra_regions: BTreeMap<String, Place>,
     /// What the host cluster is for: mgt (control plane), rtz (workloads) or dmz (edge).
     #[serde(default = "default_building_block")]
+    #[schemars(extend("enum" = check::BUILDING_BLOCKS))]
     pub building_block: String,
     /// Environment type of the host cluster: prod, stg, uat, dev or poc.
     #[serde(default = "default_env_type")]
+    #[schemars(extend("enum" = check::ENV_TYPES))]
     pub env_type: String,
     /// Number of the Hetzner project that HCLOUD_TOKEN belongs to.
     #[serde(default)]
@@ -49,6 +53,7 @@ pub struct Config {
     pub extra_labels: BTreeMap<String, String>,
     /// byo: you write the DNS records yourself. pool: they are written into dnsZone.
     #[serde(default = "default_domain_mode")]
+    #[schemars(extend("enum" = check::DOMAIN_MODES))]
     pub domain_mode: String,
     /// With domainMode pool: the zone at Hetzner DNS that sovereignFqdn lies in.
     #[serde(default)]
@@ -58,6 +63,7 @@ pub struct Config {
     pub dns_ttl: u32,
     /// OpenSSH public key of whoever provisions. Give this or sshPublicKeyFile.
     #[serde(default)]
+    #[schemars(extend("pattern" = check::SSH_KEY))]
     pub ssh_public_key: Option<String>,
     /// File of that public key, such as ~/.ssh/id_ed25519.pub.
     #[serde(default)]
@@ -66,18 +72,23 @@ pub struct Config {
     #[serde(default)]
     pub ssh_private_key_file: Option<PathBuf>,
     /// Networks from which SSH and the Kubernetes API of the nodes can be reached.
+    #[schemars(extend("minItems" = 1))]
     pub admin_cidrs: Vec<String>,
     /// 1, or 3 for a control plane that survives the loss of a node.
     #[serde(default = "default_control_plane_count")]
+    #[schemars(extend("enum" = check::CONTROL_PLANES))]
     pub control_plane_count: u16,
     /// Hetzner server type of the control planes.
     #[serde(default = "default_control_plane_server_type")]
+    #[schemars(extend("pattern" = check::SERVER_TYPE))]
     pub control_plane_server_type: String,
     /// Workers. With none, the control planes carry the workloads.
     #[serde(default = "default_worker_count")]
+    #[schemars(extend("maximum" = check::MOST_WORKERS))]
     pub worker_count: u16,
     /// Hetzner server type of the workers.
     #[serde(default = "default_worker_server_type")]
+    #[schemars(extend("pattern" = check::SERVER_TYPE))]
     pub worker_server_type: String,
     /// Image of the nodes: one with systemd, apt and cloud-init.
     #[serde(default = "default_image")]
@@ -119,9 +130,11 @@ pub struct Config {
     #[serde(default = "default_flux_version")]
     pub flux_version: String,
     /// Git repository with clusters/<sovereignFqdn>/, over https, without credentials.
+    #[schemars(extend("pattern" = check::GIT_URL, "maxLength" = 1024))]
     pub git_url: String,
     /// Branch that Flux follows.
     #[serde(default = "default_git_branch")]
+    #[schemars(extend("pattern" = check::GIT_BRANCH))]
     pub git_branch: String,
     /// True where the repository is private: its credentials are then handed over.
     #[serde(default)]
@@ -130,6 +143,7 @@ pub struct Config {
     #[serde(default = "default_join_token_ttl_minutes")]
     pub join_token_ttl_minutes: u16,
     /// E-mail address for the certificate authority (ACME) to write to.
+    #[schemars(extend("format" = "email"))]
     pub acme_email: String,
     /// What the Hetzner project may hold; preflight counts against it.
     #[serde(default)]
