@@ -36,6 +36,10 @@ describe('match', () => {
       [paths.install('catalog', 'bp-x'), 'install'],
       [paths.users, 'users'],
       [paths.policies, 'policies'],
+      [paths.sovereigns, 'sovereigns'],
+      [paths.sovereignNew, 'sovereign-new'],
+      [paths.sovereign('omantel.example'), 'sovereign'],
+      [paths.sovereign('omantel.example', 'change'), 'sovereign-change'],
     ]
     for (const [path, page] of written) expect(match(path).page, path).toBe(page)
   })

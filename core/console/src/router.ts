@@ -28,6 +28,10 @@ const PATTERNS: [pattern: string, page: string][] = [
   ['/marketplace/:source/:blueprint/install', 'install'],
   ['/users', 'users'],
   ['/policies', 'policies'],
+  ['/sovereigns', 'sovereigns'],
+  ['/sovereigns/new', 'sovereign-new'],
+  ['/sovereigns/:fqdn', 'sovereign'],
+  ['/sovereigns/:fqdn/change', 'sovereign-change'],
 ]
 
 /** The page that a path leads to; `not-found` for any other. */
@@ -85,6 +89,10 @@ export const paths = {
     to('marketplace', source, name, 'install') + query(options),
   users: '/users',
   policies: '/policies',
+  sovereigns: '/sovereigns',
+  // No domain has one label alone.
+  sovereignNew: '/sovereigns/new',
+  sovereign: (fqdn: string, section?: 'change') => to('sovereigns', fqdn, ...(section ? [section] : [])),
 }
 
 function query(values: Record<string, string | undefined>): string {

@@ -19,6 +19,10 @@ const PAGES: [path: string, heading: string][] = [
   ['/marketplace/catalog/bp-every-field/install', 'Install Every field'],
   ['/users', 'Users'],
   ['/policies', 'Policies'],
+  ['/sovereigns', 'Sovereigns'],
+  ['/sovereigns/new', 'Provision a Sovereign'],
+  ['/sovereigns/omantel.example', 'omantel.example'],
+  ['/sovereigns/omantel.example/change', 'Change omantel.example'],
   ['/nowhere', 'There is no such page'],
 ]
 

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addApplication, addEnvironment, addRevision, commitId, ENV_TYPES, health, now, plan, refuse, search, seed } from './fixture-data.mjs'
+import { addSovereign, sovereigns } from './fixture-sovereigns.mjs'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
@@ -19,7 +20,12 @@ const HEADERS = {
 
 /** Starts a server on a port (0: any); answers `{url, close}`. */
 export function startFixture(port = 0) {
-  let data = seed('full')
+  const begin = (kind) => {
+    const data = seed(kind)
+    if (kind !== 'empty') addSovereign(data, 'omantel.example')
+    return data
+  }
+  let data = begin('full')
   let sequence = 0
   let log = []
   let isAway = false
@@ -34,6 +40,7 @@ export function startFixture(port = 0) {
     const timer = setTimeout(() => (timers.delete(timer), run()), milliseconds)
     timers.add(timer)
   }
+  const provisioned = sovereigns({ data: () => data, later })
   const organizationOf = (environment) => environment.slice(0, environment.lastIndexOf('-'))
   const rolesOf = (username) =>
     [...data.organizations.values()].flatMap((one) => one.members.filter((member) => member.user === username)
@@ -261,6 +268,7 @@ export function startFixture(port = 0) {
     ['PUT', '/policies/:name', ({ parameters, body }) => { data.policies.set(parameters.name, body); emit('policy', body); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
     ['DELETE', '/policies/:name', ({ parameters }) => { data.policies.delete(parameters.name); tell.removed('policy', parameters.name); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
     ['GET', '/deletions', () => page([...data.deletions.values()])],
+    ...provisioned.routes,
   ]
 
   const openFrom = (environment, branch) => [...data.pulls.values()].find((one) => one.environment === environment && one.head === branch && one.state === 'open')
@@ -323,6 +331,7 @@ export function startFixture(port = 0) {
       if (path.endsWith('/logs')) return logs(url, response)
       // An answer that a test lets go when it wants to.
       if (searches.held && url.searchParams.has('q')) await new Promise((go) => searches.waiting.push(go))
+      if (provisioned.answers(path, request, response, username)) return undefined
       for (const [method, pattern, handler] of routes) {
         const parameters = match(pattern, path)
         if (method !== request.method || !parameters) continue
@@ -333,7 +342,8 @@ export function startFixture(port = 0) {
       return json(404, refuse(404, 'not-found', `${request.method} ${path}`, 'There is nothing here that you may see.', 'Check the name.'))
     }
     const asked = normalize(url.pathname)
-    const name = extname(asked) ? asked : '/index.html'
+    // A page's path may end as a domain does.
+    const name = TYPES[extname(asked)] ? asked : '/index.html'
     try {
       const content = await readFile(join(DIST, name))
       response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream', 'content-security-policy': POLICY, 'cache-control': 'no-cache' })
@@ -382,13 +392,16 @@ export function startFixture(port = 0) {
     if (what === 'reset') {
       for (const timer of timers) clearTimeout(timer)
       timers.clear()
-      data = seed(body.seed ?? 'full')
+      data = begin(body.seed ?? 'full')
       Object.assign(data, body.signInAs ? { signInAs: body.signInAs } : {}, body.speed ? { speed: body.speed } : {})
       log = []
       for (const response of streams.keys()) response.destroy()
     } else if (what === 'sign-in-as') data.signInAs = body.username
     else if (what === 'streams') return json(200, { open: streams.size })
-    else if (what === 'cut-streams') for (const response of streams.keys()) response.destroy()
+    else if (what === 'cut-streams') {
+      for (const response of streams.keys()) response.destroy()
+      provisioned.cut()
+    }
     else if (what === 'away') {
       isAway = body.isAway
       // As a proxy before it answers, where there is one.

@@ -5,6 +5,7 @@
  * never reached the Sovereign, so that pages know one kind of error only; and a
  * 401 is told to the session, which shows the sign-in page.
  */
+import type { Schema } from '../lib/schema'
 import type * as Api from './types'
 
 const BASE = '/api/v1'
@@ -71,7 +72,7 @@ export function isAway(problem: Api.Problem | undefined): boolean {
 export async function request(
   method: string,
   target: string,
-  options: { body?: unknown; signal?: AbortSignal; accept?: string } = {},
+  options: { body?: unknown; signal?: AbortSignal; accept?: string; after?: string | undefined } = {},
 ): Promise<Response> {
   const attempted = `${method} ${target}`
   let answer: Response
@@ -83,6 +84,7 @@ export async function request(
       headers: {
         accept: options.accept ?? 'application/json',
         ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(options.after === undefined ? {} : { 'last-event-id': options.after }),
       },
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
     })
@@ -212,6 +214,20 @@ export const api = {
   policyDelete: (name: string) => json<Api.Accepted>('DELETE', '/policies' + path(name)),
 
   deletions: () => list<Api.DeletionView>('/deletions'),
+
+  sovereigns: () => list<Api.ProvisioningSummary>('/sovereigns'),
+  sovereignSchema: () => json<Schema>('GET', '/sovereigns/schema'),
+  sovereignCreate: (body: Api.CreateSovereign) => json<Api.ProvisioningView>('POST', '/sovereigns', body),
+  provisioned: (fqdn: string) => json<Api.ProvisioningView>('GET', '/sovereigns' + path(fqdn)),
+  sovereignPlan: (fqdn: string, body: Api.ResumeSovereign) =>
+    json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'plan'), body),
+  sovereignResume: (fqdn: string, body: Api.ResumeSovereign) =>
+    json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'resume'), body),
+  sovereignCancel: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'cancel')),
+  sovereignDestroy: (fqdn: string) =>
+    json<Api.ProvisioningView>('DELETE', '/sovereigns' + path(fqdn) + `?confirm=${encodeURIComponent(fqdn)}`),
+  sovereignEvents: (fqdn: string, after: string | undefined, signal: AbortSignal) =>
+    request('GET', '/sovereigns' + path(fqdn, 'events'), { signal, accept: 'text/event-stream', after }),
 }
 
 /** Any thrown thing as a Problem, for showing. */

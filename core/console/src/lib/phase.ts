@@ -13,6 +13,17 @@ const PHASES: Record<string, { sign: string; tone: Tone }> = {
   Stale: { sign: '?', tone: 'warn' },
   Failed: { sign: '✕', tone: 'bad' },
   Paused: { sign: '‖', tone: 'idle' },
+  // Of Sovereigns that are provisioned.
+  Planning: { sign: '↻', tone: 'busy' },
+  Provisioning: { sign: '↓', tone: 'busy' },
+  Destroying: { sign: '⌫', tone: 'busy' },
+  Cancelling: { sign: '↻', tone: 'busy' },
+  Planned: { sign: '◔', tone: 'warn' },
+  Interrupted: { sign: '!', tone: 'warn' },
+  Provisioned: { sign: '✓', tone: 'good' },
+  Archived: { sign: '✓', tone: 'good' },
+  Cancelled: { sign: '‖', tone: 'idle' },
+  Destroyed: { sign: '·', tone: 'idle' },
 }
 
 /** How a phase looks. An unknown phase is shown by its word. */

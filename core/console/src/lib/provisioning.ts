@@ -1,0 +1,56 @@
+/** What a Sovereign that is provisioned looks like, and what its events say to people. */
+import type { ProvisioningSummary } from '../api/types'
+
+/** Its phase, as `Phase.svelte` shows it. */
+export function phaseOf(one: Pick<ProvisioningSummary, 'state' | 'task'>): string {
+  if (one.state === 'running') return { plan: 'Planning', provision: 'Provisioning', destroy: 'Destroying' }[one.task]
+  return one.state.charAt(0).toUpperCase() + one.state.slice(1)
+}
+
+/** Whether a job is at work. */
+export const isAtWork = (one: Pick<ProvisioningSummary, 'state'>) => one.state === 'running' || one.state === 'cancelling'
+
+/** Seconds as people say them. */
+export function took(seconds: number): string {
+  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60]
+  if (hours > 0) return `${hours} h ${String(minutes).padStart(2, '0')} min`
+  return minutes > 0 ? `${minutes} min ${String(rest).padStart(2, '0')} s` : `${rest} s`
+}
+
+type Told = Record<string, unknown>
+
+const text = (event: Told, name: string) => String(event[name] ?? '')
+
+/** The line of the log that an event is; nothing where it is not worth one. */
+export function lineOf(event: Told): string | undefined {
+  switch (event.event) {
+    case 'job-begun':
+      return `Begins to ${text(event, 'task')}.`
+    case 'job-ended':
+      return event.failure ? `Ended: ${text(event, 'outcome')}. ${text(event, 'failure')}` : `Ended: ${text(event, 'outcome')}.`
+    case 'step-begun':
+      return `[${text(event, 'number')}/${text(event, 'of')}] ${text(event, 'step')}, usually ${took(Number(event.expectedSeconds))}`
+    case 'step-done':
+      return `    done in ${took(Number(event.seconds))}`
+    case 'step-failed':
+      return `    failed: ${text(event, 'message')}`
+    case 'found':
+      return `    ${event.problem ? 'problem' : 'note'}: ${text(event, 'subject')}: ${text(event, 'message')}`
+    case 'resources':
+      return `    ${text(event, 'done')}/${text(event, 'total')} resources`
+    case 'waiting':
+      return `    ${took(Number(event.seconds))} of at most ${took(Number(event.limitSeconds))}: ${text(event, 'what')}`
+    case 'planned':
+      return `    ${Array.isArray(event.changes) ? event.changes.length : 0} resources would change`
+    case 'tofu':
+      return tofuLine(event)
+    default:
+      return undefined
+  }
+}
+
+function tofuLine(event: Told): string | undefined {
+  if (event.type === 'diagnostic') return `    ${event.error ? 'error' : 'warning'}: ${text(event, 'summary')}`
+  if (event.type !== 'resource' || event.state === 'begun') return undefined
+  return `    ${text(event, 'address')}: ${text(event, 'action')} ${text(event, 'state')}, ${took(Number(event.seconds))}`
+}

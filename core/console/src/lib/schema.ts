@@ -1,0 +1,41 @@
+/**
+ * Judges single values by a JSON Schema, as far as the schema of a Sovereign's
+ * description goes, so that a form says what is wrong while somebody types. The
+ * Sovereign judges once more, and knows more.
+ */
+
+export type Property = {
+  type?: string | string[]
+  description?: string
+  default?: unknown
+  examples?: unknown[]
+  enum?: unknown[]
+  pattern?: string
+  format?: string
+  maxLength?: number
+  minimum?: number
+  maximum?: number
+  minItems?: number
+}
+
+export type Schema = { properties: Record<string, Property>; required?: string[] }
+
+/** What is wrong with a value; nothing where it will do, or where it is left out. */
+export function valueFault(property: Property, value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined
+  if (property.enum && !property.enum.includes(value)) return `One of ${property.enum.map(String).join(', ')} is needed.`
+  if (Array.isArray(value)) {
+    return value.length < (property.minItems ?? 0) ? 'This is needed.' : undefined
+  }
+  if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value)) return 'A whole number is needed.'
+    if (property.minimum !== undefined && value < property.minimum) return `At least ${property.minimum}.`
+    if (property.maximum !== undefined && value > property.maximum) return `At most ${property.maximum}.`
+    return undefined
+  }
+  if (typeof value !== 'string') return undefined
+  if (property.maxLength !== undefined && value.length > property.maxLength) return `At most ${property.maxLength} characters.`
+  if (property.format === 'email' && !/^[^\s@]+@[^\s@]+\.[^\s@.]+$/.test(value)) return 'A mail address has the form name@host.'
+  if (property.pattern && !new RegExp(property.pattern, 'u').test(value)) return 'This does not have the form that is needed.'
+  return undefined
+}

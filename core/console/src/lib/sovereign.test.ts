@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { isAtWork, lineOf, phaseOf, took } from './provisioning'
+import { valueFault, type Schema } from './schema'
+import { configOf, credentialsOf, FIELDS, fieldsOf, optionsOf, pointerOf, startValues, stepFaults, stepOf, STEPS } from './sovereign'
+
+// The schema as it is published.
+const snapshot = new URL('../../../control/provisioner/tests/snapshots/config__the_schema_is_as_published.snap', import.meta.url)
+const text = readFileSync(snapshot, 'utf8')
+const schema = JSON.parse(text.slice(text.indexOf('\n{'))) as Schema
+
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me'
+const PRIVATE = '-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n'
+
+function filled() {
+  return {
+    ...startValues(schema),
+    sovereignFqdn: ' omantel.example ',
+    acmeEmail: 'platform@omantel.example',
+    gitUrl: 'https://git.example/sovereigns',
+    region: 'fsn',
+    sshPublicKey: KEY,
+    adminCidrs: '203.0.113.7/32\n\n2001:db8::/48',
+    hetznerToken: 'token',
+    sshPrivateKey: PRIVATE,
+  }
+}
+
+const faultsOf = (values: ReturnType<typeof startValues>, isChange = false) =>
+  Object.assign({}, ...STEPS.map((step) => stepFaults(step.id, values, schema, isChange))) as Record<string, string>
+
+describe('the wizard', () => {
+  it('has a field for every property that must be given, and none that there is not', () => {
+    const own = FIELDS.filter((field) => field.step !== 'credentials').map((field) => field.name)
+    expect(own.filter((name) => !(name in schema.properties))).toEqual([])
+    expect((schema.required ?? []).filter((name) => !own.includes(name))).toEqual([])
+    for (const field of FIELDS.filter((one) => one.kind === 'choice')) {
+      const options = optionsOf(field, schema.properties[field.name]!)
+      expect(options.length, field.name).toBeGreaterThan(1)
+      for (const value of Object.keys(field.options ?? {})) expect(options.map(([one]) => one), field.name).toContain(value)
+    }
+  })
+
+  it('sends what was given, and no default', () => {
+    expect(faultsOf(filled())).toEqual({})
+    expect(configOf(filled(), schema)).toEqual({
+      sovereignFqdn: 'omantel.example',
+      acmeEmail: 'platform@omantel.example',
+      gitUrl: 'https://git.example/sovereigns',
+      region: 'fsn',
+      sshPublicKey: KEY,
+      adminCidrs: ['203.0.113.7/32', '2001:db8::/48'],
+    })
+    expect(credentialsOf(filled())).toEqual({ hetznerToken: 'token', sshPrivateKey: PRIVATE.trim() })
+    const other = { ...filled(), controlPlaneCount: '1', workerCount: '0' }
+    expect(configOf(other, schema)).toMatchObject({ controlPlaneCount: 1, workerCount: 0 })
+  })
+
+  it('asks for what belongs to a choice, and forgets what no longer does', () => {
+    const names = (values: ReturnType<typeof startValues>) => STEPS.flatMap((step) => fieldsOf(step.id, values)).map((field) => field.name)
+    const values = { ...filled(), domainMode: 'pool', dnsZone: 'example', gitCredentials: true, gitUsername: 'flux', gitPassword: 'x' }
+    expect(names(values)).toEqual(FIELDS.map((field) => field.name))
+    expect(configOf(values, schema)).toMatchObject({ domainMode: 'pool', dnsZone: 'example', gitCredentials: true })
+    const back = { ...values, domainMode: 'byo', gitCredentials: false }
+    expect(names(back)).not.toContain('dnsZone')
+    expect(configOf(back, schema)).toEqual(configOf(filled(), schema))
+    expect(credentialsOf(back)).not.toHaveProperty('gitPassword')
+    expect(Object.keys(faultsOf({ ...values, dnsZone: '', gitPassword: '' }))).toEqual(['dnsZone', 'gitPassword'])
+  })
+
+  it.each([
+    ['sovereignFqdn', 'Omantel.example'],
+    ['sovereignFqdn', ''],
+    ['acmeEmail', 'me@localhost'],
+    ['gitUrl', 'https://me:secret@git.example/x'],
+    ['gitBranch', '-x'],
+    ['region', ''],
+    ['workerCount', '51'],
+    ['workerCount', 'many'],
+    ['workerServerType', 'm5.large'],
+    ['sshPublicKey', 'hello'],
+    ['sshPublicKey', PRIVATE],
+    ['adminCidrs', ' \n'],
+    ['hetznerToken', 'two words'],
+    ['sshPrivateKey', KEY],
+  ])('tells that %s cannot be %j', (name, value) => {
+    const faults = faultsOf({ ...filled(), [name]: value })
+    expect(Object.keys(faults)).toEqual([name])
+  })
+
+  it('keeps what it does not show of a description that is changed, and needs no credential again', () => {
+    const known = { ...configOf(filled(), schema), k3sChannel: 'stable', dnsZone: null, workerCount: 3, limits: { servers: 10 } }
+    const values = startValues(schema, known)
+    expect(values.adminCidrs).toBe('203.0.113.7/32\n2001:db8::/48')
+    expect(values.hetznerToken).toBe('')
+    expect(faultsOf(values, true)).toEqual({})
+    expect(Object.keys(faultsOf(values))).toEqual(['hetznerToken', 'sshPrivateKey'])
+    const config = configOf({ ...values, workerCount: '4' }, schema, known)
+    expect(config).toEqual({ ...configOf(filled(), schema), k3sChannel: 'stable', workerCount: 4, limits: { servers: 10 } })
+    // Back at its default, a property that was given says so.
+    expect(configOf(values, schema, { ...known, workerCount: 5 }).workerCount).toBe(3)
+  })
+
+  it('finds the step of a fault', () => {
+    for (const field of FIELDS) expect(stepOf(pointerOf(field))).toBe(field.step)
+    expect(stepOf('/config/adminCidrs/0')).toBe('access')
+    expect(stepOf('/config/extraRegions')).toBeUndefined()
+  })
+})
+
+describe('values', () => {
+  it.each([
+    [{ minimum: 1, maximum: 5 }, 0, 'At least 1.'],
+    [{ minimum: 1, maximum: 5 }, 6, 'At most 5.'],
+    [{ minimum: 1, maximum: 5 }, 2.5, 'A whole number is needed.'],
+    [{ minimum: 1, maximum: 5 }, 5, undefined],
+    [{ enum: [1, 3] }, 2, 'One of 1, 3 is needed.'],
+    [{ enum: [1, 3] }, 3, undefined],
+    [{ maxLength: 3 }, 'four', 'At most 3 characters.'],
+    [{ pattern: '^a+$' }, undefined, undefined],
+    [{ pattern: '^a+$' }, 'b', 'This does not have the form that is needed.'],
+  ])('by %j, %j is answered %j', (property, value, expected) => {
+    expect(valueFault(property, value)).toBe(expected)
+  })
+})
+
+describe('events', () => {
+  it.each([
+    [{ event: 'job-begun', task: 'provision' }, 'Begins to provision.'],
+    [{ event: 'step-begun', step: 'apply', number: 6, of: 11, expectedSeconds: 180 }, '[6/11] apply, usually 3 min 00 s'],
+    [{ event: 'step-done', step: 'apply', seconds: 71 }, '    done in 1 min 11 s'],
+    [{ event: 'step-failed', step: 'init', message: 'no network' }, '    failed: no network'],
+    [{ event: 'found', subject: 'ssh', message: 'absent', problem: true }, '    problem: ssh: absent'],
+    [{ event: 'resources', done: 1, total: 31 }, '    1/31 resources'],
+    [{ event: 'waiting', step: 'wait-ssh', what: 'port 22', seconds: 3700, limitSeconds: 7200 }, '    1 h 01 min of at most 2 h 00 min: port 22'],
+    [{ event: 'planned', changes: [{}, {}] }, '    2 resources would change'],
+    [{ event: 'tofu', type: 'resource', address: 'a.b', action: 'create', state: 'done', seconds: 3 }, '    a.b: create done, 3 s'],
+    [{ event: 'tofu', type: 'resource', address: 'a.b', action: 'create', state: 'begun', seconds: 0 }, undefined],
+    [{ event: 'tofu', type: 'diagnostic', error: true, summary: 'limit' }, '    error: limit'],
+    [{ event: 'job-ended', outcome: 'failed', failure: 'no' }, 'Ended: failed. no'],
+    [{ event: 'job-ended', outcome: 'provisioned' }, 'Ended: provisioned.'],
+    [{ event: 'of a later version' }, undefined],
+  ])('%j', (event, expected) => {
+    expect(lineOf(event)).toBe(expected)
+  })
+
+  it('has a phase for every state', () => {
+    expect(phaseOf({ state: 'running', task: 'destroy' })).toBe('Destroying')
+    expect(phaseOf({ state: 'interrupted', task: 'provision' })).toBe('Interrupted')
+    expect(isAtWork({ state: 'cancelling' })).toBe(true)
+    expect(isAtWork({ state: 'failed' })).toBe(false)
+    expect(took(59)).toBe('59 s')
+  })
+})

@@ -1,0 +1,169 @@
+/**
+ * The wizard for a Sovereign: its fields, and the description that comes of them.
+ *
+ * What must stay true: what is left alone is not sent, so that the defaults of the
+ * Catalyst that provisions count; of a description that is changed, what the wizard
+ * does not show stays; a credential is never filled in.
+ */
+import type { SovereignCredentials } from '../api/types'
+import { valueFault, type Property, type Schema } from './schema'
+
+export type StepId = 'name' | 'machines' | 'access' | 'credentials' | 'review'
+
+export const STEPS: { id: StepId; title: string }[] = [
+  { id: 'name', title: 'Name and domain' },
+  { id: 'machines', title: 'Region and sizes' },
+  { id: 'access', title: 'Access' },
+  { id: 'credentials', title: 'Credentials' },
+  { id: 'review', title: 'Review' },
+]
+
+export type WizardField = {
+  /** The property; of a credential, its name. */
+  name: string
+  title: string
+  step: StepId
+  kind: 'text' | 'number' | 'choice' | 'lines' | 'key' | 'toggle' | 'password'
+  help?: string
+  /** What options are called; others are called by themselves. */
+  options?: Record<string, string>
+  /** Whether it is shown beside what the others hold. */
+  isShown?: (values: WizardValues) => boolean
+}
+
+/** What the controls hold, by name. */
+export type WizardValues = Record<string, string | boolean>
+
+const hasGit = (values: WizardValues) => values.gitCredentials === true
+
+export const FIELDS: WizardField[] = [
+  { name: 'sovereignFqdn', title: 'Domain', step: 'name', kind: 'text', help: 'Lower case, such as omantel.example. Applications get names below it.' },
+  {
+    name: 'domainMode', title: 'DNS records', step: 'name', kind: 'choice',
+    options: { byo: 'I write them at my own DNS', pool: 'They are written into a zone at Hetzner DNS' },
+  },
+  { name: 'dnsZone', title: 'Zone at Hetzner DNS', step: 'name', kind: 'text', help: 'In the same project; the domain lies below it.', isShown: (values) => values.domainMode === 'pool' },
+  { name: 'acmeEmail', title: 'Mail address for the certificate authority', step: 'name', kind: 'text' },
+  { name: 'gitUrl', title: 'Git repository', step: 'name', kind: 'text', help: 'Over https, without credentials. Flux applies clusters/<domain>/ of it.' },
+  { name: 'gitBranch', title: 'Branch', step: 'name', kind: 'text' },
+  { name: 'gitCredentials', title: 'The repository is private', step: 'name', kind: 'toggle' },
+  {
+    name: 'region', title: 'Region', step: 'machines', kind: 'choice',
+    options: { fsn: 'Falkenstein (fsn)', nbg: 'Nuremberg (nbg)', hel: 'Helsinki (hel)', ash: 'Ashburn (ash)', hil: 'Hillsboro (hil)', sin: 'Singapore (sin)' },
+  },
+  { name: 'envType', title: 'Stage', step: 'machines', kind: 'choice' },
+  {
+    name: 'controlPlaneCount', title: 'Control planes', step: 'machines', kind: 'choice',
+    options: { 1: '1', 3: '3: survives the loss of a node' },
+  },
+  { name: 'controlPlaneServerType', title: 'Server type of the control planes', step: 'machines', kind: 'text', help: 'A type of Hetzner’s, such as cx33 or cax21.' },
+  { name: 'workerCount', title: 'Workers', step: 'machines', kind: 'number', help: 'With none, the control planes carry the workloads.' },
+  { name: 'workerServerType', title: 'Server type of the workers', step: 'machines', kind: 'text' },
+  { name: 'sshPublicKey', title: 'SSH public key', step: 'access', kind: 'key', help: 'The one line of a .pub file, such as ssh-ed25519 AAAA….' },
+  { name: 'adminCidrs', title: 'Networks of administrators', step: 'access', kind: 'lines', help: 'One a line, such as 203.0.113.7/32. The control plane’s own address must be among them: it signs in to the first node.' },
+  { name: 'hetznerToken', title: 'API token of the Hetzner project', step: 'credentials', kind: 'password', help: 'With the right to read and write.' },
+  { name: 'sshPrivateKey', title: 'SSH private key', step: 'credentials', kind: 'key', help: 'Of the public key, without a passphrase; the whole file.' },
+  { name: 'gitUsername', title: 'User of the Git repository', step: 'credentials', kind: 'text', isShown: hasGit },
+  { name: 'gitPassword', title: 'Password or token of that user', step: 'credentials', kind: 'password', isShown: hasGit },
+]
+
+const isCredential = (field: WizardField) => field.step === 'credentials'
+
+/** What stands beside a label of a JSON pointer of the request. */
+export const pointerOf = (field: WizardField) => (isCredential(field) ? `/credentials/${field.name}` : `/config/${field.name}`)
+
+/** The fields of a step that are shown now. */
+export function fieldsOf(step: StepId, values: WizardValues): WizardField[] {
+  return FIELDS.filter((field) => field.step === step && (field.isShown?.(values) ?? true))
+}
+
+/** The options of a choice: value as text → what it is called. */
+export function optionsOf(field: WizardField, property: Property): [value: string, title: string][] {
+  const values = property.enum ?? property.examples ?? []
+  return values.map((value) => [String(value), field.options?.[String(value)] ?? String(value)])
+}
+
+/** What the controls hold at first: what is known, else the defaults. */
+export function startValues(schema: Schema, known: Record<string, unknown> = {}): WizardValues {
+  const values: WizardValues = {}
+  for (const field of FIELDS) {
+    const value = isCredential(field) ? undefined : (known[field.name] ?? schema.properties[field.name]?.default)
+    if (field.kind === 'toggle') values[field.name] = value === true
+    else if (Array.isArray(value)) values[field.name] = value.join('\n')
+    else values[field.name] = value === undefined || value === null ? '' : String(value)
+  }
+  return values
+}
+
+function read(field: WizardField, values: WizardValues, property: Property): unknown {
+  const held = values[field.name]
+  if (field.kind === 'toggle') return held === true
+  const text = String(held ?? '').trim()
+  if (field.kind === 'lines') return text === '' ? [] : text.split('\n').map((line) => line.trim()).filter((line) => line !== '')
+  if (text === '') return undefined
+  if (field.kind === 'number') return Number(text)
+  // A choice is as its schema has it: a number stays one.
+  if (field.kind === 'choice') return (property.enum ?? property.examples ?? []).find((option) => String(option) === text) ?? text
+  return text
+}
+
+/**
+ * What is wrong with the fields of a step, by name. Of a Sovereign that was begun
+ * (`isChange`) credentials may be left out: those given before stay.
+ */
+export function stepFaults(step: StepId, values: WizardValues, schema: Schema, isChange: boolean): Record<string, string> {
+  const faults: Record<string, string> = {}
+  for (const field of fieldsOf(step, values)) {
+    const property = schema.properties[field.name] ?? {}
+    const value = read(field, values, property)
+    const isNeeded = isCredential(field) ? !isChange : needed(field, schema)
+    const fault = value === undefined && isNeeded ? 'This is needed.' : isCredential(field) ? credentialFault(field, value) : valueFault(property, value)
+    if (fault) faults[field.name] = fault
+  }
+  return faults
+}
+
+/** Whether a property must be given: by the schema, or because the API takes keys as text alone. */
+export function needed(field: WizardField, schema: Schema): boolean {
+  return (schema.required ?? []).includes(field.name) || field.name === 'sshPublicKey' || field.name === 'dnsZone'
+}
+
+function credentialFault(field: WizardField, value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined
+  if (field.name === 'hetznerToken' && !/^[\x21-\x7e]+$/.test(value)) return 'It has spaces or characters that no token has.'
+  if (field.name === 'sshPrivateKey' && !/^-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*-----END [A-Z ]*PRIVATE KEY-----$/.test(value)) {
+    return 'This is no private key; give the whole file, from -----BEGIN to -----END.'
+  }
+  return undefined
+}
+
+/** The description: what is known, with what the fields say. */
+export function configOf(values: WizardValues, schema: Schema, known: Record<string, unknown> = {}): Record<string, unknown> {
+  const config: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(known)) if (value !== null) config[name] = value
+  for (const field of FIELDS) {
+    if (isCredential(field)) continue
+    const property = schema.properties[field.name] ?? {}
+    const isShown = field.isShown?.(values) ?? true
+    const value = isShown ? read(field, values, property) : undefined
+    const isDefault = JSON.stringify(value) === JSON.stringify(property.default)
+    if (value === undefined || (isDefault && !(field.name in known))) delete config[field.name]
+    else config[field.name] = value
+  }
+  return config
+}
+
+/** The credentials that are given. */
+export function credentialsOf(values: WizardValues): SovereignCredentials {
+  const credentials: Record<string, string> = {}
+  for (const field of fieldsOf('credentials', values)) {
+    const text = String(values[field.name] ?? '').trim()
+    if (text !== '') credentials[field.name] = text
+  }
+  return credentials
+}
+
+/** The step that a fault of the Sovereign's belongs to. */
+export function stepOf(pointer: string): StepId | undefined {
+  return FIELDS.find((field) => pointer === pointerOf(field) || pointer.startsWith(`${pointerOf(field)}/`))?.step
+}

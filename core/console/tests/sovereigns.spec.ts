@@ -1,0 +1,155 @@
+import type { Page } from '@playwright/test'
+import { expect, signInAs, test, violations } from './support'
+
+const TOKEN = 'canary-hetzner-token'
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me'
+const PRIVATE = '-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key\n-----END OPENSSH PRIVATE KEY-----'
+
+const next = (page: Page) => page.getByRole('button', { name: 'Next' }).click()
+const step = (page: Page, title: string) => page.getByRole('heading', { level: 2, name: title, exact: true })
+const phase = (page: Page, name: string) => page.locator(`main [data-phase="${name}"]`)
+
+/** Fills all steps up to the review. */
+async function describe(page: Page, fqdn: string) {
+  await page.goto('/sovereigns')
+  await page.getByRole('link', { name: 'Provision a Sovereign' }).click()
+  await page.getByLabel('Domain', { exact: true }).fill(fqdn)
+  await page.getByLabel('Mail address for the certificate authority').fill(`ops@${fqdn}`)
+  await page.getByLabel('Git repository').fill('https://git.example/sovereigns')
+  await next(page)
+  await expect(step(page, 'Region and sizes')).toBeFocused()
+  await page.getByLabel('Region').selectOption('nbg')
+  await page.getByLabel('Control planes', { exact: true }).selectOption('1')
+  await next(page)
+  await page.getByLabel('SSH public key').fill(KEY)
+  await page.getByLabel('Networks of administrators').fill('203.0.113.7/32')
+  await next(page)
+  await page.getByLabel('API token of the Hetzner project').fill(TOKEN)
+  await page.getByLabel('SSH private key').fill(PRIVATE)
+  await next(page)
+  await expect(step(page, 'Review')).toBeFocused()
+}
+
+test('a Sovereign is described, planned, provisioned and destroyed', async ({ signedIn: page, fixture }) => {
+  await fixture.control('reset', { speed: 1500 })
+  const sent: unknown[] = []
+  page.on('request', (request) => {
+    if (request.method() !== 'GET' && request.url().includes('/sovereigns')) sent.push(request.postDataJSON())
+  })
+  await describe(page, 'acme.example')
+  await expect(page.locator('main')).toContainText('Nuremberg (nbg)')
+  await expect(page.locator('main')).not.toContainText('canary')
+  expect(await violations(page), 'review').toEqual([])
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+
+  await expect(page.getByRole('heading', { level: 1, name: 'acme.example' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Plan: 2 changes' })).toBeVisible()
+  await expect(page.getByText('hcloud_network.sovereign')).toBeVisible()
+  expect(sent).toEqual([{
+    config: {
+      sovereignFqdn: 'acme.example', acmeEmail: 'ops@acme.example', gitUrl: 'https://git.example/sovereigns',
+      region: 'nbg', controlPlaneCount: 1, sshPublicKey: KEY, adminCidrs: ['203.0.113.7/32'],
+    },
+    credentials: { hetznerToken: TOKEN, sshPrivateKey: PRIVATE },
+    planOnly: true,
+  }])
+  // Neither is it in the address, nor can one go back to a form that holds it.
+  expect(page.url()).not.toContain('canary')
+  await expect(page.locator('main')).not.toContainText('canary')
+
+  await page.getByRole('button', { name: 'Carry out the plan' }).click()
+  await expect(phase(page, 'Provisioning')).toBeVisible()
+  await expect(page.getByRole('region', { name: 'Events of acme.example' })).toContainText('1/2 resources')
+  await expect(phase(page, 'Provisioned')).toBeVisible()
+  await expect(page.getByRole('link', { name: 'https://console.acme.example' })).toBeVisible()
+  await expect(page.getByRole('row', { name: /\*\.acme\.example/ })).toContainText('192.0.2.8')
+  await expect(page.getByText('2 of 2 resources')).toBeVisible()
+  await expect(page.getByRole('row', { name: /initialise OpenTofu/ })).toContainText('tofu 1.12.6')
+  expect(await violations(page), 'provisioned').toEqual([])
+
+  await page.getByRole('button', { name: 'Destroy' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Destroy acme.example' })
+  await dialog.getByLabel(/to confirm/).fill('acme')
+  await dialog.getByRole('button', { name: 'Destroy' }).click()
+  await expect(dialog.getByLabel(/to confirm/)).toHaveAttribute('aria-invalid', 'true')
+  await dialog.getByLabel(/to confirm/).fill('acme.example')
+  await dialog.getByRole('button', { name: 'Destroy' }).click()
+  await expect(phase(page, 'Destroyed')).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Destroy' })).toHaveCount(0)
+})
+
+test('a step is not left while something in it is wrong, and nothing is sent', async ({ signedIn: page }) => {
+  const asked: string[] = []
+  page.on('request', (request) => { if (request.method() === 'POST') asked.push(request.url()) })
+  await page.goto('/sovereigns/new')
+  await page.getByLabel('Domain', { exact: true }).fill('Acme')
+  await page.getByLabel('Mail address for the certificate authority').fill('nobody')
+  await next(page)
+  await expect(step(page, 'Name and domain')).toBeVisible()
+  await expect(page.getByLabel('Domain', { exact: true })).toBeFocused()
+  await expect(page.getByLabel('Domain', { exact: true })).toHaveAccessibleDescription(/does not have the form/)
+  await expect(page.getByLabel('Mail address for the certificate authority')).toHaveAccessibleDescription(/name@host/)
+  await expect(page.getByLabel('Git repository')).toHaveAccessibleDescription(/needed/)
+  expect(await violations(page), 'faults').toEqual([])
+  // It goes as it is mended.
+  await page.getByLabel('Domain', { exact: true }).fill('acme.example')
+  await expect(page.getByLabel('Domain', { exact: true })).not.toHaveAttribute('aria-invalid')
+  await page.getByLabel('DNS records').selectOption({ label: 'They are written into a zone at Hetzner DNS' })
+  await expect(page.getByLabel('Zone at Hetzner DNS')).toBeVisible()
+  expect(asked).toEqual([])
+})
+
+test('what the Sovereign refuses stands beside its field', async ({ signedIn: page }) => {
+  await describe(page, 'acme.example')
+  for (let back = 0; back < 3; back++) await page.getByRole('button', { name: 'Back' }).click()
+  await page.getByLabel('Server type of the workers').fill('cx99')
+  for (let forth = 0; forth < 3; forth++) await next(page)
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(page.getByLabel('Server type of the workers')).toHaveAccessibleDescription(/cx99 is not offered/)
+  await expect(page.getByRole('alert')).toContainText('nothing was begun')
+})
+
+test('a job that failed says why, and goes on with another token', async ({ signedIn: page }) => {
+  await describe(page, 'failing.example')
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(page.getByRole('alert')).toContainText('it may only read')
+  await expect(page.getByRole('alert')).toContainText('Put right what is told')
+  expect(await violations(page), 'failed').toEqual([])
+  await page.getByRole('link', { name: 'Change' }).click()
+  await expect(page.getByLabel('Domain', { exact: true })).toHaveValue('failing.example')
+  for (let forth = 0; forth < 3; forth++) await next(page)
+  await expect(page.getByLabel('API token of the Hetzner project')).toHaveValue('')
+  await page.getByLabel('API token of the Hetzner project').fill('better')
+  await next(page)
+  await expect(page.locator('main')).toContainText('as given before')
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(page.getByRole('heading', { name: 'Plan: 2 changes' })).toBeVisible()
+  await page.goto('/sovereigns')
+  await expect(page.getByRole('row', { name: /failing\.example/ })).toContainText('Planned')
+})
+
+test('events go on where they were after the connection was cut', async ({ signedIn: page, fixture }) => {
+  await fixture.control('reset', { speed: 1500 })
+  await page.goto('/sovereigns/omantel.example')
+  const log = page.getByRole('region', { name: 'Events of omantel.example' })
+  await expect(log).toContainText('Ended: provisioned.')
+  await fixture.control('cut-streams')
+  await page.getByRole('button', { name: 'Destroy' }).click()
+  await page.getByRole('dialog').getByLabel(/to confirm/).fill('omantel.example')
+  await page.getByRole('dialog').getByRole('button', { name: 'Destroy' }).click()
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  await expect(log).toContainText('Ended: cancelled.', { timeout: 10_000 })
+  expect((await log.innerText()).match(/Ended: provisioned/g)).toHaveLength(1)
+  await expect(phase(page, 'Cancelled')).toBeVisible()
+})
+
+test('whoever does not administer the Sovereign is not shown the way, and refused', async ({ page, fixture }) => {
+  await signInAs(page, fixture, 'bob')
+  await page.goto('/organizations')
+  await expect(page.getByRole('link', { name: 'Organizations' })).toBeVisible()
+  await expect(page.getByRole('link', { name: 'Sovereigns' })).toHaveCount(0)
+  for (const path of ['/sovereigns', '/sovereigns/new', '/sovereigns/omantel.example']) {
+    await page.goto(path)
+    await expect(page.getByRole('alert')).toContainText('by sovereign-admins only')
+  }
+})
