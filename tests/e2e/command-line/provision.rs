@@ -114,6 +114,7 @@ fn without_a_token_or_a_record_nothing_is_begun() {
         &["provision", "resume"][..],
         &["provision", "destroy"],
         &["provision", "archive"],
+        &["provision", "restore"],
         &["provision", "status"],
     ] {
         let outcome = with_token(&home, words);

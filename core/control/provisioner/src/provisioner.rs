@@ -1,7 +1,7 @@
 //! Carries out what [`crate::record::next`] decides, a step at a time, and tells it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -260,7 +260,8 @@ impl<'a> Provisioner<'a> {
             }
         };
         // Another passphrase than the state's own would only hide what was lost.
-        let has_state = directory.module().join("terraform.tfstate").exists();
+        let has_state =
+            record.life == Life::Archived || directory.module().join("terraform.tfstate").exists();
         let passphrase = kept(&directory, "passphrase", has_state)?;
         let tofu = Tofu::new(
             &options.tofu,
@@ -370,6 +371,35 @@ impl<'a> Provisioner<'a> {
         self.directory.save(&self.record)?;
         archive::clear(&self.directory)?;
         Ok(folder)
+    }
+
+    /// Takes the archived state back, from the newest archive if none is named, and gives
+    /// that archive's folder and how many resources the state has. It is proved that
+    /// OpenTofu can read it; else it stays archived.
+    pub async fn restore(
+        &mut self,
+        from: Option<&Path>,
+    ) -> Result<(PathBuf, usize), ProvisionError> {
+        let sovereign = self.config.sovereign_fqdn.clone();
+        if self.record.life != Life::Archived {
+            return Err(archive::ArchiveError::NotArchived { sovereign }.into());
+        }
+        let folder = archive::take_back(&self.directory, from)?;
+        let readable = async {
+            self.tofu.stage(&self.options.module)?;
+            self.tofu.state_list().await
+        };
+        let resources = match readable.await {
+            Ok(list) => list.len(),
+            Err(error) => {
+                archive::clear(&self.directory)?;
+                let reason = error.to_string();
+                return Err(archive::ArchiveError::Unreadable { sovereign, reason }.into());
+            }
+        };
+        self.record.life = Life::Provisioning;
+        self.directory.save(&self.record)?;
+        Ok((folder, resources))
     }
 
     fn refused(&self, refusal: Refusal) -> ProvisionError {

@@ -199,7 +199,7 @@ pub enum Refusal {
     Destroying,
     /// Phase 0 is over.
     #[error(
-        "its state is archived, and Flux and Crossplane own it now; change it in its Git repository"
+        "its state is archived, and Flux and Crossplane own it now; change it in its Git repository; `catalyst provision restore` is the way back"
     )]
     Archived,
 }

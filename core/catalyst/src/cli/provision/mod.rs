@@ -41,6 +41,7 @@ enum Command {
     Status(Status),
     Destroy(Destroy),
     Archive(Archive),
+    Restore(Restore),
 }
 
 /// Print the JSON Schema of sovereign.yaml
@@ -108,6 +109,16 @@ struct Destroy {
 struct Archive {
     #[command(flatten)]
     work: Work,
+}
+
+/// Take the archived state back, to go on with OpenTofu, for example to destroy
+#[derive(Debug, clap::Args)]
+struct Restore {
+    #[command(flatten)]
+    work: Work,
+    /// The archive to take back [default: the newest one in the directory].
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -178,6 +189,7 @@ impl Provision {
             Command::Resume(command) => super::client(command.run()),
             Command::Destroy(command) => super::client(command.run()),
             Command::Archive(command) => super::client(command.run()),
+            Command::Restore(command) => super::client(command.run()),
         }
     }
 }
@@ -391,6 +403,25 @@ impl Archive {
                 say(
                     "The state is put away, encrypted; keep a copy of the whole directory where backups are.",
                 );
+                print(&format!("{}\n", folder.display()))
+            }
+        }
+    }
+}
+
+impl Restore {
+    async fn run(&self) -> anyhow::Result<()> {
+        let (config, options, directory) = self.work.reopen()?;
+        let mut sink = |_: Event| {};
+        let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
+        let (folder, resources) = run.restore(self.from.as_deref()).await?;
+        match self.work.form.output {
+            Printed::Json => Output::Json
+                .value(&serde_json::json!({ "restored": folder, "resources": resources })),
+            Printed::Text => {
+                say(&format!(
+                    "OpenTofu has its state again, with {resources} resources. What Flux and Crossplane changed since is not in it: look at `catalyst provision plan` before you apply."
+                ));
                 print(&format!("{}\n", folder.display()))
             }
         }

@@ -74,6 +74,16 @@ impl World {
         }
     }
 
+    async fn restore(&self, config: &Config) -> Result<(PathBuf, usize), ProvisionError> {
+        let directory = Directory::open(&self.directory(), &config.sovereign_fqdn).unwrap();
+        let mut sink = |_| {};
+        let cancel = CancellationToken::new();
+        Provisioner::new(config, &self.options, directory, cancel, &mut sink)
+            .unwrap()
+            .restore(None)
+            .await
+    }
+
     fn archive(&self, config: &Config) -> Result<PathBuf, ProvisionError> {
         let directory = Directory::open(&self.directory(), &config.sovereign_fqdn).unwrap();
         let mut sink = |_| {};
@@ -218,6 +228,45 @@ async fn what_is_destroyed_can_be_made_anew_and_what_is_archived_is_left_alone()
             "{result:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_is_archived_can_be_taken_back_and_destroyed_if_it_can_be_read() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    let config = config(1);
+    world.run(&config).await.1.unwrap();
+    let error = world.restore(&config).await.unwrap_err().to_string();
+    assert!(error.contains("its state is not archived"), "{error}");
+    let folder = world.archive(&config).unwrap();
+    let before = world.record();
+
+    // Another passphrase opens nothing, and a lost one is not made anew.
+    let passphrase = world.directory().join("passphrase");
+    let good = std::fs::read(&passphrase).unwrap();
+    std::fs::write(&passphrase, "0".repeat(64)).unwrap();
+    let error = world.restore(&config).await.unwrap_err().to_string();
+    assert!(error.contains("it stays archived"), "{error}");
+    assert!(!world.directory().join("module").exists());
+    assert_eq!(world.record(), before);
+    std::fs::remove_file(&passphrase).unwrap();
+    let error = world.refused(&config);
+    assert!(error.contains("passphrase: it is gone"), "{error}");
+    std::fs::write(&passphrase, &good).unwrap();
+
+    let restored = world.restore(&config).await.unwrap();
+    assert_eq!(restored, (folder, 3));
+    assert_eq!(world.record().life, Life::Provisioning);
+    // As it was: a run with the same description takes no step.
+    let (changes, result, events) = world.run(&config).await;
+    result.unwrap();
+    assert_eq!((changes, begun(&events)), (0, vec![]));
+    // It can be archived once more, and the way back leads to the end.
+    world.archive(&config).unwrap();
+    world.restore(&config).await.unwrap();
+    world.destroy(&config).await.unwrap();
+    assert_eq!(world.record().life, Life::Destroyed);
 }
 
 #[tokio::test]
