@@ -1,7 +1,8 @@
 //! What goes wrong from outside: a taken port, a foreign or full disk, a clock
 //! that jumps, a machine without namespaces, charts and images that do not
 //! work, vclusters taken away under a deletion, requests nobody should send,
-//! connections nobody closes, and power cuts.
+//! connections nobody closes, power cuts, and a control plane killed while it
+//! provisions another Sovereign.
 //! Each gives a clear error, exits or degrades cleanly, and loses nothing.
 //!
 //! Drives `catalyst up` from outside, as the first story does; what this machine
@@ -20,6 +21,7 @@ mod deletion;
 mod disk;
 mod namespaces;
 mod power;
+mod provisioning;
 mod requests;
 mod start;
 mod stop;
