@@ -126,6 +126,9 @@ pub fn unquote(text: &str) -> Option<String> {
             '0'..='7' => {
                 let mut digits = escape.to_string();
                 digits.extend(chars.by_ref().take(2));
+                if digits.len() != 3 {
+                    return None;
+                }
                 bytes.push(u8::from_str_radix(&digits, 8).ok()?);
                 continue;
             }

@@ -118,7 +118,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn comment(&mut self, delim: usize) -> Result<(), String> {
-        self.pos += delim;
+        self.pos += delim + 2;
         let Some(end) = self.rest().find("*/") else {
             return Err("unclosed comment".to_owned());
         };

@@ -22,6 +22,8 @@
 //!   wrong `printf` verbs do not show what Go keeps in a version or a time.
 //! - A subchart used twice, under an alias too, has its own subcharts below each
 //!   name; Helm gives them all the path of the one that comes last.
+//! - What YAML 1.1 takes for line feeds besides `\n` and `\r` (U+0085, U+2028,
+//!   U+2029) is text in YAML, as YAML 1.2 has it.
 //! - Where text is not YAML, JSON Schema or TOML the verdict is the same and
 //!   the words are those of the library that read it.
 //! - TOML that extends an inline table, or with a header a table made by dotted

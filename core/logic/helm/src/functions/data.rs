@@ -210,13 +210,20 @@ fn picked(args: &[Value], keep: bool) -> Value {
 }
 
 fn merge_all(engine: &mut Engine<'_>, args: &[Value], overwrite: bool) -> Outcome<Value> {
-    let Some(into) = arg(args, 0).entries() else {
-        return Ok(Value::text(""));
+    let sources: Vec<Shared> = args.iter().skip(1).filter_map(Value::entries).collect();
+    let (into, given) = match arg(args, 0).entries() {
+        Some(into) => (into, arg(args, 0)),
+        // Nothing merged into nothing.
+        None if sources.is_empty() => return Ok(plain_map(Value::Nil)),
+        None => {
+            let into = Shared::default();
+            (into.clone(), Value::Map(into))
+        }
     };
-    for from in args.iter().skip(1).filter_map(Value::entries) {
+    for from in sources {
         merge(engine, &into, &from, overwrite, MAX_MERGE_DEPTH)?;
     }
-    Ok(plain_map(arg(args, 0)))
+    Ok(plain_map(given))
 }
 
 /// mergo's merge: nested maps are merged in place; otherwise the source fills

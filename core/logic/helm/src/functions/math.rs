@@ -16,8 +16,10 @@ pub const TABLE: &[Row] = &[
         Ok(Value::Float(to_float(&arg(a, 0))))
     }),
     ("atoi", "s", |_, a| {
-        let number = parse_integer(text(a, 0), 10).and_then(|number| i64::try_from(number).ok());
-        Ok(Value::Int(number.unwrap_or(0)))
+        // Go keeps the nearest of what is out of range.
+        let number = parse_integer(text(a, 0), 10).unwrap_or(0);
+        let most = if number < 0 { i64::MIN } else { i64::MAX };
+        Ok(Value::Int(i64::try_from(number).unwrap_or(most)))
     }),
     ("toDecimal", "a", |_, a| {
         Ok(Value::Int64(

@@ -165,7 +165,8 @@ pub const TABLE: &[Row] = &[
     }),
     ("sortAlpha", "a", |_, a| {
         let value = arg(a, 0);
-        if matches!(&value, Value::Object(object) if object.is_nil()) {
+        let is_nil = |object: &Object| object.is_nil() && object.type_name() == "[]string";
+        if matches!(&value, Value::Object(object) if is_nil(object)) {
             return Ok(Value::nil_list("[]string"));
         }
         let mut all = match value {

@@ -18,7 +18,10 @@ pub enum Agreement {
 }
 
 /// Bounds of ours, as their errors name them; helm has none of them.
-const BOUNDS: [&str; 5] = [
+const BOUNDS: [&str; 8] = [
+    "there are more than",
+    "functions made more than",
+    "is too long",
     "a value is too large",
     "rendering took more than",
     "the output is larger than",

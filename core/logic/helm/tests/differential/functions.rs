@@ -255,6 +255,7 @@ pub fn likely(chance: &mut Chance, kind: char) -> &'static str {
     }
     let all = values(kind);
     let good = match kind {
+        's' => all.len() - 1,
         'r' => 7,
         'v' => 9,
         'c' => 30,

@@ -232,7 +232,12 @@ impl<'c> Grammar<'c> {
                 .pick(&[&'s', &'i', &'n', &'f', &'b', &'l', &'m']);
             // No variables: one may hold a version or a time, of which a wrong verb
             // prints what Go keeps in them.
-            let argument = self.literal(scope, kind);
+            let argument = loop {
+                let argument = self.literal(scope, kind);
+                if !argument.contains("(semver") && !argument.contains("(toDate") {
+                    break argument;
+                }
+            };
             call.push_str(&format!(" {argument}"));
         }
         self.action(&call)
