@@ -307,7 +307,7 @@ fn execute(
             );
         }
         let text = engine
-            .execute(path, template.dot.clone())
+            .execute(path, values_object(template.dot.clone()))
             .map_err(|failure| exec_message(&failure))?;
         out.insert(path.clone(), text.replace("<no value>", ""));
     }
