@@ -118,17 +118,23 @@ impl<'a> Lexer<'a> {
     }
 
     fn comment(&mut self, delim: usize) -> Result<(), String> {
-        self.pos += delim + 2;
-        let Some(end) = self.rest().find("*/") else {
+        // Faults are told of where it begins.
+        self.pos += delim;
+        let begun = self.pos;
+        let inside = self.rest().get(2..).unwrap_or_default();
+        let Some(end) = inside.find("*/") else {
             return Err("unclosed comment".to_owned());
         };
-        self.pos += end + 2;
+        self.pos += end + 4;
         match self.right_delim() {
             Some(trim) => {
                 self.skip_right_delim(trim);
                 Ok(())
             }
-            None => Err("comment ends before closing delimiter".to_owned()),
+            None => {
+                self.pos = begun;
+                Err("comment ends before closing delimiter".to_owned())
+            }
         }
     }
 

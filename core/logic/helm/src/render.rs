@@ -11,7 +11,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use crate::chart::Chart;
-use crate::exec::{Engine, Failure, Limits, Set, add_templates};
+use crate::exec::{Engine, Failure, Limits, Set};
 use crate::functions::semver::Version;
 use crate::objects::{CHART, KUBE_VERSION, Object};
 use crate::value::Value;
@@ -210,7 +210,7 @@ fn prepare_and_execute(
     let merged = Value::Map(merged);
     let mut problems = String::new();
     if schema::has_any(chart)
-        && let Some(Json::Object(plain)) = merged.to_json()
+        && let Some(plain @ Json::Object(_)) = merged.to_json()
     {
         schema::check(chart, &plain, &mut problems);
     }
@@ -277,12 +277,12 @@ fn execute(
         depth(b).cmp(&depth(a)).then_with(|| b.cmp(a))
     });
     crate::bounds::begin();
-    let mut set = Set::new();
+    let mut set = Set::default();
     for path in &order {
         if let Some(template) = all.get(*path) {
             let parsed = crate::parser::parse(path, &template.text)
                 .map_err(|why| parse_message(path, &why))?;
-            add_templates(&mut set, parsed.into_iter().map(Rc::new));
+            set.add(parsed.into_iter().map(Rc::new));
         }
     }
     let mut engine = Engine::new(
@@ -309,7 +309,7 @@ fn execute(
         let text = engine
             .execute(path, values_object(template.dot.clone()))
             .map_err(|failure| exec_message(&failure))?;
-        out.insert(path.clone(), text.replace("<no value>", ""));
+        out.insert(path.clone(), crate::exec::without_no_value(text));
     }
     Ok(out)
 }

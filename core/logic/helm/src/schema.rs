@@ -6,7 +6,7 @@
 //! each other are enough for more than anyone can wait for.
 
 use jsonschema::PatternOptions;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::chart::Chart;
 
@@ -23,16 +23,16 @@ pub fn has_any(chart: &Chart) -> bool {
 }
 
 /// Adds what is wrong to `problems`, a paragraph for each chart.
-pub fn check(chart: &Chart, values: &Map<String, Value>, problems: &mut String) {
+pub fn check(chart: &Chart, values: &Value, problems: &mut String) {
     if let Some(schema) = &chart.schema {
-        let found = faults(schema, &Value::Object(values.clone()));
+        let found = faults(schema, values);
         if !found.is_empty() {
             problems.push_str(&format!("{}:\n{}", chart.name, found.concat()));
         }
     }
     for sub in &chart.subcharts {
         match values.get(&sub.name) {
-            Some(Value::Object(inner)) => check(sub, inner, problems),
+            Some(inner @ Value::Object(_)) => check(sub, inner, problems),
             None | Some(Value::Null) => {}
             Some(_) => problems.push_str(&format!(
                 "{}:\ninvalid type for values: expected object (map)\n",

@@ -116,6 +116,14 @@ impl Value {
             Self::Bool(flag) => (*flag).into(),
             Self::Int(number) | Self::Int64(number) => (*number).into(),
             Self::Uint(number, _) => (*number).into(),
+            // Most numbers of values are whole, and small.
+            Self::Float(number)
+                if number.fract() == 0.0
+                    && number.abs() < 1e15
+                    && (*number != 0.0 || number.is_sign_positive()) =>
+            {
+                (*number as i64).into()
+            }
             Self::Float(number) => {
                 let text = catalyst_yaml::go_json_number(*number)?;
                 match text.parse::<i64>() {

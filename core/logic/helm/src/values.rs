@@ -268,7 +268,11 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
             imported = tables(&imported, &wrapped, true);
         }
     }
-    let values = tables(&copy(&merged), &imported, true);
+    let values = if imported.borrow().is_empty() {
+        merged
+    } else {
+        tables(&copy(&merged), &imported, true)
+    };
     if let Some(Json::Object(values)) = Value::Map(values).to_json() {
         chart.values = std::sync::Arc::new(values);
     }
@@ -278,24 +282,19 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
 /// Fills `into` with the chart's defaults, its subcharts' below their names.
 /// Nulls are kept when merging, and remove defaults otherwise.
 fn coalesce(chart: &Chart, into: &Shared, merge: bool) -> Result<(), Fault> {
-    let defaults = shared(&chart.values);
-    let entries: Vec<(String, Value)> = defaults
-        .borrow()
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    for (key, default) in entries {
-        let present = into.borrow().get(&key).cloned();
+    for (key, default) in chart.values.iter() {
+        let present = into.borrow().get(key).cloned();
         match (present, default) {
             (None, default) => {
-                into.borrow_mut().insert(key, default);
+                let default = Value::from_json(default);
+                into.borrow_mut().insert(key.clone(), default);
             }
             (Some(Value::Nil), _) if !merge => {
-                into.borrow_mut().remove(&key);
+                into.borrow_mut().remove(key);
             }
-            (Some(Value::Map(inner)), Value::Map(default)) => {
-                let is_child = chart.subcharts.iter().any(|sub| sub.name == key);
-                tables(&inner, &default, merge || is_child);
+            (Some(Value::Map(inner)), Json::Object(default)) => {
+                let is_child = chart.subcharts.iter().any(|sub| sub.name == *key);
+                tables(&inner, &shared(default), merge || is_child);
             }
             _ => {}
         }

@@ -98,7 +98,10 @@ impl<'a> Reader<'a> {
                     if matches!(event, Event::DocumentEnd) {
                         return Ok(Some(Value::Null));
                     }
-                    return Ok(Some(self.node(event, span, 0)?.value));
+                    let value = self.node(event, span, 0)?.value;
+                    // What follows may be no end of it.
+                    self.advance()?;
+                    return Ok(Some(value));
                 }
                 _ => {}
             }

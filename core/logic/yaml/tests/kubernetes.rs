@@ -72,6 +72,13 @@ fn block_scalars_and_tabs_are_read_as_libyaml_reads_them() {
 }
 
 #[test]
+fn what_follows_a_document_must_end_it() {
+    assert!(catalyst_yaml::from_str("{a: 1}\n%x\n").is_err());
+    assert!(catalyst_yaml::from_str("{a: 1}\nb: 2\n").is_ok());
+    assert!(catalyst_yaml::from_str("a: 1\n---\n[\n").is_ok());
+}
+
+#[test]
 fn faults_name_line_and_column() {
     let error = catalyst_yaml::from_str("a: 1\nb: [1,\n").unwrap_err();
     assert!(error.line >= 2, "{error}");

@@ -45,26 +45,15 @@ impl Engine<'_> {
             }
             return Ok(last.unwrap_or(value));
         }
-        let given = self.arguments(scope, dot, name, parameters, args, last)?;
-        if name == "len"
-            && let [
-                Operand {
-                    value: Value::Nil,
-                    boxed,
-                },
-            ] = given.as_slice()
-        {
+        let (given, boxed) = self.arguments(scope, dot, name, parameters, args, last)?;
+        if name == "len" && matches!(given.as_slice(), [Value::Nil]) {
             scope.place = whole;
-            return Err(scope.fail(if *boxed {
+            return Err(scope.fail(if boxed {
                 "error calling len: len of nil pointer"
             } else {
                 "error calling len: reflect: call of reflect.Value.Type on zero Value"
             }));
         }
-        let given: Vec<Value> = given
-            .into_iter()
-            .map(|operand| without_address(operand.value))
-            .collect();
         self.given(&given)
             .and_then(|()| self.deeper(|engine| call(engine, &given)))
             .and_then(|value| self.made(&value).map(|()| value))
@@ -79,6 +68,7 @@ impl Engine<'_> {
             })
     }
 
+    /// Also whether Go holds the last of them as an `interface {}`.
     pub(super) fn arguments<'t>(
         &mut self,
         scope: &mut Scope<'t>,
@@ -87,7 +77,7 @@ impl Engine<'_> {
         parameters: &str,
         args: &'t [Expr],
         last: Option<Value>,
-    ) -> Outcome<Vec<Operand>> {
+    ) -> Outcome<(Vec<Value>, bool)> {
         let (fixed, rest) = match parameters.strip_suffix('*') {
             Some(head) => (
                 head.get(..head.len().saturating_sub(1)).unwrap_or_default(),
@@ -111,15 +101,21 @@ impl Engine<'_> {
         }
         let mut kinds = fixed.chars().chain(rest.into_iter().cycle());
         let mut given = Vec::with_capacity(count);
+        let mut boxed = false;
         for arg in args {
             let kind = kinds.next().unwrap_or('a');
-            given.push(self.argument(scope, dot, arg, kind)?);
+            let operand = self.argument(scope, dot, arg, kind)?;
+            boxed = operand.boxed;
+            given.push(without_address(operand.value));
         }
         if let Some(last) = last {
             let kind = kinds.next().unwrap_or('a');
-            given.push(typed(scope, Operand::plain(last), kind)?);
+            boxed = false;
+            given.push(without_address(
+                typed(scope, Operand::plain(last), kind)?.value,
+            ));
         }
-        Ok(given)
+        Ok((given, boxed))
     }
 
     fn argument<'t>(

@@ -203,8 +203,7 @@ impl Engine<'_> {
             }
             Value::Object(object) => {
                 if let Some(parameters) = method_parameters(object, name) {
-                    let given = self.arguments(scope, dot, name, parameters, args, last)?;
-                    let given: Vec<Value> = given.into_iter().map(|given| given.value).collect();
+                    let (given, _) = self.arguments(scope, dot, name, parameters, args, last)?;
                     return self
                         .given(&given)
                         .and_then(|()| self.passed(object.cost(name, &given)))

@@ -82,7 +82,35 @@ const ITEM: usize = 24;
 /// Same bound as Helm's on an included name within itself.
 const MAX_INCLUDES: usize = 1000;
 
-pub type Set = HashMap<String, Rc<Template>>;
+/// Templates by name. What `tpl` defines lies over what was there before.
+#[derive(Default)]
+pub struct Set {
+    own: HashMap<String, Rc<Template>>,
+    below: Option<Rc<Set>>,
+}
+
+impl Set {
+    pub fn get(&self, name: &str) -> Option<&Rc<Template>> {
+        let mut set = self;
+        loop {
+            match (set.own.get(name), &set.below) {
+                (Some(found), _) => return Some(found),
+                (None, Some(below)) => set = below,
+                (None, None) => return None,
+            }
+        }
+    }
+
+    /// Adds parsed templates; one of blanks only does not replace another.
+    pub fn add(&mut self, parsed: impl IntoIterator<Item = Rc<Template>>) {
+        for template in parsed {
+            if crate::parser::is_empty(&template.body) && self.get(&template.name).is_some() {
+                continue;
+            }
+            self.own.insert(template.name.clone(), template);
+        }
+    }
+}
 
 /// Everything a rendering shares.
 pub struct Engine<'a> {
@@ -159,25 +187,34 @@ impl<'a> Engine<'a> {
     /// `tpl`: what the text defines is seen only within it.
     pub fn tpl(&mut self, text: &str, dot: Value) -> Outcome<String> {
         const NAME: &str = "gotpl";
-        let shown = crate::format::quote(text);
+        // Most values have nothing to expand.
+        if !text.contains("{{") {
+            self.charge(text.len())?;
+            return Ok(without_no_value(text.to_owned()));
+        }
+        let shown = || crate::format::quote(text);
         let mut parsed = crate::parser::parse(NAME, text)
-            .map_err(|why| format!("cannot parse template {shown}: {why}"))?
+            .map_err(|why| format!("cannot parse template {}: {why}", shown()))?
             .into_iter()
             .map(Rc::new);
         let Some(main) = parsed.next() else {
             return Ok(String::new());
         };
-        let mut set = (*self.set).clone();
-        add_templates(&mut set, std::iter::once(main.clone()).chain(parsed));
+        let mut set = Set {
+            own: HashMap::new(),
+            below: Some(self.set.clone()),
+        };
+        set.add(std::iter::once(main.clone()).chain(parsed));
         let outer = std::mem::replace(&mut self.set, Rc::new(set));
         // Itself, even where it is too empty to take the place of one around it.
         let result = self.walk(&main, dot);
         self.set = outer;
         match result {
-            Ok(out) => Ok(out.replace("<no value>", "")),
+            Ok(out) => Ok(without_no_value(out)),
             Err(failure) => Err(Failure {
                 text: format!(
-                    "error during tpl function execution for {shown}: {}",
+                    "error during tpl function execution for {}: {}",
+                    shown(),
                     failure.text
                 ),
                 said: failure.said,
@@ -271,13 +308,11 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Puts parsed templates into `set`; one of blanks only does not replace
-/// another.
-pub fn add_templates(set: &mut Set, parsed: impl IntoIterator<Item = Rc<Template>>) {
-    for template in parsed {
-        if set.contains_key(&template.name) && crate::parser::is_empty(&template.body) {
-            continue;
-        }
-        set.insert(template.name.clone(), template);
+/// What Go writes for nothing, taken out of a text again as Helm does.
+pub fn without_no_value(text: String) -> String {
+    if text.contains('<') {
+        text.replace("<no value>", "")
+    } else {
+        text
     }
 }

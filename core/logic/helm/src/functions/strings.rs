@@ -259,11 +259,16 @@ fn indent(engine: &mut Engine<'_>, args: &[Value], before: &str) -> Outcome<Valu
         return Err(format!("indent would make a text of {size} bytes").into());
     }
     engine.charge(size)?;
-    let pad = " ".repeat(width);
-    ok(format!(
-        "{before}{pad}{}",
-        body.replace('\n', &format!("\n{pad}"))
-    ))
+    let mut out = String::with_capacity(size + before.len());
+    out.push_str(before);
+    for (at, line) in body.split('\n').enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        out.extend(std::iter::repeat_n(' ', width));
+        out.push_str(line);
+    }
+    ok(out)
 }
 
 /// A byte range, as Go cuts strings; broken characters are replaced.
