@@ -17,6 +17,7 @@
 #[allow(dead_code)]
 mod browser;
 mod catalog;
+mod charts;
 mod figures;
 mod peer;
 mod populated;
@@ -148,6 +149,7 @@ async fn run() {
             None,
         );
     }
+    charts::measure(&program, peer::tool("helm"), directory.path());
     match peer {
         Some(_) => println!("peer: kube-apiserver 1.34 and etcd 3.6, started in this run"),
         None => println!("peer: not run; `make test-real` builds kube-apiserver and etcd"),

@@ -95,7 +95,8 @@ pub async fn kubernetes(directory: &Path) -> Option<Figures> {
     Some(Figures { start, memory })
 }
 
-fn tool(name: &str) -> Option<PathBuf> {
+/// The newest of a real part's builds.
+pub fn tool(name: &str) -> Option<PathBuf> {
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
