@@ -240,8 +240,12 @@ impl<'a> Reader<'a> {
             ));
         }
         let after = self.text.get(end..).unwrap_or_default();
-        let is_last = after.is_empty() && !source.ends_with(|c: char| c.is_whitespace());
-        if is_last && !source.is_empty() {
+        // The last line is text where it reaches beyond the indentation.
+        let ends_in_text = match source.rsplit_once('\n') {
+            Some((_, last)) => last.len() > span.start.col(),
+            None => !source.is_empty(),
+        };
+        if after.is_empty() && ends_in_text {
             return Ok(match value.strip_suffix('\n') {
                 Some(whole) => Cow::Owned(whole.to_owned()),
                 None => value,

@@ -51,6 +51,8 @@ fn block_scalars_and_tabs_are_read_as_libyaml_reads_them() {
         ("a: |\n  x\n  y\n", Ok("x\ny\n")),
         ("a: |\n  x\n  ", Ok("x\n")),
         ("a: >\n  x\n  y", Ok("x y")),
+        ("a: |\n  x\n  y ", Ok("x\ny ")),
+        ("a: |\n  x\n   ", Ok("x\n ")),
         ("a: |+\n  x", Ok("x")),
         ("a: |-\n  x", Ok("x")),
         ("a: |\n  x\n# c", Ok("x\n")),
