@@ -60,6 +60,9 @@ pub struct Seen {
     pub wants_approval: bool,
     /// A change whose effects show once somebody looks.
     pending: Option<Value>,
+    /// The Sovereign's trusted signers, and one that it tells of from the second look.
+    signers: Vec<Value>,
+    next_signer: Option<Value>,
     streams: Vec<mpsc::UnboundedSender<String>>,
 }
 
@@ -393,6 +396,10 @@ async fn api(
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
     if path == "sovereign" {
         let url = &server.url;
+        let mut seen = server.seen.lock().unwrap();
+        let signers = seen.signers.clone();
+        let next = seen.next_signer.take();
+        seen.signers.extend(next);
         return Json(json!({
             "name": "localhost", "domain": "localhost", "version": "0.1.0",
             "addresses": {
@@ -400,7 +407,7 @@ async fn api(
                 "registry": url.trim_start_matches("http://"), "issuer": format!("{url}/oidc"),
                 "vault": format!("{url}/vault"),
             },
-            "envTypes": ["dev", "prod"], "hostClusters": [], "trustedSigners": [],
+            "envTypes": ["dev", "prod"], "hostClusters": [], "trustedSigners": signers,
         }))
         .into_response();
     }
@@ -428,6 +435,14 @@ async fn api(
                     seen.pending = Some(body);
                     None
                 }
+            }
+            "POST trusted-signers" => {
+                let key = body["publicKey"].as_str().unwrap();
+                let key = catalyst_signature::PublicKey::from_pem(key).unwrap();
+                let mut signer = body.clone();
+                signer["fingerprint"] = json!(key.fingerprint());
+                seen.next_signer = Some(signer);
+                None
             }
             "POST environments/acme-dev/pull-requests/4/merge" => {
                 seen.pending = Some(json!({}));

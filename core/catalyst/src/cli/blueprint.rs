@@ -20,6 +20,7 @@ use super::inspect::Inspect;
 use super::output::{Output, print, say};
 use super::render::Render;
 use super::scaffold;
+use super::shown;
 use super::supply;
 
 /// Write, check, sign and publish Blueprints.
@@ -372,6 +373,10 @@ impl Trust {
         };
         let request = api.request(Method::POST, &["trusted-signers"]).json(&body);
         api.send(request).await?;
+        shown::until_looked_up(&api, &["sovereign"], |it: Option<&SovereignView>| {
+            it.is_none_or(|it| supply::counts(it, &self.source, &key))
+        })
+        .await;
         say(&format!(
             "Signatures by {} now count for {}",
             key.fingerprint(),

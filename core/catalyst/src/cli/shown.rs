@@ -13,6 +13,8 @@ use super::stream::Stream;
 
 /// An embedded Sovereign needs a small part of it, Flux on a cluster most of it.
 const MOMENT: Duration = Duration::from_secs(5);
+/// How soon what no stream tells of is asked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Waits until what stands at a path is as the change makes it; `None`: it is not
 /// there, or not for the caller. Never fails: the change is made, whatever can be read
@@ -22,7 +24,29 @@ pub async fn until<T: DeserializeOwned>(
     path: &[&str],
     is_shown: impl Fn(Option<&T>) -> bool,
 ) {
-    match tokio::time::timeout(MOMENT, watch(api, path, is_shown)).await {
+    within_a_moment(watch(api, path, is_shown)).await;
+}
+
+/// The same for what the stream does not tell of.
+pub async fn until_looked_up<T: DeserializeOwned>(
+    api: &Api,
+    path: &[&str],
+    is_shown: impl Fn(Option<&T>) -> bool,
+) {
+    let looks = async {
+        loop {
+            let found: Option<T> = api.find(path).await?;
+            if is_shown(found.as_ref()) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    within_a_moment(looks).await;
+}
+
+async fn within_a_moment(shown: impl Future<Output = anyhow::Result<()>>) {
+    match tokio::time::timeout(MOMENT, shown).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = format!("{error:#}"), "change not looked at"),
         Err(_) => {

@@ -4,7 +4,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use catalyst_api::{BlueprintDetail, Me, Membership, OrganizationRole, OrganizationView};
+use catalyst_api::{
+    BlueprintDetail, Me, Membership, OrganizationRole, OrganizationView, SovereignView,
+};
 use catalyst_blueprint::{Blueprint, is_shared_source};
 use catalyst_signature::{PublicKey, SigningKey};
 use catalyst_supply::{Credentials, DockerConfig, Manifest, Package, Reference, Registry, media};
@@ -127,9 +129,14 @@ pub async fn check_version(api: &Api, source: &str, package: &Package) -> anyhow
 
 /// Whether the Sovereign trusts a key for a source; also where it cannot be asked.
 pub async fn is_trusted(api: &Api, source: &str, key: &PublicKey) -> bool {
-    let Ok(sovereign) = api.sovereign().await else {
-        return true;
-    };
+    match api.sovereign().await {
+        Ok(sovereign) => counts(&sovereign, source, key),
+        Err(_) => true,
+    }
+}
+
+/// Whether a key's signatures count for a source.
+pub fn counts(sovereign: &SovereignView, source: &str, key: &PublicKey) -> bool {
     let fingerprint = key.fingerprint();
     let mut signers = sovereign.trusted_signers.iter();
     signers.any(|signer| signer.source == source && signer.fingerprint == fingerprint)

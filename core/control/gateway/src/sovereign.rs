@@ -1,7 +1,7 @@
 //! The Sovereign as everybody may see it.
 //!
-//! Read from the management cluster, at most every few seconds however many
-//! ask, since anybody may.
+//! Read from the management cluster, at most once a second however many ask, since
+//! anybody may.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use crate::problem::Refusal;
 
 /// How old the answer may be.
-const FRESH: Duration = Duration::from_secs(3);
+const FRESH: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The stages in promotion order.
 const STAGES: [&str; 5] = ["poc", "dev", "uat", "stg", "prod"];
