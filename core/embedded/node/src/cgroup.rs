@@ -3,11 +3,18 @@
 //! Both hierarchies are supported. Groups are made beside the node, below the
 //! group it was started in, so that limits set on the node also bind its pods.
 
+mod unified;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use unified::Unified;
+
 /// Most processes a container may have.
 const PROCESS_LIMIT: u32 = 4096;
+
+/// What limits are set by.
+const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
 /// Limits of one container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,8 +30,8 @@ pub struct Limits {
 pub struct Cgroups {
     /// Version 1: controller and this process's group in it.
     v1: Vec<(String, PathBuf)>,
-    /// Version 2: this process's group, when it can give controllers away.
-    v2: Option<PathBuf>,
+    /// Version 2: the group below which groups are made, where one has controllers.
+    v2: Option<Unified>,
     /// Why some limit cannot be set; empty when all can.
     missing: Vec<String>,
 }
@@ -35,7 +42,7 @@ impl Cgroups {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mut found = Self::default();
-        for controller in ["memory", "cpu", "pids"] {
+        for controller in CONTROLLERS {
             let Some(group) = own_group_v1(&own, &mounts, controller) else {
                 continue;
             };
@@ -47,12 +54,9 @@ impl Cgroups {
                 )),
             }
         }
-        let wanted: Vec<&str> = ["memory", "cpu", "pids"]
+        let wanted: Vec<&str> = CONTROLLERS
             .into_iter()
-            .filter(|c| {
-                !found.v1.iter().any(|(have, _)| have == c)
-                    && own_group_v1(&own, &mounts, c).is_none()
-            })
+            .filter(|one| own_group_v1(&own, &mounts, one).is_none())
             .collect();
         if wanted.is_empty() {
             return found;
@@ -62,12 +66,11 @@ impl Cgroups {
                 "{}: no control group hierarchy is mounted",
                 wanted.join(", ")
             )),
-            Some(group) => match delegate(&group, &wanted) {
-                Ok(()) => found.v2 = Some(group),
-                Err(reason) => found
-                    .missing
-                    .push(format!("{}: {reason}", wanted.join(", "))),
-            },
+            Some(place) => {
+                let (v2, missing) = unified::find(&place, &wanted, std::process::id());
+                found.v2 = v2;
+                found.missing.extend(missing);
+            }
         }
         found
     }
@@ -102,23 +105,7 @@ impl Cgroups {
             }
             files.push(group.join("cgroup.procs"));
         }
-        if let Some(parent) = &self.v2 {
-            let group = parent.join(name);
-            if fs::create_dir(&group).is_ok() || group.is_dir() {
-                if let Some(bytes) = limits.memory {
-                    set(&group, "memory.max", bytes);
-                }
-                if let Some(millis) = limits.cpu_millis {
-                    set(
-                        &group,
-                        "cpu.max",
-                        format!("{} 100000", (millis * 100).max(1000)),
-                    );
-                }
-                set(&group, "pids.max", PROCESS_LIMIT);
-                files.push(group.join("cgroup.procs"));
-            }
-        }
+        files.extend(self.v2.iter().filter_map(|v2| v2.create(name, limits)));
         files
     }
 
@@ -132,7 +119,7 @@ impl Cgroups {
         let v2 = self
             .v2
             .iter()
-            .map(|parent| parent.join(name).join("memory.events"));
+            .map(|v2| v2.parent().join(name).join("memory.events"));
         v1.chain(v2)
             .filter_map(|file| fs::read_to_string(file).ok())
             .flat_map(|text| {
@@ -148,7 +135,8 @@ impl Cgroups {
 
     /// Removes a group whose processes have ended.
     pub fn remove(&self, name: &str) {
-        for parent in self.v1.iter().map(|(_, p)| p).chain(&self.v2) {
+        let v1 = self.v1.iter().map(|(_, parent)| parent.as_path());
+        for parent in v1.chain(self.v2.iter().map(Unified::parent)) {
             // The kernel keeps a group busy for a moment after its last process.
             for _ in 0..20 {
                 match fs::remove_dir(parent.join(name)) {
@@ -174,29 +162,6 @@ fn probe(group: &Path) -> std::io::Result<()> {
     fs::remove_dir(&probe)
 }
 
-fn delegate(group: &Path, wanted: &[&str]) -> Result<(), String> {
-    probe(group).map_err(|e| format!("{} refuses a new group: {e}", group.display()))?;
-    let available = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
-    let lacking: Vec<&str> = wanted
-        .iter()
-        .copied()
-        .filter(|w| !available.split_whitespace().any(|a| a == *w))
-        .collect();
-    if !lacking.is_empty() {
-        return Err(format!(
-            "{} has no such controller; ask for delegation",
-            group.display()
-        ));
-    }
-    let enable: String = wanted.iter().map(|w| format!("+{w} ")).collect();
-    fs::write(group.join("cgroup.subtree_control"), enable.trim_end()).map_err(|e| {
-        format!(
-            "{} cannot give controllers away: {e}; start the node in a delegated group of its own",
-            group.display()
-        )
-    })
-}
-
 fn own_group_v1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
     let path = own.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -211,15 +176,21 @@ fn own_group_v1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
         |kind, options| kind == "cgroup" && options.split(',').any(|o| o == controller),
         path,
     )
+    .map(|(_, group)| group)
 }
 
-fn own_group_v2(own: &str, mounts: &str) -> Option<PathBuf> {
+fn own_group_v2(own: &str, mounts: &str) -> Option<unified::Place> {
     let path = own.lines().find_map(|l| l.strip_prefix("0::"))?;
-    mount_of(mounts, |kind, _| kind == "cgroup2", path)
+    let (top, own) = mount_of(mounts, |kind, _| kind == "cgroup2", path)?;
+    Some(unified::Place { top, own })
 }
 
-/// The directory of a group, from the mount that shows it.
-fn mount_of(mounts: &str, is_it: impl Fn(&str, &str) -> bool, path: &str) -> Option<PathBuf> {
+/// The directory of a group, from the mount that shows it; before it where that is.
+fn mount_of(
+    mounts: &str,
+    is_it: impl Fn(&str, &str) -> bool,
+    path: &str,
+) -> Option<(PathBuf, PathBuf)> {
     mounts.lines().find_map(|line| {
         let (left, right) = line.split_once(" - ")?;
         let mut right = right.split(' ');
@@ -229,9 +200,10 @@ fn mount_of(mounts: &str, is_it: impl Fn(&str, &str) -> bool, path: &str) -> Opt
             return None;
         }
         let mut left = left.split(' ').skip(3);
-        let (root, point) = (left.next()?, left.next()?);
+        let (root, point) = (left.next()?, PathBuf::from(left.next()?));
         let below = Path::new(path).strip_prefix(root).ok()?;
-        Some(Path::new(point).join(below))
+        let group = point.join(below);
+        Some((point, group))
     })
 }
 
@@ -251,10 +223,8 @@ mod tests {
             Some(Path::new("/sys/fs/cgroup/memory/api/1"))
         );
         assert_eq!(own_group_v1(own, mounts, "pids"), None);
-        let unified = own_group_v2(own, mounts);
-        assert_eq!(
-            unified.as_deref(),
-            Some(Path::new("/sys/fs/cgroup/unified/a"))
-        );
+        let unified = own_group_v2(own, mounts).unwrap();
+        assert_eq!(unified.top, Path::new("/sys/fs/cgroup/unified"));
+        assert_eq!(unified.own, Path::new("/sys/fs/cgroup/unified/a"));
     }
 }
