@@ -3,7 +3,7 @@
 //!
 //! Called by the kubelet, once a process for every cluster. What must stay true:
 //! each Organization reads it in its own vcluster, so nothing in it names the
-//! machine or tells it from others of its kind.
+//! machine: no name, id or address of its own.
 
 use http::Method;
 use serde_json::{Value, json};

@@ -33,8 +33,8 @@ use crate::desired::{MANAGED_BY, key};
 use crate::error::ReconcileError;
 use crate::kubernetes::{APPLICATION, Cluster, ENVIRONMENT, Kind, OCI_REPOSITORY};
 use crate::object::{is_deleting, name, namespace, text};
-use crate::runtime::Next;
-use crate::{finalizer, secrets};
+use crate::runtime::{Next, ever_more_rarely};
+use crate::{clock, finalizer, remains, secrets};
 
 use phase::Observed;
 use surroundings::{NotExpanded, Surroundings};
@@ -42,8 +42,9 @@ use surroundings::{NotExpanded, Surroundings};
 /// Who the controller is when it applies objects.
 const MANAGER: &str = "catalyst-application-controller";
 
-/// How soon a namespace on its way out is looked at again; no watch tells of it.
-const LOOK_AT_NAMESPACE: Duration = Duration::from_millis(500);
+/// How soon, and how rarely at most, a namespace on its way out is looked at again; no
+/// watch tells of it.
+const LOOK_AT_NAMESPACE: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
 
 /// Kinds that an expansion may have had and no longer has.
 const PRUNED: [Kind; 6] = [
@@ -103,20 +104,22 @@ pub async fn reconcile(shared: &Shared, at: &ApplicationKey) -> Result<Next, Rec
     finalizer::add(&vcluster, &object, finalizer::APPLICATION).await?;
     deletion::forget(&vcluster, &object).await?;
     let before = text(&object, "/status/phase").to_owned();
-    let (mut not_expanded, mut held) = (None, None);
+    let (mut not_expanded, mut held, mut again) = (None, None, None);
     let (not_applied, failure) = match make(shared, at, &vcluster, &object, &environment).await {
         Ok(not_applied) => (not_applied, None),
         Err(Unmade::NotExpanded(NotExpanded { reason, message })) => {
             not_expanded = Some((reason, message));
             (Vec::new(), None)
         }
-        Err(Unmade::Held(why)) => {
+        Err(Unmade::Held { by, why }) => {
+            let waited = clock::seconds_since(text(&by, "/metadata/deletionTimestamp"));
+            let [soonest, latest] = LOOK_AT_NAMESPACE;
+            again = Some(ever_more_rarely(waited.unwrap_or(0), soonest, latest));
             held = Some(why);
             (Vec::new(), None)
         }
         Err(Unmade::Failed(error)) => (vec![error.chain()], Some(error)),
     };
-    let again = held.is_some().then_some(LOOK_AT_NAMESPACE);
     let seen = observe::observe(shared, at, &vcluster).await?;
     let verdict = phase::phase(&Observed {
         application: Some(&object),
@@ -153,7 +156,12 @@ enum Unmade {
     /// It cannot be expanded as things are; told in its conditions.
     NotExpanded(NotExpanded),
     /// Its namespace is still going, after an earlier Application of the name.
-    Held(String),
+    Held {
+        /// The namespace.
+        by: Value,
+        /// What keeps it.
+        why: String,
+    },
     /// Something did not answer; tried again.
     Failed(ReconcileError),
 }
@@ -246,10 +254,15 @@ async fn apply(vcluster: &Cluster, objects: &[Value]) -> Result<Vec<String>, Unm
         for outcome in join_all(applied).await {
             match outcome {
                 Ok(there) if text(&there, "/kind") == "Namespace" && is_deleting(&there) => {
-                    return Err(Unmade::Held(format!(
-                        "it waits for the namespace {} of an earlier Application, which is still being removed",
-                        name(&there)
-                    )));
+                    let remains = remains::of_namespace(vcluster, &there).await;
+                    return Err(Unmade::Held {
+                        why: format!(
+                            "it waits until the namespace {} of an earlier Application is gone: {}",
+                            name(&there),
+                            remains.chain()
+                        ),
+                        by: there,
+                    });
                 }
                 Ok(_) => {}
                 Err(error) => failures.push(error.chain()),
@@ -348,15 +361,17 @@ mod tests {
         let memory = Memory::default();
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "db"}});
         memory.put(SECRET, secret.clone());
-        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/hold"]}});
         memory.put(NAMESPACE, namespace.clone());
-        let Err(Unmade::Held(why)) = apply(&memory.cluster(), &objects).await else {
+        let Err(Unmade::Held { why, .. }) = apply(&memory.cluster(), &objects).await else {
             panic!("it was applied")
         };
-        assert!(
-            why.contains("the namespace db of an earlier Application"),
-            "{why}"
-        );
+        for part in [
+            "the namespace db of an earlier Application",
+            "its finalizers keep it (example.com/hold)",
+        ] {
+            assert!(why.contains(part), "{why}");
+        }
         assert_eq!(memory.get(SECRET), Some(secret));
 
         namespace["metadata"]["deletionTimestamp"] = Value::Null;
