@@ -1,8 +1,9 @@
 //! `catalyst chart template` as a whole process, and helm beside it: a chart of
 //! several parts, which takes helm about twice its own start.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use crate::figures::{elapsed, line, median};
@@ -20,12 +21,14 @@ struct Figures {
 /// Measures both, and prints the lines.
 pub fn measure(program: &Path, helm: Option<PathBuf>, directory: &Path) {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../logic/helm/benches/shop");
-    let run = |program: &Path, words: &[&str]| {
+    let cost = |program: &Path, words: &[&str]| {
         let figures: Vec<Figures> = (0..ROUNDS)
             .map(|_| {
-                let mut command = Command::new(program);
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                command.arg(ONCE).arg(program);
                 command.args(words).arg("rel").arg(&chart);
-                once(command.env_clear().env("HOME", directory))
+                command.env_clear().env("HOME", directory);
+                told(command.output().unwrap())
             })
             .collect();
         let of = |pick: fn(&Figures) -> f64| median(&figures.iter().map(pick).collect::<Vec<_>>());
@@ -34,8 +37,8 @@ pub fn measure(program: &Path, helm: Option<PathBuf>, directory: &Path) {
             memory: of(|figures| figures.memory),
         }
     };
-    let here = run(program, &["chart", "template"]);
-    let peer = helm.map(|helm| run(&helm, &["template"]));
+    let here = cost(program, &["chart", "template"]);
+    let peer = helm.map(|helm| cost(&helm, &["template"]));
     line(
         "chart template, whole process, ms (peer: helm)",
         here.time,
@@ -50,11 +53,37 @@ pub fn measure(program: &Path, helm: Option<PathBuf>, directory: &Path) {
     );
 }
 
+/// The word by which this program measures one run of another, in a process that has
+/// done nothing else: the kernel counts what was resident before `exec` as the new
+/// program's own (`ru_maxrss`, getrusage(2)).
+pub const ONCE: &str = "once";
+
+/// Runs the rest of the words, and prints what that cost.
+pub fn once(words: impl IntoIterator<Item = OsString>) {
+    let mut words = words.into_iter();
+    let mut command = Command::new(words.next().unwrap());
+    let figures = run(command.args(words));
+    println!("{} {}", figures.time, figures.memory);
+}
+
+fn told(output: Output) -> Figures {
+    let said = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let figures: Vec<f64> = said
+        .split_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let [time, memory] = figures[..] else {
+        panic!("it could not be measured: {error}");
+    };
+    Figures { time, memory }
+}
+
 #[expect(
     clippy::zombie_processes,
     reason = "it is waited for, by what also says what it used"
 )]
-fn once(command: &mut Command) -> Figures {
+fn run(command: &mut Command) -> Figures {
     let begun = Instant::now();
     let child = command
         .stdout(Stdio::null())
