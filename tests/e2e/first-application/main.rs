@@ -163,7 +163,7 @@ async fn the_documentation_is_true() {
     }
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let sovereign = Sovereign::start_logging(&data, "127.0.0.1:0");
+    let sovereign = Sovereign::start_logging_with(&data, "127.0.0.1:0", &["--stop-pods"]);
     readme::every_line_works(&sovereign, directory.path()).await;
     readme::every_example_is_taken(&sovereign).await;
     sovereign.terminate();
