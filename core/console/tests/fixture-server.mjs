@@ -40,6 +40,15 @@ export function startFixture(port = 0) {
     const timer = setTimeout(() => (timers.delete(timer), run()), milliseconds)
     timers.add(timer)
   }
+  // What controllers do takes a while, or until the test lets it go on.
+  const pace = { held: false, waiting: [] }
+  const inTime = (run, times = 1) => {
+    const due = () => {
+      if (pace.held) pace.waiting.push(run)
+      else run()
+    }
+    later(data.speed * times, due)
+  }
   const provisioned = sovereigns({ data: () => data, later })
   const organizationOf = (environment) => environment.slice(0, environment.lastIndexOf('-'))
   const rolesOf = (username) =>
@@ -73,7 +82,7 @@ export function startFixture(port = 0) {
   }
 
   function settle(key, phase, message, version) {
-    later(data.speed, () => {
+    inTime(() => {
       const application = data.applications.get(key)
       if (!application) return
       data.applications.set(key, { ...application, deployedVersion: version ?? application.version, health: health(phase, message, 'Ready') })
@@ -85,12 +94,12 @@ export function startFixture(port = 0) {
     const key = `${kind}/${name}`
     data.deletions.set(key, { kind, name, startedAt: now(), waitingFor: waits, leftBehind: [] })
     tell.deletion(key)
-    later(data.speed * 2, () => {
+    inTime(() => {
       data.deletions.set(key, { ...data.deletions.get(key), endedAt: now(), waitingFor: undefined, leftBehind })
       gone()
       tell.deletion(key)
       tell.removed(kind.toLowerCase(), name, organization)
-    })
+    }, 2)
   }
 
   function execute(username, environment, command) {
@@ -179,7 +188,7 @@ export function startFixture(port = 0) {
       later(200, () => {
       data.organizations.set(body.name, { name: body.name, displayName: body.displayName ?? body.name, contact: body.contact, environments: [], members: [{ user: username, role: 'org-admin' }], health: health('Installing', 'The forge organization is being made.') })
       tell.organization(body.name)
-      later(data.speed, () => { const one = data.organizations.get(body.name); data.organizations.set(body.name, { ...one, health: health('Running', '', 'Reconciled') }); tell.organization(body.name) })
+      inTime(() => { const one = data.organizations.get(body.name); data.organizations.set(body.name, { ...one, health: health('Running', '', 'Reconciled') }); tell.organization(body.name) })
       })
       return [202, { repository: 'system/catalyst-config', commit: commitId(body.name) }]
     }],
@@ -198,7 +207,7 @@ export function startFixture(port = 0) {
       const environment = addEnvironment(data, organization, body.envType, 'Installing')
       tell.environment(environment.name)
       tell.organization(organization)
-      later(data.speed, () => { data.environments.set(environment.name, { ...environment, health: health('Running', '', 'Reconciled') }); tell.environment(environment.name) })
+      inTime(() => { data.environments.set(environment.name, { ...environment, health: health('Running', '', 'Reconciled') }); tell.environment(environment.name) })
       return [202, { repository: 'system/catalyst-config', commit: commitId(environment.name) }]
     }],
     ['GET', '/users', ({ username }) => data.users.get(username).sovereignAdmin ? page([...data.users.values()].map((one) => ({ ...one, organizations: rolesOf(one.username) }))) : [403, refuse(403, 'forbidden', 'List users', 'Only a sovereign-admin may.')]],
@@ -392,6 +401,7 @@ export function startFixture(port = 0) {
     if (what === 'reset') {
       for (const timer of timers) clearTimeout(timer)
       timers.clear()
+      Object.assign(pace, { held: false, waiting: [] })
       data = begin(body.seed ?? 'full')
       Object.assign(data, body.signInAs ? { signInAs: body.signInAs } : {}, body.speed ? { speed: body.speed } : {})
       log = []
@@ -415,7 +425,10 @@ export function startFixture(port = 0) {
       isExpired = true
       if (!body.keepsStreams) for (const response of streams.keys()) response.destroy()
     } else if (what === 'forget') log = []
-    else if (what === 'phase') {
+    else if (what === 'pace') {
+      pace.held = body.held
+      if (!pace.held) for (const run of pace.waiting.splice(0)) run()
+    } else if (what === 'phase') {
       const application = data.applications.get(body.application)
       data.applications.set(body.application, { ...application, health: health(body.phase, body.message ?? '') })
       // `silent`: a change that the stream does not tell, as when it fell out of the log.

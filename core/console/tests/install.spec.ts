@@ -1,7 +1,7 @@
 import { expect, test } from './support'
 
 test('a Blueprint is found, planned and installed; it comes up without a reload', async ({ signedIn: page, fixture }) => {
-  await fixture.control('reset', { speed: 1000 })
+  await fixture.control('pace', { held: true })
   await page.goto('/environments/acme-dev')
   await page.getByRole('link', { name: 'Install Application' }).click()
   await page.getByLabel('Search').fill('postgresql visitors')
@@ -25,6 +25,7 @@ test('a Blueprint is found, planned and installed; it comes up without a reload'
   await planned.getByRole('button', { name: 'Install' }).click()
   await expect(page).toHaveURL('/environments/acme-dev/applications/visitors')
   await expect(page.getByTestId('health')).toContainText('Installing')
+  await fixture.control('pace', { held: false })
   await expect(page.getByTestId('health')).toContainText('Running')
   expect(await page.evaluate(() => (window as { stays?: boolean }).stays)).toBe(true)
   await expect(page.getByTestId('announcer')).toContainText('visitors in acme-dev is now Running')

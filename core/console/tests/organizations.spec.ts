@@ -36,13 +36,14 @@ test('an Organization is created, a fault stands beside its field', async ({ sig
 })
 
 test('an Environment comes up on screen without a reload', async ({ signedIn: page, fixture }) => {
-  await fixture.control('reset', { speed: 800 })
+  await fixture.control('pace', { held: true })
   await page.goto('/organizations/globex')
   await page.getByRole('button', { name: 'Create Environment' }).click()
   await page.getByRole('dialog').getByLabel(/Development/).check()
   await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
   const row = page.getByRole('row', { name: /globex-dev/ })
   await expect(row.getByText('Installing')).toBeVisible()
+  await fixture.control('pace', { held: false })
   await expect(row.getByText('Running')).toBeVisible()
   await expect(page.getByTestId('announcer')).toContainText('Environment globex-dev is now Running')
 })

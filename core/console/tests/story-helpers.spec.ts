@@ -15,8 +15,13 @@ test('the story’s helpers find their way', async ({ page, fixture }) => {
   const plan = await console.planInstall('acme-dev', 'Guestbook', 'guestbook', { Title: 'Hello' })
   expect(await plan.applications()).toEqual(['guestbook', 'guestbook-db'])
   expect(await plan.objects()).toContain('HelmRelease acme-dev/guestbook')
+  // It is not done before it was seen on its way, however slow the machine.
+  await fixture.control('pace', { held: true })
   await plan.confirm('Install')
-  expect(await console.watchUntilRunning()).toEqual(['Installing', 'Running'])
+  const seen = await console.watchUntilRunning(async (phase) => {
+    if (phase === 'Installing') await fixture.control('pace', { held: false })
+  })
+  expect(seen).toEqual(['Installing', 'Running'])
 
   const second = await console.planInstall('acme-dev', 'Guestbook', 'second')
   await second.serveBy('db', 'guestbook-db')

@@ -192,16 +192,19 @@ export class Console {
 
   /**
    * Watches an install until it runs, without a reload. Answers the phases seen,
-   * in order. The page must be the Application's.
+   * in order, and tells of each when it is seen. The page must be the Application's.
    */
-  async watchUntilRunning(): Promise<string[]> {
+  async watchUntilRunning(onSeen: (phase: string) => Promise<void> = async () => {}): Promise<string[]> {
     await this.page.evaluate(() => Reflect.set(window, 'catalystNotReloaded', true))
     const seen: string[] = []
     await expect
       .poll(
         async () => {
           const now = await this.page.locator('.title .phase').getAttribute('data-phase', { timeout: SOON })
-          if (now && seen.at(-1) !== now) seen.push(now)
+          if (now && seen.at(-1) !== now) {
+            seen.push(now)
+            await onSeen(now)
+          }
           return now
         },
         { timeout: INSTALL, intervals: [50] },
