@@ -21,6 +21,7 @@
 //! - A config schema never makes anything fetch a URL.
 //! - No message quotes the value of a config property; some of them are secrets.
 
+mod catalog;
 mod config;
 mod connection;
 mod examples;
@@ -46,6 +47,7 @@ mod values;
 mod visibility;
 mod way;
 
+pub use catalog::Catalog;
 pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};
 pub use connection::{ConnectionError, ConnectionScope};
 pub use examples::ConfigExample;
@@ -65,9 +67,7 @@ pub use problem::Problem;
 pub use rules::{Level, RULES, Rule, rule};
 pub use sarif::sarif;
 pub use search::{Described, search};
-pub use solve::{
-    Catalog, Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve,
-};
+pub use solve::{Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve};
 pub use upgrades::lint_dependencies;
 pub use values::{ValuesInput, merge_values, overlay, promote_config};
 pub use visibility::{Visibility, is_shared_source};

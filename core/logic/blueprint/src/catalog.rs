@@ -1,0 +1,80 @@
+//! Every Blueprint that can be chosen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use semver::Version;
+
+use crate::{Blueprint, Visibility};
+
+/// The Blueprints of one source: name → versions.
+type Source = BTreeMap<String, BTreeMap<Version, Arc<Blueprint>>>;
+
+/// Every Blueprint that can be chosen, by source. Clones share what they hold.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    sources: BTreeMap<String, Arc<Source>>,
+}
+
+impl Catalog {
+    /// A catalog with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a version, replacing the same one.
+    pub fn insert(&mut self, source: impl Into<String>, blueprint: Blueprint) {
+        let name = blueprint.name().to_owned();
+        let version = blueprint.version().clone();
+        let source = self.sources.entry(source.into()).or_default();
+        let versions = Arc::make_mut(source).entry(name).or_default();
+        versions.insert(version, Arc::new(blueprint));
+    }
+
+    /// What of it somebody knows of, `knows` being asked for each version by its
+    /// source. The rest is as if it were not there, in answers and in reasons alike.
+    pub fn narrowed(&self, knows: impl Fn(&str, Visibility) -> bool) -> Self {
+        let mut sources = BTreeMap::new();
+        for (name, source) in &self.sources {
+            let is_known = |it: &Arc<Blueprint>| knows(name, it.spec.visibility);
+            let kept = if source.values().flat_map(BTreeMap::values).all(is_known) {
+                Arc::clone(source)
+            } else {
+                let mut kept = Source::clone(source);
+                for versions in kept.values_mut() {
+                    versions.retain(|_, it| is_known(it));
+                }
+                kept.retain(|_, versions| !versions.is_empty());
+                Arc::new(kept)
+            };
+            sources.insert(name.clone(), kept);
+        }
+        Self { sources }
+    }
+
+    /// One version.
+    pub fn get(&self, source: &str, name: &str, version: &Version) -> Option<&Blueprint> {
+        self.versions(source, name)?.get(version).map(AsRef::as_ref)
+    }
+
+    /// All versions of a Blueprint, oldest first.
+    pub fn versions(&self, source: &str, name: &str) -> Option<&BTreeMap<Version, Arc<Blueprint>>> {
+        self.sources.get(source)?.get(name)
+    }
+
+    /// The Blueprints of a source that may be suggested: those that it lists.
+    pub(crate) fn names<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a str> {
+        let blueprints = self
+            .sources
+            .get(source)
+            .into_iter()
+            .flat_map(|it| it.iter());
+        blueprints
+            .filter(move |(_, versions)| {
+                versions
+                    .values()
+                    .any(|it| it.spec.visibility.is_listed(source))
+            })
+            .map(|(name, _)| name.as_str())
+    }
+}
