@@ -261,7 +261,7 @@ async fn a_version_conflict_is_told_as_a_chain(admin: &mut User, directory: &Pat
     assert_eq!(
         problem["detail"],
         "Cannot install bp-top 1.0.0: bp-top 1.0.0 needs bp-middle ^2; bp-middle 2.3.0 will not \
-         do, because bp-middle 2.3.0 needs bp-postgres ^9, but catalog has only 1.4.0; publish a \
+         do, because bp-middle 2.3.0 needs bp-postgres ^9, but catalog lists only 1.4.0; publish a \
          version in that range"
     );
     let next = "Choose other versions or other Applications to depend on";

@@ -93,25 +93,18 @@ impl Catalogue {
             version,
         } = reference;
         match self.versions(source, name) {
-            Some(versions) => {
-                let there: Vec<String> = versions
-                    .keys()
-                    .rev()
-                    .take(5)
-                    .map(Version::to_string)
-                    .collect();
-                format!(
-                    "the Blueprint {name} of {source} has no version {version}; it has {}",
-                    there.join(", ")
-                )
+            Some(_) => {
+                let there = match self.catalog.named_versions(source, name) {
+                    Some(there) => format!("it has {there}"),
+                    None => {
+                        "none of its versions is listed, ask whoever publishes it which to take"
+                            .to_owned()
+                    }
+                };
+                format!("the Blueprint {name} of {source} has no version {version}; {there}")
             }
             None => {
-                let near: Vec<&str> = self
-                    .admitted
-                    .keys()
-                    .filter(|(_, other)| other == name)
-                    .map(|(source, _)| source.as_str())
-                    .collect();
+                let near = self.catalog.sources_that_list(name);
                 if near.is_empty() {
                     format!(
                         "the source {source} has no Blueprint {name}; look for it in the marketplace, or register it"

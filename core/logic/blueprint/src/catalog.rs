@@ -1,4 +1,7 @@
-//! Every Blueprint that can be chosen.
+//! Every Blueprint that can be chosen, and what of them may be named unasked.
+//!
+//! What must stay true: what is suggested, or listed as what there is instead, is
+//! listed; a reason is no way around `visibility`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +9,9 @@ use std::sync::Arc;
 use semver::Version;
 
 use crate::{Blueprint, Visibility};
+
+/// The most versions that one sentence names.
+const MAX_NAMED: usize = 5;
 
 /// The Blueprints of one source: name → versions.
 type Source = BTreeMap<String, BTreeMap<Version, Arc<Blueprint>>>;
@@ -60,6 +66,29 @@ impl Catalog {
     /// All versions of a Blueprint, oldest first.
     pub fn versions(&self, source: &str, name: &str) -> Option<&BTreeMap<Version, Arc<Blueprint>>> {
         self.sources.get(source)?.get(name)
+    }
+
+    /// The newest versions of a Blueprint that may be named to whoever asked for none of
+    /// them, `1.1.0, 1.0.0`: a few of those that its source lists. `None` where it lists
+    /// none.
+    pub fn named_versions(&self, source: &str, name: &str) -> Option<String> {
+        let named: Vec<String> = self
+            .versions(source, name)?
+            .iter()
+            .rev()
+            .filter(|(_, it)| it.spec.visibility.is_listed(source))
+            .take(MAX_NAMED)
+            .map(|(version, _)| version.to_string())
+            .collect();
+        (!named.is_empty()).then(|| named.join(", "))
+    }
+
+    /// The sources that list a Blueprint of this name.
+    pub fn sources_that_list(&self, name: &str) -> Vec<&str> {
+        let sources = self.sources.keys().map(String::as_str);
+        sources
+            .filter(|source| self.named_versions(source, name).is_some())
+            .collect()
     }
 
     /// The Blueprints of a source that may be suggested: those that it lists.

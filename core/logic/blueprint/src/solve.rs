@@ -455,15 +455,12 @@ impl<'a> Search<'a> {
             .filter(|(version, _)| range.matches(version))
             .collect();
         if fitting.is_empty() {
-            let there: Vec<String> = versions
-                .keys()
-                .rev()
-                .take(5)
-                .map(Version::to_string)
-                .collect();
+            let there = match catalog.named_versions(source, &dependency.blueprint) {
+                Some(there) => format!("lists only {there}"),
+                None => "lists none".to_owned(),
+            };
             return Err(Failure::Conflict(vec![format!(
-                "{needs}, but {source} has only {}; publish a version in that range",
-                there.join(", ")
+                "{needs}, but {source} {there}; publish a version in that range"
             )]));
         }
         let mut reasons = vec![needs.to_owned()];
@@ -604,21 +601,14 @@ fn check_values(schema: &ConfigSchema, config: &Value) -> Result<(), String> {
 }
 
 fn unknown(catalog: &Catalog, request: &Request) -> SolveError {
-    let reason = match catalog.versions(&request.source, &request.blueprint) {
-        Some(versions) => {
-            let there: Vec<String> = versions
-                .keys()
-                .rev()
-                .take(5)
-                .map(Version::to_string)
-                .collect();
-            format!(
-                "it has the versions {}; choose one of them",
-                there.join(", ")
-            )
-        }
+    let (source, name) = (&request.source, &request.blueprint);
+    let reason = match catalog.versions(source, name) {
+        Some(_) => match catalog.named_versions(source, name) {
+            Some(there) => format!("it has the versions {there}; choose one of them"),
+            None => "it has no such version, and none of its versions is listed; ask whoever publishes it which to take".to_owned(),
+        },
         None => {
-            let near = crate::suggest::nearest(&request.blueprint, catalog.names(&request.source));
+            let near = crate::suggest::nearest(name, catalog.names(source));
             match near {
                 Some(near) => format!("there is no such Blueprint; did you mean {near}?"),
                 None => "there is no such Blueprint; look for it in the marketplace".to_owned(),

@@ -182,7 +182,7 @@ fn a_conflict_is_told_as_a_chain() {
         solve(&catalog, &request("bp-a", "1.0.0"))
             .unwrap_err()
             .to_string(),
-        "cannot install bp-a 1.0.0: bp-a 1.0.0 needs bp-b ^1; bp-b 1.2.0 will not do, because bp-b 1.2.0 needs bp-c ^3, but catalog has only 2.5.0; publish a version in that range; bp-b 1.1.0 will not do, because bp-b 1.1.0 needs bp-missing ^1, but the source catalog has no Blueprint of that name; publish it there, or name its source in the dependency"
+        "cannot install bp-a 1.0.0: bp-a 1.0.0 needs bp-b ^1; bp-b 1.2.0 will not do, because bp-b 1.2.0 needs bp-c ^3, but catalog lists only 2.5.0; publish a version in that range; bp-b 1.1.0 will not do, because bp-b 1.1.0 needs bp-missing ^1, but the source catalog has no Blueprint of that name; publish it there, or name its source in the dependency"
     );
 }
 

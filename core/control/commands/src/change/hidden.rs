@@ -162,18 +162,29 @@ fn plain(mut told: String) -> String {
     told
 }
 
+/// What a push of one Application is told, by line.
+fn pushed(
+    catalogue: &Catalogue,
+    source: &str,
+    name: &str,
+    version: &str,
+) -> BTreeMap<Option<u32>, String> {
+    let text = format!(
+        "apiVersion: catalyst.openova.io/v1alpha1\nkind: Application\nmetadata: {{name: it, namespace: acme-dev}}\nspec:\n  blueprint: {{source: {source}, name: {name}, version: {version}}}\n"
+    );
+    let path = crate::state::application_path("it");
+    let application = documents::parse(&path, &text, "Application").unwrap();
+    let faults = application_faults("it", &text, &application, &place(), catalogue);
+    let told = faults.into_iter();
+    told.map(|fault| (fault.line, fault.message)).collect()
+}
+
 #[test]
 fn a_push_is_told_of_no_source_that_it_may_not_use() {
     let catalogue = catalogue(false);
     let pushed = |name: &str| {
-        let text = format!(
-            "apiVersion: catalyst.openova.io/v1alpha1\nkind: Application\nmetadata: {{name: it, namespace: acme-dev}}\nspec:\n  blueprint: {{source: catalog, name: {name}, version: 1.0.0}}\n"
-        );
-        let path = crate::state::application_path("it");
-        let application = documents::parse(&path, &text, "Application").unwrap();
-        let faults = application_faults("it", &text, &application, &place(), &catalogue);
-        let told = faults.into_iter();
-        told.map(|fault| (fault.line, plain(fault.message)))
+        let told = pushed(&catalogue, "catalog", name, "1.0.0").into_iter();
+        told.map(|(line, message)| (line, plain(message)))
             .collect::<BTreeMap<_, _>>()
     };
     let nothing = pushed("bp-nothing");
@@ -199,5 +210,68 @@ fn a_slip_is_not_answered_with_a_name_that_is_not_listed() {
         let error = catalyst_blueprint::solve(&catalogue.catalog, &request).unwrap_err();
         let text = error.to_string();
         assert_eq!(text.contains("did you mean"), told, "{slip}: {text}");
+    }
+}
+
+/// What the solver says of one version, and of a range of what depends on it.
+fn solved(catalogue: &Catalogue, name: &str, version: &str) -> [String; 2] {
+    let mut catalog = catalogue.catalog.clone();
+    let depends =
+        format!("  depends: [{{blueprint: {name}, version: \"={version}\", alias: it}}]\n");
+    let dependent = blueprint("bp-dependent", "1.0.0", &depends);
+    catalog.insert("catalog", admitted("catalog", &dependent).blueprint);
+    [(name, version), ("bp-dependent", "1.0.0")].map(|(name, version)| {
+        let request = catalyst_blueprint::Request {
+            source: "catalog".to_owned(),
+            blueprint: name.to_owned(),
+            version: version.parse().unwrap(),
+            application: "it".to_owned(),
+            ..catalyst_blueprint::Request::default()
+        };
+        let error = catalyst_blueprint::solve(&catalog, &request).unwrap_err();
+        error.to_string()
+    })
+}
+
+#[test]
+fn a_reason_names_of_what_there_is_only_what_is_listed() {
+    let catalogue = catalogue(false);
+    let one = |told: BTreeMap<Option<u32>, String>| {
+        assert_eq!(told.len(), 1, "{told:?}");
+        told.into_values().next().unwrap()
+    };
+    // What is listed is named, the later one that is not is not; where none is, none.
+    for (name, words) in [
+        (
+            "bp-web",
+            [
+                "it has 1.0.0",
+                "it has the versions 1.0.0",
+                "lists only 1.0.0",
+            ],
+        ),
+        (
+            "bp-quiet",
+            ["none of its versions is listed", "is listed", "lists none"],
+        ),
+    ] {
+        let [asked, depended] = solved(&catalogue, name, "9.9.9");
+        let pushed = one(pushed(&catalogue, "catalog", name, "9.9.9"));
+        for (told, words) in [pushed, asked, depended].iter().zip(words) {
+            assert!(told.contains(words), "{name}: {told}");
+            assert!(!told.contains("1.1.0"), "{name}: {told}");
+            let is_named = told.replace("bp-dependent 1.0.0", "").contains("1.0.0");
+            assert_eq!(is_named, name == "bp-web", "{name}: {told}");
+        }
+    }
+    // Nor is a source in which no version of it is listed.
+    for (name, is_named) in [("bp-web", true), ("bp-quiet", false)] {
+        let told = one(pushed(&catalogue, "acme", name, "1.0.0"));
+        assert_eq!(
+            told.contains("it is in catalog"),
+            is_named,
+            "{name}: {told}"
+        );
+        assert_eq!(told.contains("marketplace"), !is_named, "{name}: {told}");
     }
 }
