@@ -78,8 +78,7 @@ impl Catalogue {
         versions
             .iter()
             .max_by_key(|(version, blueprint)| {
-                let visibility = blueprint.blueprint.spec.visibility;
-                let is_listed = visibility != Visibility::Unlisted;
+                let is_listed = blueprint.blueprint.spec.visibility.is_listed(source);
                 (is_listed, version.pre.is_empty(), *version)
             })
             .map(|(_, blueprint)| blueprint)

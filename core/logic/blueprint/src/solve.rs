@@ -5,6 +5,9 @@
 //! one branch therefore never constrain another, and the search is a walk down a
 //! tree: for each dependency the newest version whose own dependencies can be
 //! met. A general version solver would find the same and explain it worse.
+//!
+//! A range means what its source lists: a version that is not is taken only where no
+//! listed one will do, so that nobody runs by chance what was put there to be tried.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -428,7 +431,8 @@ impl<'a> Search<'a> {
         )
     }
 
-    /// The newest version that fits and whose own dependencies can be met.
+    /// The newest version that fits and whose own dependencies can be met; of those
+    /// that are not listed only where no listed one is such.
     #[allow(clippy::too_many_arguments)]
     fn newest(
         &mut self,
@@ -449,11 +453,12 @@ impl<'a> Search<'a> {
                     "{needs}, but the source {source} has no Blueprint of that name; publish it there, or name its source in the dependency"
                 )])
             })?;
-        let fitting: Vec<(&Version, &Arc<Blueprint>)> = versions
+        let (mut fitting, unlisted): (Vec<_>, Vec<(&Version, &Arc<Blueprint>)>) = versions
             .iter()
             .rev()
             .filter(|(version, _)| range.matches(version))
-            .collect();
+            .partition(|(_, blueprint)| blueprint.spec.visibility.is_listed(source));
+        fitting.extend(unlisted);
         if fitting.is_empty() {
             let there = match catalog.named_versions(source, &dependency.blueprint) {
                 Some(there) => format!("lists only {there}"),

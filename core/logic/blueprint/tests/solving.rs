@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use catalyst_blueprint::{Blueprint, Catalog, Choice, Existing, Request, SolveError, solve};
+use catalyst_blueprint::{
+    Blueprint, Catalog, Choice, Existing, Request, SolveError, Visibility, solve,
+};
 use serde_json::json;
 
 /// A Blueprint in a few words: name, version, and the lines under `depends`.
@@ -159,6 +161,47 @@ fn an_older_version_is_taken_when_the_newest_cannot_be_met() {
             "blog = bp-a 1.0.0"
         ]
     );
+}
+
+#[test]
+fn what_is_not_listed_is_taken_only_where_nothing_else_will_do() {
+    let needs = "{blueprint: bp-db, version: ^1}";
+    let unmet = "{blueprint: bp-missing, version: ^1}";
+    for (versions, expected) in [
+        // Put there to be tried: nobody gets it by a range.
+        (
+            vec![("1.4.0", true, None), ("1.5.0", false, None)],
+            "blog-db = bp-db 1.4.0",
+        ),
+        // By its own name, where it is all there is.
+        (
+            vec![("1.4.0", false, None), ("1.5.0", false, None)],
+            "blog-db = bp-db 1.5.0",
+        ),
+        (
+            vec![("1.4.0", false, None), ("2.0.0", true, None)],
+            "blog-db = bp-db 1.4.0",
+        ),
+        (
+            vec![("1.4.0", true, Some(unmet)), ("1.3.0", false, None)],
+            "blog-db = bp-db 1.3.0",
+        ),
+    ] {
+        let mut catalog = catalog(&[("catalog", blueprint("bp-a", "1.0.0", &[needs]))]);
+        for (version, is_listed, needed) in &versions {
+            let depends: Vec<&str> = needed.iter().copied().collect();
+            let mut made = blueprint("bp-db", version, &depends);
+            if !is_listed {
+                made.spec.visibility = Visibility::Unlisted;
+            }
+            catalog.insert("catalog", made);
+        }
+        assert_eq!(
+            names(&catalog, &request("bp-a", "1.0.0")),
+            [expected, "blog = bp-a 1.0.0"],
+            "{versions:?}"
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use catalyst_blueprint::{
     Blueprint, Catalog, Choice, Dependency, Existing, Request, Solution, SolveError,
-    SolvedApplication, solve,
+    SolvedApplication, Visibility, solve,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -27,8 +27,11 @@ const CONDITIONS: [(Option<&str>, bool); 3] = [
 /// On whom, in which range, and when, by index.
 type Needed = (usize, usize, usize);
 
-/// Blueprint and version, by index → what it depends on.
-type Made = BTreeMap<(usize, usize), Vec<Needed>>;
+/// Whether it is listed, and what it depends on.
+type Content = (bool, Vec<Needed>);
+
+/// Blueprint and version, by index → what it is.
+type Made = BTreeMap<(usize, usize), Content>;
 
 fn needed() -> impl Strategy<Value = Needed> {
     (0..NAMES.len(), 0..RANGES.len(), 0..CONDITIONS.len())
@@ -37,9 +40,10 @@ fn needed() -> impl Strategy<Value = Needed> {
 /// A catalog in which the first Blueprint has the first version.
 fn made() -> impl Strategy<Value = Made> {
     let keys = (0..NAMES.len(), 0..VERSIONS.len());
-    let rest = btree_map(keys, vec(needed(), 0..=2), 0..=NAMES.len() * VERSIONS.len());
-    (vec(needed(), 1..=2), rest).prop_map(|(first, mut rest)| {
-        rest.insert((0, 0), first);
+    let content = (any::<bool>(), vec(needed(), 0..=2));
+    let rest = btree_map(keys, content, 0..=NAMES.len() * VERSIONS.len());
+    (any::<bool>(), vec(needed(), 1..=2), rest).prop_map(|(is_listed, first, mut rest)| {
+        rest.insert((0, 0), (is_listed, first));
         rest
     })
 }
@@ -52,10 +56,15 @@ static COMMON: LazyLock<Blueprint> = LazyLock::new(|| {
     .unwrap()
 });
 
-fn blueprint((name, number): (usize, usize), depends: &[Needed]) -> Blueprint {
+fn blueprint((name, number): (usize, usize), (is_listed, depends): &Content) -> Blueprint {
     let mut made = COMMON.clone();
     NAMES[name].clone_into(&mut made.metadata.name);
     made.spec.version = version(number);
+    made.spec.visibility = if *is_listed {
+        Visibility::Listed
+    } else {
+        Visibility::Unlisted
+    };
     let depends = depends.iter().enumerate();
     made.spec.depends = depends
         .map(|(index, (other, range, condition))| Dependency {
@@ -70,10 +79,10 @@ fn blueprint((name, number): (usize, usize), depends: &[Needed]) -> Blueprint {
     made
 }
 
-fn catalog<'a>(made: impl IntoIterator<Item = (&'a (usize, usize), &'a Vec<Needed>)>) -> Catalog {
+fn catalog<'a>(made: impl IntoIterator<Item = (&'a (usize, usize), &'a Content)>) -> Catalog {
     let mut catalog = Catalog::new();
-    for (key, depends) in made {
-        catalog.insert("catalog", blueprint(*key, depends));
+    for (key, content) in made {
+        catalog.insert("catalog", blueprint(*key, content));
     }
     catalog
 }
@@ -104,17 +113,23 @@ fn version(index: usize) -> Version {
     VERSIONS[index].parse().unwrap()
 }
 
-/// The versions of a Blueprint in a range that could be installed below `chain`, by a
-/// search of everything that shares no thought with the solver.
-fn possible(made: &Made, other: usize, range: &VersionReq, chain: &[usize]) -> Vec<Version> {
+/// The versions of a Blueprint in a range that could be installed below `chain`, and
+/// before each whether it is listed, by a search of everything that shares no thought
+/// with the solver.
+fn possible(
+    made: &Made,
+    other: usize,
+    range: &VersionReq,
+    chain: &[usize],
+) -> Vec<(bool, Version)> {
     if chain.contains(&other) {
         return Vec::new();
     }
     let own = made.iter().filter(|((name, _), _)| *name == other);
-    own.map(|((_, index), depends)| (version(*index), depends))
+    own.map(|((_, index), content)| (version(*index), content))
         .filter(|(version, _)| range.matches(version))
-        .filter(|(_, depends)| is_possible(made, other, depends, chain))
-        .map(|(version, _)| version)
+        .filter(|(_, (_, depends))| is_possible(made, other, depends, chain))
+        .map(|(version, (is_listed, _))| (*is_listed, version))
         .collect()
 }
 
@@ -150,7 +165,7 @@ fn faults(made: &Made, solution: &Solution) -> Vec<String> {
     for (index, it) in applications.iter().enumerate() {
         let name = index_of(it);
         let number = (0..VERSIONS.len()).find(|number| version(*number) == it.version);
-        let Some(depends) = made.get(&(name, number.unwrap())) else {
+        let Some((_, depends)) = made.get(&(name, number.unwrap())) else {
             faults.push(format!("there is no {} {}", it.blueprint, it.version));
             continue;
         };
@@ -181,8 +196,9 @@ fn faults(made: &Made, solution: &Solution) -> Vec<String> {
             if !is_as_said || link.blueprint != NAMES[other] || !range.matches(&link.version) {
                 faults.push(format!("{} {alias} is served by {link:?}", it.name));
             }
-            // The newest that can be had.
-            if possible(made, other, &range, &chain).iter().max() != Some(&link.version) {
+            // The newest that can be had, of those that are listed before all others.
+            let best = possible(made, other, &range, &chain).into_iter().max();
+            if best.is_none_or(|(_, version)| version != link.version) {
                 faults.push(format!("{} {alias} is {}", it.name, link.version));
             }
         }
@@ -199,7 +215,7 @@ fn is_chain(made: &Made, chain: &[String]) -> bool {
     };
     let steps = chain.windows(2).all(|step| {
         let ((name, number), (other, wanted)) = (read(&step[0]), read(&step[1]));
-        let depends = &made[&(name, number.unwrap())];
+        let (_, depends) = &made[&(name, number.unwrap())];
         active(depends).any(|(_, it, range)| {
             it == other && wanted.is_none_or(|wanted| range.matches(&version(wanted)))
         })
@@ -236,7 +252,7 @@ proptest! {
     #[test]
     fn an_answer_meets_every_constraint_with_the_newest_there_is(made in made()) {
         let answer = solve(&catalog(&made), &request());
-        prop_assert_eq!(answer.is_ok(), is_possible(&made, 0, &made[&(0, 0)], &[]), "{:?}", answer);
+        prop_assert_eq!(answer.is_ok(), is_possible(&made, 0, &made[&(0, 0)].1, &[]), "{:?}", answer);
         match answer {
             Ok(solution) => prop_assert_eq!(faults(&made, &solution), Vec::<String>::new()),
             Err(SolveError::Cycle { chain, .. }) => {

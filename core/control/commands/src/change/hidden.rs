@@ -83,6 +83,7 @@ fn what_is_not_listed_is_installed_by_its_name_alone() {
     for (admin, source, name, version, expected) in [
         // Of what is listed, only what is listed is meant.
         (false, "catalog", "bp-web", None, Some("1.0.0")),
+        (true, "catalog", "bp-web", None, Some("1.0.0")),
         (false, "catalog", "bp-web", Some("1.1.0"), Some("1.1.0")),
         (false, "catalog", "bp-web", Some("1.2.0"), None),
         (true, "catalog", "bp-web", Some("1.2.0"), Some("1.2.0")),
