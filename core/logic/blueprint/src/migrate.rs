@@ -2,8 +2,9 @@
 //! declares it: what a property that was renamed or dropped becomes.
 //!
 //! What must stay true: a value is moved or dropped whole and never made up, so that
-//! a reference to a secret stays one; a value that stands at its new place already
-//! is not written over.
+//! a reference to a secret stays one; no other value is written over, neither one that
+//! stands at the new place already nor one that stands where a group on the way to it
+//! would be.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ pub struct ValueMigration {
 pub struct MovedValue {
     /// JSON pointer of where it was.
     pub from: String,
-    /// Where it is now; nowhere if absent.
+    /// Where it is now; dropped if absent, as where another value stands in its way.
     pub to: Option<String>,
 }
 
@@ -76,14 +77,13 @@ impl Upgrades {
             let Some(value) = take(config, &parts(pointer)) else {
                 continue;
             };
-            if let Some(to) = &step.to
-                && config.pointer(to).is_none()
-            {
+            let to = step.to.clone().filter(|to| is_free(config, &parts(to)));
+            if let Some(to) = &to {
                 set(config, &parts(to), &value);
             }
             moved.push(MovedValue {
                 from: pointer.clone(),
-                to: step.to.clone(),
+                to,
             });
         }
         moved
@@ -92,6 +92,17 @@ impl Upgrades {
 
 fn parts(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(unescape).collect()
+}
+
+/// Whether a value can be put there without one that stands there, or on the way there,
+/// going away: the way leads by groups, as far as there is one.
+fn is_free(target: &Value, parts: &[String]) -> bool {
+    match (target, parts.split_first()) {
+        (Value::Object(map), Some((first, rest))) => {
+            map.get(first).is_none_or(|inner| is_free(inner, rest))
+        }
+        _ => false,
+    }
 }
 
 /// Takes a value out, and the groups that are empty without it.
@@ -174,6 +185,60 @@ mod tests {
             let moved = upgrades().migrate(&from.parse().unwrap(), &mut config);
             assert_eq!(config, expected, "from {from}");
             assert_eq!(moved.len(), moves, "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_that_stands_at_the_new_place_or_before_it() {
+        for (before, expected, to) in [
+            (
+                json!({"host": "a"}),
+                json!({"database": {"host": "a"}}),
+                Some("/database/host"),
+            ),
+            (
+                json!({"host": "a", "database": {"port": 1}}),
+                json!({"database": {"port": 1, "host": "a"}}),
+                Some("/database/host"),
+            ),
+            (
+                json!({"host": "a", "database": {"host": "b"}}),
+                json!({"database": {"host": "b"}}),
+                None,
+            ),
+            // Also where it is null, which stands for the chart's default taken away.
+            (
+                json!({"host": "a", "database": {"host": null}}),
+                json!({"database": {"host": null}}),
+                None,
+            ),
+            // No group on the way, which a value would be replaced by.
+            (
+                json!({"host": "a", "database": "text"}),
+                json!({"database": "text"}),
+                None,
+            ),
+            (
+                json!({"host": "a", "database": null}),
+                json!({"database": null}),
+                None,
+            ),
+            (
+                json!({"host": "a", "database": ["b"]}),
+                json!({"database": ["b"]}),
+                None,
+            ),
+        ] {
+            let mut upgrades = upgrades();
+            upgrades.values.truncate(1);
+            let mut config = before.clone();
+            let moved = upgrades.migrate(&"1.0.0".parse().unwrap(), &mut config);
+            assert_eq!(config, expected, "{before}");
+            let expected = MovedValue {
+                from: "/host".to_owned(),
+                to: to.map(str::to_owned),
+            };
+            assert_eq!(moved, [expected], "{before}");
         }
     }
 

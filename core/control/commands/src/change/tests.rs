@@ -440,6 +440,30 @@ fn an_upgrade_moves_settings_and_the_plan_says_so() {
 }
 
 #[test]
+fn a_setting_whose_new_place_is_taken_is_told_to_be_dropped() {
+    let (mut case, mut installed) = moving_case("1.0.0", json!({"host": "a"}));
+    let there = json!({"host": "b"});
+    installed
+        .spec
+        .config
+        .insert("database".to_owned(), there.clone());
+    case.tree = tree(&[&installed]);
+    let request = Change {
+        version: Some("2.0.0".to_owned()),
+        ..Change::default()
+    };
+    let draft = change(&case.ground(), "moving", &request).unwrap();
+    assert_eq!(after(&draft, "moving").spec.config["database"], there);
+    let moved: Vec<_> = draft.planned[0]
+        .moved
+        .iter()
+        .map(|one| (one.from.as_str(), one.to.as_deref()))
+        .collect();
+    assert_eq!(moved, [("/host", None)]);
+    assert_eq!(draft.warnings, ["the setting host of moving is dropped"]);
+}
+
+#[test]
 fn a_promotion_keeps_what_is_the_destinations_at_its_new_place() {
     let (there, from) = moving_case("2.0.0", json!({"database": {"host": "there"}}));
     let (here, _) = moving_case("1.0.0", json!({"host": "here", "old": true}));
