@@ -16,6 +16,7 @@
 mod admit;
 mod archive;
 mod auth;
+mod bundles;
 mod describe;
 mod docker;
 mod error;

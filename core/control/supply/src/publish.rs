@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use catalyst_blueprint::{Blueprint, Problem};
 use catalyst_signature::{
-    Expected, KeyError, PublicKey, Refusal, SigningKey, TrustPolicy, Verified, bundle, simple,
+    Expected, KeyError, MAX_SIGNATURES, PublicKey, Refusal, Refusals, SigningKey, TrustPolicy,
+    Verified, bundle, simple,
 };
 use serde_json::{Value, json};
 
@@ -12,7 +13,6 @@ use crate::{
     Blob, Descriptor, Manifest, Origin, Package, Reference, Registry, RegistryError,
     archive::{self, ArchiveError},
     describe, media,
-    verify::MAX_SIGNATURES,
 };
 
 /// The most documents of one artifact that are read, and the largest.
@@ -173,7 +173,7 @@ impl Registry {
             name: at.artifact(),
         };
         let keys = [key.public()];
-        let mut refusals = Vec::new();
+        let mut refusals = Refusals::default();
         if self
             .signed_by_tag(at, expected, &keys, &mut refusals)
             .await?
@@ -257,7 +257,7 @@ impl Registry {
                 "dsse-envelope".to_owned(),
             ),
             (
-                "dev.sigstore.bundle.predicateType".to_owned(),
+                bundle::PREDICATE_ANNOTATION.to_owned(),
                 predicate.to_owned(),
             ),
         ]);

@@ -185,6 +185,16 @@ impl Registry {
 
     /// A manifest's bytes by tag or digest; a digest is compared.
     pub async fn manifest(&self, at: &Reference, target: &str) -> Result<Bytes, RegistryError> {
+        self.manifest_within(at, target, MAX_MANIFEST).await
+    }
+
+    /// The same of at most `most` bytes.
+    pub(crate) async fn manifest_within(
+        &self,
+        at: &Reference,
+        target: &str,
+        most: u64,
+    ) -> Result<Bytes, RegistryError> {
         const ACTION: &str = "pull";
         if !is_digest(target) && !is_tag(target) {
             let reason = "the manifest asked for is named neither by a tag nor by a digest";
@@ -198,7 +208,7 @@ impl Registry {
             })
             .await?;
         let response = accept(at, ACTION, response).await?;
-        let bytes = read(at, ACTION, response, MAX_MANIFEST).await?;
+        let bytes = read(at, ACTION, response, most).await?;
         if is_digest(target) {
             compare(at, ACTION, target, &bytes)?;
         }

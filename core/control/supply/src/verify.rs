@@ -5,20 +5,20 @@
 //! - A signature that cannot be read, or is not what the registry calls it, is one
 //!   that does not count, so that nobody can spoil the good one beside it; when the
 //!   registry cannot be asked, there is no verdict at all.
-//! - What is looked at is bounded in number, size and time.
+//! - What is looked at is bounded in number, size and time (`catalyst_signature`'s
+//!   search, and [`crate::Patience`]), and within these bounds nobody hides the good
+//!   one by what they put in front of it.
 
 use bytes::Bytes;
-use catalyst_signature::{Expected, PublicKey, Refusal, TrustPolicy, Verified, bundle, simple};
-
-use crate::{
-    Descriptor, Manifest, Reference, Registry, RegistryError, VerifyError, digest,
-    error::malformed, reference::is_digest,
+use catalyst_signature::{
+    Budget, Expected, MAX_SIGNATURE, PublicKey, Refusal, Refusals, TrustPolicy, Verified, bundle,
+    in_order, simple,
 };
 
-/// The most signatures of one artifact that are looked at, in each form.
-pub(crate) const MAX_SIGNATURES: usize = 32;
-/// The largest signature or bundle that is read.
-const MAX_SIGNATURE: u64 = 1024 * 1024;
+use crate::{
+    Descriptor, Manifest, Reference, Registry, RegistryError, VerifyError, bundles::Bundles,
+    digest, error::malformed, reference::is_digest,
+};
 
 impl Registry {
     /// Decides whether an artifact may be used: resolves the reference, and looks
@@ -50,9 +50,9 @@ impl Registry {
             |layer: &&Descriptor| layer.annotations.contains_key(simple::SIGNATURE_ANNOTATION);
         let mut found = layers.iter().filter(is_signature).count();
         let referrers = self.referrers(at, subject).await?;
-        for referrer in bundles_of(&referrers).take(MAX_SIGNATURES) {
-            let attached = self.attached(at, referrer, MAX_SIGNATURE).await?;
-            found += usize::from(bundle::is_signature(&attached));
+        let mut bundles = Bundles::of(self, at, &referrers);
+        while let Some(attached) = bundles.following().await {
+            found += usize::from(bundle::is_signature(&attached?));
         }
         Ok(found)
     }
@@ -85,7 +85,7 @@ impl Registry {
             digest: &actual,
             name: at.artifact(),
         };
-        let mut refusals = Vec::new();
+        let mut refusals = Refusals::default();
         let by_tag = self.signed_by_tag(at, expected, keys, &mut refusals);
         if let Some(verified) = by_tag.await? {
             return Ok(verified);
@@ -94,23 +94,7 @@ impl Registry {
         if let Some(verified) = by_referrer.await? {
             return Ok(verified);
         }
-        // Nothing counted. An alteration says more than a foreign signer, and
-        // that more than an unreadable one.
-        refusals.sort_by_key(|refusal| match refusal {
-            Refusal::AlteredDigest { .. } => 0,
-            Refusal::WrongIdentity { .. } => 1,
-            Refusal::TooMany { .. } => 2,
-            Refusal::ForeignKey { .. } => 3,
-            _ => 4,
-        });
-        Err(refusals
-            .into_iter()
-            .next()
-            .unwrap_or(Refusal::Unsigned {
-                name: at.artifact().to_owned(),
-                digest: actual.clone(),
-            })
-            .into())
+        Err(refusals.most_telling(expected).into())
     }
 
     /// The first good signature in the tag's form; why the others are none goes
@@ -120,7 +104,7 @@ impl Registry {
         at: &Reference,
         expected: Expected<'_>,
         keys: &[&PublicKey],
-        refusals: &mut Vec<Refusal>,
+        refusals: &mut Refusals,
     ) -> Result<Option<Verified>, RegistryError> {
         let tag = simple::signature_tag(expected.digest);
         let layers = match self.signature_layers(at, &tag).await {
@@ -130,13 +114,22 @@ impl Registry {
                 return Ok(None);
             }
         };
-        count(expected, layers.len(), refusals);
-        for layer in layers.iter().take(MAX_SIGNATURES) {
-            let Some(signature) = layer.annotations.get(simple::SIGNATURE_ANNOTATION) else {
-                continue;
-            };
-            let payload = match self.signature(at, layer).await {
-                Ok(payload) => payload,
+        let mut signed: Vec<(&str, &Descriptor)> = layers
+            .iter()
+            .filter_map(|layer| {
+                let signature = layer.annotations.get(simple::SIGNATURE_ANNOTATION)?;
+                Some((signature.as_str(), layer))
+            })
+            .collect();
+        in_order(&mut signed, |(_, layer)| (false, layer.size));
+        let mut budget = Budget::default();
+        for (signature, layer) in &signed {
+            if !budget.begin() {
+                break;
+            }
+            let payload = match self.part(at, layer, &mut budget).await {
+                Ok(Some(payload)) => payload,
+                Ok(None) => continue,
                 Err(error) => {
                     refusals.push(unreadable(expected, error)?);
                     continue;
@@ -147,6 +140,7 @@ impl Registry {
                 Err(refusal) => refusals.push(refusal),
             }
         }
+        refusals.push_too_many(budget.too_many(expected, signed.len()));
         Ok(None)
     }
 
@@ -157,7 +151,7 @@ impl Registry {
         manifest: &[u8],
         expected: Expected<'_>,
         keys: &[&PublicKey],
-        refusals: &mut Vec<Refusal>,
+        refusals: &mut Refusals,
     ) -> Result<Option<Verified>, RegistryError> {
         let referrers = match self.referrers(at, expected.digest).await {
             Ok(referrers) => referrers,
@@ -166,10 +160,9 @@ impl Registry {
                 return Ok(None);
             }
         };
-        let bundles: Vec<&Descriptor> = bundles_of(&referrers).collect();
-        count(expected, bundles.len(), refusals);
-        for referrer in bundles.into_iter().take(MAX_SIGNATURES) {
-            let found = match self.attached(at, referrer, MAX_SIGNATURE).await {
+        let mut bundles = Bundles::of(self, at, &referrers);
+        while let Some(found) = bundles.following().await {
+            let found = match found {
                 Ok(found) => found,
                 Err(error) => {
                     refusals.push(unreadable(expected, error)?);
@@ -184,6 +177,7 @@ impl Registry {
                 Err(refusal) => refusals.push(refusal),
             }
         }
+        refusals.push_too_many(bundles.too_many(expected));
         Ok(None)
     }
 
@@ -203,11 +197,21 @@ impl Registry {
             .map_err(|_| malformed(at, "pull", &format!("the tag {tag} is no manifest")))
     }
 
-    async fn signature(&self, at: &Reference, layer: &Descriptor) -> Result<Bytes, RegistryError> {
-        if layer.size > MAX_SIGNATURE {
-            return Err(too_large(at, layer, MAX_SIGNATURE));
+    /// The bytes of a payload or a bundle; none where they are more than may still be
+    /// read.
+    pub(crate) async fn part(
+        &self,
+        at: &Reference,
+        wanted: &Descriptor,
+        budget: &mut Budget,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        if wanted.size > MAX_SIGNATURE {
+            return Err(too_large(at, wanted, MAX_SIGNATURE));
         }
-        self.blob(at, layer).await
+        if !budget.read(wanted.size) {
+            return Ok(None);
+        }
+        self.blob(at, wanted).await.map(Some)
     }
 
     /// What hangs on an artifact: the one layer of its manifest, of at most `limit`
@@ -218,30 +222,39 @@ impl Registry {
         referrer: &Descriptor,
         limit: u64,
     ) -> Result<Bytes, RegistryError> {
+        let layer = self.attached_layer(at, referrer).await?;
+        if layer.size > limit {
+            return Err(too_large(at, &layer, limit));
+        }
+        self.blob(at, &layer).await
+    }
+
+    /// That layer. Of its manifest no more is read than the list says there is.
+    pub(crate) async fn attached_layer(
+        &self,
+        at: &Reference,
+        referrer: &Descriptor,
+    ) -> Result<Descriptor, RegistryError> {
         const ACTION: &str = "pull";
         if !is_digest(&referrer.digest) {
             let reason = "what is attached to it is not named by a digest";
             return Err(malformed(at, ACTION, reason));
         }
-        let bytes = self.manifest(at, &referrer.digest).await?;
+        if referrer.size > MAX_SIGNATURE {
+            return Err(too_large(at, referrer, MAX_SIGNATURE));
+        }
+        let bytes = self
+            .manifest_within(at, &referrer.digest, referrer.size)
+            .await?;
         let manifest: Manifest = serde_json::from_slice(&bytes)
             .map_err(|_| malformed(at, ACTION, "what is attached to it has no manifest"))?;
-        let [layer] = manifest.layers.as_slice() else {
-            let reason = "what is attached to it has not exactly one layer";
-            return Err(malformed(at, ACTION, reason));
-        };
-        if layer.size > limit {
-            return Err(too_large(at, layer, limit));
-        }
-        self.blob(at, layer).await
+        <[Descriptor; 1]>::try_from(manifest.layers)
+            .map(|[layer]| layer)
+            .map_err(|_| {
+                let reason = "what is attached to it has not exactly one layer";
+                malformed(at, ACTION, reason)
+            })
     }
-}
-
-/// Those of an artifact's referrers that are sigstore's bundles.
-fn bundles_of(referrers: &[Descriptor]) -> impl Iterator<Item = &Descriptor> {
-    referrers
-        .iter()
-        .filter(|referrer| referrer.artifact_type.as_deref() == Some(bundle::MEDIA_TYPE))
 }
 
 fn too_large(at: &Reference, layer: &Descriptor, limit: u64) -> RegistryError {
@@ -250,18 +263,6 @@ fn too_large(at: &Reference, layer: &Descriptor, limit: u64) -> RegistryError {
         layer.size
     );
     malformed(at, "pull", &reason)
-}
-
-/// Says so when more is there than is looked at.
-fn count(expected: Expected<'_>, found: usize, refusals: &mut Vec<Refusal>) {
-    if found > MAX_SIGNATURES {
-        refusals.push(Refusal::TooMany {
-            name: expected.name.to_owned(),
-            digest: expected.digest.to_owned(),
-            found,
-            limit: MAX_SIGNATURES,
-        });
-    }
 }
 
 /// A signature that the registry does not give as it says is one that does not

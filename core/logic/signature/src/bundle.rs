@@ -16,6 +16,8 @@ use crate::{Expected, KeyError, PublicKey, Refusal, SigningKey, Verified};
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The predicate cosign gives the signature of a container.
 pub const PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
+/// The annotation in which a bundle's referrer says what its predicate is.
+pub const PREDICATE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";

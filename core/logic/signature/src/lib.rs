@@ -19,9 +19,11 @@
 pub mod bundle;
 mod key;
 mod policy;
+mod search;
 pub mod simple;
 mod verdict;
 
 pub use key::{KeyError, PemContent, PublicKey, SigningKey};
 pub use policy::TrustPolicy;
+pub use search::{Budget, MAX_BYTES, MAX_SIGNATURE, MAX_SIGNATURES, Refusals, SMALL, in_order};
 pub use verdict::{Expected, Refusal, Verified};

@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use catalyst_signature::{SigningKey, TrustPolicy, bundle, simple};
+use catalyst_signature::{MAX_SIGNATURE, MAX_SIGNATURES, SigningKey, TrustPolicy, bundle, simple};
 use catalyst_supply::{
     Credentials, Patience, Reference, RegistryError, VerifyError, digest, media,
 };
@@ -47,20 +47,35 @@ fn put_layers(stored: &mut Stored, published: &str, layers: &[Value]) {
     stored.put(&Bench::signature_tag(published), &manifest);
 }
 
-/// A bundle that hangs on the artifact.
-fn hang(stored: &mut Stored, published: &str, bundle: &[u8]) {
+/// A bundle that hangs on the artifact; what a list of referrers says of it.
+fn hang(stored: &mut Stored, published: &str, bundle: &[u8]) -> Value {
     let layer = stored.put_blob(bundle::MEDIA_TYPE, bundle);
-    hang_layers(stored, published, &[layer]);
+    hang_layers(stored, published, &[layer])
 }
 
-fn hang_layers(stored: &mut Stored, published: &str, layers: &[Value]) {
+fn hang_layers(stored: &mut Stored, published: &str, layers: &[Value]) -> Value {
     let config = stored.put_blob(media::EMPTY, b"{}");
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media::MANIFEST, "artifactType": bundle::MEDIA_TYPE,
         "config": config, "layers": layers,
         "subject": {"mediaType": media::MANIFEST, "digest": published, "size": 1},
     });
-    stored.put(&format!("bundle-{}", stored.manifests.len()), &manifest);
+    let size = serde_json::to_vec(&manifest).unwrap().len();
+    let digest = stored.put(&format!("bundle-{}", stored.manifests.len()), &manifest);
+    json!({
+        "mediaType": media::MANIFEST, "digest": digest, "size": size,
+        "artifactType": bundle::MEDIA_TYPE,
+    })
+}
+
+/// Has the list of referrers be this one, in this order.
+fn list(stored: &mut Stored, manifests: &[Value]) {
+    let list = json!({"schemaVersion": 2, "mediaType": media::INDEX, "manifests": manifests});
+    stored.hand = Some(Box::new(move |_, seen| {
+        seen.target
+            .contains("/referrers/")
+            .then(|| axum::Json(list.clone()).into_response())
+    }));
 }
 
 const NAME: &str = "h/catalog/bp-x";
@@ -96,9 +111,7 @@ const BAD: [(&str, &str, Change); 17] = [
         "TooManySignatures",
         |stored, published, key| {
             let other = SigningKey::generate().unwrap();
-            let mut layers: Vec<Value> = (0..32)
-                .map(|_| layer(stored, &other, NAME, published))
-                .collect();
+            let mut layers = vec![layer(stored, &other, NAME, published); MAX_SIGNATURES];
             // Beyond what is looked at.
             layers.push(layer(stored, key, NAME, published));
             put_layers(stored, published, &layers);
@@ -201,14 +214,8 @@ const BAD: [(&str, &str, Change); 17] = [
         |stored, published, key| {
             let made = bundle::sign(key, NAME, published).unwrap();
             hang(stored, published, &made);
-            let list = json!({"schemaVersion": 2, "mediaType": media::INDEX, "manifests": [
-                {"mediaType": media::MANIFEST, "digest": "1.0.0", "size": 1, "artifactType": bundle::MEDIA_TYPE},
-            ]});
-            stored.hand = Some(Box::new(move |_, seen| {
-                seen.target
-                    .contains("/referrers/")
-                    .then(|| axum::Json(list.clone()).into_response())
-            }));
+            let named = json!({"mediaType": media::MANIFEST, "digest": "1.0.0", "size": 1, "artifactType": bundle::MEDIA_TYPE});
+            list(stored, &[named]);
         },
     ),
     (
@@ -264,6 +271,98 @@ async fn nobody_can_spoil_the_good_signature_beside_theirs() {
             .await
             .unwrap_or_else(|error| panic!("{what}: {error}"));
     }
+}
+
+#[tokio::test]
+async fn nobody_hides_the_good_signature_behind_many_of_theirs() {
+    for is_bundle in [false, true] {
+        let bench = Bench::new().await;
+        let published = bench.publish().await;
+        {
+            let mut stored = bench.shared.lock().unwrap();
+            unsign(&mut stored, &published);
+            let stranger = SigningKey::generate().unwrap();
+            let keys = std::iter::repeat_n(&stranger, 40).chain([&bench.key]);
+            let mut all = Vec::new();
+            for (number, key) in keys.enumerate() {
+                // Registries are mirrored; here it makes each one of its own.
+                let name = format!("h{number}/catalog/bp-x");
+                all.push(if is_bundle {
+                    let made = bundle::sign(key, &name, &published).unwrap();
+                    hang(&mut stored, &published, &made)
+                } else {
+                    layer(&mut stored, key, &name, &published)
+                });
+            }
+            if is_bundle {
+                list(&mut stored, &all);
+            } else {
+                put_layers(&mut stored, &published, &all);
+            }
+        }
+        let at = bench.reference("bp-x:1.0.0");
+        let verified = bench
+            .anonymous()
+            .verify(&at, "catalog", &bench.policy)
+            .await
+            .unwrap_or_else(|error| panic!("{is_bundle}: {error}"));
+        assert_eq!(&verified.signer, bench.key.public());
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_one_verdict_is_bounded() {
+    let asked = |bench: &Bench| {
+        let stored = bench.shared.lock().unwrap();
+        let asked = |part| stored.asked(&Method::GET, part);
+        (asked("/manifests/sha256:"), asked("/blobs/"))
+    };
+    // Many that are small.
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    {
+        let mut stored = bench.shared.lock().unwrap();
+        unsign(&mut stored, &published);
+        let stranger = SigningKey::generate().unwrap();
+        let made = bundle::sign(&stranger, NAME, &published).unwrap();
+        let one = hang(&mut stored, &published, &made);
+        list(&mut stored, &vec![one; 3 * MAX_SIGNATURES]);
+        stored.seen.clear();
+    }
+    assert_eq!(bench.refusal(&bench.policy).await, "TooManySignatures");
+    assert_eq!(asked(&bench), (MAX_SIGNATURES, MAX_SIGNATURES));
+
+    // Few that are large.
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    let at = bench.reference("bp-x:1.0.0");
+    let mut all = {
+        let mut stored = bench.shared.lock().unwrap();
+        unsign(&mut stored, &published);
+        let size = usize::try_from(MAX_SIGNATURE).unwrap();
+        let large = hang(&mut stored, &published, &vec![b' '; size]);
+        let all = vec![large; 20];
+        list(&mut stored, &all);
+        stored.seen.clear();
+        all
+    };
+    assert_eq!(bench.refusal(&bench.policy).await, "TooManySignatures");
+    // Seven, and their manifests, are what may be read.
+    assert_eq!(asked(&bench), (20, 7));
+    // They keep nobody from a small one behind them.
+    {
+        let mut stored = bench.shared.lock().unwrap();
+        let made = bundle::sign(&bench.key, NAME, &published).unwrap();
+        all.push(hang(&mut stored, &published, &made));
+        list(&mut stored, &all);
+        stored.seen.clear();
+    }
+    bench
+        .anonymous()
+        .verify(&at, "catalog", &bench.policy)
+        .await
+        .unwrap();
+    assert_eq!(asked(&bench), (21, 1));
 }
 
 /// A body that goes on for ever, fast.

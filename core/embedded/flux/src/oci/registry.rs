@@ -309,11 +309,20 @@ impl Repository {
 
     /// A manifest by tag or digest, and its digest as computed here.
     pub async fn manifest(&self, target: &str) -> Result<(Bytes, String), PullError> {
+        self.manifest_within(target, MAX_MANIFEST).await
+    }
+
+    /// The same of at most `most` bytes.
+    pub async fn manifest_within(
+        &self,
+        target: &str,
+        most: usize,
+    ) -> Result<(Bytes, String), PullError> {
         let what = self.what(target);
         let answer = self
             .get(&format!("manifests/{target}"), MANIFESTS, &what)
             .await?;
-        let bytes = self.body(answer, MAX_MANIFEST, &what).await?;
+        let bytes = self.body(answer, most, &what).await?;
         let actual = digest(&bytes);
         if target.starts_with("sha256:") && actual != target {
             return Err(PullError::Altered {

@@ -7,21 +7,26 @@
 //! - One good signature is enough, as it is for cosign: one that is broken,
 //!   foreign or lost is one that does not count, so that nobody can spoil the
 //!   good one beside it.
-//! - What is looked at is bounded in number and size.
+//! - What is looked at is bounded in number and size (`catalyst_signature`'s search)
+//!   and in time, and within these bounds nobody hides the good one by what they put
+//!   in front of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
-use catalyst_signature::{Expected, PublicKey, Refusal, bundle, simple};
+use catalyst_signature::{
+    Budget, Expected, MAX_SIGNATURE, PublicKey, Refusal, Refusals, SMALL, bundle, in_order, simple,
+};
 use serde_json::Value;
 
 use super::registry::{PullError, Repository};
 use crate::json::{integer, list, text};
 
-/// The most signatures that are looked at, in each form.
-const MAX_SIGNATURES: usize = 32;
-/// The largest signature or bundle that is read, in bytes.
-const MAX_SIGNATURE: usize = 1 << 20;
+/// The longest that the search for a good signature may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The most reasons that are told.
+const MAX_REASONS: usize = 16;
 /// The longest that one reason may be, in characters: some quote what somebody
 /// attached.
 const MAX_REASON: usize = 500;
@@ -37,7 +42,7 @@ pub enum VerifyError {
     Pull(#[from] PullError),
 }
 
-/// Every reason once.
+/// Every reason once, or the most telling ones.
 fn told(refusals: &[Refusal]) -> String {
     let mut known = BTreeSet::new();
     let mut reasons = Vec::new();
@@ -46,6 +51,11 @@ fn told(refusals: &[Refusal]) -> String {
         if known.insert(reason.clone()) {
             reasons.push(reason);
         }
+    }
+    let more = reasons.len().saturating_sub(MAX_REASONS);
+    if more > 0 {
+        reasons.truncate(MAX_REASONS);
+        reasons.push(format!("and {more} more reasons of this kind"));
     }
     reasons.join("; ")
 }
@@ -57,52 +67,128 @@ pub async fn verify(
     digest: &str,
     keys: &[PublicKey],
 ) -> Result<String, VerifyError> {
-    let keys: Vec<&PublicKey> = keys.iter().collect();
-    let expected = Expected {
-        digest,
-        name: repository.artifact(),
-    };
+    verify_within(PATIENCE, repository, manifest, digest, keys).await
+}
+
+async fn verify_within(
+    patience: Duration,
+    repository: &Repository,
+    manifest: &[u8],
+    digest: &str,
+    keys: &[PublicKey],
+) -> Result<String, VerifyError> {
     let mut search = Search {
         repository,
-        expected,
-        refusals: Vec::new(),
+        manifest,
+        keys: keys.iter().collect(),
+        expected: Expected {
+            digest,
+            name: repository.artifact(),
+        },
+        refusals: Refusals::default(),
         away: None,
     };
-    for layer in search.simple_layers().await {
-        let Some(payload) = search.blob(&layer).await else {
-            continue;
-        };
-        match simple::verify(&payload, signature_of(&layer), expected, &keys) {
-            Ok(verified) => return Ok(verified.signer.fingerprint()),
-            Err(refusal) => search.refusals.push(refusal),
+    let signer = tokio::time::timeout(patience, search.signer()).await;
+    match signer {
+        Ok(Some(signer)) => Ok(signer),
+        Ok(None) => Err(search.verdict()),
+        Err(_) => Err(PullError::Answer {
+            what: format!("{}/{}@{digest}", repository.host, repository.name),
+            why: format!(
+                "its signatures could not be looked at within {} s",
+                patience.as_secs()
+            ),
         }
+        .into()),
     }
-    for referrer in search.bundles().await {
-        let Some(found) = search.attached(&referrer).await else {
-            continue;
-        };
-        if !bundle::is_signature(&found) {
-            continue;
-        }
-        match bundle::verify(&found, manifest, expected, &keys) {
-            Ok(verified) => return Ok(verified.signer.fingerprint()),
-            Err(refusal) => search.refusals.push(refusal),
-        }
-    }
-    Err(search.verdict())
 }
 
 /// What of an artifact's signatures was found so far, none of them good.
 struct Search<'a> {
     repository: &'a Repository,
+    manifest: &'a [u8],
+    keys: Vec<&'a PublicKey>,
     expected: Expected<'a>,
     /// Why those that were looked at do not count.
-    refusals: Vec<Refusal>,
+    refusals: Refusals,
     /// Why one could not be looked at.
     away: Option<PullError>,
 }
 
 impl Search<'_> {
+    /// The fingerprint of the key that made the first good one.
+    async fn signer(&mut self) -> Option<String> {
+        match self.signer_by_tag().await {
+            Some(signer) => Some(signer),
+            None => self.signer_by_bundle().await,
+        }
+    }
+
+    async fn signer_by_tag(&mut self) -> Option<String> {
+        let mut layers = self.simple_layers().await;
+        in_order(&mut layers, |layer| (false, size_of(layer)));
+        let mut budget = Budget::default();
+        for layer in &layers {
+            if !budget.begin() {
+                break;
+            }
+            let Some(payload) = self.blob(layer, &mut budget).await else {
+                continue;
+            };
+            match simple::verify(&payload, signature_of(layer), self.expected, &self.keys) {
+                Ok(verified) => return Some(verified.signer.fingerprint()),
+                Err(refusal) => self.refusals.push(refusal),
+            }
+        }
+        let too_many = budget.too_many(self.expected, layers.len());
+        self.refusals.push_too_many(too_many);
+        None
+    }
+
+    async fn signer_by_bundle(&mut self) -> Option<String> {
+        let mut referrers = self.bundles().await;
+        in_order(&mut referrers, |one| (is_other(one), size_of(one)));
+        let mut budget = Budget::default();
+        let mut larger = Vec::new();
+        for referrer in &referrers {
+            if !budget.begin() {
+                break;
+            }
+            let Some(layer) = self.attached(referrer, &mut budget).await else {
+                continue;
+            };
+            if size_of(&layer) > SMALL {
+                larger.push(layer);
+            } else if let Some(signer) = self.signer_of(&layer, &mut budget).await {
+                return Some(signer);
+            }
+        }
+        in_order(&mut larger, |layer| (false, size_of(layer)));
+        for layer in &larger {
+            if let Some(signer) = self.signer_of(layer, &mut budget).await {
+                return Some(signer);
+            }
+        }
+        let too_many = budget.too_many(self.expected, referrers.len());
+        self.refusals.push_too_many(too_many);
+        None
+    }
+
+    /// The fingerprint of the key that signed by this bundle, if that is good.
+    async fn signer_of(&mut self, layer: &Value, budget: &mut Budget) -> Option<String> {
+        let found = self.blob(layer, budget).await?;
+        if !bundle::is_signature(&found) {
+            return None;
+        }
+        match bundle::verify(&found, self.manifest, self.expected, &self.keys) {
+            Ok(verified) => Some(verified.signer.fingerprint()),
+            Err(refusal) => {
+                self.refusals.push(refusal);
+                None
+            }
+        }
+    }
+
     /// The signatures under the tag; none when it is not there.
     async fn simple_layers(&mut self) -> Vec<Value> {
         let tag = simple::signature_tag(self.expected.digest);
@@ -122,7 +208,7 @@ impl Search<'_> {
         let signatures = layers
             .iter()
             .filter(|layer| !signature_of(layer).is_empty());
-        self.first_of(signatures.cloned().collect())
+        signatures.cloned().collect()
     }
 
     /// The descriptors of bundles that refer to the artifact.
@@ -130,7 +216,7 @@ impl Search<'_> {
         match self.repository.referrers(self.expected.digest).await {
             Ok(mut referrers) => {
                 referrers.retain(|one| text(one, "/artifactType") == bundle::MEDIA_TYPE);
-                self.first_of(referrers)
+                referrers
             }
             Err(error) => {
                 self.passed_over(error);
@@ -139,14 +225,10 @@ impl Search<'_> {
         }
     }
 
-    /// The bundle that a referrer is.
-    async fn attached(&mut self, referrer: &Value) -> Option<Bytes> {
-        let digest = text(referrer, "/digest");
-        if !is_digest(digest) {
-            self.malformed("it is not named by a digest".to_owned());
-            return None;
-        }
-        let bytes = match self.repository.manifest(digest).await {
+    /// The descriptor of the bundle that a referrer is.
+    async fn attached(&mut self, referrer: &Value, budget: &mut Budget) -> Option<Value> {
+        let (digest, most) = self.wanted(referrer, budget)?;
+        let bytes = match self.repository.manifest_within(digest, most).await {
             Ok((bytes, _)) => bytes,
             Err(error) => {
                 self.passed_over(error);
@@ -154,28 +236,17 @@ impl Search<'_> {
             }
         };
         let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let Some(layer) = list(&manifest, "/layers").first() else {
+        let layer = list(&manifest, "/layers").first().cloned();
+        if layer.is_none() {
             self.malformed(format!("what {digest} attaches has no layer"));
-            return None;
-        };
-        self.blob(layer).await
+        }
+        layer
     }
 
     /// What a descriptor names.
-    async fn blob(&mut self, descriptor: &Value) -> Option<Bytes> {
-        let digest = text(descriptor, "/digest");
-        if !is_digest(digest) {
-            self.malformed("it is not named by a digest".to_owned());
-            return None;
-        }
-        let size = integer(descriptor, "/size");
-        if !usize::try_from(size).is_ok_and(|size| size <= MAX_SIGNATURE) {
-            self.malformed(format!(
-                "it has {size} bytes, and {MAX_SIGNATURE} at most are read"
-            ));
-            return None;
-        }
-        match self.repository.blob(digest, MAX_SIGNATURE).await {
+    async fn blob(&mut self, descriptor: &Value, budget: &mut Budget) -> Option<Bytes> {
+        let (digest, most) = self.wanted(descriptor, budget)?;
+        match self.repository.blob(digest, most).await {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.passed_over(error);
@@ -184,18 +255,27 @@ impl Search<'_> {
         }
     }
 
-    /// As many as are looked at, and says so when there are more.
-    fn first_of(&mut self, mut found: Vec<Value>) -> Vec<Value> {
-        if found.len() > MAX_SIGNATURES {
-            self.refusals.push(Refusal::TooMany {
-                name: self.expected.name.to_owned(),
-                digest: self.expected.digest.to_owned(),
-                found: found.len(),
-                limit: MAX_SIGNATURES,
-            });
-            found.truncate(MAX_SIGNATURES);
+    /// The digest of what is to be read, and how many bytes of it at most; none where it
+    /// is not to be read.
+    fn wanted<'d>(
+        &mut self,
+        descriptor: &'d Value,
+        budget: &mut Budget,
+    ) -> Option<(&'d str, usize)> {
+        let digest = text(descriptor, "/digest");
+        if !is_digest(digest) {
+            self.malformed("it is not named by a digest".to_owned());
+            return None;
         }
-        found
+        let size = size_of(descriptor);
+        let most = usize::try_from(size).ok().filter(|_| size <= MAX_SIGNATURE);
+        if most.is_none() {
+            self.malformed(format!(
+                "it has {size} bytes, and {MAX_SIGNATURE} at most are read"
+            ));
+        }
+        most.filter(|_| budget.read(size))
+            .map(|most| (digest, most))
     }
 
     fn malformed(&mut self, reason: String) {
@@ -218,26 +298,11 @@ impl Search<'_> {
     }
 
     /// What follows when none was good.
-    fn verdict(mut self) -> VerifyError {
+    fn verdict(self) -> VerifyError {
         if let Some(error) = self.away {
             return error.into();
         }
-        if self.refusals.is_empty() {
-            self.refusals.push(Refusal::Unsigned {
-                name: self.expected.name.to_owned(),
-                digest: self.expected.digest.to_owned(),
-            });
-        }
-        // An alteration says more than a foreign signer, and that more than an
-        // unreadable one.
-        self.refusals.sort_by_key(|refusal| match refusal {
-            Refusal::AlteredDigest { .. } => 0,
-            Refusal::WrongIdentity { .. } => 1,
-            Refusal::TooMany { .. } => 2,
-            Refusal::ForeignKey { .. } => 3,
-            _ => 4,
-        });
-        VerifyError::Refused(self.refusals)
+        VerifyError::Refused(self.refusals.into_sorted(self.expected))
     }
 }
 
@@ -248,6 +313,19 @@ fn signature_of(layer: &Value) -> &str {
         .and_then(|all| all.get(simple::SIGNATURE_ANNOTATION))
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// Whether a referrer is said to be another statement than a signature.
+fn is_other(referrer: &Value) -> bool {
+    referrer
+        .get("annotations")
+        .and_then(|all| all.get(bundle::PREDICATE_ANNOTATION))
+        .is_some_and(|predicate| predicate != bundle::PREDICATE_TYPE)
+}
+
+/// The bytes that a descriptor says there are.
+fn size_of(descriptor: &Value) -> u64 {
+    u64::try_from(integer(descriptor, "/size")).unwrap_or(u64::MAX)
 }
 
 /// Whether it can be asked for: no other text becomes a part of an address.

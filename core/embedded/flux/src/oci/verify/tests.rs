@@ -1,13 +1,14 @@
 //! Signatures beside each other, as a registry serves them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use catalyst_signature::SigningKey;
+use catalyst_signature::{MAX_SIGNATURES, SigningKey};
 use http::{StatusCode, Uri};
 use serde_json::json;
 
@@ -55,13 +56,18 @@ const BAD: [(Kind, &str); 7] = [
 
 struct World {
     files: Files,
+    /// How many blobs were asked for.
+    blobs: Arc<AtomicUsize>,
     repository: Repository,
     key: SigningKey,
     foreign: SigningKey,
 }
 
-async fn serve(State(files): State<Files>, uri: Uri) -> Response {
+async fn serve(State((files, blobs)): State<(Files, Arc<AtomicUsize>)>, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches("/v2/charts/web/");
+    if path.starts_with("blobs/") {
+        blobs.fetch_add(1, Ordering::Relaxed);
+    }
     let found = files.lock().unwrap().get(path).cloned();
     let (status, content) = found.unwrap_or((404, Vec::new()));
     (StatusCode::from_u16(status).unwrap(), content).into_response()
@@ -73,12 +79,15 @@ impl World {
         let files = Files::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("oci://{}/{NAME}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(serve).with_state(Arc::clone(&files));
+        let blobs = Arc::new(AtomicUsize::new(0));
+        let state = (Arc::clone(&files), Arc::clone(&blobs));
+        let router = Router::new().fallback(serve).with_state(state);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let repository = Repository::new(http, &url, true, Duration::from_secs(10)).unwrap();
         Self {
             files,
+            blobs,
             repository,
             key: SigningKey::generate().unwrap(),
             foreign: SigningKey::generate().unwrap(),
@@ -90,7 +99,7 @@ impl World {
         let size = if kind == Kind::Large {
             MAX_SIGNATURE + 1
         } else {
-            content.len()
+            u64::try_from(content.len()).unwrap()
         };
         let name = digest(&content);
         let (status, content) = match kind {
@@ -129,45 +138,51 @@ impl World {
         files.insert(format!("referrers/{subject}"), (200, index));
     }
 
+    /// Serves a signature in the tag's form; its layer.
+    fn tagged(&self, kind: Kind) -> Value {
+        let (key, of) = self.of(kind);
+        let made = simple::sign(key, &reference(kind), &of).unwrap();
+        let mut layer = self.put("blobs", made.payload, kind);
+        let signature = match kind {
+            Kind::Unreadable => "?".to_owned(),
+            _ => made.signature,
+        };
+        layer["annotations"] = json!({simple::SIGNATURE_ANNOTATION: signature});
+        layer
+    }
+
+    /// Serves one as a bundle; what the list says of it.
+    fn bundled(&self, kind: Kind) -> Value {
+        let (key, of) = self.of(kind);
+        let made = match kind {
+            Kind::Unreadable => b"{}".to_vec(),
+            _ => bundle::sign(key, &reference(kind), &of).unwrap(),
+        };
+        let layer = self.put("blobs", made, kind);
+        let manifest = json!({"layers": [layer]}).to_string().into_bytes();
+        let mut referrer = self.put("manifests", manifest, Kind::Good);
+        referrer["artifactType"] = json!(bundle::MEDIA_TYPE);
+        referrer
+    }
+
+    async fn verify(&self) -> Result<String, VerifyError> {
+        let keys = [self.key.public().clone()];
+        verify(&self.repository, MANIFEST, &digest(MANIFEST), &keys).await
+    }
+
     /// Lays signatures beside the manifest, in the tag's form and as bundles, and asks.
     async fn verified(&self, tagged: &[Kind], bundled: &[Kind]) -> Result<String, VerifyError> {
-        // Registries are mirrored; here it makes each payload one of its own.
-        let reference = |kind: &Kind| format!("{kind:?}.example/{NAME}");
-        let subject = digest(MANIFEST);
         self.files.lock().unwrap().clear();
-        let layers: Vec<Value> = tagged
-            .iter()
-            .map(|kind| {
-                let (key, of) = self.of(*kind);
-                let made = simple::sign(key, &reference(kind), &of).unwrap();
-                let mut layer = self.put("blobs", made.payload, *kind);
-                let signature = match kind {
-                    Kind::Unreadable => "?".to_owned(),
-                    _ => made.signature,
-                };
-                layer["annotations"] = json!({simple::SIGNATURE_ANNOTATION: signature});
-                layer
-            })
-            .collect();
-        let manifests: Vec<Value> = bundled
-            .iter()
-            .map(|kind| {
-                let (key, of) = self.of(*kind);
-                let made = match kind {
-                    Kind::Unreadable => b"{}".to_vec(),
-                    _ => bundle::sign(key, &reference(kind), &of).unwrap(),
-                };
-                let layer = self.put("blobs", made, *kind);
-                let manifest = json!({"layers": [layer]}).to_string().into_bytes();
-                let mut referrer = self.put("manifests", manifest, Kind::Good);
-                referrer["artifactType"] = json!(bundle::MEDIA_TYPE);
-                referrer
-            })
-            .collect();
-        self.lay(&subject, &layers, &manifests);
-        let keys = [self.key.public().clone()];
-        verify(&self.repository, MANIFEST, &subject, &keys).await
+        let layers: Vec<Value> = tagged.iter().map(|kind| self.tagged(*kind)).collect();
+        let manifests: Vec<Value> = bundled.iter().map(|kind| self.bundled(*kind)).collect();
+        self.lay(&digest(MANIFEST), &layers, &manifests);
+        self.verify().await
     }
+}
+
+/// Registries are mirrored; here it makes each payload one of its own.
+fn reference(kind: Kind) -> String {
+    format!("{kind:?}.example/{NAME}")
 }
 
 #[tokio::test]
@@ -192,14 +207,9 @@ async fn one_good_signature_is_enough_whatever_lies_beside_it() {
     }
     // The tag is no manifest at all.
     world.verified(&[], &[Kind::Good]).await.unwrap();
-    let tag = simple::signature_tag(&digest(MANIFEST));
     let broken = (200, b"no manifest".to_vec());
-    let path = format!("manifests/{tag}");
-    world.files.lock().unwrap().insert(path, broken);
-    let keys = [world.key.public().clone()];
-    let subject = digest(MANIFEST);
-    let found = verify(&world.repository, MANIFEST, &subject, &keys).await;
-    assert_eq!(found.unwrap(), fingerprint);
+    world.files.lock().unwrap().insert(tag_path(), broken);
+    assert_eq!(world.verify().await.unwrap(), fingerprint);
 }
 
 #[tokio::test]
@@ -223,13 +233,89 @@ async fn without_a_good_one_it_is_refused_with_every_reason() {
         assert!(text.contains(reason), "{reason} in {text}");
     }
     assert!(text.starts_with("refused web: it was altered"), "{text}");
-    // The same reason is told once, and what is too much is said.
+    // The same reason is told once, and of many only some.
     let text = told(world.verified(&[Kind::Foreign; 40], &[]).await);
     assert_eq!(text.matches("no trusted key").count(), 1, "{text}");
-    assert!(text.contains("it carries 40 signatures"), "{text}");
+    let lost = world.verified(&[], &[Kind::Lost; 2 * MAX_REASONS]).await;
+    let text = told(lost);
+    assert_eq!(text.matches("answered 404").count(), MAX_REASONS, "{text}");
+    assert!(text.ends_with("and 16 more reasons of this kind"), "{text}");
     // What could not be asked for might be good.
     for other in [Kind::Foreign, Kind::Lost] {
         let found = world.verified(&[Kind::Away, other], &[]).await;
         assert!(matches!(found, Err(VerifyError::Pull(_))), "{found:?}");
     }
+}
+
+#[tokio::test]
+async fn nobody_hides_the_good_one_behind_many_of_theirs() {
+    let world = World::new().await;
+    let fingerprint = world.key.public().fingerprint();
+    let mut all = vec![Kind::Foreign; 40];
+    all.push(Kind::Good);
+    for (tagged, bundled) in [(&all[..], &[][..]), (&[][..], &all[..])] {
+        let found = world.verified(tagged, bundled).await;
+        assert_eq!(found.unwrap(), fingerprint);
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_one_verdict_is_bounded() {
+    let world = World::new().await;
+    let subject = digest(MANIFEST);
+    let asked = || world.blobs.swap(0, Ordering::Relaxed);
+    let told = |found: Result<String, VerifyError>| found.unwrap_err().to_string();
+    // Many that are small, in either form.
+    let (layer, referrer) = (world.tagged(Kind::Foreign), world.bundled(Kind::Foreign));
+    for (layers, manifests) in [
+        (vec![layer; 3 * MAX_SIGNATURES], Vec::new()),
+        (Vec::new(), vec![referrer; 3 * MAX_SIGNATURES]),
+    ] {
+        world.files.lock().unwrap().remove(&tag_path());
+        world.lay(&subject, &layers, &manifests);
+        let text = told(world.verify().await);
+        assert!(text.contains("it carries 3000 signatures"), "{text}");
+        assert!(text.contains("none of the 1000"), "{text}");
+        assert_eq!(asked(), MAX_SIGNATURES);
+    }
+    world.files.lock().unwrap().remove(&tag_path());
+
+    // Few that are large: seven, and the manifests, are what may be read.
+    let size = usize::try_from(MAX_SIGNATURE).unwrap();
+    let large = world.put("blobs", vec![b' '; size], Kind::Good);
+    let manifest = json!({"layers": [large]}).to_string().into_bytes();
+    let mut referrer = world.put("manifests", manifest, Kind::Good);
+    referrer["artifactType"] = json!(bundle::MEDIA_TYPE);
+    let mut manifests = vec![referrer; 20];
+    world.lay(&subject, &[], &manifests);
+    let text = told(world.verify().await);
+    assert!(text.contains("none of the 7"), "{text}");
+    assert_eq!(asked(), 7);
+    // They keep nobody from a small one behind them.
+    manifests.push(world.bundled(Kind::Good));
+    world.lay(&subject, &[], &manifests);
+    world.verify().await.unwrap();
+    assert_eq!(asked(), 1);
+}
+
+/// Where the tag's signatures lie.
+fn tag_path() -> String {
+    format!("manifests/{}", simple::signature_tag(&digest(MANIFEST)))
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_has_no_verdict() {
+    let world = World::new().await;
+    // Nobody takes what the kernel has accepted.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("oci://{}/{NAME}", silent.local_addr().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let repository = Repository::new(http, &url, true, Duration::from_secs(10)).unwrap();
+    let keys = [world.key.public().clone()];
+    let patience = Duration::from_millis(50);
+    let found = verify_within(patience, &repository, MANIFEST, &digest(MANIFEST), &keys).await;
+    assert!(
+        matches!(&found, Err(VerifyError::Pull(error)) if error.to_string().contains("within 0 s")),
+        "{found:?}"
+    );
 }
