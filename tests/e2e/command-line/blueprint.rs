@@ -275,6 +275,22 @@ fn cases_are_rendered_and_held_against_what_is_expected() {
 }
 
 #[test]
+fn cases_run_where_somebody_is_signed_in_and_in_an_environment_that_is_named() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    home.write("wiki/tests/three/config.yaml", "replicas: 3\n");
+    home.run(&["blueprint", "test", "wiki", "--update"])
+        .worked();
+    let words = ["blueprint", "test", "wiki", "--live", "-e", "acme-dev"];
+    let told = home.run_unknown(&words);
+    assert!(told.failed().contains("catalyst login"), "{}", told.err);
+    // Which Environment may be emptied is for its user to say.
+    let told = home.run(&words[..4]);
+    assert_eq!(told.code, 2, "{}", told.err);
+    assert!(told.err.contains("--environment <NAME>"), "{}", told.err);
+}
+
+#[test]
 fn the_shipped_blueprints_lint() {
     let home = Home::new("");
     for folder in ["platform/postgres", "examples/guestbook"] {

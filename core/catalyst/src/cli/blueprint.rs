@@ -177,7 +177,7 @@ pub(super) fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
 }
 
 /// Packs a folder in which lint finds no errors.
-fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> {
+pub(super) fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> {
     let files = read_folder(folder)?;
     let mut problems = catalyst_plan::lint_blueprint(&files);
     problems.retain(Problem::is_error);

@@ -1,21 +1,26 @@
 //! `catalyst blueprint test`: the cases under a Blueprint's `tests/`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use catalyst_blueprint::Blueprint;
 use catalyst_plan::{CaseOutcome, run_cases};
 use catalyst_supply::read_folder;
+use serde::Serialize;
 
 use super::blueprint::refused;
 use super::failure::hinted;
+use super::live::{Live, Step};
 use super::output::{Output, plain, print, say};
 
 /// Render the cases under a Blueprint's tests/, and compare.
 ///
 /// A case is a folder: config.yaml holds an Application's config, as in Git; size
 /// the name of one of the Blueprint's sizes; expected.yaml the objects. Each object
-/// is also held against the schema of its kind.
+/// is also held against the schema of its kind. With --live, each case that renders as
+/// expected is then installed in an Environment, upgraded from the release before, and
+/// removed; phase holds Failed where that is how its Application must end up.
 #[derive(Debug, clap::Args)]
 pub struct Test {
     /// The Blueprint's folder.
@@ -30,6 +35,24 @@ pub struct Test {
     /// How the outcome is printed.
     #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
     output: Output,
+    #[command(flatten)]
+    live: Live,
+}
+
+/// What became of a case, where it was rendered and where it ran.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tried {
+    #[serde(flatten)]
+    outcome: CaseOutcome,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    live: Vec<Step>,
+}
+
+impl Tried {
+    fn is_passed(&self) -> bool {
+        self.outcome.is_passed() && !self.live.iter().any(Step::is_failed)
+    }
 }
 
 impl Test {
@@ -55,24 +78,46 @@ impl Test {
                 self.write(outcome)?;
             }
         }
+        let tried = self.tried(outcomes)?;
         match self.output {
             Output::Table => {
-                for outcome in &outcomes {
-                    print(&lines(outcome))?;
+                for case in &tried {
+                    print(&lines(case))?;
                 }
             }
-            output => output.value(&outcomes)?,
+            output => output.value(&tried)?,
         }
-        let failed = outcomes.iter().filter(|it| !it.is_passed()).count();
+        let failed = tried.iter().filter(|it| !it.is_passed()).count();
         if failed > 0 {
-            let all = outcomes.len();
+            let all = tried.len();
+            let is_rendered = tried.iter().all(|it| it.outcome.is_passed());
             return Err(hinted(
                 format!("{failed} of {all} cases failed"),
-                "mend the manifests, or take what they render with --update",
+                match is_rendered {
+                    true => {
+                        "each says above what it was told; mend the Blueprint, and publish it under a new version"
+                    }
+                    false => "mend the manifests, or take what they render with --update",
+                },
             ));
         }
-        say(&format!("All {} cases passed", outcomes.len()));
+        say(&format!("All {} cases passed", tried.len()));
         Ok(())
+    }
+
+    /// Has those that render as expected run too, if that is asked for.
+    fn tried(&self, outcomes: Vec<CaseOutcome>) -> anyhow::Result<Vec<Tried>> {
+        let cases = outcomes.iter().filter(|it| it.is_passed());
+        let cases = cases.filter_map(|it| Some((it.name.as_str(), it.case.as_ref()?)));
+        let mut steps = match self.live.is_wanted() {
+            true => super::client(self.live.steps(&self.folder, cases.collect()))?,
+            false => BTreeMap::new(),
+        };
+        let tried = outcomes.into_iter().map(|outcome| Tried {
+            live: steps.remove(&outcome.name).unwrap_or_default(),
+            outcome,
+        });
+        Ok(tried.collect())
     }
 
     /// Has what a case renders be what is expected.
@@ -92,8 +137,9 @@ impl Test {
 }
 
 /// A case and what is wrong with it.
-fn lines(outcome: &CaseOutcome) -> String {
-    let verdict = match outcome.is_passed() {
+fn lines(tried: &Tried) -> String {
+    let outcome = &tried.outcome;
+    let verdict = match tried.is_passed() {
         true => "passed",
         false => "failed",
     };
@@ -109,6 +155,11 @@ fn lines(outcome: &CaseOutcome) -> String {
     }
     for line in outcome.diff.lines() {
         text.push_str(&format!("  {}\n", plain(line)));
+    }
+    for step in &tried.live {
+        for line in step.lines() {
+            text.push_str(&format!("  {}\n", plain(&line)));
+        }
     }
     text
 }

@@ -25,6 +25,7 @@ mod get;
 mod inspect;
 mod kubeconfig;
 mod kustomize;
+mod live;
 mod login;
 mod logs;
 mod make;

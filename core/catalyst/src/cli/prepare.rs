@@ -158,7 +158,8 @@ impl Goal {
     }
 }
 
-async fn plan_of(api: &Api, asked: &Asked) -> anyhow::Result<PlanView> {
+/// What a change would do.
+pub async fn plan_of(api: &Api, asked: &Asked) -> anyhow::Result<PlanView> {
     let path = ["environments", &asked.environment, "plans"];
     api.put(Method::POST, &path, &asked.command).await
 }

@@ -84,6 +84,29 @@ pub async fn application(
     stream: &mut Stream<'_>,
     wanted: &Wanted<'_>,
 ) -> anyhow::Result<ApplicationView> {
+    let view = settled(api, stream, wanted).await?;
+    let health = &view.summary.health;
+    if health.phase != "Failed" {
+        return Ok(view);
+    }
+    Err(hinted(
+        format!(
+            "{} in {} failed: {}",
+            wanted.application, wanted.environment, health.message
+        ),
+        format!(
+            "see `catalyst get objects -e {0} {1}` and `catalyst logs -e {0} {1}`",
+            wanted.environment, wanted.application
+        ),
+    ))
+}
+
+/// The same, until it runs or has failed.
+pub async fn settled(
+    api: &Api,
+    stream: &mut Stream<'_>,
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<ApplicationView> {
     let path = [
         "environments",
         wanted.environment,
@@ -98,16 +121,7 @@ pub async fn application(
             let health = &view.summary.health;
             // The failure itself says why, whole and once.
             if is_of && health.phase == "Failed" {
-                return Err(hinted(
-                    format!(
-                        "{} in {} failed: {}",
-                        wanted.application, wanted.environment, health.message
-                    ),
-                    format!(
-                        "see `catalyst get objects -e {0} {1}` and `catalyst logs -e {0} {1}`",
-                        wanted.environment, wanted.application
-                    ),
-                ));
+                return Ok(view);
             }
             // How it was before the change is no step of it.
             if is_of || wanted.before.is_none() {

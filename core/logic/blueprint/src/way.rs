@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use crate::Catalog;
+use crate::{Catalog, Upgrades};
 
 /// The most versions in between that are looked at, the newest of them.
 const MAX_BETWEEN: usize = 100;
@@ -61,6 +61,29 @@ impl Catalog {
     }
 }
 
+impl Upgrades {
+    /// The newest release before `to`, of those in `versions`, that may be upgraded to
+    /// it; otherwise why there is none. What is no version is passed over.
+    pub fn newest_before(&self, versions: &[String], to: &Version) -> Result<Version, String> {
+        let mut earlier: Vec<Version> = versions
+            .iter()
+            .filter_map(|text| Version::parse(text).ok())
+            .filter(|version| version < to && version.pre.is_empty())
+            .collect();
+        earlier.sort_unstable_by(|one, other| other.cmp(one));
+        let mut reason = format!("there is no release before {to}");
+        for (index, version) in earlier.into_iter().enumerate() {
+            match self.check(&version, to) {
+                Ok(()) => return Ok(version),
+                // That of the newest says most.
+                Err(why) if index == 0 => reason = why,
+                Err(_) => {}
+            }
+        }
+        Err(reason)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +135,29 @@ mod tests {
         }
         let (one, other) = (Version::new(1, 0, 0), Version::new(2, 0, 0));
         assert_eq!(catalog.upgrade_way("acme", "bp-a", &one, &other), None);
+    }
+
+    #[test]
+    fn what_a_version_is_upgraded_from_is_the_newest_release_that_it_accepts() {
+        let versions: Vec<String> = ["1.0.0", "1.10.0", "1.9.0", "2.0.0-rc.1", "2.0.0", "x"]
+            .map(str::to_owned)
+            .to_vec();
+        for (upgrades, to, expected) in [
+            ("{}", "2.0.0", Ok("1.10.0")),
+            ("{}", "2.1.0", Ok("2.0.0")),
+            ("{blocks: [\"=1.10.0\"]}", "2.0.0", Ok("1.9.0")),
+            ("{from: [1.0.x]}", "2.0.0", Ok("1.0.0")),
+            ("{from: [3.x]}", "2.0.0", Err("cannot follow 1.10.0")),
+            ("{}", "1.0.0", Err("there is no release before 1.0.0")),
+        ] {
+            let value = catalyst_yaml::from_str(upgrades).unwrap();
+            let parsed: Upgrades = serde_json::from_value(value).unwrap();
+            let found = parsed.newest_before(&versions, &to.parse().unwrap());
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found.to_string(), expected),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (found, expected) => panic!("{upgrades} to {to}: {found:?}, not {expected:?}"),
+            }
+        }
     }
 }

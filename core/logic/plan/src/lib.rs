@@ -24,8 +24,9 @@ mod render;
 mod secrets;
 
 pub use author::{
-    BlueprintChanges, BlueprintVersion, CaseOutcome, Example, ExampleError, NamedChange, SetChange,
-    UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example, run_cases,
+    BlueprintChanges, BlueprintVersion, Case, CaseOutcome, Example, ExampleError, NamedChange,
+    SetChange, UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example,
+    run_cases,
 };
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError};
 pub use context::{

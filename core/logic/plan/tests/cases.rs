@@ -113,6 +113,29 @@ fn what_is_rendered_is_what_is_expected() {
 }
 
 #[test]
+fn a_case_says_what_its_application_is_made_of_and_how_it_ends_up() {
+    let outcomes = run(
+        TEMPLATE,
+        &[
+            ("tests/a/config.yaml", "title: Mine\n"),
+            ("tests/a/size", "large\n"),
+            ("tests/b/phase", "Failed\n"),
+            ("tests/c/phase", "Perhaps\n"),
+        ],
+    );
+    let [mine, failing, unknown] = outcomes.as_slice() else {
+        panic!("{outcomes:?}");
+    };
+    let case = mine.case.as_ref().unwrap();
+    assert_eq!(Value::Object(case.config.clone()), json!({"title": "Mine"}));
+    assert_eq!(case.size.as_deref(), Some("large"));
+    assert_eq!(case.phase, "Running");
+    assert_eq!(failing.case.as_ref().unwrap().phase, "Failed");
+    assert_eq!(unknown.case, None);
+    assert_eq!(unknown.problems, ["phase holds neither Running nor Failed"]);
+}
+
+#[test]
 fn configs_sizes_and_renderings_that_fail_are_told() {
     let outcomes = run(
         TEMPLATE,

@@ -87,6 +87,7 @@ pub async fn run(directory: &Path, with_containers: bool) {
     install::the_guestbook_goes_live(&sovereign, &mut people).await;
     database::a_database_that_is_there_can_be_picked(&sovereign, &mut people).await;
     secrets::the_database_password_is_nowhere(&sovereign, &mut people, &data).await;
+    publish::cases_are_installed_upgraded_and_removed(&mut people, directory).await;
     clients::the_command_line_shows_what_runs(&mut people).await;
     clients::kubectl_shows_what_runs(&sovereign, &mut people, directory).await;
     clients::helm_pulls_a_blueprint(&sovereign, &mut people, directory).await;

@@ -176,6 +176,65 @@ pub async fn only_trusted_signatures_count(
     assert_eq!(before["digest"], digest(&tagged));
 }
 
+/// A case of what was published runs: installed, upgraded from the release before, and
+/// removed, as somebody who may install it. Of the shipped Blueprints, as no other has
+/// an image here.
+pub async fn cases_are_installed_upgraded_and_removed(people: &mut People, directory: &Path) {
+    // Changed after it was published, which is not what would run.
+    let changed = directory.join("guestbook");
+    add_case(&changed);
+    let changed = changed.to_str().unwrap();
+    tested(people, changed, &["--update"]).await;
+    let live = ["--live", "-e", "acme-dev", "--source", "catalog"];
+    let refused = test(people, changed, &live).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("registered with other content"), "{said}");
+
+    let folder = next_version(&directory.join("tried"));
+    add_case(&folder);
+    let folder = folder.to_str().unwrap();
+    tested(people, folder, &["--update"]).await;
+    let printed = tested(people, folder, &[&live[..], &["--output", "json"]].concat()).await;
+    let outcomes: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(outcomes[0]["name"], "plain", "{outcomes:#}");
+    let steps = [
+        "install 1.1.0",
+        "remove",
+        "install 1.0.0",
+        "upgrade 1.0.0 to 1.1.0",
+        "remove",
+    ];
+    let expected: Vec<Value> = steps
+        .map(|step| json!({"step": step, "outcome": "passed"}))
+        .to_vec();
+    assert_eq!(outcomes[0]["live"], json!(expected), "{outcomes:#}");
+    let path = "/environments/acme-dev/applications";
+    let left = people.alice.get(path).await;
+    let left = left["items"].as_array().unwrap();
+    let is_of_test = |it: &Value| it["name"].as_str().unwrap().starts_with("test-");
+    assert!(!left.iter().any(is_of_test), "{left:#?}");
+}
+
+fn add_case(folder: &Path) {
+    let case = folder.join("tests/plain");
+    std::fs::create_dir_all(&case).unwrap();
+    std::fs::write(case.join("config.yaml"), "title: Tried\n").unwrap();
+}
+
+async fn test(people: &mut People, folder: &str, words: &[&str]) -> std::process::Output {
+    let words = [&["blueprint", "test", folder][..], words].concat();
+    people.alice.catalyst(&words).await
+}
+
+/// What a test that passes prints.
+async fn tested(people: &mut People, folder: &str, words: &[&str]) -> String {
+    let outcome = test(people, folder, words).await;
+    let said = String::from_utf8_lossy(&outcome.stderr);
+    assert!(outcome.status.success(), "{said}");
+    String::from_utf8(outcome.stdout).unwrap()
+}
+
 /// What was published has its signature, its bills of materials and its provenance
 /// with it; what carries no signature, or one of other bytes, is refused, and the
 /// reason is told.

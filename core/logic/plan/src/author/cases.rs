@@ -3,7 +3,8 @@
 //!
 //! A case is a folder: `config.yaml`, the Application's config as in Git (none
 //! unless there); `size`, the name of one (none unless there); `expected.yaml`, the
-//! objects. Called by `catalyst blueprint test`. Pure; the caller reads and writes.
+//! objects; `phase`, how an Application of it ends up where it runs (Running unless
+//! there). Called by `catalyst blueprint test`. Pure; the caller reads and writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +24,18 @@ const FOLDER: &str = "tests/";
 const CONFIG: &str = "config.yaml";
 const SIZE: &str = "size";
 const EXPECTED: &str = "expected.yaml";
+const PHASE: &str = "phase";
+
+/// What an Application of a case is made of, and how it ends up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Its size, if the case names one.
+    pub size: Option<String>,
+    /// Its config as in Git: secrets as `{secretRef: name}`.
+    pub config: Map<String, Value>,
+    /// Running or Failed.
+    pub phase: String,
+}
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,6 +55,9 @@ pub struct CaseOutcome {
     /// What the case renders to: what `expected.yaml` would say.
     #[serde(skip)]
     pub rendered: Option<String>,
+    /// What it is made of, where that can be read.
+    #[serde(skip)]
+    pub case: Option<Case>,
 }
 
 impl CaseOutcome {
@@ -67,7 +83,7 @@ pub fn run_cases(
     let names: BTreeSet<&str> = files
         .keys()
         .filter_map(|path| path.strip_prefix(FOLDER)?.split_once('/'))
-        .filter(|(_, file)| matches!(*file, CONFIG | SIZE | EXPECTED))
+        .filter(|(_, file)| matches!(*file, CONFIG | SIZE | EXPECTED | PHASE))
         .map(|(name, _)| name)
         .collect();
     let content = BlueprintContent::of_folder(blueprint.spec.manifests.source.kind, files);
@@ -80,6 +96,7 @@ pub fn run_cases(
                 diff: String::new(),
                 unchecked: Vec::new(),
                 rendered: None,
+                case: None,
             };
             if let Err(problem) = run(blueprint, &content, files, schemas, &mut outcome) {
                 outcome.problems.push(problem);
@@ -96,21 +113,14 @@ fn run(
     schemas: &Arc<SchemaSet>,
     outcome: &mut CaseOutcome,
 ) -> Result<(), String> {
-    let file = |name: &str| format!("{FOLDER}{}/{name}", outcome.name);
-    let config = catalyst_yaml::from_str(text_of(files, &file(CONFIG)))
-        .map_err(|error| format!("{CONFIG} is not YAML: {error}"))?;
-    let config = match config {
-        Value::Null => Map::new(),
-        Value::Object(map) => map,
-        _ => return Err(format!("{CONFIG} holds no map")),
-    };
-    let size = text_of(files, &file(SIZE)).trim();
+    let case = read(files, &outcome.name)?;
     let example = Example {
-        size: (!size.is_empty()).then(|| size.to_owned()),
-        config,
+        size: case.size.clone(),
+        config: case.config.clone(),
         ..Example::default()
     };
-    let expected_file = file(EXPECTED);
+    outcome.case = Some(case);
+    let expected_file = outcome.expected_file();
     let schema =
         ConfigSchema::compile(&blueprint.spec.config_schema).map_err(|error| error.to_string())?;
     let config = Value::Object(example.config.clone());
@@ -130,6 +140,29 @@ fn run(
     }
     outcome.rendered = Some(text);
     Ok(())
+}
+
+/// What the files of a case say, but for its objects.
+fn read(files: &Files, name: &str) -> Result<Case, String> {
+    let file = |own: &str| text_of(files, &format!("{FOLDER}{name}/{own}"));
+    let config = catalyst_yaml::from_str(file(CONFIG))
+        .map_err(|error| format!("{CONFIG} is not YAML: {error}"))?;
+    let config = match config {
+        Value::Null => Map::new(),
+        Value::Object(map) => map,
+        _ => return Err(format!("{CONFIG} holds no map")),
+    };
+    let size = file(SIZE).trim();
+    let phase = match file(PHASE).trim() {
+        "" => "Running",
+        phase @ ("Running" | "Failed") => phase,
+        _ => return Err(format!("{PHASE} holds neither Running nor Failed")),
+    };
+    Ok(Case {
+        size: (!size.is_empty()).then(|| size.to_owned()),
+        config,
+        phase: phase.to_owned(),
+    })
 }
 
 /// The objects as one YAML text, each below the template that it comes from. The

@@ -12,7 +12,7 @@ mod objects;
 mod pods;
 mod source;
 
-pub use cases::{CaseOutcome, run_cases};
+pub use cases::{Case, CaseOutcome, run_cases};
 pub use compare::{
     BlueprintChanges, BlueprintVersion, NamedChange, SetChange, UpgradeVerdict, compare_blueprints,
     images,
