@@ -304,6 +304,11 @@ impl<'a> Provisioner<'a> {
         Ok(planned)
     }
 
+    /// Whether every step is done with these inputs.
+    pub fn is_finished(&self) -> Result<bool, ProvisionError> {
+        self.next().map(|step| step.is_none())
+    }
+
     /// Goes on to the end. What is created was planned before, by [`Self::plan`].
     pub async fn finish(&mut self) -> Result<&Record, ProvisionError> {
         while let Some(step) = self.next()? {

@@ -18,6 +18,7 @@ mod support;
 #[path = "support/world.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,8 +26,9 @@ use std::time::{Duration, Instant};
 
 use catalyst_provisioner::directory::{Directory, DirectoryError};
 use catalyst_provisioner::record::{Life, Record, Refusal, Step};
-use catalyst_provisioner::service::{Live, Outcome, ServiceError, Standing, Task};
+use catalyst_provisioner::service::{Live, Outcome, Service, ServiceError, Standing, Status, Task};
 use catalyst_provisioner::{Config, Options};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{config, credentials, has_no_canary, jobs, open, to_the_end};
 use crate::world::World;
@@ -181,6 +183,51 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
         let status = service.status(SOVEREIGN).unwrap();
         assert_eq!(status.record, Some(record));
     }
+}
+
+#[tokio::test]
+async fn a_plan_that_changes_nothing_is_no_end_while_later_steps_are_undone() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = open(root.path(), &world.options);
+    service
+        .create(config(1), Task::Plan, "sol", &credentials())
+        .unwrap();
+    service.settled(SOVEREIGN).await.unwrap();
+    let mut hash = Sha256::new();
+    hash.update(config(1).variables().to_string());
+    hash.update(world.options.module.digest());
+    let inputs = hex::encode(hash.finalize());
+    let now = jiff::Timestamp::now();
+    let run = jobs(root.path()).join(SOVEREIGN).join("run");
+    let mut record = Record::new(SOVEREIGN, now);
+    for step in Step::ALL {
+        record.begin(step, now);
+        if step > Step::Apply {
+            record.fail("it did not come in time".to_owned());
+            Directory::open(&run, SOVEREIGN)
+                .unwrap()
+                .save(&record)
+                .unwrap();
+            let status = plan(&service).await;
+            assert_eq!(status.standing(), Standing::Planned, "{step}");
+            assert!(status.planned.is_empty(), "{step}");
+        }
+        record.finish(step, now, &inputs, BTreeMap::new());
+    }
+    Directory::open(&run, SOVEREIGN)
+        .unwrap()
+        .save(&record)
+        .unwrap();
+    let status = plan(&service).await;
+    assert_eq!(status.standing(), Standing::Provisioned);
+}
+
+async fn plan(service: &Service) -> Status {
+    service
+        .go_on(SOVEREIGN, None, Task::Plan, "sol", &credentials())
+        .unwrap();
+    service.settled(SOVEREIGN).await.unwrap()
 }
 
 #[tokio::test]

@@ -121,6 +121,9 @@ fn next(status: &Status) -> Option<&'static str> {
             "Put right what is told and resume it; another description or other credentials can be given with that."
         }
         Standing::Cancelled => "Resume it to go on, or destroy it.",
+        Standing::Planned if status.planned.is_empty() => {
+            "Nothing would change. Resume it to take the steps that are left."
+        }
         Standing::Planned => "Resume it to create what is planned.",
         Standing::Provisioned => {
             "Write the DNS records that the outputs list, where the domain is your own."

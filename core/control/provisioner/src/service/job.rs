@@ -39,7 +39,7 @@ impl Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It is known what would change.
+    /// It is known what would change, which may be nothing; steps are left to take.
     Planned,
     /// Every step is done.
     Provisioned,

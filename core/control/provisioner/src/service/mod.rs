@@ -589,9 +589,10 @@ async fn work(
         Task::Plan => {
             let planned = run.plan().await?;
             teller.tell(&Milestone::planned(planned.as_ref()));
-            Ok(match planned {
-                Some(_) => Outcome::Planned,
-                None => Outcome::Provisioned,
+            // Where nothing would change, later steps may still be undone.
+            Ok(match run.is_finished()? {
+                true => Outcome::Provisioned,
+                false => Outcome::Planned,
             })
         }
         Task::Provision => {
