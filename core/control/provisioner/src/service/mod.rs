@@ -12,8 +12,8 @@
 mod job;
 mod journal;
 mod key;
+mod run;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -30,13 +29,14 @@ pub use job::{Ended, Job, Live, Outcome, Standing, Status, Task};
 
 use crate::config::Config;
 use crate::directory::{self, Directory, DirectoryError};
-use crate::provisioner::{Event, Options, ProvisionError, Provisioner};
+use crate::provisioner::Options;
 use crate::record::{Life, Refusal};
 use crate::secret::{Redactor, Secret};
 use crate::told::{Milestone, stamped};
 use job::Kept;
 use journal::Journal;
 use key::KeyFile;
+use run::{Run, Teller};
 
 const DESCRIPTION: &str = "sovereign.json";
 const EVENTS: &str = "events.jsonl";
@@ -371,11 +371,7 @@ impl Service {
         entries.insert(sovereign, Arc::clone(&entry));
         drop(entries);
         let run = Run {
-            teller: Teller {
-                entry,
-                redactor: credentials.redactor(),
-                ended: Cell::new(false),
-            },
+            teller: Teller::new(entry, credentials.redactor()),
             config: Config {
                 ssh_private_key_file: Some(key.path()),
                 ..config
@@ -388,7 +384,7 @@ impl Service {
             directory,
             task,
             cancel,
-            _key: key,
+            key,
         };
         // A thread of its own: what the steps do is bound to one, and must not be cut
         // off when whoever asked for it goes away.
@@ -493,124 +489,6 @@ impl Entry {
     }
 }
 
-/// Shows and keeps what a job tells, without its credentials.
-struct Teller {
-    entry: Arc<Entry>,
-    redactor: Redactor,
-    ended: Cell<bool>,
-}
-
-impl Teller {
-    fn tell(&self, event: &impl Serialize) {
-        let Ok(event) = stamped(event) else { return };
-        let text = self.redactor.clean(&event.to_string());
-        let last = lock(&self.entry.state).journal.append(&event, &text);
-        self.entry.changed.send_replace(last);
-    }
-
-    fn end(&self, outcome: Outcome, failure: Option<String>) {
-        self.ended.set(true);
-        self.entry.end(outcome, failure);
-    }
-}
-
-/// Ends the job, even where a fault of our own unwinds it.
-impl Drop for Teller {
-    fn drop(&mut self) {
-        if !self.ended.get() {
-            let fault = "the control plane met a fault of its own; its log has it";
-            self.end(Outcome::Failed, Some(fault.to_owned()));
-        }
-    }
-}
-
-/// A job at work.
-struct Run {
-    teller: Teller,
-    config: Config,
-    options: Options,
-    directory: Directory,
-    task: Task,
-    cancel: CancellationToken,
-    // Its path is in the configuration.
-    _key: KeyFile,
-}
-
-impl Run {
-    fn run_on(self) {
-        let Self {
-            teller,
-            config,
-            options,
-            directory,
-            task,
-            cancel,
-            _key,
-        } = self;
-        teller.tell(&Milestone::JobBegun { task });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let done = match runtime {
-            Ok(runtime) => {
-                let work = work(&teller, &config, &options, directory, task, cancel.clone());
-                runtime.block_on(work).map_err(|error| error.to_string())
-            }
-            Err(error) => Err(format!("cannot begin: {error}")),
-        };
-        match done {
-            Ok(outcome) => teller.end(outcome, None),
-            Err(failure) => {
-                let outcome = match cancel.is_cancelled() {
-                    true => Outcome::Cancelled,
-                    false => Outcome::Failed,
-                };
-                let failure = in_service_words(&teller.redactor.clean(&failure));
-                teller.end(outcome, Some(failure));
-            }
-        }
-    }
-}
-
-/// What `catalyst provision` does, in the same order; its question is answered: whoever
-/// began the job has agreed to it.
-async fn work(
-    teller: &Teller,
-    config: &Config,
-    options: &Options,
-    directory: Directory,
-    task: Task,
-    cancel: CancellationToken,
-) -> Result<Outcome, ProvisionError> {
-    let sovereign = config.sovereign_fqdn.clone();
-    let mut sink = |event: Event| teller.tell(&event);
-    let mut run = Provisioner::new(config, options, directory, cancel, &mut sink)?;
-    match task {
-        Task::Plan => {
-            let planned = run.plan().await?;
-            teller.tell(&Milestone::planned(planned.as_ref()));
-            // Where nothing would change, later steps may still be undone.
-            Ok(match run.is_finished()? {
-                true => Outcome::Provisioned,
-                false => Outcome::Planned,
-            })
-        }
-        Task::Provision => {
-            if let Some(planned) = run.plan().await? {
-                teller.tell(&Milestone::planned(Some(&planned)));
-            }
-            let outputs = run.finish().await?.outputs.clone();
-            teller.tell(&Milestone::Finished { sovereign, outputs });
-            Ok(Outcome::Provisioned)
-        }
-        Task::Destroy => {
-            run.destroy().await?;
-            teller.tell(&Milestone::Destroyed { sovereign });
-            Ok(Outcome::Destroyed)
-        }
-    }
-}
-
 /// Follows the events of a Sovereign.
 pub struct Follower {
     entry: Arc<Entry>,
@@ -647,6 +525,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provisioner::ProvisionError;
 
     #[test]
     fn errors_say_what_to_do_here_and_not_on_the_command_line() {

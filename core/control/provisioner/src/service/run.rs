@@ -1,0 +1,141 @@
+//! A job at work: the steps in their order, and what it tells.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::key::KeyFile;
+use super::{Entry, Outcome, Task, in_service_words, lock};
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::provisioner::{Event, Options, ProvisionError, Provisioner};
+use crate::secret::Redactor;
+use crate::told::{Milestone, stamped};
+
+/// Shows and keeps what a job tells, without its credentials.
+pub(super) struct Teller {
+    entry: Arc<Entry>,
+    redactor: Redactor,
+    ended: Cell<bool>,
+}
+
+impl Teller {
+    pub(super) fn new(entry: Arc<Entry>, redactor: Redactor) -> Self {
+        Self {
+            entry,
+            redactor,
+            ended: Cell::new(false),
+        }
+    }
+
+    fn tell(&self, event: &impl Serialize) {
+        let Ok(event) = stamped(event) else { return };
+        let text = self.redactor.clean(&event.to_string());
+        let last = lock(&self.entry.state).journal.append(&event, &text);
+        self.entry.changed.send_replace(last);
+    }
+
+    fn end(&self, outcome: Outcome, failure: Option<String>) {
+        self.ended.set(true);
+        self.entry.end(outcome, failure);
+    }
+}
+
+/// Ends the job, even where a fault of our own unwinds it.
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if !self.ended.get() {
+            let fault = "the control plane met a fault of its own; its log has it";
+            self.end(Outcome::Failed, Some(fault.to_owned()));
+        }
+    }
+}
+
+/// A job at work.
+pub(super) struct Run {
+    pub(super) teller: Teller,
+    pub(super) config: Config,
+    pub(super) options: Options,
+    pub(super) directory: Directory,
+    pub(super) task: Task,
+    pub(super) cancel: CancellationToken,
+    /// Held until the job has ended: its path is in the configuration.
+    pub(super) key: KeyFile,
+}
+
+impl Run {
+    pub(super) fn run_on(self) {
+        let Self {
+            teller,
+            config,
+            options,
+            directory,
+            task,
+            cancel,
+            key: _key,
+        } = self;
+        teller.tell(&Milestone::JobBegun { task });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let done = match runtime {
+            Ok(runtime) => {
+                let work = work(&teller, &config, &options, directory, task, cancel.clone());
+                runtime.block_on(work).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("cannot begin: {error}")),
+        };
+        match done {
+            Ok(outcome) => teller.end(outcome, None),
+            Err(failure) => {
+                let outcome = match cancel.is_cancelled() {
+                    true => Outcome::Cancelled,
+                    false => Outcome::Failed,
+                };
+                let failure = in_service_words(&teller.redactor.clean(&failure));
+                teller.end(outcome, Some(failure));
+            }
+        }
+    }
+}
+
+/// What `catalyst provision` does, in the same order; its question is answered: whoever
+/// began the job has agreed to it.
+async fn work(
+    teller: &Teller,
+    config: &Config,
+    options: &Options,
+    directory: Directory,
+    task: Task,
+    cancel: CancellationToken,
+) -> Result<Outcome, ProvisionError> {
+    let sovereign = config.sovereign_fqdn.clone();
+    let mut sink = |event: Event| teller.tell(&event);
+    let mut run = Provisioner::new(config, options, directory, cancel, &mut sink)?;
+    match task {
+        Task::Plan => {
+            let planned = run.plan().await?;
+            teller.tell(&Milestone::planned(planned.as_ref()));
+            // Where nothing would change, later steps may still be undone.
+            Ok(match run.is_finished()? {
+                true => Outcome::Provisioned,
+                false => Outcome::Planned,
+            })
+        }
+        Task::Provision => {
+            if let Some(planned) = run.plan().await? {
+                teller.tell(&Milestone::planned(Some(&planned)));
+            }
+            let outputs = run.finish().await?.outputs.clone();
+            teller.tell(&Milestone::Finished { sovereign, outputs });
+            Ok(Outcome::Provisioned)
+        }
+        Task::Destroy => {
+            run.destroy().await?;
+            teller.tell(&Milestone::Destroyed { sovereign });
+            Ok(Outcome::Destroyed)
+        }
+    }
+}
