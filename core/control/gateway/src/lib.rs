@@ -141,7 +141,7 @@ struct Inner {
     clusters: Clusters,
     vault: Vault,
     provisioning: Service,
-    provisioning_writes: tokio::sync::Mutex<()>,
+    provisioning_writes: Arc<tokio::sync::Mutex<()>>,
     issuer: Issuer,
     sessions: Sessions,
     organizations: OrganizationReader,
@@ -189,7 +189,7 @@ impl Gateway {
                 clusters: config.clusters,
                 vault: config.vault,
                 provisioning: config.provisioning,
-                provisioning_writes: tokio::sync::Mutex::new(()),
+                provisioning_writes: Arc::default(),
                 sessions,
                 organizations: OrganizationReader::new(management.clone()),
                 sovereign: SovereignReader::new(management, config.addresses),
@@ -249,8 +249,9 @@ impl Gateway {
     }
 
     /// Held by whoever begins a job, so that credentials and job belong together.
-    async fn provisioning_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.inner.provisioning_writes.lock().await
+    async fn provisioning_turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        let writes = Arc::clone(&self.inner.provisioning_writes);
+        writes.lock_owned().await
     }
 
     fn issuer(&self) -> &Issuer {

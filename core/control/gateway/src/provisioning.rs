@@ -18,11 +18,14 @@ use catalyst_api::{
 };
 use catalyst_ports::PortError;
 use catalyst_provisioner::directory::DirectoryError;
-use catalyst_provisioner::service::{Credentials, Follower, ServiceError, Standing, Task};
+use catalyst_provisioner::service::{
+    Credentials, Follower, Prepared, ServiceError, Standing, Task,
+};
 use catalyst_provisioner::{Config, Secret};
 use futures::stream;
 use http::StatusCode;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Interval, MissedTickBehavior};
 use zeroize::Zeroizing;
 
@@ -82,19 +85,17 @@ impl Gateway {
         let config = judge(title, body.config, &held)?;
         let fqdn = config.sovereign_fqdn.clone();
         let title = format!("Provision {fqdn}");
-        let _turn = self.provisioning_turn().await;
-        self.provisioning()
-            .require_new(&fqdn)
-            .map_err(|error| refusal(&title, error))?;
-        self.keep(&title, &fqdn, &held).await?;
+        let turn = self.provisioning_turn().await;
         let task = match body.plan_only {
             true => Task::Plan,
             false => Task::Provision,
         };
         let by = &caller.actor.username;
-        self.provisioning()
-            .create(config, task, by, &credentials(&held))
-            .map_err(|error| refusal(&title, error))?;
+        let prepared = self.provisioning().prepare_new(config, task, by);
+        let prepared = prepared.map_err(|error| refusal(&title, error))?;
+        let before = self.held(&title, &fqdn).await?;
+        self.begin(&title, &fqdn, prepared, before, held, turn)
+            .await?;
         tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning begins");
         self.provisioning_seen(&fqdn)
     }
@@ -112,14 +113,11 @@ impl Gateway {
             Task::Provision => format!("Go on with {fqdn}"),
             Task::Destroy => format!("Destroy {fqdn}"),
         };
-        let _turn = self.provisioning_turn().await;
+        let turn = self.provisioning_turn().await;
         let known = self.provisioning().require_idle(fqdn);
         let known = known.map_err(|error| refusal(&title, error))?;
-        let path = place(fqdn);
-        let found = self.vault().secret_get(&path).await;
-        let found = found.map_err(|error| no_vault(&title, &error))?;
-        let mut held = found.map(|secret| secret.data).unwrap_or_default();
-        let before = held.clone();
+        let before = self.held(&title, fqdn).await?;
+        let mut held = before.clone().unwrap_or_default();
         take(&mut held, body.credentials);
         let given = match body.config {
             Some(config) => Some(judge(&title, config, &held)?),
@@ -129,13 +127,11 @@ impl Gateway {
                 None
             }
         };
-        if held != before {
-            self.keep(&title, fqdn, &held).await?;
-        }
         let by = &caller.actor.username;
-        self.provisioning()
-            .go_on(fqdn, given, task, by, &credentials(&held))
-            .map_err(|error| refusal(&title, error))?;
+        let prepared = self.provisioning().prepare_next(fqdn, given, task, by);
+        let prepared = prepared.map_err(|error| refusal(&title, error))?;
+        self.begin(&title, fqdn, prepared, before, held, turn)
+            .await?;
         tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning goes on");
         if task == Task::Destroy {
             let (gateway, fqdn) = (self.clone(), fqdn.to_owned());
@@ -197,9 +193,53 @@ impl Gateway {
         }
     }
 
-    async fn keep(&self, title: &str, fqdn: &str, held: &Held) -> Result<(), Refusal> {
-        let kept = self.vault().secret_put(&place(fqdn), held, None).await;
-        kept.map(drop).map_err(|error| no_vault(title, &error))
+    /// What the vault has for a Sovereign; `None` where it has nothing.
+    async fn held(&self, title: &str, fqdn: &str) -> Result<Option<Held>, Refusal> {
+        let found = self.vault().secret_get(&place(fqdn)).await;
+        let found = found.map_err(|error| no_vault(title, &error))?;
+        Ok(found.map(|secret| secret.data))
+    }
+
+    /// Puts the credentials into the vault and begins the job. Where it does not begin,
+    /// the vault has again what it had `before`.
+    async fn begin(
+        &self,
+        title: &str,
+        fqdn: &str,
+        prepared: Prepared,
+        before: Option<Held>,
+        held: Held,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<(), Refusal> {
+        let (vault, path, named) = (self.vault().clone(), place(fqdn), title.to_owned());
+        // Whoever asked may go away, and with them this future: vault and job belong
+        // together all the same.
+        let beginning = tokio::spawn(async move {
+            let _turn = turn;
+            let is_new = before.as_ref() != Some(&held);
+            if is_new {
+                let kept = vault.secret_put(&path, &held, None).await;
+                kept.map_err(|error| no_vault(&named, &error))?;
+            }
+            let Err(error) = prepared.begin(&credentials(&held)) else {
+                return Ok(());
+            };
+            let restored = match &before {
+                _ if !is_new => Ok(()),
+                Some(before) => vault.secret_put(&path, before, None).await.map(drop),
+                None => vault.secret_delete_all(&path).await,
+            };
+            if let Err(error) = restored {
+                tracing::warn!(%path, %error, "credentials of a job that was not begun stay in the vault; give good ones with the next");
+            }
+            Err(refusal(&named, error))
+        });
+        beginning.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a job of provisioning was not begun");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let detail = "The control plane met a fault of its own; its log has it.";
+            Err(Refusal::new(status, "internal", title, detail))
+        })
     }
 }
 

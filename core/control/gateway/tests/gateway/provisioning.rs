@@ -2,10 +2,12 @@
 //! credentials go, and what is told. No OpenTofu is here: jobs end in preflight. The last
 //! test runs a job to its end on the real one, where there is one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use catalyst_provisioner::Options;
+use catalyst_provisioner::directory::Directory;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
@@ -289,6 +291,64 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
     let (_, view) = sol(&world, "GET", SOVEREIGN, None).await;
     assert_eq!(view["task"], "plan");
     assert_eq!(view["state"], "failed");
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let (status, _) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202);
+    settled(&world).await;
+    let path = folder.path().join("omantel.example");
+    let (run, events) = (path.join("run"), path.join("events.jsonl"));
+    let record = std::fs::read_to_string(run.join("provision.json")).unwrap();
+    let others = json!({"hetznerToken": "canary-another"});
+    let of_another = {
+        let mut config = config();
+        config["sovereignFqdn"] = json!("acme.example");
+        json!({"config": config, "credentials": others})
+    };
+    let again = json!({"config": config(), "credentials": {
+        "hetznerToken": "canary-another", "sshPrivateKey": KEY,
+        "gitUsername": "flux", "gitPassword": PASSWORD,
+    }});
+    let resumed = json!({ "credentials": others });
+    let refused = async |case: &str, path: &str, body: &Value, expected: (u16, &str)| {
+        let path = format!("{SOVEREIGNS}{path}");
+        let (status, problem) = sol(&world, "POST", &path, Some(body)).await;
+        let found = (status, problem["type"].as_str().unwrap());
+        assert_eq!(found, expected, "{case}: {problem}");
+        let all = world.parts().secrets.clone();
+        let kept = ("sovereigns/omantel.example".to_owned(), credentials());
+        assert_eq!(all, BTreeMap::from([kept]), "{case}");
+    };
+    let resume = "/omantel.example/resume";
+    refused("begun already", "", &again, (409, "exists")).await;
+    refused("of another", resume, &of_another, (409, "of-another")).await;
+
+    // A run of the command line is at work.
+    let held = Directory::open(&run, "omantel.example").unwrap();
+    refused("held", resume, &resumed, (409, "busy")).await;
+    drop(held);
+    for life in ["destroying", "archived"] {
+        let changed = record.replacen("\"provisioning\"", &format!("{life:?}"), 1);
+        std::fs::write(run.join("provision.json"), changed).unwrap();
+        refused(life, resume, &resumed, (409, "refused")).await;
+    }
+    std::fs::write(run.join("provision.json"), "{").unwrap();
+    refused("unreadable", resume, &resumed, (500, "internal")).await;
+    std::fs::write(run.join("provision.json"), &record).unwrap();
+
+    // Refused after the vault had them.
+    std::fs::remove_file(&events).unwrap();
+    std::fs::create_dir(&events).unwrap();
+    refused("no events", resume, &resumed, (500, "internal")).await;
+    let new = folder.path().join("acme.example");
+    std::fs::create_dir_all(new.join("events.jsonl")).unwrap();
+    let mut first = again.clone();
+    first["config"]["sovereignFqdn"] = json!("acme.example");
+    refused("no events of a new one", "", &first, (500, "internal")).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! only; events and failures are cleaned of them before they are shown or kept; a job
 //! that was cut off is known as such, and what comes next is still decided by the record.
 
+mod begin;
 mod job;
 mod journal;
 mod key;
@@ -25,18 +26,17 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use begin::Prepared;
 pub use job::{Ended, Job, Live, Outcome, Standing, Status, Task};
 
 use crate::config::Config;
 use crate::directory::{self, Directory, DirectoryError};
 use crate::provisioner::Options;
-use crate::record::{Life, Refusal};
+use crate::record::Refusal;
 use crate::secret::{Redactor, Secret};
 use crate::told::{Milestone, stamped};
 use job::Kept;
 use journal::Journal;
-use key::KeyFile;
-use run::{Run, Teller};
 
 const DESCRIPTION: &str = "sovereign.json";
 const EVENTS: &str = "events.jsonl";
@@ -232,7 +232,7 @@ impl Service {
         entry.status()
     }
 
-    /// Begins the first job of a Sovereign, or the first one after its destroy.
+    /// Prepares and begins the first job of a Sovereign, or the first one after its destroy.
     pub fn create(
         &self,
         config: Config,
@@ -240,11 +240,10 @@ impl Service {
         by: &str,
         credentials: &Credentials,
     ) -> Result<(), ServiceError> {
-        self.require_new(&config.sovereign_fqdn)?;
-        self.begin(config, task, by, credentials)
+        self.prepare_new(config, task, by)?.begin(credentials)
     }
 
-    /// Begins another job of a Sovereign; with another description, if one is given.
+    /// Prepares and begins another job of a Sovereign; with another description, if one is given.
     pub fn go_on(
         &self,
         sovereign: &str,
@@ -253,15 +252,8 @@ impl Service {
         by: &str,
         credentials: &Credentials,
     ) -> Result<(), ServiceError> {
-        let entry = self.entry(sovereign)?;
-        let config = config.unwrap_or_else(|| lock(&entry.state).kept.config.clone());
-        if config.sovereign_fqdn != sovereign {
-            return Err(ServiceError::OfAnother {
-                sovereign: sovereign.to_owned(),
-                other: config.sovereign_fqdn,
-            });
-        }
-        self.begin(config, task, by, credentials)
+        self.prepare_next(sovereign, config, task, by)?
+            .begin(credentials)
     }
 
     /// Tells the job that is at work to stop; OpenTofu is given the time to save its state.
@@ -308,91 +300,6 @@ impl Service {
             .ok_or_else(|| ServiceError::Unknown {
                 sovereign: sovereign.to_owned(),
             })
-    }
-
-    fn begin(
-        &self,
-        config: Config,
-        task: Task,
-        by: &str,
-        credentials: &Credentials,
-    ) -> Result<(), ServiceError> {
-        let sovereign = config.sovereign_fqdn.clone();
-        // Held until the job is known as running: of two at once, one is refused.
-        let mut entries = lock(&self.inner.entries);
-        let known = entries.get(&sovereign).cloned();
-        if let Some(entry) = &known {
-            entry.require_idle(&sovereign)?;
-        }
-        let folder = self.inner.root.join(&sovereign);
-        let access = |path: &Path| {
-            let path = path.to_owned();
-            move |source| ServiceError::Access { path, source }
-        };
-        if known.is_none() && folder.join(DESCRIPTION).exists() {
-            // It could not be read at the start, and is not written over.
-            Kept::read(&folder.join(DESCRIPTION))?;
-        }
-        directory::private_folder(&folder).map_err(access(&folder))?;
-        // Keeps runs of the command line out too, until the job has ended.
-        let directory = Directory::open(&folder.join(RUN), &sovereign)?;
-        let life = directory.read()?.map(|record| record.life);
-        let refusal = match life {
-            Some(Life::Archived) => Some(Refusal::Archived),
-            Some(Life::Destroying) if task != Task::Destroy => Some(Refusal::Destroying),
-            _ => None,
-        };
-        if let Some(refusal) = refusal {
-            return Err(ServiceError::Refused { sovereign, refusal });
-        }
-        let key = KeyFile::new(&credentials.ssh_private_key).map_err(access(&folder))?;
-        let job = Job {
-            task,
-            by: by.to_owned(),
-            begun: Timestamp::now(),
-            ended: None,
-        };
-        let kept = Kept::new(config.clone(), job);
-        kept.write(&folder.join(DESCRIPTION))?;
-        let cancel = CancellationToken::new();
-        let entry = match known {
-            Some(entry) => entry,
-            None => {
-                let journal = Journal::load(&folder.join(EVENTS)).map_err(access(&folder))?;
-                Arc::new(Entry::new(&folder, kept.clone(), journal))
-            }
-        };
-        {
-            let mut state = lock(&entry.state);
-            state.journal.renew().map_err(access(&folder))?;
-            state.kept = kept;
-            state.live = Some(cancel.clone());
-        }
-        entries.insert(sovereign, Arc::clone(&entry));
-        drop(entries);
-        let run = Run {
-            teller: Teller::new(entry, credentials.redactor()),
-            config: Config {
-                ssh_private_key_file: Some(key.path()),
-                ..config
-            },
-            options: Options {
-                token: credentials.hetzner_token.clone(),
-                git: credentials.git.clone(),
-                ..self.inner.options.clone()
-            },
-            directory,
-            task,
-            cancel,
-            key,
-        };
-        // A thread of its own: what the steps do is bound to one, and must not be cut
-        // off when whoever asked for it goes away.
-        let thread = std::thread::Builder::new()
-            .name("provisioning".to_owned())
-            .spawn(move || run.run_on());
-        // Where there is none, the job was ended with what it was given.
-        thread.map(drop).map_err(access(&folder))
     }
 }
 

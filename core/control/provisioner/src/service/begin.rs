@@ -1,0 +1,162 @@
+//! How a job begins: every refusal first, while nothing has changed yet; then, with the
+//! credentials, the job itself.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::job::Kept;
+use super::journal::Journal;
+use super::key::KeyFile;
+use super::run::{Run, Teller};
+use super::{Credentials, DESCRIPTION, EVENTS, Entry, Job, RUN, Service, ServiceError, Task, lock};
+use crate::config::Config;
+use crate::directory::{self, Directory};
+use crate::provisioner::Options;
+use crate::record::{Life, Refusal};
+
+/// A job that may be begun. It keeps every other one out, and runs of the command line
+/// too, until it is begun or dropped.
+pub struct Prepared {
+    service: Service,
+    config: Config,
+    task: Task,
+    by: String,
+    directory: Directory,
+}
+
+impl Service {
+    /// Prepares the first job of a Sovereign, or the first one after its destroy.
+    pub fn prepare_new(
+        &self,
+        config: Config,
+        task: Task,
+        by: &str,
+    ) -> Result<Prepared, ServiceError> {
+        self.require_new(&config.sovereign_fqdn)?;
+        self.prepare(config, task, by)
+    }
+
+    /// Prepares another job of a Sovereign; with another description, if one is given.
+    pub fn prepare_next(
+        &self,
+        sovereign: &str,
+        config: Option<Config>,
+        task: Task,
+        by: &str,
+    ) -> Result<Prepared, ServiceError> {
+        let entry = self.entry(sovereign)?;
+        let config = config.unwrap_or_else(|| lock(&entry.state).kept.config.clone());
+        if config.sovereign_fqdn != sovereign {
+            return Err(ServiceError::OfAnother {
+                sovereign: sovereign.to_owned(),
+                other: config.sovereign_fqdn,
+            });
+        }
+        self.prepare(config, task, by)
+    }
+
+    fn prepare(&self, config: Config, task: Task, by: &str) -> Result<Prepared, ServiceError> {
+        let sovereign = &config.sovereign_fqdn;
+        let folder = self.inner.root.join(sovereign);
+        let known = lock(&self.inner.entries).get(sovereign).cloned();
+        match known {
+            Some(entry) => entry.require_idle(sovereign)?,
+            None if folder.join(DESCRIPTION).exists() => {
+                // It could not be read at the start, and is not written over.
+                Kept::read(&folder.join(DESCRIPTION))?;
+            }
+            None => {}
+        }
+        directory::private_folder(&folder).map_err(access(&folder))?;
+        let directory = Directory::open(&folder.join(RUN), sovereign)?;
+        let refusal = match directory.read()?.map(|record| record.life) {
+            Some(Life::Archived) => Some(Refusal::Archived),
+            Some(Life::Destroying) if task != Task::Destroy => Some(Refusal::Destroying),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            let sovereign = sovereign.clone();
+            return Err(ServiceError::Refused { sovereign, refusal });
+        }
+        Ok(Prepared {
+            service: self.clone(),
+            config,
+            task,
+            by: by.to_owned(),
+            directory,
+        })
+    }
+}
+
+impl Prepared {
+    /// Begins the job. Nothing but the files of the service can refuse it any more.
+    pub fn begin(self, credentials: &Credentials) -> Result<(), ServiceError> {
+        let Self {
+            service,
+            config,
+            task,
+            by,
+            directory,
+        } = self;
+        let sovereign = config.sovereign_fqdn.clone();
+        let folder = service.inner.root.join(&sovereign);
+        let key = KeyFile::new(&credentials.ssh_private_key).map_err(access(&folder))?;
+        let job = Job {
+            task,
+            by,
+            begun: Timestamp::now(),
+            ended: None,
+        };
+        let kept = Kept::new(config.clone(), job);
+        kept.write(&folder.join(DESCRIPTION))?;
+        let cancel = CancellationToken::new();
+        let mut entries = lock(&service.inner.entries);
+        let entry = match entries.get(&sovereign) {
+            Some(entry) => Arc::clone(entry),
+            None => {
+                let journal = Journal::load(&folder.join(EVENTS)).map_err(access(&folder))?;
+                Arc::new(Entry::new(&folder, kept.clone(), journal))
+            }
+        };
+        {
+            let mut state = lock(&entry.state);
+            state.journal.renew().map_err(access(&folder))?;
+            state.kept = kept;
+            state.live = Some(cancel.clone());
+        }
+        entries.insert(sovereign, Arc::clone(&entry));
+        drop(entries);
+        let run = Run {
+            teller: Teller::new(entry, credentials.redactor()),
+            config: Config {
+                ssh_private_key_file: Some(key.path()),
+                ..config
+            },
+            options: Options {
+                token: credentials.hetzner_token.clone(),
+                git: credentials.git.clone(),
+                ..service.inner.options.clone()
+            },
+            directory,
+            task,
+            cancel,
+            key,
+        };
+        // A thread of its own: what the steps do is bound to one, and must not be cut
+        // off when whoever asked for it goes away.
+        let thread = std::thread::Builder::new()
+            .name("provisioning".to_owned())
+            .spawn(move || run.run_on());
+        // Where there is none, the job was ended with what it was given.
+        thread.map(drop).map_err(access(&folder))
+    }
+}
+
+fn access(path: &Path) -> impl FnOnce(io::Error) -> ServiceError + use<> {
+    let path = path.to_owned();
+    move |source| ServiceError::Access { path, source }
+}
