@@ -59,7 +59,9 @@ export function sovereigns({ data, later }) {
     tell(one, { event: 'job-begun', task })
     later(data().speed, () => {
       if (one.view.state === 'cancelling') end(one, 'cancelled', { next: 'Resume it to go on, or destroy it.' })
-      else if (task === 'destroy') end(one, 'destroyed', { steps: steps(0), outputs: {} })
+      else if (task === 'destroy' && fqdn === 'failing.example' && one.token !== 'better') {
+        end(one, 'failed', { failure: 'token: Hetzner does not know it', next: 'Put right what is told, if anything is, and destroy it again: that goes on where it stood.' })
+      } else if (task === 'destroy') end(one, 'destroyed', { steps: steps(0), outputs: {} })
       else if (fqdn === 'failing.example' && one.token !== 'better') {
         const failure = `cannot provision ${fqdn}: preflight found one problem; nothing was created\n  token: it may only read`
         tell(one, { event: 'step-failed', step: 'preflight', message: 'the token may only read' })
@@ -101,8 +103,8 @@ export function sovereigns({ data, later }) {
     ['POST', '/sovereigns/:fqdn/plan', goOn('plan')],
     ['POST', '/sovereigns/:fqdn/resume', goOn('provision')],
     ['POST', '/sovereigns/:fqdn/cancel', known((one) => [202, (one.view = { ...one.view, state: 'cancelling' })])],
-    ['DELETE', '/sovereigns/:fqdn', known((one, { parameters, query, username }) =>
-      query.get('confirm') === parameters.fqdn ? begin(parameters.fqdn, 'destroy', username, {}, one.view) : [409, refuse(409, 'unconfirmed', `Destroy ${parameters.fqdn}`, 'It was not confirmed.')])],
+    ['POST', '/sovereigns/:fqdn/destroy', known((one, { body, parameters, query, username }) =>
+      query.get('confirm') === parameters.fqdn ? begin(parameters.fqdn, 'destroy', username, body, one.view) : [409, refuse(409, 'unconfirmed', `Destroy ${parameters.fqdn}`, 'It was not confirmed.')])],
   ]
 
   /** Whether a path is of events, which are then answered. */

@@ -128,6 +128,29 @@ test('a job that failed says why, and goes on with another token', async ({ sign
   await expect(page.getByRole('row', { name: /failing\.example/ })).toContainText('Planned')
 })
 
+test('a destroy that failed is given another token', async ({ signedIn: page }) => {
+  await describe(page, 'failing.example')
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(phase(page, 'Failed')).toBeVisible()
+  const dialog = page.getByRole('dialog', { name: 'Destroy failing.example' })
+  const token = dialog.getByLabel('Another API token of the Hetzner project')
+  const destroy = async () => {
+    await dialog.getByLabel(/to confirm/).fill('failing.example')
+    await dialog.getByRole('button', { name: 'Destroy' }).click()
+    await expect(dialog).toHaveCount(0)
+  }
+  await page.getByRole('button', { name: 'Destroy' }).click()
+  await expect(token).toBeVisible()
+  expect(await violations(page), 'destroy').toEqual([])
+  await destroy()
+  await expect(page.getByRole('alert')).toContainText('Hetzner does not know it')
+  await page.getByRole('button', { name: 'Destroy' }).click()
+  await expect(token).toHaveValue('')
+  await token.fill('better')
+  await destroy()
+  await expect(phase(page, 'Destroyed')).toBeVisible()
+})
+
 test('events go on where they were after the connection was cut', async ({ signedIn: page, fixture }) => {
   await fixture.control('reset', { speed: 1500 })
   await page.goto('/sovereigns/omantel.example')

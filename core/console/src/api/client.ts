@@ -224,8 +224,8 @@ export const api = {
   sovereignResume: (fqdn: string, body: Api.ResumeSovereign) =>
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'resume'), body),
   sovereignCancel: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'cancel')),
-  sovereignDestroy: (fqdn: string) =>
-    json<Api.ProvisioningView>('DELETE', '/sovereigns' + path(fqdn) + `?confirm=${encodeURIComponent(fqdn)}`),
+  sovereignDestroy: (fqdn: string, body: Api.DestroySovereign) =>
+    json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'destroy') + `?confirm=${encodeURIComponent(fqdn)}`, body),
   sovereignEvents: (fqdn: string, after: string | undefined, signal: AbortSignal) =>
     request('GET', '/sovereigns' + path(fqdn, 'events'), { signal, accept: 'text/event-stream', after }),
 }

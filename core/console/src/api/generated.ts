@@ -657,6 +657,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sovereigns/{fqdn}/destroy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Destroys a Sovereign as `DELETE` does, with other credentials if given. */
+        post: operations["provisioning_destroy_with"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sovereigns/{fqdn}/events": {
         parameters: {
             query?: never;
@@ -1065,6 +1082,14 @@ export interface components {
             version: string;
             /** @description When it is needed at all; always if absent. */
             when?: string | null;
+        };
+        /** @description Destroys a Sovereign. What is absent stays. */
+        DestroySovereign: {
+            /**
+             * @description Credentials that take the place of those given before; of these, a destroy needs
+             *     the token alone.
+             */
+            credentials?: components["schemas"]["SovereignCredentials"];
         };
         /** @description An Environment. */
         EnvironmentView: {
@@ -3587,6 +3612,45 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description The job was told. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_destroy_with: {
+        parameters: {
+            query?: {
+                /** @description The Sovereign's domain once more: everything on it is destroyed, data included. */
+                confirm?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DestroySovereign"];
+            };
+        };
+        responses: {
+            /** @description The job is at work. */
             202: {
                 headers: {
                     [name: string]: unknown;

@@ -1,5 +1,5 @@
 /** What a Sovereign that is provisioned looks like, and what its events say to people. */
-import type { ProvisioningSummary } from '../api/types'
+import type { DestroySovereign, ProvisioningSummary } from '../api/types'
 
 /** Its phase, as `Phase.svelte` shows it. */
 export function phaseOf(one: Pick<ProvisioningSummary, 'state' | 'task'>): string {
@@ -9,6 +9,18 @@ export function phaseOf(one: Pick<ProvisioningSummary, 'state' | 'task'>): strin
 
 /** Whether a job is at work. */
 export const isAtWork = (one: Pick<ProvisioningSummary, 'state'>) => one.state === 'running' || one.state === 'cancelling'
+
+/** Whether the token may be why the last job did not end well, so that another is offered to a destroy. */
+export const mayWantToken = (one: Pick<ProvisioningSummary, 'state'>) => ['failed', 'interrupted', 'cancelled'].includes(one.state)
+
+/** Where a refusal says that the token is missing or wrong. */
+export const TOKEN_POINTER = '/credentials/hetznerToken'
+
+/** What is sent to destroy: another token only where one was given. */
+export function destroyOf(token: string): DestroySovereign {
+  const given = token.trim()
+  return given === '' ? {} : { credentials: { hetznerToken: given } }
+}
 
 /** Seconds as people say them. */
 export function took(seconds: number): string {

@@ -14,7 +14,8 @@ use std::time::Instant;
 use axum::response::Response;
 use axum::response::sse::Event;
 use catalyst_api::{
-    CreateSovereign, ProvisioningSummary, ProvisioningView, ResumeSovereign, SovereignCredentials,
+    CreateSovereign, DestroySovereign, ProvisioningSummary, ProvisioningView, ResumeSovereign,
+    SovereignCredentials,
 };
 use catalyst_ports::PortError;
 use catalyst_provisioner::directory::DirectoryError;
@@ -122,7 +123,11 @@ impl Gateway {
         let given = match body.config {
             Some(config) => Some(judge(&title, config, &held)?),
             None => {
-                let faults = lacking(&held, known.config.git_credentials);
+                let faults = match task {
+                    // What signs in and hands over is not there, or soon gone.
+                    Task::Destroy => no_token(&held).into_iter().collect(),
+                    Task::Plan | Task::Provision => lacking(&held, known.config.git_credentials),
+                };
                 invalid(&title, faults)?;
                 None
             }
@@ -146,6 +151,7 @@ impl Gateway {
         caller: &Caller,
         fqdn: &str,
         confirmed: Option<&str>,
+        body: DestroySovereign,
     ) -> Result<ProvisioningView, Refusal> {
         // Whether it is there comes first.
         self.provisioning_seen(fqdn)?;
@@ -158,8 +164,11 @@ impl Gateway {
             )
             .next(format!("Give its name once more: `?confirm={fqdn}`.")));
         }
-        let nothing_new = ResumeSovereign::default();
-        self.provisioning_go_on(caller, fqdn, Task::Destroy, nothing_new)
+        let as_it_is = ResumeSovereign {
+            config: None,
+            credentials: body.credentials,
+        };
+        self.provisioning_go_on(caller, fqdn, Task::Destroy, as_it_is)
             .await
     }
 
@@ -277,24 +286,25 @@ fn credentials(held: &Held) -> Credentials {
 /// JSON pointer and message of a fault.
 type Found = (String, String);
 
+/// What is wrong with the token, or that there is none.
+fn no_token(held: &Held) -> Option<Found> {
+    let message = match held.get(TOKEN) {
+        None => "it is missing; give an API token of the project with the right to read and write",
+        // It becomes a header and a variable of an environment.
+        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            "it has spaces or characters that no token has; copy it once more"
+        }
+        Some(_) => return None,
+    };
+    Some((format!("/credentials/{TOKEN}"), message.to_owned()))
+}
+
 /// What is missing or wrong among the credentials. None of it is repeated.
 fn lacking(held: &Held, needs_git: bool) -> Vec<Found> {
-    let mut faults = Vec::new();
+    let mut faults: Vec<Found> = no_token(held).into_iter().collect();
     let mut tell = |name: &str, message: &str| {
         faults.push((format!("/credentials/{name}"), message.to_owned()));
     };
-    match held.get(TOKEN) {
-        None => tell(
-            TOKEN,
-            "it is missing; give an API token of the project with the right to read and write",
-        ),
-        // It becomes a header and a variable of an environment.
-        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => tell(
-            TOKEN,
-            "it has spaces or characters that no token has; copy it once more",
-        ),
-        Some(_) => {}
-    }
     match held.get(KEY) {
         None => tell(
             KEY,

@@ -82,6 +82,16 @@ pub struct ResumeSovereign {
     pub credentials: SovereignCredentials,
 }
 
+/// Destroys a Sovereign. What is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DestroySovereign {
+    /// Credentials that take the place of those given before; of these, a destroy needs
+    /// the token alone.
+    #[serde(default, deserialize_with = "unquoted")]
+    pub credentials: SovereignCredentials,
+}
+
 /// Where a Sovereign that is provisioned stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -260,7 +270,9 @@ mod tests {
             let body = json!({"config": {}, "credentials": bad});
             let error = serde_json::from_value::<CreateSovereign>(body.clone()).unwrap_err();
             assert!(!error.to_string().contains("canary"), "{error}");
-            let error = serde_json::from_value::<ResumeSovereign>(body).unwrap_err();
+            let error = serde_json::from_value::<ResumeSovereign>(body.clone()).unwrap_err();
+            assert!(!error.to_string().contains("canary"), "{error}");
+            let error = serde_json::from_value::<DestroySovereign>(body).unwrap_err();
             assert!(!error.to_string().contains("canary"), "{error}");
         }
     }

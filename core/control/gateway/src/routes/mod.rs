@@ -93,6 +93,10 @@ pub fn router() -> Router<Gateway> {
             get(sovereigns::provisioning_get).delete(sovereigns::provisioning_destroy),
         )
         .route("/{fqdn}/events", get(sovereigns::provisioning_events))
+        .route(
+            "/{fqdn}/destroy",
+            post(sovereigns::provisioning_destroy_with),
+        )
         .route("/{fqdn}/plan", post(sovereigns::provisioning_plan))
         .route("/{fqdn}/resume", post(sovereigns::provisioning_resume))
         .route("/{fqdn}/cancel", post(sovereigns::provisioning_cancel));

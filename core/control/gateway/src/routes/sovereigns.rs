@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use catalyst_api::{CreateSovereign, Page, ProvisioningSummary, ProvisioningView, ResumeSovereign};
+use catalyst_api::{
+    CreateSovereign, DestroySovereign, Page, ProvisioningSummary, ProvisioningView, ResumeSovereign,
+};
 use catalyst_provisioner::service::Task;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -13,7 +15,7 @@ use utoipa::IntoParams;
 use super::page;
 use crate::Gateway;
 use crate::body::{ApiJson, ApiPath, ApiQuery};
-use crate::caller::SovereignAdmin;
+use crate::caller::{Caller, SovereignAdmin};
 use crate::problem::Refusal;
 use crate::provisioning;
 use crate::stream::position;
@@ -77,12 +79,34 @@ pub async fn provisioning_destroy(
     ApiPath(fqdn): ApiPath<String>,
     ApiQuery(query): ApiQuery<ConfirmationQuery>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    destroy(&gateway, &caller, &fqdn, query, DestroySovereign::default()).await
+}
+
+/// Destroys a Sovereign as `DELETE` does, with other credentials if given.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/destroy", tag = "sovereigns", operation_id = "provisioning_destroy_with",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain."), ConfirmationQuery),
+    request_body = DestroySovereign,
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_destroy_with(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+    ApiQuery(query): ApiQuery<ConfirmationQuery>,
+    ApiJson(body): ApiJson<DestroySovereign>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    destroy(&gateway, &caller, &fqdn, query, body).await
+}
+
+async fn destroy(
+    gateway: &Gateway,
+    caller: &Caller,
+    fqdn: &str,
+    query: ConfirmationQuery,
+    body: DestroySovereign,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     let confirmed = query.confirm.as_deref();
-    begun(
-        gateway
-            .provisioning_destroy(&caller, &fqdn, confirmed)
-            .await,
-    )
+    let begins = gateway.provisioning_destroy(caller, fqdn, confirmed, body);
+    begun(begins.await)
 }
 
 /// Looks for problems and plans; creates nothing.

@@ -11,7 +11,7 @@ use catalyst_provisioner::directory::Directory;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::hetzner::TOKEN;
+use crate::hetzner::{Project, TOKEN};
 use crate::live::Reader;
 use crate::provisioned;
 use crate::sign_in::Browser;
@@ -103,7 +103,7 @@ async fn only_sovereign_admins_provision_and_others_learn_nothing() {
             }
         }
     }
-    assert_eq!(asked, 9 * 2 * 3 * 5);
+    assert_eq!(asked, 10 * 2 * 3 * 5);
 
     let mut browser = Browser::default();
     browser.sign_in(&world, "sol", "/auth/sign-in").await;
@@ -349,6 +349,53 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
     let mut first = again.clone();
     first["config"]["sovereignFqdn"] = json!("acme.example");
     refused("no events of a new one", "", &first, (500, "internal")).await;
+}
+
+#[tokio::test]
+async fn a_destroy_takes_another_token_and_asks_for_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::empty().serve().await;
+    let options = Options {
+        hetzner: project.address.clone(),
+        ..no_tools()
+    };
+    let world = World::provisioning_in(folder.path(), options).await;
+    let with = |token: &str| {
+        json!({"config": config(), "credentials": {
+            "hetznerToken": token, "sshPrivateKey": KEY, "gitUsername": "flux", "gitPassword": PASSWORD,
+        }})
+    };
+    let revoked = with("canary-revoked");
+    let (status, _) = sol(&world, "POST", SOVEREIGNS, Some(&revoked)).await;
+    assert_eq!(status, 202);
+    settled(&world).await;
+    let delete = format!("{SOVEREIGN}?confirm=omantel.example");
+    let (status, _) = sol(&world, "DELETE", &delete, None).await;
+    assert_eq!(status, 202);
+    let view = settled(&world).await;
+    assert_eq!(
+        (&view["state"], &view["task"]),
+        (&json!("failed"), &json!("destroy"))
+    );
+
+    // Somebody emptied the vault by hand.
+    world.parts().secrets.clear();
+    let (status, problem) = sol(&world, "DELETE", &delete, None).await;
+    assert_eq!(status, 422, "{problem}");
+    let faults = problem["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 1, "{problem}");
+    assert_eq!(faults[0]["pointer"], "/credentials/hetznerToken");
+
+    let good = json!({"credentials": {"hetznerToken": TOKEN}});
+    let destroy = format!("{SOVEREIGN}/destroy");
+    let (status, problem) = sol(&world, "POST", &destroy, Some(&good)).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("unconfirmed")));
+    assert!(world.parts().secrets.is_empty());
+    let destroy = format!("{destroy}?confirm=omantel.example");
+    let (status, view) = sol(&world, "POST", &destroy, Some(&good)).await;
+    assert_eq!(status, 202, "{view}");
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "destroyed", "{view}");
 }
 
 #[tokio::test]
