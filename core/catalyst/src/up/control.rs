@@ -41,6 +41,8 @@ const MANAGER: &str = "catalyst-up";
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// How long it waits before it looks again.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(20);
+/// How long it waits for a vault that was away, to remove what nobody needs any more.
+const VAULT_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Credentials by which the control plane is known to the parts.
 pub struct Credential {
@@ -226,7 +228,7 @@ impl ControlPlane {
         self.gateway.router()
     }
 
-    /// Starts controllers and projector. The port must be served by now.
+    /// Starts controllers, projector and what tidies up. The port must be served by now.
     pub async fn start(
         &self,
         stop: &CancellationToken,
@@ -237,6 +239,8 @@ impl ControlPlane {
         tasks.spawn(async move { projector.run(stopping).await });
         let (context, stopping) = (self.context.clone(), stop.clone());
         tasks.spawn(async move { catalyst_controllers::run(context, stopping).await });
+        let (gateway, stopping) = (self.gateway.clone(), stop.clone());
+        tasks.spawn(async move { gateway.forget_destroyed(stopping, VAULT_AGAIN).await });
         Ok(())
     }
 

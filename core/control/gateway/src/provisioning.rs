@@ -9,7 +9,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -20,7 +20,7 @@ use catalyst_api::{
 use catalyst_ports::PortError;
 use catalyst_provisioner::directory::DirectoryError;
 use catalyst_provisioner::service::{
-    Credentials, Follower, Prepared, ServiceError, Standing, Task,
+    Credentials, Follower, Prepared, ServiceError, Standing, Status, Task,
 };
 use catalyst_provisioner::{Config, Secret};
 use futures::stream;
@@ -28,6 +28,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::Gateway;
@@ -123,7 +124,7 @@ impl Gateway {
         let given = match body.config {
             Some(config) => Some(judge(&title, config, &held)?),
             None => {
-                let faults = match task {
+                let faults: Vec<Found> = match task {
                     // What signs in and hands over is not there, or soon gone.
                     Task::Destroy => no_token(&held).into_iter().collect(),
                     Task::Plan | Task::Provision => lacking(&held, known.config.git_credentials),
@@ -138,10 +139,6 @@ impl Gateway {
         self.begin(&title, fqdn, prepared, before, held, turn)
             .await?;
         tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning goes on");
-        if task == Task::Destroy {
-            let (gateway, fqdn) = (self.clone(), fqdn.to_owned());
-            tokio::spawn(async move { gateway.forget_when_gone(&fqdn).await });
-        }
         self.provisioning_seen(fqdn)
     }
 
@@ -185,21 +182,46 @@ impl Gateway {
         self.provisioning_seen(fqdn)
     }
 
-    /// Removes the credentials of a Sovereign once nothing of it is left.
-    async fn forget_when_gone(&self, fqdn: &str) {
-        let is_gone = |standing: Standing| standing == Standing::Destroyed;
-        let settled = self.provisioning().settled(fqdn).await;
-        if !settled.is_ok_and(|status| is_gone(status.standing())) {
-            return;
+    /// Removes the credentials of Sovereigns of which nothing is left: at once, whenever
+    /// a job has ended, and `again` after so long where the vault was away. Ends at `stop`.
+    pub async fn forget_destroyed(&self, stop: CancellationToken, again: Duration) {
+        let mut ends = self.provisioning().ends();
+        loop {
+            ends.mark_unchanged();
+            let is_done = tokio::select! {
+                is_done = self.forget_what_is_gone() => is_done,
+                () = stop.cancelled() => return,
+            };
+            tokio::select! {
+                _ = ends.changed() => {}
+                () = tokio::time::sleep(again), if !is_done => {}
+                () = stop.cancelled() => return,
+            }
         }
-        // It may have been begun anew meanwhile, with credentials of its own.
-        let _turn = self.provisioning_turn().await;
-        let now = self.provisioning().status(fqdn);
-        if now.is_ok_and(|status| is_gone(status.standing()))
-            && let Err(error) = self.vault().secret_delete_all(&place(fqdn)).await
-        {
-            tracing::warn!(sovereign = %fqdn, %error, "credentials of a destroyed Sovereign not removed; destroy it again");
+    }
+
+    /// Whether the vault did all that was to be done.
+    async fn forget_what_is_gone(&self) -> bool {
+        let is_gone = |status: &Status| status.standing() == Standing::Destroyed;
+        let all = self.provisioning().list().unwrap_or_default();
+        let mut is_done = true;
+        for one in all.into_iter().filter(is_gone) {
+            let fqdn = one.config.sovereign_fqdn;
+            // It may have been begun anew meanwhile, with credentials of its own.
+            let _turn = self.provisioning_turn().await;
+            if !self
+                .provisioning()
+                .status(&fqdn)
+                .is_ok_and(|now| is_gone(&now))
+            {
+                continue;
+            }
+            if let Err(error) = self.vault().secret_delete_all(&place(&fqdn)).await {
+                tracing::warn!(sovereign = %fqdn, %error, "credentials of a destroyed Sovereign not removed yet");
+                is_done = false;
+            }
         }
+        is_done
     }
 
     /// What the vault has for a Sovereign; `None` where it has nothing.

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Body;
 use catalyst_provisioner::Options;
 use catalyst_provisioner::directory::Directory;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::hetzner::{Project, TOKEN};
 use crate::live::Reader;
@@ -399,6 +401,57 @@ async fn a_destroy_takes_another_token_and_asks_for_nothing_else() {
 }
 
 #[tokio::test]
+async fn credentials_of_what_is_destroyed_go_even_if_nobody_could_remove_them_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::empty().serve().await;
+    let options = Options {
+        hetzner: project.address.clone(),
+        ..no_tools()
+    };
+    let world = World::provisioning_in(folder.path(), options).await;
+    let delete = format!("{SOVEREIGN}?confirm=omantel.example");
+    let destroyed = async || {
+        let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+        assert_eq!(status, 202, "{view}");
+        settled(&world).await;
+        assert_eq!(world.parts().secrets.len(), 1);
+        let (status, view) = sol(&world, "DELETE", &delete, None).await;
+        assert_eq!(status, 202, "{view}");
+        assert_eq!(settled(&world).await["state"], "destroyed");
+    };
+    destroyed().await;
+    // The control plane ended before it could remove them, and finds the vault away.
+    assert_eq!(world.parts().secrets.len(), 1);
+    world.parts().vault_is_up = false;
+    forget(&world);
+    crate::world::wait("the vault was asked in vain", || {
+        world.parts().vault_refusals > 0
+    })
+    .await;
+    world.parts().vault_is_up = true;
+    crate::world::wait("the vault is asked again", || {
+        world.parts().secrets.is_empty()
+    })
+    .await;
+    destroyed().await;
+    crate::world::wait("they go when the job has ended", || {
+        world.parts().secrets.is_empty()
+    })
+    .await;
+}
+
+/// Has the gateway remove what nobody needs any more, as the control plane does.
+fn forget(world: &World) {
+    let gateway = world.gateway.clone();
+    let again = Duration::from_millis(20);
+    tokio::spawn(async move {
+        gateway
+            .forget_destroyed(CancellationToken::new(), again)
+            .await;
+    });
+}
+
+#[tokio::test]
 async fn events_are_followed_and_come_back_to_even_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::provisioning_in(folder.path(), no_tools()).await;
@@ -481,6 +534,7 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
         ..cloud.options.clone()
     };
     let world = World::provisioning_in(&data, options).await;
+    forget(&world);
     let planned = json!({"config": config(), "credentials": credentials(), "planOnly": true});
     let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&planned)).await;
     assert_eq!(status, 202, "{view}");

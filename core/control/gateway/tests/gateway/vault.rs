@@ -19,8 +19,12 @@ pub fn routes() -> Router<Server> {
 }
 
 fn away(server: &Server) -> Option<Response> {
-    let is_up = server.parts.lock().unwrap().vault_is_up;
-    (!is_up).then(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
+    let mut parts = server.parts.lock().unwrap();
+    if parts.vault_is_up {
+        return None;
+    }
+    parts.vault_refusals += 1;
+    Some(StatusCode::SERVICE_UNAVAILABLE.into_response())
 }
 
 async fn secret_write(

@@ -96,6 +96,8 @@ pub struct Parts {
     pub secrets: BTreeMap<String, Value>,
     /// Whether the vault answers at all.
     pub vault_is_up: bool,
+    /// How often it did not.
+    pub vault_refusals: u32,
     /// Pods whose container has not started.
     pub unstarted: BTreeSet<String>,
     issuer: String,
@@ -190,6 +192,7 @@ impl World {
             commits: Vec::new(),
             secrets: BTreeMap::new(),
             vault_is_up: true,
+            vault_refusals: 0,
             unstarted: BTreeSet::new(),
             issuer: issuer.clone(),
             made: 0,

@@ -119,7 +119,12 @@ impl Prepared {
             Some(entry) => Arc::clone(entry),
             None => {
                 let journal = Journal::load(&folder.join(EVENTS)).map_err(access(&folder))?;
-                Arc::new(Entry::new(&folder, kept.clone(), journal))
+                Arc::new(Entry::new(
+                    &folder,
+                    kept.clone(),
+                    journal,
+                    &service.inner.ends,
+                ))
             }
         };
         {

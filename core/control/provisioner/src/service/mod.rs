@@ -149,6 +149,8 @@ struct Inner {
     root: PathBuf,
     options: Options,
     entries: Mutex<BTreeMap<String, Arc<Entry>>>,
+    /// Tells that a job has ended, of whatever Sovereign.
+    ends: watch::Sender<()>,
 }
 
 /// One Sovereign.
@@ -157,6 +159,8 @@ struct Entry {
     state: Mutex<State>,
     /// Number of the last event; tells of the end of a job too.
     changed: watch::Sender<u64>,
+    /// That of all Sovereigns.
+    ends: watch::Sender<()>,
 }
 
 struct State {
@@ -176,6 +180,7 @@ impl Service {
             source,
         };
         directory::private_folder(root).map_err(failed)?;
+        let (ends, _) = watch::channel(());
         let mut entries = BTreeMap::new();
         let mut unreadable = Vec::new();
         for found in fs::read_dir(root).map_err(failed)? {
@@ -183,7 +188,7 @@ impl Service {
             if !folder.join(DESCRIPTION).exists() {
                 continue;
             }
-            match Entry::load(&folder) {
+            match Entry::load(&folder, &ends) {
                 Ok((name, entry)) => {
                     entries.insert(name, Arc::new(entry));
                 }
@@ -194,6 +199,7 @@ impl Service {
             root: root.to_owned(),
             options,
             entries: Mutex::new(entries),
+            ends,
         };
         let service = Self {
             inner: Arc::new(inner),
@@ -293,6 +299,11 @@ impl Service {
         entry.status()
     }
 
+    /// Changes whenever a job has ended, of whatever Sovereign.
+    pub fn ends(&self) -> watch::Receiver<()> {
+        self.inner.ends.subscribe()
+    }
+
     fn entry(&self, sovereign: &str) -> Result<Arc<Entry>, ServiceError> {
         lock(&self.inner.entries)
             .get(sovereign)
@@ -304,7 +315,7 @@ impl Service {
 }
 
 impl Entry {
-    fn new(folder: &Path, kept: Kept, journal: Journal) -> Self {
+    fn new(folder: &Path, kept: Kept, journal: Journal, ends: &watch::Sender<()>) -> Self {
         let (changed, _) = watch::channel(journal.last());
         Self {
             folder: folder.to_owned(),
@@ -314,10 +325,11 @@ impl Entry {
                 live: None,
             }),
             changed,
+            ends: ends.clone(),
         }
     }
 
-    fn load(folder: &Path) -> Result<(String, Self), ServiceError> {
+    fn load(folder: &Path, ends: &watch::Sender<()>) -> Result<(String, Self), ServiceError> {
         let path = folder.join(DESCRIPTION);
         let kept = Kept::read(&path)?;
         let name = kept.config.sovereign_fqdn.clone();
@@ -332,7 +344,7 @@ impl Entry {
             path: events,
             source,
         })?;
-        Ok((name, Self::new(folder, kept, journal)))
+        Ok((name, Self::new(folder, kept, journal, ends)))
     }
 
     fn status(&self) -> Result<Status, ServiceError> {
@@ -393,6 +405,7 @@ impl Entry {
         let last = state.journal.last();
         drop(state);
         self.changed.send_replace(last);
+        self.ends.send_replace(());
     }
 }
 
