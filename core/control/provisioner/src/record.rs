@@ -241,6 +241,13 @@ impl Record {
         }
     }
 
+    /// When a step was begun or ended last.
+    pub fn changed(&self) -> Timestamp {
+        let steps = self.done.values().map(|done| done.at);
+        let attempt = self.attempt.iter().map(|attempt| attempt.at);
+        steps.chain(attempt).fold(self.begun, Ord::max)
+    }
+
     /// Notes that a step begins. What comes after it has to be done again; and a plan
     /// is good for one apply, so a later run plans anew and applies what it showed.
     pub fn begin(&mut self, step: Step, now: Timestamp) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ServiceError;
 use crate::config::Config;
 use crate::directory;
-use crate::record::{Life, Record};
+use crate::record::{Life, Record, Step};
 use crate::told::PlannedChange;
 
 /// What a job does.
@@ -131,29 +131,61 @@ pub struct Status {
 impl Status {
     /// Where it stands.
     pub fn standing(&self) -> Standing {
+        let ended = self.job.ended.as_ref();
+        let record = self.record.as_ref();
         standing(
             self.live,
-            self.job.ended.as_ref().map(|ended| ended.outcome),
-            self.record.as_ref().map(|record| record.life),
+            ended.map(|ended| ended.outcome),
+            record.map(|record| record.life),
+            ended
+                .zip(record)
+                .and_then(|(ended, record)| since(ended.at, record)),
         )
     }
 }
 
-fn standing(live: Option<Live>, outcome: Option<Outcome>, life: Option<Life>) -> Standing {
-    match (live, outcome) {
+/// Where the command line, which works in the same directory, left a Sovereign; `None`
+/// where it took no step since the last job had ended.
+fn since(ended: Timestamp, record: &Record) -> Option<Standing> {
+    if record.changed() <= ended {
+        return None;
+    }
+    Some(match &record.attempt {
+        Some(attempt) if attempt.failure.is_some() => Standing::Failed,
+        Some(_) => Standing::Interrupted,
+        None if record.done.len() == Step::ALL.len() => Standing::Provisioned,
+        None if record.done.keys().next_back() == Some(&Step::Plan) => Standing::Planned,
+        None => Standing::Interrupted,
+    })
+}
+
+fn standing(
+    live: Option<Live>,
+    outcome: Option<Outcome>,
+    life: Option<Life>,
+    since: Option<Standing>,
+) -> Standing {
+    let outcome = match (live, outcome) {
         (Some(Live::Working), _) => return Standing::Running,
         (Some(Live::Stopping), _) => return Standing::Cancelling,
         (None, None) => return Standing::Interrupted,
-        (None, Some(_)) => {}
+        (None, Some(outcome)) => outcome,
+    };
+    if let (Some(Life::Provisioning), Some(since)) = (life, since) {
+        return since;
     }
-    // The command line works in the same directory: what it did since counts.
     match (life, outcome) {
         (Some(Life::Archived), _) => Standing::Archived,
-        (Some(Life::Destroyed), _) | (_, Some(Outcome::Destroyed)) => Standing::Destroyed,
-        (_, Some(Outcome::Planned)) => Standing::Planned,
-        (_, Some(Outcome::Provisioned)) => Standing::Provisioned,
-        (_, Some(Outcome::Cancelled)) => Standing::Cancelled,
-        (_, Some(Outcome::Failed) | None) => Standing::Failed,
+        (Some(Life::Destroyed), _) => Standing::Destroyed,
+        // Begun by the command line: a job that began it has failed or was cancelled.
+        (Some(Life::Destroying), Outcome::Planned | Outcome::Provisioned | Outcome::Destroyed) => {
+            Standing::Interrupted
+        }
+        (_, Outcome::Destroyed) => Standing::Destroyed,
+        (_, Outcome::Planned) => Standing::Planned,
+        (_, Outcome::Provisioned) => Standing::Provisioned,
+        (_, Outcome::Cancelled) => Standing::Cancelled,
+        (_, Outcome::Failed) => Standing::Failed,
     }
 }
 
@@ -266,10 +298,83 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                standing(live, outcome, life),
+                standing(live, outcome, life, None),
                 expected,
                 "{live:?} {outcome:?} {life:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_command_line_did_since_the_last_job_decides() {
+        let ended = Timestamp::UNIX_EPOCH;
+        let later = ended + jiff::SignedDuration::from_secs(1);
+        let record = |through: Option<Step>, now: Timestamp| {
+            let mut record = Record::new("omantel.example", ended);
+            for step in Step::ALL {
+                if through.is_some_and(|through| step <= through) {
+                    record.begin(step, now);
+                    record.finish(step, now, "a", std::collections::BTreeMap::new());
+                }
+            }
+            record
+        };
+        let attempt = |failure: Option<&str>| {
+            let mut record = record(Some(Step::Apply), later);
+            record.begin(Step::WaitSsh, later);
+            if let Some(failure) = failure {
+                record.fail(failure.to_owned());
+            }
+            record
+        };
+        let all = Step::ALL.last().copied();
+        for (outcome, record, expected) in [
+            // Made anew by the command line, after a job had destroyed it.
+            (
+                Outcome::Destroyed,
+                record(all, later),
+                Standing::Provisioned,
+            ),
+            (
+                Outcome::Destroyed,
+                record(Some(Step::Plan), later),
+                Standing::Planned,
+            ),
+            (
+                Outcome::Destroyed,
+                record(Some(Step::Apply), later),
+                Standing::Interrupted,
+            ),
+            (Outcome::Destroyed, attempt(Some("no")), Standing::Failed),
+            (Outcome::Destroyed, attempt(None), Standing::Interrupted),
+            // Gone on with, or made worse.
+            (Outcome::Failed, record(all, later), Standing::Provisioned),
+            (Outcome::Provisioned, attempt(Some("no")), Standing::Failed),
+            // Nothing was done since.
+            (Outcome::Destroyed, record(None, ended), Standing::Destroyed),
+            (
+                Outcome::Failed,
+                record(Some(Step::Plan), ended),
+                Standing::Failed,
+            ),
+            (
+                Outcome::Planned,
+                record(Some(Step::Plan), ended),
+                Standing::Planned,
+            ),
+        ] {
+            let since = since(ended, &record);
+            let found = standing(None, Some(outcome), Some(record.life), since);
+            assert_eq!(found, expected, "{outcome:?} {record:?}");
+        }
+        // A destroy leaves no time in the record, and says so by itself.
+        for (outcome, expected) in [
+            (Outcome::Destroyed, Standing::Interrupted),
+            (Outcome::Provisioned, Standing::Interrupted),
+            (Outcome::Cancelled, Standing::Cancelled),
+        ] {
+            let found = standing(None, Some(outcome), Some(Life::Destroying), None);
+            assert_eq!(found, expected, "{outcome:?}");
         }
     }
 }
