@@ -1763,7 +1763,7 @@ export interface components {
          * @description Where a Sovereign that is provisioned stands.
          * @enum {string}
          */
-        ProvisioningState: "running" | "cancelling" | "interrupted" | "planned" | "provisioned" | "failed" | "cancelled" | "destroyed" | "archived";
+        ProvisioningState: "running" | "cancelling" | "interrupted" | "planned" | "provisioned" | "failed" | "cancelled" | "destroyed" | "archived" | "unreadable";
         /** @description One step of provisioning. */
         ProvisioningStep: {
             /** @description When it ended, or began where it has not ended. */
@@ -1797,22 +1797,23 @@ export interface components {
         /** @description A Sovereign that is provisioned, in lists. */
         ProvisioningSummary: {
             /** @description When. */
-            begunAt: string;
+            begunAt?: string | null;
             /** @description Who began that job. */
-            by: string;
+            by?: string | null;
             /** @description When it ended. */
             endedAt?: string | null;
             /** @description Its domain. */
             fqdn: string;
             /** @description Code of its region. */
-            region: string;
+            region?: string | null;
             resources?: components["schemas"]["ResourceCount"] | null;
             /** @description Where it stands. */
             state: components["schemas"]["ProvisioningState"];
             /** @description The step that is under way, or failed. */
             step?: string | null;
-            /** @description What its last job does, or did. */
-            task: components["schemas"]["ProvisioningTask"];
+            task?: components["schemas"]["ProvisioningTask"] | null;
+            /** @description Why nothing else is known of it. */
+            unreadable?: string | null;
         };
         /**
          * @description What a job does.

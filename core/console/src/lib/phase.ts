@@ -20,6 +20,7 @@ const PHASES: Record<string, { sign: string; tone: Tone }> = {
   Cancelling: { sign: '↻', tone: 'busy' },
   Planned: { sign: '◔', tone: 'warn' },
   Interrupted: { sign: '!', tone: 'warn' },
+  Unreadable: { sign: '✕', tone: 'bad' },
   Provisioned: { sign: '✓', tone: 'good' },
   Archived: { sign: '✓', tone: 'good' },
   Cancelled: { sign: '‖', tone: 'idle' },

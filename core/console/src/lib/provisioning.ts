@@ -3,7 +3,7 @@ import type { DestroySovereign, ProvisioningSummary } from '../api/types'
 
 /** Its phase, as `Phase.svelte` shows it. */
 export function phaseOf(one: Pick<ProvisioningSummary, 'state' | 'task'>): string {
-  if (one.state === 'running') return { plan: 'Planning', provision: 'Provisioning', destroy: 'Destroying' }[one.task]
+  if (one.state === 'running' && one.task) return { plan: 'Planning', provision: 'Provisioning', destroy: 'Destroying' }[one.task]
   return one.state.charAt(0).toUpperCase() + one.state.slice(1)
 }
 

@@ -63,8 +63,11 @@ impl Gateway {
     /// Every Sovereign that is provisioned from here.
     pub fn provisioned(&self) -> Result<Vec<ProvisioningSummary>, Refusal> {
         let all = self.provisioning().list();
-        let all = all.map_err(|error| refusal("List the Sovereigns", error))?;
-        Ok(all.iter().map(view::summary).collect())
+        let summaries = all.into_iter().map(|(fqdn, status)| match status {
+            Ok(status) => view::summary(&status),
+            Err(error) => view::unreadable(fqdn, &error),
+        });
+        Ok(summaries.collect())
     }
 
     /// One of them.
@@ -203,10 +206,11 @@ impl Gateway {
     /// Whether the vault did all that was to be done.
     async fn forget_what_is_gone(&self) -> bool {
         let is_gone = |status: &Status| status.standing() == Standing::Destroyed;
-        let all = self.provisioning().list().unwrap_or_default();
         let mut is_done = true;
-        for one in all.into_iter().filter(is_gone) {
-            let fqdn = one.config.sovereign_fqdn;
+        for (fqdn, status) in self.provisioning().list() {
+            if !status.is_ok_and(|status| is_gone(&status)) {
+                continue;
+            }
             // It may have been begun anew meanwhile, with credentials of its own.
             let _turn = self.provisioning_turn().await;
             if !self
@@ -432,17 +436,17 @@ fn refusal(title: &str, error: ServiceError) -> Refusal {
             "refused",
             "See where it stands: `GET /api/v1/sovereigns/{fqdn}` says what to do next.",
         ),
-        ServiceError::Directory(_)
-        | ServiceError::Unreadable { .. }
-        | ServiceError::Access { .. } => {
+        ServiceError::Unreadable { .. } => {
+            tracing::error!(%error, "provisioning cannot read its files");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Refusal::new(status, "unreadable", title, error.to_string())
+                .next("Put the file back from a backup of the control plane's data directory.")
+        }
+        ServiceError::Directory(_) | ServiceError::Access { .. } => {
             tracing::error!(%error, "provisioning cannot use its files");
-            Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                title,
-                error.to_string(),
-            )
-            .next("See that the control plane's data directory is whole and has room.")
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Refusal::new(status, "internal", title, error.to_string())
+                .next("See that the control plane's data directory is whole and has room.")
         }
     }
 }

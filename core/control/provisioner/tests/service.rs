@@ -135,7 +135,7 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
         let error = error.unwrap();
         assert!(matches!(error, ServiceError::Unknown { .. }), "{error}");
     }
-    assert!(service.list().unwrap().is_empty());
+    assert!(service.list().is_empty());
 
     let create = || service.create(config(1), Task::Plan, "sol", &credentials);
     create().unwrap();
@@ -152,7 +152,7 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
         .go_on(SOVEREIGN, Some(other), Task::Plan, "sol", &credentials)
         .unwrap_err();
     assert!(matches!(error, ServiceError::OfAnother { .. }), "{error}");
-    assert_eq!(service.list().unwrap().len(), 1);
+    assert_eq!(service.list().len(), 1);
 
     // A run of the command line works in the same directory.
     let folder = jobs(root.path()).join(SOVEREIGN);
@@ -357,10 +357,46 @@ async fn a_sovereign_that_cannot_be_read_is_left_alone() {
         assert_eq!(unreadable.len(), 1);
         let said = unreadable[0].to_string();
         assert!(said.contains("sovereign.json"), "{said}");
-        let error = service
-            .create(config(1), Task::Plan, "sol", &credentials())
-            .unwrap_err();
-        assert!(matches!(error, ServiceError::Unreadable { .. }), "{error}");
+        for error in [
+            service.create(config(1), Task::Plan, "sol", &credentials()),
+            service.go_on(SOVEREIGN, None, Task::Plan, "sol", &credentials()),
+            service.cancel(SOVEREIGN),
+            service.status(SOVEREIGN).map(drop),
+            service.follow(SOVEREIGN, 0).map(drop),
+        ] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, ServiceError::Unreadable { .. }), "{error}");
+        }
+        // It hides no other, and is listed itself.
+        let acme = Config {
+            sovereign_fqdn: "acme.example".to_owned(),
+            ..config(1)
+        };
+        if service.status("acme.example").is_err() {
+            service
+                .create(acme, Task::Plan, "sol", &credentials())
+                .unwrap();
+            service.settled("acme.example").await.unwrap();
+        }
+        let list = service.list();
+        let names: Vec<_> = list
+            .iter()
+            .map(|(name, status)| (name.as_str(), status.is_ok()))
+            .collect();
+        assert_eq!(names, [("acme.example", true), (SOVEREIGN, false)]);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), bad);
+        // It is put back while the service is open.
+        std::fs::write(&file, &good).unwrap();
+        let status = service.status(SOVEREIGN).unwrap();
+        assert_eq!(status.standing(), Standing::Failed);
     }
+    let record = folder.join("run/provision.json");
+    std::fs::write(&record, "{").unwrap();
+    let service = open(root.path(), &world.options);
+    let error = service.status(SOVEREIGN).unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::Unreadable { path, .. } if *path == record),
+        "{error}"
+    );
+    assert!(service.list()[0].1.is_ok());
 }

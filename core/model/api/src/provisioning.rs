@@ -114,6 +114,8 @@ pub enum ProvisioningState {
     Destroyed,
     /// Phase 0 is over: it is changed in its Git repository.
     Archived,
+    /// Its files in the control plane's data directory cannot be read.
+    Unreadable,
 }
 
 /// What a job does.
@@ -144,16 +146,23 @@ pub struct ResourceCount {
 pub struct ProvisioningSummary {
     /// Its domain.
     pub fqdn: String,
-    /// Code of its region.
-    pub region: String,
     /// Where it stands.
     pub state: ProvisioningState,
+    /// Why nothing else is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// Code of its region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// What its last job does, or did.
-    pub task: ProvisioningTask,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<ProvisioningTask>,
     /// Who began that job.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// When.
-    pub begun_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<String>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,

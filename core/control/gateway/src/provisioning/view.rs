@@ -5,7 +5,7 @@ use catalyst_api::{
     ProvisioningSummary, ProvisioningTask, ProvisioningView, ResourceCount,
 };
 use catalyst_provisioner::record::{Life, Record, Step};
-use catalyst_provisioner::service::{Standing, Status, Task};
+use catalyst_provisioner::service::{ServiceError, Standing, Status, Task};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -14,20 +14,37 @@ pub fn summary(status: &Status) -> ProvisioningSummary {
     let attempt = status.record.as_ref().and_then(|it| it.attempt.as_ref());
     ProvisioningSummary {
         fqdn: status.config.sovereign_fqdn.clone(),
-        region: status.config.region.clone(),
+        region: Some(status.config.region.clone()),
         state: state(status.standing()),
-        task: match status.job.task {
+        unreadable: None,
+        task: Some(match status.job.task {
             Task::Plan => ProvisioningTask::Plan,
             Task::Provision => ProvisioningTask::Provision,
             Task::Destroy => ProvisioningTask::Destroy,
-        },
-        by: status.job.by.clone(),
-        begun_at: time(status.job.begun),
+        }),
+        by: Some(status.job.by.clone()),
+        begun_at: Some(time(status.job.begun)),
         ended_at: status.job.ended.as_ref().map(|ended| time(ended.at)),
         step: attempt.map(|attempt| attempt.step.to_string()),
         resources: status
             .resources
             .map(|(done, total)| ResourceCount { done, total }),
+    }
+}
+
+/// Of one that cannot be read.
+pub fn unreadable(fqdn: String, error: &ServiceError) -> ProvisioningSummary {
+    ProvisioningSummary {
+        fqdn,
+        region: None,
+        state: ProvisioningState::Unreadable,
+        unreadable: Some(error.to_string()),
+        task: None,
+        by: None,
+        begun_at: None,
+        ended_at: None,
+        step: None,
+        resources: None,
     }
 }
 

@@ -339,7 +339,7 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
         refused(life, resume, &resumed, (409, "refused")).await;
     }
     std::fs::write(run.join("provision.json"), "{").unwrap();
-    refused("unreadable", resume, &resumed, (500, "internal")).await;
+    refused("unreadable", resume, &resumed, (500, "unreadable")).await;
     std::fs::write(run.join("provision.json"), &record).unwrap();
 
     // Refused after the vault had them.
@@ -398,6 +398,31 @@ async fn a_destroy_takes_another_token_and_asks_for_nothing_else() {
     assert_eq!(status, 202, "{view}");
     let view = settled(&world).await;
     assert_eq!(view["state"], "destroyed", "{view}");
+}
+
+#[tokio::test]
+async fn a_sovereign_that_cannot_be_read_is_listed_and_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    for fqdn in ["acme.example", "omantel.example"] {
+        let mut body = body();
+        body["config"]["sovereignFqdn"] = json!(fqdn);
+        let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body)).await;
+        assert_eq!(status, 202, "{view}");
+        world.provisioning.settled(fqdn).await.unwrap();
+    }
+    let record = folder.path().join("omantel.example/run/provision.json");
+    std::fs::write(record, "{").unwrap();
+    let (status, list) = sol(&world, "GET", SOVEREIGNS, None).await;
+    assert_eq!(status, 200, "{list}");
+    assert_eq!(list["items"][0]["state"], "failed");
+    let unreadable = &list["items"][1];
+    assert_eq!(unreadable["fqdn"], "omantel.example");
+    assert_eq!(unreadable["state"], "unreadable");
+    let why = unreadable["unreadable"].as_str().unwrap();
+    assert!(why.contains("provision.json"), "{why}");
+    let (status, problem) = sol(&world, "GET", SOVEREIGN, None).await;
+    assert_eq!((status, &problem["type"]), (500, &json!("unreadable")));
 }
 
 #[tokio::test]

@@ -62,14 +62,11 @@ impl Service {
     fn prepare(&self, config: Config, task: Task, by: &str) -> Result<Prepared, ServiceError> {
         let sovereign = &config.sovereign_fqdn;
         let folder = self.inner.root.join(sovereign);
-        let known = lock(&self.inner.entries).get(sovereign).cloned();
-        match known {
-            Some(entry) => entry.require_idle(sovereign)?,
-            None if folder.join(DESCRIPTION).exists() => {
-                // It could not be read at the start, and is not written over.
-                Kept::read(&folder.join(DESCRIPTION))?;
-            }
-            None => {}
+        match self.entry(sovereign) {
+            Ok(entry) => entry.require_idle(sovereign)?,
+            Err(ServiceError::Unknown { .. }) => {}
+            // What cannot be read is not written over.
+            Err(error) => return Err(error),
         }
         directory::private_folder(&folder).map_err(access(&folder))?;
         let directory = Directory::open(&folder.join(RUN), sovereign)?;
@@ -116,8 +113,8 @@ impl Prepared {
         let cancel = CancellationToken::new();
         let mut entries = lock(&service.inner.entries);
         let entry = match entries.get(&sovereign) {
-            Some(entry) => Arc::clone(entry),
-            None => {
+            Some(Some(entry)) => Arc::clone(entry),
+            Some(None) | None => {
                 let journal = Journal::load(&folder.join(EVENTS)).map_err(access(&folder))?;
                 Arc::new(Entry::new(
                     &folder,
@@ -133,7 +130,7 @@ impl Prepared {
             state.kept = kept;
             state.live = Some(cancel.clone());
         }
-        entries.insert(sovereign, Arc::clone(&entry));
+        entries.insert(sovereign, Some(Arc::clone(&entry)));
         drop(entries);
         let run = Run {
             teller: Teller::new(entry, credentials.redactor()),

@@ -148,7 +148,8 @@ pub struct Service {
 struct Inner {
     root: PathBuf,
     options: Options,
-    entries: Mutex<BTreeMap<String, Arc<Entry>>>,
+    /// By domain; nothing of what could not be read when it was looked for last.
+    entries: Mutex<BTreeMap<String, Option<Arc<Entry>>>>,
     /// Tells that a job has ended, of whatever Sovereign.
     ends: watch::Sender<()>,
 }
@@ -185,15 +186,20 @@ impl Service {
         let mut unreadable = Vec::new();
         for found in fs::read_dir(root).map_err(failed)? {
             let folder = found.map_err(failed)?.path();
+            let Some(name) = folder.file_name().and_then(OsStr::to_str) else {
+                continue;
+            };
             if !folder.join(DESCRIPTION).exists() {
                 continue;
             }
-            match Entry::load(&folder, &ends) {
-                Ok((name, entry)) => {
-                    entries.insert(name, Arc::new(entry));
+            let entry = match Entry::load(&folder, &ends) {
+                Ok(entry) => Some(Arc::new(entry)),
+                Err(error) => {
+                    unreadable.push(error);
+                    None
                 }
-                Err(error) => unreadable.push(error),
-            }
+            };
+            entries.insert(name.to_owned(), entry);
         }
         let inner = Inner {
             root: root.to_owned(),
@@ -207,10 +213,14 @@ impl Service {
         Ok((service, unreadable))
     }
 
-    /// Every Sovereign, by domain.
-    pub fn list(&self) -> Result<Vec<Status>, ServiceError> {
-        let entries: Vec<Arc<Entry>> = lock(&self.inner.entries).values().cloned().collect();
-        entries.iter().map(|entry| entry.status()).collect()
+    /// Every Sovereign by domain, or why it cannot be read.
+    pub fn list(&self) -> Vec<(String, Result<Status, ServiceError>)> {
+        let names: Vec<String> = lock(&self.inner.entries).keys().cloned().collect();
+        let statuses = names.into_iter().map(|name| {
+            let status = self.status(&name);
+            (name, status)
+        });
+        statuses.collect()
     }
 
     /// One Sovereign.
@@ -220,8 +230,9 @@ impl Service {
 
     /// Refuses where a Sovereign was begun already and is not destroyed.
     pub fn require_new(&self, sovereign: &str) -> Result<(), ServiceError> {
-        let Ok(entry) = self.entry(sovereign) else {
-            return Ok(());
+        let entry = match self.entry(sovereign) {
+            Err(ServiceError::Unknown { .. }) => return Ok(()),
+            found => found?,
         };
         match entry.status()?.standing() {
             Standing::Destroyed => Ok(()),
@@ -305,12 +316,20 @@ impl Service {
     }
 
     fn entry(&self, sovereign: &str) -> Result<Arc<Entry>, ServiceError> {
-        lock(&self.inner.entries)
-            .get(sovereign)
-            .cloned()
-            .ok_or_else(|| ServiceError::Unknown {
+        let mut entries = lock(&self.inner.entries);
+        match entries.get_mut(sovereign) {
+            Some(Some(entry)) => Ok(Arc::clone(entry)),
+            // It may have been put right since.
+            Some(unread) => {
+                let folder = self.inner.root.join(sovereign);
+                let entry = Arc::new(Entry::load(&folder, &self.inner.ends)?);
+                *unread = Some(Arc::clone(&entry));
+                Ok(entry)
+            }
+            None => Err(ServiceError::Unknown {
                 sovereign: sovereign.to_owned(),
-            })
+            }),
+        }
     }
 }
 
@@ -329,7 +348,7 @@ impl Entry {
         }
     }
 
-    fn load(folder: &Path, ends: &watch::Sender<()>) -> Result<(String, Self), ServiceError> {
+    fn load(folder: &Path, ends: &watch::Sender<()>) -> Result<Self, ServiceError> {
         let path = folder.join(DESCRIPTION);
         let kept = Kept::read(&path)?;
         let name = kept.config.sovereign_fqdn.clone();
@@ -344,7 +363,7 @@ impl Entry {
             path: events,
             source,
         })?;
-        Ok((name, Self::new(folder, kept, journal, ends)))
+        Ok(Self::new(folder, kept, journal, ends))
     }
 
     fn status(&self) -> Result<Status, ServiceError> {
@@ -353,6 +372,9 @@ impl Entry {
         let record = match Directory::look(&self.folder.join(RUN), &config.sovereign_fqdn) {
             Ok(record) => Some(record),
             Err(DirectoryError::Absent { .. }) => None,
+            Err(DirectoryError::Record { path, reason }) => {
+                return Err(ServiceError::Unreadable { path, reason });
+            }
             Err(error) => return Err(error.into()),
         };
         Ok(Status {
