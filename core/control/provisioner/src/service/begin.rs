@@ -115,7 +115,7 @@ impl Prepared {
         let entry = match entries.get(&sovereign) {
             Some(Some(entry)) => Arc::clone(entry),
             Some(None) | None => {
-                let journal = Journal::load(&folder.join(EVENTS)).map_err(access(&folder))?;
+                let journal = Journal::load(&folder.join(EVENTS));
                 Arc::new(Entry::new(
                     &folder,
                     kept.clone(),

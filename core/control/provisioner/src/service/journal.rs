@@ -1,9 +1,11 @@
 //! The events of a Sovereign's last job, numbered, in memory and in a file, so that
 //! whoever follows them can come back to where they were, even after a restart.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,13 +19,21 @@ use crate::told::PlannedChange;
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    /// Open while a job writes to it.
-    file: Option<File>,
-    /// Number of the first line.
-    first: u64,
-    lines: Vec<Arc<str>>,
+    /// While a job writes to it.
+    open: Option<Open>,
+    /// Number before the first event.
+    before: u64,
+    /// By number; one that was not kept is missing.
+    lines: BTreeMap<u64, Arc<str>>,
     resources: Option<(u64, u64)>,
     planned: Vec<PlannedChange>,
+}
+
+/// The file, and how much of it is whole lines.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    length: u64,
 }
 
 #[derive(Deserialize)]
@@ -34,34 +44,35 @@ struct Line<'a> {
 }
 
 impl Journal {
-    /// The journal that lies at a path; an empty one where none does.
-    pub(super) fn load(path: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
+    /// The journal that lies at a path; an empty one where none does, or none that can
+    /// be read: events tell what was, and keep nothing from going on.
+    pub(super) fn load(path: &Path) -> Self {
         let mut journal = Self {
             path: path.to_owned(),
-            file: None,
-            first: 1,
-            lines: Vec::new(),
+            open: None,
+            before: 0,
+            lines: BTreeMap::new(),
             resources: None,
             planned: Vec::new(),
         };
-        for line in text.lines() {
-            // What a power cut left of a last line is none.
-            let Ok(line) = serde_json::from_str::<Line<'_>>(line) else {
-                break;
+        let content = fs::read(path).unwrap_or_default();
+        for line in content.split(|byte| *byte == b'\n') {
+            // What a power cut or a full disk left of a line is none.
+            let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
+                continue;
             };
+            let is_next = line.id > journal.last() && line.id < u64::MAX;
+            if !is_next {
+                continue;
+            }
             if journal.lines.is_empty() {
-                journal.first = line.id;
+                journal.before = line.id - 1;
             }
             let data = line.data.get();
             journal.note(&serde_json::from_str(data).unwrap_or_default());
-            journal.lines.push(data.into());
+            journal.lines.insert(line.id, data.into());
         }
-        Ok(journal)
+        journal
     }
 
     /// Begins anew for another job; numbers go on.
@@ -72,8 +83,8 @@ impl Journal {
             .write(true)
             .mode(0o600)
             .open(&self.path)?;
-        self.file = Some(file);
-        self.first = self.last() + 1;
+        self.open = Some(Open { file, length: 0 });
+        self.before = self.last();
         self.lines.clear();
         self.resources = None;
         self.planned.clear();
@@ -83,35 +94,37 @@ impl Journal {
     /// Takes an event, given as a value and as the text that is shown, and numbers it.
     pub(super) fn append(&mut self, event: &Value, text: &str) -> u64 {
         self.note(event);
-        self.lines.push(text.into());
-        let id = self.last();
-        if let Some(file) = &mut self.file {
-            // What is being made goes on, whether or not its events can be kept.
-            _ = file.write_all(format!("{{\"id\":{id},\"data\":{text}}}\n").as_bytes());
+        let id = self.last() + 1;
+        self.lines.insert(id, text.into());
+        // What is being made goes on, whether or not its events can be kept.
+        let line = format!("{{\"id\":{id},\"data\":{text}}}\n");
+        if self
+            .open
+            .as_mut()
+            .is_some_and(|open| !open.write(line.as_bytes()))
+        {
+            self.open = None;
         }
         id
     }
 
     /// Closes the file: the job has ended.
     pub(super) fn close(&mut self) {
-        self.file = None;
+        self.open = None;
     }
 
     /// Number of the last event; that before the first where there is none.
     pub(super) fn last(&self) -> u64 {
-        self.first + self.lines.len() as u64 - 1
+        let last = self.lines.last_key_value();
+        last.map_or(self.before, |(id, _)| *id)
     }
 
     /// The event that comes after a number. Whoever has a number of another time gets
     /// the first.
     pub(super) fn after(&self, id: u64) -> Option<(u64, Arc<str>)> {
-        let from = if id > self.last() {
-            self.first
-        } else {
-            self.first.max(id + 1)
-        };
-        let index = usize::try_from(from - self.first).ok()?;
-        Some((from, Arc::clone(self.lines.get(index)?)))
+        let after = if id > self.last() { 0 } else { id };
+        let mut later = self.lines.range((Bound::Excluded(after), Bound::Unbounded));
+        later.next().map(|(id, text)| (*id, Arc::clone(text)))
     }
 
     /// How many resources are done, of how many.
@@ -139,6 +152,20 @@ impl Journal {
     }
 }
 
+impl Open {
+    /// Writes a line behind those that are whole. Where it fails, what was written of it
+    /// goes; `false` where even that cannot be done, and nothing more may be written.
+    fn write(&mut self, line: &[u8]) -> bool {
+        match self.file.write_all_at(line, self.length) {
+            Ok(()) => {
+                self.length += line.len() as u64;
+                true
+            }
+            Err(_) => self.file.set_len(self.length).is_ok(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -162,7 +189,7 @@ mod tests {
     fn whoever_comes_back_misses_nothing_and_numbers_go_on_from_job_to_job() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let mut journal = Journal::load(&path).unwrap();
+        let mut journal = Journal::load(&path);
         assert_eq!(journal.after(0), None);
         journal.renew().unwrap();
         for number in 1..=3 {
@@ -175,7 +202,7 @@ mod tests {
         // A number from before the data directory was put back.
         assert_eq!(all(&journal, 9), [1, 2, 3]);
 
-        let kept = Journal::load(&path).unwrap();
+        let kept = Journal::load(&path);
         assert_eq!(all(&kept, 1), [2, 3]);
         assert_eq!(kept.after(2), journal.after(2));
         assert_eq!(kept.resources(), Some((3, 3)));
@@ -190,14 +217,72 @@ mod tests {
     }
 
     #[test]
-    fn what_a_power_cut_left_of_a_line_is_left_out() {
+    fn what_cannot_be_read_is_left_out_and_hides_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let plan = json!({"event": "planned", "changes": [{"address": "a.b", "action": "create"}]});
-        let text = format!("{{\"id\":7,\"data\":{plan}}}\n{{\"id\":8,\"da");
-        fs::write(&path, text).unwrap();
-        let journal = Journal::load(&path).unwrap();
-        assert_eq!(all(&journal, 0), [7]);
+        let mut content = format!("{{\"id\":7,\"data\":{plan}}}\n{{\"id\":8,\"da\n").into_bytes();
+        content.extend(b"{\"id\":9,\"data\":\"\xff\xfe\"}\n\xff\n\n");
+        content.extend(b"{\"id\":10,\"data\":{\"event\":\"resources\",\"done\":1,\"total\":2}}\n");
+        // Numbers go up; one that does not is of no event.
+        content.extend(b"{\"id\":3,\"data\":{}}\n{\"id\":18446744073709551615,\"data\":{}}\n");
+        content.extend(b"{\"id\":11,\"data\":{\"even");
+        fs::write(&path, content).unwrap();
+        let mut journal = Journal::load(&path);
+        assert_eq!(all(&journal, 0), [7, 10]);
+        assert_eq!(all(&journal, 8), [10]);
         assert_eq!(journal.planned()[0].address, "a.b");
+        assert_eq!(journal.resources(), Some((1, 2)));
+        journal.renew().unwrap();
+        assert_eq!(tell(&mut journal, &json!({"event": "job-begun"})), 11);
+    }
+
+    #[test]
+    fn a_journal_that_is_no_file_is_empty_and_one_that_takes_nothing_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Journal::load(folder.path()).last(), 0);
+        // It can be opened, takes nothing and cannot be cut either.
+        let path = folder.path().join("events.jsonl");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut journal = Journal::load(folder.path());
+        journal.path = path;
+        journal.renew().unwrap();
+        assert_eq!(tell(&mut journal, &json!({"event": "job-begun"})), 1);
+        assert!(journal.open.is_none());
+        assert_eq!(tell(&mut journal, &json!({"event": "job-ended"})), 2);
+        assert_eq!(all(&journal, 0), [1, 2]);
+    }
+
+    /// The other half of the next test: the job whose file may not grow.
+    #[test]
+    fn the_job_without_room() {
+        let Some(path) = std::env::var_os("CATALYST_TEST_NO_ROOM") else {
+            return;
+        };
+        let mut journal = Journal::load(Path::new(&path));
+        journal.renew().unwrap();
+        for length in [300, 5000, 20] {
+            let event = json!({"event": "waiting", "what": "x".repeat(length)});
+            tell(&mut journal, &event);
+        }
+    }
+
+    #[test]
+    fn what_was_written_of_a_line_before_the_disk_was_full_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        // A file may have one block, of 512 or 1024 bytes by the shell's count. The
+        // signal that would end the writer is left aside, as a full disk sends none.
+        let ended = std::process::Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact service::journal::tests::the_job_without_room"])
+            .arg(std::env::current_exe().unwrap())
+            .env("CATALYST_TEST_NO_ROOM", &path)
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+        let content = fs::read_to_string(&path).unwrap();
+        assert_eq!(content.lines().count(), 2, "{content}");
+        assert!(content.ends_with("\"}}\n"), "{content}");
+        assert_eq!(all(&Journal::load(&path), 0), [1, 3]);
     }
 }

@@ -358,11 +358,7 @@ impl Entry {
                 reason: format!("it is of {name}, in the folder of another"),
             });
         }
-        let events = folder.join(EVENTS);
-        let journal = Journal::load(&events).map_err(|source| ServiceError::Access {
-            path: events,
-            source,
-        })?;
+        let journal = Journal::load(&folder.join(EVENTS));
         Ok(Self::new(folder, kept, journal, ends))
     }
 
