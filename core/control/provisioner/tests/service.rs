@@ -231,6 +231,48 @@ async fn plan(service: &Service) -> Status {
 }
 
 #[tokio::test]
+async fn a_job_that_cannot_be_begun_leaves_no_trace_of_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = open(root.path(), &world.options);
+    let folder = jobs(root.path()).join(SOVEREIGN);
+    let (file, events) = (folder.join("sovereign.json"), folder.join("events.jsonl"));
+    std::fs::create_dir_all(&events).unwrap();
+    let create = || service.create(config(1), Task::Plan, "sol", &credentials());
+    let error = create().unwrap_err();
+    assert!(matches!(error, ServiceError::Access { .. }), "{error}");
+    assert!(!file.exists());
+    assert!(service.list().is_empty());
+    assert!(open(root.path(), &world.options).list().is_empty());
+
+    std::fs::remove_dir(&events).unwrap();
+    create().unwrap();
+    let before = service.settled(SOVEREIGN).await.unwrap();
+    let kept = std::fs::read(&file).unwrap();
+    // Neither the events can be written, nor the description.
+    let new = folder.join("sovereign.json.new");
+    for blocked in [&events, &new] {
+        _ = std::fs::remove_file(blocked);
+        std::fs::create_dir(blocked).unwrap();
+        let error = service
+            .go_on(
+                SOVEREIGN,
+                Some(config(2)),
+                Task::Provision,
+                "ada",
+                &credentials(),
+            )
+            .unwrap_err();
+        assert!(matches!(error, ServiceError::Access { .. }), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), kept);
+        assert_eq!(service.status(SOVEREIGN).unwrap().job, before.job);
+        std::fs::remove_dir(blocked).unwrap();
+    }
+    let status = plan(&service).await;
+    assert_eq!(status.standing(), Standing::Failed);
+}
+
+#[tokio::test]
 async fn one_job_at_a_time_is_at_work_and_it_can_be_cancelled() {
     let root = tempfile::tempdir().unwrap();
     let world = world(root.path()).await;

@@ -109,24 +109,24 @@ impl Prepared {
             ended: None,
         };
         let kept = Kept::new(config.clone(), job);
-        kept.write(&folder.join(DESCRIPTION))?;
         let cancel = CancellationToken::new();
         let mut entries = lock(&service.inner.entries);
         let entry = match entries.get(&sovereign) {
             Some(Some(entry)) => Arc::clone(entry),
             Some(None) | None => {
                 let journal = Journal::load(&folder.join(EVENTS));
-                Arc::new(Entry::new(
-                    &folder,
-                    kept.clone(),
-                    journal,
-                    &service.inner.ends,
-                ))
+                let ends = &service.inner.ends;
+                Arc::new(Entry::new(&folder, kept.clone(), journal, ends))
             }
         };
         {
             let mut state = lock(&entry.state);
             state.journal.renew().map_err(access(&folder))?;
+            // Last of all: what is on disk as begun was begun.
+            if let Err(error) = kept.write(&folder.join(DESCRIPTION)) {
+                state.journal.close();
+                return Err(error);
+            }
             state.kept = kept;
             state.live = Some(cancel.clone());
         }
