@@ -20,7 +20,7 @@ use catalyst_api::{
 use catalyst_ports::PortError;
 use catalyst_provisioner::directory::DirectoryError;
 use catalyst_provisioner::service::{
-    Credentials, Follower, Prepared, ServiceError, Standing, Status, Task,
+    Credentials, Follower, Prepared, ServiceError, Standing, Status, Task, in_service_words,
 };
 use catalyst_provisioner::{Config, Secret};
 use futures::stream;
@@ -369,7 +369,7 @@ fn judge(title: &str, mut given: Map<String, Value>, held: &Held) -> Result<Conf
         faults.extend(error.problems.iter().map(|problem| {
             let at = problem.at.replace('~', "~0").replace('/', "~1");
             let at = at.replace('.', "/");
-            (format!("/config/{at}"), problem.message.clone())
+            (format!("/config/{at}"), in_service_words(&problem.message))
         }));
     }
     faults.extend(lacking(held, needs_git));

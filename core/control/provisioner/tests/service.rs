@@ -79,6 +79,11 @@ async fn a_job_that_fails_says_why_and_what_to_do_and_keeps_no_credential() {
     for (index, (id, event)) in events.iter().enumerate() {
         assert_eq!(*id, index as u64 + 1);
         assert!(event["at"].is_string(), "{event}");
+        let said = event.to_string();
+        assert!(
+            !said.contains("CATALYST_") && !said.contains("--tofu"),
+            "{said}"
+        );
     }
     let status = service.settled(SOVEREIGN).await.unwrap();
     assert_eq!(status.standing(), Standing::Failed);
@@ -88,7 +93,7 @@ async fn a_job_that_fails_says_why_and_what_to_do_and_keeps_no_credential() {
         "preflight found one problem",
         "cannot run absent-tofu",
         "install OpenTofu 1.9.0 or later (https://opentofu.org",
-        "CATALYST_TOFU",
+        "on the control plane's machine",
     ] {
         assert!(failure.contains(expected), "{expected}: {failure}");
     }

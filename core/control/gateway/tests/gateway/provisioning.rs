@@ -128,8 +128,9 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
     let world = World::new().await;
     for (body, expected) in [
         (
-            json!({"config": {"region": "mars", "adminCidr": []}}),
+            json!({"config": {"region": "mars", "adminCidr": [], "frobnicate": 1}}),
             vec![
+                "/config/frobnicate",
                 "/config/sovereignFqdn",
                 "/config/region",
                 "/config/sshPublicKey",
@@ -163,6 +164,8 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         let mut expected = expected;
         pointers.sort_unstable();
         expected.sort_unstable();
+        let said = problem.to_string();
+        assert!(!said.contains("catalyst provision"), "{said}");
         assert_eq!(pointers, expected, "{problem}");
     }
     // Files of the machine are neither read nor probed.
@@ -206,7 +209,7 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
     assert_eq!(view["steps"][1]["state"], "pending");
     let failure = view["failure"].as_str().unwrap();
     assert!(
-        failure.contains("install OpenTofu") && failure.contains("CATALYST_TOFU"),
+        failure.contains("install OpenTofu") && failure.contains("on the control plane's machine"),
         "{failure}"
     );
     assert!(view["next"].as_str().unwrap().contains("resume it"));

@@ -14,6 +14,7 @@ mod job;
 mod journal;
 mod key;
 mod run;
+mod words;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use begin::Prepared;
 pub use job::{Ended, Job, Live, Outcome, Standing, Status, Task};
+pub use words::in_service_words;
 
 use crate::config::Config;
 use crate::directory::{self, Directory, DirectoryError};
@@ -90,7 +92,7 @@ pub enum ServiceError {
         refusal: Refusal,
     },
     /// The private directory.
-    #[error(transparent)]
+    #[error("{}", unusable(.0))]
     Directory(#[from] DirectoryError),
     /// A file cannot be understood.
     #[error("cannot read {}: {reason}; restore it from a backup", .path.display())]
@@ -112,6 +114,10 @@ pub enum ServiceError {
 
 fn refused(refusal: &Refusal) -> String {
     in_service_words(&refusal.to_string())
+}
+
+fn unusable(error: &DirectoryError) -> String {
+    in_service_words(&error.to_string())
 }
 
 /// What a job needs beside the description. Kept nowhere here.
@@ -447,12 +453,6 @@ impl Follower {
             _ = self.changed.changed().await;
         }
     }
-}
-
-/// What errors tell to do on the command line, as the service has it.
-fn in_service_words(text: &str) -> String {
-    text.replace("run `catalyst provision resume`", "resume it")
-        .replace("run `catalyst provision destroy`", "destroy it")
 }
 
 /// Takes a lock, whether or not somebody panicked who had it.

@@ -32,7 +32,7 @@ impl Teller {
 
     fn tell(&self, event: &impl Serialize) {
         let Ok(event) = stamped(event) else { return };
-        let text = self.redactor.clean(&event.to_string());
+        let text = in_service_words(&self.redactor.clean(&event.to_string()));
         let last = lock(&self.entry.state).journal.append(&event, &text);
         self.entry.changed.send_replace(last);
     }
