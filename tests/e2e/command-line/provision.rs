@@ -110,6 +110,16 @@ fn without_a_token_or_a_record_nothing_is_begun() {
             outcome.err
         );
     }
+    let mut command = home.command(&["provision", "plan"]);
+    command
+        .env("HCLOUD_TOKEN", CANARY)
+        .env("CATALYST_GIT_PASSWORD", "short-1");
+    let outcome = finish(command.stdin(Stdio::null()).spawn().unwrap());
+    let said = outcome.failed();
+    assert!(
+        said.contains("CATALYST_GIT_PASSWORD: it has fewer than 8") && !said.contains("short-1"),
+        "{said}"
+    );
     for words in [
         &["provision", "resume"][..],
         &["provision", "destroy"],

@@ -22,7 +22,7 @@ use catalyst_provisioner::directory::DirectoryError;
 use catalyst_provisioner::service::{
     Credentials, Follower, Prepared, ServiceError, Standing, Status, Task, in_service_words,
 };
-use catalyst_provisioner::{Config, Secret};
+use catalyst_provisioner::{Config, Redactor, Secret};
 use futures::stream;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -348,6 +348,18 @@ fn lacking(held: &Held, needs_git: bool) -> Vec<Found> {
                 tell(name, "it is missing, and gitCredentials is true");
             }
         }
+    }
+    if held
+        .get(PASSWORD)
+        .is_some_and(|password| password.len() < Redactor::SHORTEST)
+    {
+        tell(
+            PASSWORD,
+            &format!(
+                "it has fewer than {} characters, so that it cannot be told from other text and kept out of events and records; give a longer one, or a token",
+                Redactor::SHORTEST
+            ),
+        );
     }
     faults
 }

@@ -11,16 +11,17 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::archive;
 use crate::carried::Module;
 use crate::cluster::{self, Handed, Progress};
-use crate::config::Config;
+use crate::config::{Config, at_home};
 use crate::directory::{Directory, DirectoryError};
 use crate::preflight::{self, Finding, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::render;
-use crate::secret::Secret;
+use crate::secret::{Redactor, Secret, hidden};
 use crate::ssh::{Ssh, SshError};
 use crate::tofu::{Limits, Planned, ResourceState, Tofu, TofuError, TofuEvent};
 
@@ -238,6 +239,8 @@ pub struct Provisioner<'a> {
     planned: usize,
     tofu: Tofu,
     ssh: Ssh,
+    /// Of what the record keeps, which goes into backups.
+    redactor: Redactor,
     cancel: CancellationToken,
     sink: &'a mut dyn FnMut(Event),
 }
@@ -284,6 +287,7 @@ impl<'a> Provisioner<'a> {
             planned: 0,
             tofu,
             ssh,
+            redactor: redactor(config, options),
             cancel,
             sink,
         })
@@ -447,7 +451,7 @@ impl<'a> Provisioner<'a> {
                 Ok(planned)
             }
             Err(error) => {
-                let message = error.to_string();
+                let message = self.redactor.clean(&error.to_string());
                 self.record.fail(message.clone());
                 self.directory.save(&self.record)?;
                 (self.sink)(Event::StepFailed { step, message });
@@ -652,6 +656,16 @@ impl<'a> Provisioner<'a> {
             }
         }
     }
+}
+
+/// Takes the credentials of a run out of texts.
+fn redactor(config: &Config, options: &Options) -> Redactor {
+    let path = config.ssh_private_key_file.as_deref().map(at_home);
+    // One that cannot be read is used by nobody here.
+    let key = path.and_then(|path| std::fs::read_to_string(path).ok());
+    let key = Zeroizing::new(key.unwrap_or_default());
+    let password = options.git.as_ref().map(|(_, password)| password);
+    Redactor::new(hidden(&options.token, &key, password).map(Secret::new))
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

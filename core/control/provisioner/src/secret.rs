@@ -59,13 +59,29 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, Default)]
 pub struct Redactor(Vec<Secret>);
 
+/// What of credentials may be shown nowhere: the token, the private key line by line, as
+/// programs quote it, and Git's password.
+pub(crate) fn hidden<'a>(
+    token: &'a Secret,
+    key: &'a str,
+    password: Option<&'a Secret>,
+) -> impl Iterator<Item = &'a str> {
+    let password = password.into_iter().map(Secret::reveal);
+    let lines = key.lines().map(str::trim);
+    lines.chain(password).chain([token.reveal()])
+}
+
 impl Redactor {
-    /// A redactor of these secrets; texts too short to be secrets are left alone.
+    /// Bytes of the shortest secret that is taken out: what is shorter may be part of any
+    /// word, and is left alone.
+    pub const SHORTEST: usize = 8;
+
+    /// A redactor of these secrets; texts shorter than [`Self::SHORTEST`] are left alone.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         Self(
             secrets
                 .into_iter()
-                .filter(|secret| secret.reveal().len() >= 8)
+                .filter(|secret| secret.reveal().len() >= Self::SHORTEST)
                 .collect(),
         )
     }

@@ -30,7 +30,7 @@ use catalyst_provisioner::service::{Live, Outcome, Service, ServiceError, Standi
 use catalyst_provisioner::{Config, Options};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{config, credentials, has_no_canary, jobs, open, to_the_end};
+use crate::support::{CANARIES, config, credentials, has_no_canary, jobs, open, to_the_end};
 use crate::world::World;
 
 const SOVEREIGN: &str = "omantel.example";
@@ -199,10 +199,7 @@ async fn a_plan_that_changes_nothing_is_no_end_while_later_steps_are_undone() {
         .create(config(1), Task::Plan, "sol", &credentials())
         .unwrap();
     service.settled(SOVEREIGN).await.unwrap();
-    let mut hash = Sha256::new();
-    hash.update(config(1).variables().to_string());
-    hash.update(world.options.module.digest());
-    let inputs = hex::encode(hash.finalize());
+    let inputs = inputs(&world.options);
     let now = jiff::Timestamp::now();
     let run = jobs(root.path()).join(SOVEREIGN).join("run");
     let mut record = Record::new(SOVEREIGN, now);
@@ -226,6 +223,56 @@ async fn a_plan_that_changes_nothing_is_no_end_while_later_steps_are_undone() {
         .unwrap();
     let status = plan(&service).await;
     assert_eq!(status.standing(), Standing::Provisioned);
+}
+
+/// What the record says that `config(1)` was done with.
+fn inputs(options: &Options) -> String {
+    let mut hash = Sha256::new();
+    hash.update(config(1).variables().to_string());
+    hash.update(options.module.digest());
+    hex::encode(hash.finalize())
+}
+
+#[tokio::test]
+async fn what_a_step_failed_with_is_kept_without_credentials() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = world(root.path()).await;
+    world.options.waits.ssh = Duration::ZERO;
+    // As a proxy would that repeats what it was given.
+    let said = format!("no: {}", CANARIES.join(" "));
+    world.write("ssh", &format!("#!/bin/sh\necho '{said}' >&2\nexit 1\n"));
+    let service = open(root.path(), &world.options);
+    service
+        .create(config(1), Task::Plan, "sol", &credentials())
+        .unwrap();
+    service.settled(SOVEREIGN).await.unwrap();
+    let now = jiff::Timestamp::now();
+    let mut record = Record::new(SOVEREIGN, now);
+    for step in Step::ALL.into_iter().filter(|step| *step <= Step::Apply) {
+        record.begin(step, now);
+        record.finish(step, now, &inputs(&world.options), BTreeMap::new());
+    }
+    let address = serde_json::json!("127.0.0.1");
+    record
+        .outputs
+        .insert("control_plane_ip".to_owned(), address);
+    let run = jobs(root.path()).join(SOVEREIGN).join("run");
+    Directory::open(&run, SOVEREIGN)
+        .unwrap()
+        .save(&record)
+        .unwrap();
+    service
+        .go_on(SOVEREIGN, None, Task::Provision, "sol", &credentials())
+        .unwrap();
+    let status = service.settled(SOVEREIGN).await.unwrap();
+    let attempt = status.record.unwrap().attempt.unwrap();
+    assert_eq!(attempt.step, Step::WaitSsh);
+    let failure = attempt.failure.unwrap();
+    assert!(
+        failure.contains("no: [secret] [secret] [secret]"),
+        "{failure}"
+    );
+    has_no_canary(root.path());
 }
 
 async fn plan(service: &Service) -> Status {

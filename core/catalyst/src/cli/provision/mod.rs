@@ -13,7 +13,9 @@ use catalyst_provisioner::directory::Directory;
 use catalyst_provisioner::preflight;
 use catalyst_provisioner::record::{Life, Next, Record, Step, next};
 use catalyst_provisioner::tofu::{Limits, Planned};
-use catalyst_provisioner::{Config, Event, Module, Options, Provisioner, Secret, Waits, render};
+use catalyst_provisioner::{
+    Config, Event, Module, Options, Provisioner, Redactor, Secret, Waits, render,
+};
 use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -267,9 +269,22 @@ impl Work {
                 "set it to an API token of the project with the right to read and write; it is kept nowhere",
             )
         })?;
+        let password = set("CATALYST_GIT_PASSWORD").map(Secret::new);
+        if password
+            .as_ref()
+            .is_some_and(|it| it.reveal().len() < Redactor::SHORTEST)
+        {
+            return Err(hinted(
+                format!(
+                    "cannot use CATALYST_GIT_PASSWORD: it has fewer than {} characters, so that it cannot be told from other text and kept out of the record",
+                    Redactor::SHORTEST
+                ),
+                "set it to a longer one, or to a token",
+            ));
+        }
         Ok(Options {
             token: Secret::new(token),
-            git: set("CATALYST_GIT_USERNAME").zip(set("CATALYST_GIT_PASSWORD").map(Secret::new)),
+            git: set("CATALYST_GIT_USERNAME").zip(password),
             ..around(&self.tofu, &self.ssh)?
         })
     }

@@ -151,6 +151,12 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
                 "/credentials/gitPassword",
             ],
         ),
+        (
+            json!({"config": config(), "credentials": {
+                "hetznerToken": TOKEN, "sshPrivateKey": KEY, "gitUsername": "flux", "gitPassword": "short-1",
+            }}),
+            vec!["/credentials/gitPassword"],
+        ),
     ] {
         let (status, problem) = sol(&world, "POST", SOVEREIGNS, Some(&body)).await;
         assert_eq!(status, 422, "{problem}");
@@ -165,7 +171,9 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         pointers.sort_unstable();
         expected.sort_unstable();
         let said = problem.to_string();
-        assert!(!said.contains("catalyst provision"), "{said}");
+        for word in ["catalyst provision", "short-1"] {
+            assert!(!said.contains(word), "{said}");
+        }
         assert_eq!(pointers, expected, "{problem}");
     }
     // Files of the machine are neither read nor probed.

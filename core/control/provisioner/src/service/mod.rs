@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::directory::{self, Directory, DirectoryError};
 use crate::provisioner::Options;
 use crate::record::Refusal;
-use crate::secret::{Redactor, Secret};
+use crate::secret::{Redactor, Secret, hidden};
 use crate::told::{Milestone, stamped};
 use job::Kept;
 use journal::Journal;
@@ -134,9 +134,9 @@ pub struct Credentials {
 impl Credentials {
     /// Takes them out of texts, in the forms in which JSON has them.
     fn redactor(&self) -> Redactor {
-        let key = self.ssh_private_key.reveal().lines().map(str::trim);
-        let password = self.git.iter().map(|(_, password)| password.reveal());
-        let plain = key.chain(password).chain([self.hetzner_token.reveal()]);
+        let password = self.git.as_ref().map(|(_, password)| password);
+        let key = self.ssh_private_key.reveal();
+        let plain = hidden(&self.hetzner_token, key, password);
         Redactor::new(plain.flat_map(|text| {
             let quoted = serde_json::to_string(text).unwrap_or_default();
             let escaped = quoted.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
