@@ -384,7 +384,7 @@ impl<'a> Provisioner<'a> {
 
     /// Takes the archived state back, from the newest archive if none is named, and gives
     /// that archive's folder and how many resources the state has. It is proved that
-    /// OpenTofu can read it; else it stays archived.
+    /// OpenTofu can read it; else, for whatever reason, it stays archived.
     pub async fn restore(
         &mut self,
         from: Option<&Path>,
@@ -402,6 +402,9 @@ impl<'a> Provisioner<'a> {
             Ok(list) => list.len(),
             Err(error) => {
                 archive::clear(&self.directory)?;
+                if !error.is_of_encryption() {
+                    return Err(error.into());
+                }
                 let reason = error.to_string();
                 return Err(archive::ArchiveError::Unreadable { sovereign, reason }.into());
             }

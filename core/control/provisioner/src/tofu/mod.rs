@@ -142,6 +142,13 @@ pub enum TofuError {
     },
 }
 
+impl TofuError {
+    /// Whether the passphrase does not open the state, or the state was tampered with.
+    pub fn is_of_encryption(&self) -> bool {
+        matches!(self, Self::Failed { said, .. } if encryption::does_not_open(said))
+    }
+}
+
 fn told(diagnostics: &[Diagnostic], said: &str) -> String {
     let mut text = String::new();
     for found in diagnostics.iter().filter(|found| found.error) {
