@@ -188,7 +188,7 @@ impl ControlPlane {
             identity,
             clusters: clients,
             vault,
-            provisioning: provisioning(data)?,
+            provisioning: provisioning(data),
             sessions: Box::new(SpineSessions(spine)),
             session_key: credential.sessions.clone(),
             addresses: catalyst_api::Addresses {
@@ -408,13 +408,24 @@ fn initial(site: &Site, hosts: &[String], key: &SigningKey) -> SovereignSpec {
 }
 
 /// Provisions other Sovereigns. Programs and addresses are named as for the command line.
-fn provisioning(data: &DataDirectory) -> anyhow::Result<Service> {
-    let (service, unreadable) =
-        Service::open(&data.join("sovereigns"), provision::surroundings()?)?;
-    for error in unreadable {
-        tracing::warn!(%error, "a Sovereign that is provisioned from here is left alone");
+/// Gives why not where it cannot: that keeps nothing else of the Sovereign from starting.
+fn provisioning(data: &DataDirectory) -> Result<Service, String> {
+    let opened = provision::surroundings().and_then(|options| {
+        Service::open(&data.join("sovereigns"), options).map_err(anyhow::Error::from)
+    });
+    match opened {
+        Ok((service, unreadable)) => {
+            for error in unreadable {
+                tracing::warn!(%error, "a Sovereign that is provisioned from here is left alone");
+            }
+            Ok(service)
+        }
+        Err(error) => {
+            let reason = format!("{error:#}");
+            tracing::error!(error = %reason, "no Sovereign can be provisioned from here");
+            Err(reason)
+        }
     }
-    Ok(service)
 }
 
 /// The URL whose scheme and port Applications share.
@@ -427,4 +438,21 @@ fn applications(site: &Site) -> anyhow::Result<url::Url> {
 
 fn resource(kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_sovereigns_from_being_provisioned_is_told_and_stops_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDirectory::open(folder.path()).unwrap();
+        assert!(provisioning(&data).is_ok());
+        let sovereigns = data.join("sovereigns");
+        std::fs::remove_dir(&sovereigns).unwrap();
+        std::fs::write(&sovereigns, "").unwrap();
+        let reason = provisioning(&data).err().unwrap();
+        assert!(reason.contains("sovereigns"), "{reason}");
+    }
 }

@@ -64,9 +64,12 @@ export function unreachable(attempted: string): Api.Problem {
   }
 }
 
+/** Problems that do not go by waiting: our own, and a control plane that was started without provisioning. */
+const OF_ITSELF = ['console-fault', 'provisioning-off']
+
 /** Whether a Problem is one of a Sovereign that is away, restarting, say, and not of what was asked. */
 export function isAway(problem: Api.Problem | undefined): boolean {
-  return problem !== undefined && [0, 502, 503, 504].includes(problem.status) && problem.type !== 'console-fault'
+  return problem !== undefined && [0, 502, 503, 504].includes(problem.status) && !OF_ITSELF.includes(problem.type)
 }
 
 export async function request(

@@ -1540,22 +1540,23 @@ export interface components {
             /** @description The items, in the order that the operation documents. */
             items: {
                 /** @description When. */
-                begunAt: string;
+                begunAt?: string | null;
                 /** @description Who began that job. */
-                by: string;
+                by?: string | null;
                 /** @description When it ended. */
                 endedAt?: string | null;
                 /** @description Its domain. */
                 fqdn: string;
                 /** @description Code of its region. */
-                region: string;
+                region?: string | null;
                 resources?: components["schemas"]["ResourceCount"] | null;
                 /** @description Where it stands. */
                 state: components["schemas"]["ProvisioningState"];
                 /** @description The step that is under way, or failed. */
                 step?: string | null;
-                /** @description What its last job does, or did. */
-                task: components["schemas"]["ProvisioningTask"];
+                task?: components["schemas"]["ProvisioningTask"] | null;
+                /** @description Why nothing else is known of it. */
+                unreadable?: string | null;
             }[];
             /** @description Pass as `after` to read on; absent on the last page. */
             next?: string | null;

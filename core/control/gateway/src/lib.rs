@@ -43,7 +43,7 @@ use catalyst_ports::{Clusters, Identity, RepositoryId, Vault};
 use catalyst_projector::Projector;
 use catalyst_provisioner::service::Service;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
@@ -80,8 +80,8 @@ pub struct Config {
     pub clusters: Clusters,
     /// Keeps the credentials of Sovereigns that are provisioned.
     pub vault: Vault,
-    /// Provisions them.
-    pub provisioning: Service,
+    /// Provisions them; or why nothing is provisioned from here.
+    pub provisioning: Result<Service, String>,
     /// Where browser sessions are kept; [`SpineSessions`] in a Sovereign.
     pub sessions: Box<dyn SessionStore>,
     /// Seals sessions: 32 random bytes that outlive restarts and that all
@@ -140,7 +140,7 @@ struct Inner {
     identity: Identity,
     clusters: Clusters,
     vault: Vault,
-    provisioning: Service,
+    provisioning: Result<Service, String>,
     provisioning_writes: Arc<tokio::sync::Mutex<()>>,
     issuer: Issuer,
     sessions: Sessions,
@@ -244,8 +244,16 @@ impl Gateway {
         &self.inner.vault
     }
 
-    fn provisioning(&self) -> &Service {
-        &self.inner.provisioning
+    fn provisioning(&self) -> Result<&Service, Refusal> {
+        self.inner.provisioning.as_ref().map_err(|reason| {
+            Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provisioning-off",
+                "Provision Sovereigns",
+                format!("The control plane was started without this: {reason}"),
+            )
+            .next("Put this right on its machine, and start it again.")
+        })
     }
 
     /// Held by whoever begins a job, so that credentials and job belong together.

@@ -20,7 +20,8 @@ use catalyst_api::{
 use catalyst_ports::PortError;
 use catalyst_provisioner::directory::DirectoryError;
 use catalyst_provisioner::service::{
-    Credentials, Follower, Prepared, ServiceError, Standing, Status, Task, in_service_words,
+    Credentials, Follower, Prepared, Service, ServiceError, Standing, Status, Task,
+    in_service_words,
 };
 use catalyst_provisioner::{Config, Redactor, Secret};
 use futures::stream;
@@ -62,7 +63,7 @@ fn place(fqdn: &str) -> String {
 impl Gateway {
     /// Every Sovereign that is provisioned from here.
     pub fn provisioned(&self) -> Result<Vec<ProvisioningSummary>, Refusal> {
-        let all = self.provisioning().list();
+        let all = self.provisioning()?.list();
         let summaries = all.into_iter().map(|(fqdn, status)| match status {
             Ok(status) => view::summary(&status),
             Err(error) => view::unreadable(fqdn, &error),
@@ -72,7 +73,7 @@ impl Gateway {
 
     /// One of them.
     pub fn provisioning_seen(&self, fqdn: &str) -> Result<ProvisioningView, Refusal> {
-        let status = self.provisioning().status(fqdn);
+        let status = self.provisioning()?.status(fqdn);
         status
             .map(|status| view::view(&status))
             .map_err(|error| refusal(&format!("Find the Sovereign {fqdn}"), error))
@@ -85,6 +86,7 @@ impl Gateway {
         body: CreateSovereign,
     ) -> Result<ProvisioningView, Refusal> {
         let title = "Provision a Sovereign";
+        let service = self.provisioning()?;
         let mut held = Held::new();
         take(&mut held, body.credentials);
         let config = judge(title, body.config, &held)?;
@@ -96,7 +98,7 @@ impl Gateway {
             false => Task::Provision,
         };
         let by = &caller.actor.username;
-        let prepared = self.provisioning().prepare_new(config, task, by);
+        let prepared = service.prepare_new(config, task, by);
         let prepared = prepared.map_err(|error| refusal(&title, error))?;
         let before = self.held(&title, &fqdn).await?;
         self.begin(&title, &fqdn, prepared, before, held, turn)
@@ -119,7 +121,8 @@ impl Gateway {
             Task::Destroy => format!("Destroy {fqdn}"),
         };
         let turn = self.provisioning_turn().await;
-        let known = self.provisioning().require_idle(fqdn);
+        let service = self.provisioning()?;
+        let known = service.require_idle(fqdn);
         let known = known.map_err(|error| refusal(&title, error))?;
         let before = self.held(&title, fqdn).await?;
         let mut held = before.clone().unwrap_or_default();
@@ -137,7 +140,7 @@ impl Gateway {
             }
         };
         let by = &caller.actor.username;
-        let prepared = self.provisioning().prepare_next(fqdn, given, task, by);
+        let prepared = service.prepare_next(fqdn, given, task, by);
         let prepared = prepared.map_err(|error| refusal(&title, error))?;
         self.begin(&title, fqdn, prepared, before, held, turn)
             .await?;
@@ -178,7 +181,7 @@ impl Gateway {
         caller: &Caller,
         fqdn: &str,
     ) -> Result<ProvisioningView, Refusal> {
-        self.provisioning()
+        self.provisioning()?
             .cancel(fqdn)
             .map_err(|error| refusal(&format!("Cancel the job of {fqdn}"), error))?;
         tracing::info!(sovereign = %fqdn, by = %caller.actor.username, "provisioning is cancelled");
@@ -188,11 +191,14 @@ impl Gateway {
     /// Removes the credentials of Sovereigns of which nothing is left: at once, whenever
     /// a job has ended, and `again` after so long where the vault was away. Ends at `stop`.
     pub async fn forget_destroyed(&self, stop: CancellationToken, again: Duration) {
-        let mut ends = self.provisioning().ends();
+        let Ok(service) = self.provisioning() else {
+            return;
+        };
+        let mut ends = service.ends();
         loop {
             ends.mark_unchanged();
             let is_done = tokio::select! {
-                is_done = self.forget_what_is_gone() => is_done,
+                is_done = self.forget_what_is_gone(service) => is_done,
                 () = stop.cancelled() => return,
             };
             tokio::select! {
@@ -204,20 +210,16 @@ impl Gateway {
     }
 
     /// Whether the vault did all that was to be done.
-    async fn forget_what_is_gone(&self) -> bool {
+    async fn forget_what_is_gone(&self, service: &Service) -> bool {
         let is_gone = |status: &Status| status.standing() == Standing::Destroyed;
         let mut is_done = true;
-        for (fqdn, status) in self.provisioning().list() {
+        for (fqdn, status) in service.list() {
             if !status.is_ok_and(|status| is_gone(&status)) {
                 continue;
             }
             // It may have been begun anew meanwhile, with credentials of its own.
             let _turn = self.provisioning_turn().await;
-            if !self
-                .provisioning()
-                .status(&fqdn)
-                .is_ok_and(|now| is_gone(&now))
-            {
+            if !service.status(&fqdn).is_ok_and(|now| is_gone(&now)) {
                 continue;
             }
             if let Err(error) = self.vault().secret_delete_all(&place(&fqdn)).await {
@@ -470,7 +472,7 @@ pub fn events(
     fqdn: &str,
     after: u64,
 ) -> Result<Response, Refusal> {
-    let follower = gateway.provisioning().follow(fqdn, after);
+    let follower = gateway.provisioning()?.follow(fqdn, after);
     let follower = follower.map_err(|error| refusal(&format!("Follow {fqdn}"), error))?;
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

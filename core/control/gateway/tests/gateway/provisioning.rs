@@ -437,6 +437,40 @@ async fn a_sovereign_that_cannot_be_read_is_listed_and_hides_no_other() {
 }
 
 #[tokio::test]
+async fn a_control_plane_that_cannot_provision_says_why_and_does_everything_else() {
+    let world = World::without_provisioning("cannot use /data/sovereigns").await;
+    // There is nothing to remove, and nobody to wait for.
+    let never = CancellationToken::new();
+    world.gateway.forget_destroyed(never, Duration::ZERO).await;
+    let document = catalyst_gateway::openapi();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if !path.starts_with(SOVEREIGNS) {
+            continue;
+        }
+        let path = path.replace("{fqdn}", "omantel.example");
+        for method in item.as_object().unwrap().keys() {
+            let (status, answer) = sol(&world, &method.to_uppercase(), &path, Some(&body())).await;
+            let what = format!("{method} {path}: {answer}");
+            if path.ends_with("/schema") {
+                assert_eq!(status, 200, "{what}");
+                continue;
+            }
+            assert_eq!(status, 503, "{what}");
+            assert_eq!(answer["type"], "provisioning-off", "{what}");
+            let detail = answer["detail"].as_str().unwrap();
+            assert!(detail.contains("cannot use /data/sovereigns"), "{what}");
+            // Others learn nothing of it.
+            let (status, _) = world
+                .ask(Some("ada"), &method.to_uppercase(), &path, None)
+                .await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{what}");
+        }
+    }
+    let (status, _) = sol(&world, "GET", "/api/v1/organizations", None).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
 async fn credentials_of_what_is_destroyed_go_even_if_nobody_could_remove_them_then() {
     let folder = tempfile::tempdir().unwrap();
     let project = Project::empty().serve().await;

@@ -140,6 +140,19 @@ impl World {
 
     /// The same, with a folder in which Sovereigns are provisioned, and how.
     pub async fn provisioning_in(folder: &std::path::Path, options: Options) -> Self {
+        let (service, unreadable) = Service::open(folder, options).unwrap();
+        assert!(unreadable.is_empty(), "{unreadable:?}");
+        Self::with(service.clone(), Ok(service)).await
+    }
+
+    /// The same, where nothing can be provisioned.
+    pub async fn without_provisioning(reason: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (service, _) = Service::open(folder.path(), no_tools()).unwrap();
+        Self::with(service, Err(reason.to_owned())).await
+    }
+
+    async fn with(service: Service, provisioning: Result<Service, String>) -> Self {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -200,16 +213,8 @@ impl World {
         let server = serve(Arc::clone(&parts), Arc::new(keys()), base.clone());
         tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
         let spine = Arc::new(MemorySpine::default());
-        let (provisioning, unreadable) = Service::open(folder, options).unwrap();
-        assert!(unreadable.is_empty(), "{unreadable:?}");
-        let (gateway, commands, projector) = gateway(
-            &base,
-            &issuer,
-            &parts,
-            Arc::clone(&spine),
-            provisioning.clone(),
-        )
-        .await;
+        let (gateway, commands, projector) =
+            gateway(&base, &issuer, &parts, Arc::clone(&spine), provisioning).await;
         Self {
             gateway,
             commands,
@@ -217,7 +222,7 @@ impl World {
             spine,
             projector,
             issuer,
-            provisioning,
+            provisioning: service,
             _folder: None,
         }
     }
@@ -291,7 +296,7 @@ async fn gateway(
     issuer: &str,
     parts: &Shared,
     spine: Arc<MemorySpine>,
-    provisioning: Service,
+    provisioning: Result<Service, String>,
 ) -> (Gateway, Commands, Projector) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| Url::parse(&format!("{base}{path}")).unwrap();
