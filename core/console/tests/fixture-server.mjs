@@ -49,7 +49,7 @@ export function startFixture(port = 0) {
     }
     later(data.speed * times, due)
   }
-  const provisioned = sovereigns({ data: () => data, later })
+  const provisioned = sovereigns({ data: () => data, inTime })
   const organizationOf = (environment) => environment.slice(0, environment.lastIndexOf('-'))
   const rolesOf = (username) =>
     [...data.organizations.values()].flatMap((one) => one.members.filter((member) => member.user === username)
@@ -403,7 +403,7 @@ export function startFixture(port = 0) {
       timers.clear()
       Object.assign(pace, { held: false, waiting: [] })
       data = begin(body.seed ?? 'full')
-      Object.assign(data, body.signInAs ? { signInAs: body.signInAs } : {}, body.speed ? { speed: body.speed } : {})
+      Object.assign(data, body.signInAs ? { signInAs: body.signInAs } : {})
       log = []
       for (const response of streams.keys()) response.destroy()
     } else if (what === 'sign-in-as') data.signInAs = body.username

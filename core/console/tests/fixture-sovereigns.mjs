@@ -42,7 +42,7 @@ export function addSovereign(data, fqdn) {
 }
 
 /** Routes and the event stream; `now` is what the fixture knows at the time. */
-export function sovereigns({ data, later }) {
+export function sovereigns({ data, inTime }) {
   const clients = new Set()
 
   function tell(one, event) {
@@ -57,7 +57,7 @@ export function sovereigns({ data, later }) {
     one.token = body.credentials?.hetznerToken ?? one.token
     one.view = { ...view, fqdn, state: 'running', task, by: username, begunAt: now(), endedAt: undefined, failure: undefined, next: undefined, planned: [] }
     tell(one, { event: 'job-begun', task })
-    later(data().speed, () => {
+    inTime(() => {
       if (one.view.state === 'cancelling') end(one, 'cancelled', { next: 'Resume it to go on, or destroy it.' })
       else if (task === 'destroy' && fqdn === 'failing.example' && one.token !== 'better') {
         end(one, 'failed', { failure: 'token: Hetzner does not know it', next: 'Put right what is told, if anything is, and destroy it again: that goes on where it stood.' })
@@ -72,7 +72,7 @@ export function sovereigns({ data, later }) {
       } else {
         one.view = { ...one.view, resources: { done: 1, total: 2 }, steps: steps(5) }
         tell(one, { event: 'resources', done: 1, total: 2 })
-        later(data().speed, () => end(one, 'provisioned', { resources: { done: 2, total: 2 }, steps: steps(STEPS.length), outputs: OUTPUTS(fqdn) }))
+        inTime(() => end(one, 'provisioned', { resources: { done: 2, total: 2 }, steps: steps(STEPS.length), outputs: OUTPUTS(fqdn) }))
       }
     })
     return [202, one.view]

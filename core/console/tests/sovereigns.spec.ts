@@ -31,7 +31,6 @@ async function describe(page: Page, fqdn: string) {
 }
 
 test('a Sovereign is described, planned, provisioned and destroyed', async ({ signedIn: page, fixture }) => {
-  await fixture.control('reset', { speed: 1500 })
   const sent: unknown[] = []
   page.on('request', (request) => {
     if (request.method() !== 'GET' && request.url().includes('/sovereigns')) sent.push(request.postDataJSON())
@@ -57,8 +56,10 @@ test('a Sovereign is described, planned, provisioned and destroyed', async ({ si
   expect(page.url()).not.toContain('canary')
   await expect(page.locator('main')).not.toContainText('canary')
 
+  await fixture.control('pace', { held: true })
   await page.getByRole('button', { name: 'Carry out the plan' }).click()
   await expect(phase(page, 'Provisioning')).toBeVisible()
+  await fixture.control('pace', { held: false })
   await expect(page.getByRole('region', { name: 'Events of acme.example' })).toContainText('1/2 resources')
   await expect(phase(page, 'Provisioned')).toBeVisible()
   await expect(page.getByRole('link', { name: 'https://console.acme.example' })).toBeVisible()
@@ -152,7 +153,7 @@ test('a destroy that failed is given another token', async ({ signedIn: page }) 
 })
 
 test('events go on where they were after the connection was cut', async ({ signedIn: page, fixture }) => {
-  await fixture.control('reset', { speed: 1500 })
+  await fixture.control('pace', { held: true })
   await page.goto('/sovereigns/omantel.example')
   const log = page.getByRole('region', { name: 'Events of omantel.example' })
   await expect(log).toContainText('Ended: provisioned.')
@@ -161,6 +162,8 @@ test('events go on where they were after the connection was cut', async ({ signe
   await page.getByRole('dialog').getByLabel(/to confirm/).fill('omantel.example')
   await page.getByRole('dialog').getByRole('button', { name: 'Destroy' }).click()
   await page.getByRole('button', { name: 'Cancel' }).click()
+  await expect(phase(page, 'Cancelling')).toBeVisible()
+  await fixture.control('pace', { held: false })
   await expect(log).toContainText('Ended: cancelled.', { timeout: 10_000 })
   expect((await log.innerText()).match(/Ended: provisioned/g)).toHaveLength(1)
   await expect(phase(page, 'Cancelled')).toBeVisible()
