@@ -18,6 +18,7 @@ pub mod dns;
 pub mod doctor;
 pub mod error;
 pub mod image;
+mod interrupt;
 pub mod network;
 pub mod node;
 mod pod;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::NodeError;
+use crate::interrupt::retry_on_interrupt;
 use crate::process::ProcessId;
 use crate::shim::SHIM_ARGUMENT;
 use crate::shim::spec::{SandboxSpec, SocketRequest};
@@ -140,7 +141,7 @@ fn ask(folder: &Path, request: SocketRequest) -> Result<OwnedFd, String> {
     let path = Path::new("/proc/self/fd")
         .join(handle.as_raw_fd().to_string())
         .join("net.sock");
-    let mut stream = UnixStream::connect(path)
+    let mut stream = retry_on_interrupt(|| UnixStream::connect(&path))
         .map_err(|e| format!("the pod's namespaces do not answer: {e}"))?;
     let deadline = Some(Duration::from_secs(10));
     stream

@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrF
 use rustix::io::Errno;
 
 use crate::NodeError;
+use crate::interrupt::retry_on_interrupt;
 
 /// Most bytes one layer may unpack to.
 const SIZE_LIMIT: u64 = 16 << 30;
@@ -111,13 +112,11 @@ fn write_entry<R: Read>(
     }
     remove(&parent, name)?;
     if kind.is_file() || kind == tar::EntryType::Continuous || kind == tar::EntryType::GNUSparse {
-        let file = rustix::fs::openat(
-            &parent,
-            name,
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::from_raw_mode(0o600),
-        )
-        .map_err(|e| e.to_string())?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let private = Mode::from_raw_mode(0o600);
+        let file = retry_on_interrupt(|| rustix::fs::openat(&parent, name, flags, private))
+            .map_err(|e| e.to_string())?;
         let mut file = File::from(file);
         std::io::copy(entry, &mut file).map_err(|e| e.to_string())?;
         set_owner(&parent, name, owner, base)?;
@@ -213,13 +212,9 @@ fn open_folder(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     } else {
         path
     };
-    rustix::fs::openat2(
-        root,
-        path,
-        OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    retry_on_interrupt(|| rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve))
 }
 
 fn is_folder(parent: &OwnedFd, name: &OsStr) -> bool {

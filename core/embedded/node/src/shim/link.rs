@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::sys;
+use crate::interrupt::retry_on_interrupt;
 
 /// The pod's end.
 pub const POD_LINK: &str = "eth0";
@@ -155,17 +156,11 @@ impl Message {
         }
         // SAFETY: the descriptor was just made and nobody else knows it.
         let socket = unsafe { OwnedFd::from_raw_fd(raw) };
-        nix::sys::socket::send(
-            socket.as_raw_fd(),
-            &self.0,
-            nix::sys::socket::MsgFlags::empty(),
-        )?;
+        let flags = nix::sys::socket::MsgFlags::empty();
+        retry_on_interrupt(|| nix::sys::socket::send(socket.as_raw_fd(), &self.0, flags))?;
         let mut answer = [0_u8; 4096];
-        let length = nix::sys::socket::recv(
-            socket.as_raw_fd(),
-            &mut answer,
-            nix::sys::socket::MsgFlags::empty(),
-        )?;
+        let length =
+            retry_on_interrupt(|| nix::sys::socket::recv(socket.as_raw_fd(), &mut answer, flags))?;
         // `nlmsgerr` follows the header: zero, or a negated error number.
         let code = answer
             .get(HEADER..HEADER + 4)

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::interrupt::retry_on_interrupt;
+
 /// Longest piece of a line written at once; the rest follows as a new piece.
 const PIECE: usize = 16 * 1024;
 
@@ -86,8 +88,7 @@ impl Stream {
     /// Copies what is there; false once the stream has closed.
     fn copy(&mut self, log: &mut Log) -> bool {
         let mut buffer = vec![0u8; PIECE];
-        let length = match self.from.read(&mut buffer) {
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return true,
+        let length = match retry_on_interrupt(|| self.from.read(&mut buffer)) {
             Ok(0) | Err(_) => {
                 if !self.pending.is_empty() {
                     log.line(self.name, "F", &self.pending);
@@ -123,9 +124,8 @@ pub fn copy(mut streams: Vec<Stream>, log: &mut Log) {
             .iter()
             .map(|s| PollFd::new(s.from.as_fd(), PollFlags::POLLIN))
             .collect();
-        match poll(&mut waiting, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(_) => return,
+        if retry_on_interrupt(|| poll(&mut waiting, PollTimeout::NONE)).is_err() {
+            return;
         }
         let ready: Vec<bool> = waiting.iter().map(|w| w.any().unwrap_or(false)).collect();
         let mut ready = ready.into_iter();

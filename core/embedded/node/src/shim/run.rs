@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setsid};
 
 use super::spec::{ContainerSpec, ExitState, Ids, Process, RunState};
 use super::{logs, rootfs, sandbox, step, sys};
+use crate::interrupt::retry_on_interrupt;
 use crate::process::ProcessId;
 
 /// Runs the container to its end.
@@ -88,7 +89,7 @@ fn start(spec: &ContainerSpec) -> Result<Running, String> {
                 failure_reader.read_to_string(&mut failure),
             )?;
             if !failure.is_empty() {
-                let _ = waitpid(init, None);
+                let _ = wait(init);
                 return Err(failure);
             }
             let state = RunState {
@@ -165,12 +166,12 @@ fn watch(spec: &ContainerSpec, running: Running) -> i32 {
 /// Waits for a child; gives exit code and signal.
 pub fn wait(child: Pid) -> (i32, Option<i32>) {
     loop {
-        match waitpid(child, None) {
+        match retry_on_interrupt(|| waitpid(child, None)) {
             Ok(WaitStatus::Exited(_, code)) => return (code, None),
             Ok(WaitStatus::Signaled(_, signal, _)) => {
                 return (128 + signal as i32, Some(signal as i32));
             }
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => {}
             Err(_) => return (255, None),
         }
     }

@@ -158,17 +158,11 @@ pub fn enter_user_namespace(ids: Ids) -> Result<(), String> {
                     let mut writer = ready_writer;
                     step("ask for the user map", writer.write_all(b"go\n"))?;
                     drop(writer);
-                    match step(
-                        "wait for the user map",
-                        nix::sys::wait::waitpid(child, None),
-                    )? {
-                        nix::sys::wait::WaitStatus::Exited(_, 0) => {}
-                        _ => {
-                            return Err(format!(
-                                "map users: the kernel refused ids {base} to {}",
-                                base + 65535
-                            ));
-                        }
+                    if super::run::wait(child) != (0, None) {
+                        return Err(format!(
+                            "map users: the kernel refused ids {base} to {}",
+                            base + 65535
+                        ));
                     }
                     let root = nix::unistd::Uid::from_raw(0);
                     let group = nix::unistd::Gid::from_raw(0);

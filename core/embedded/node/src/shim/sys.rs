@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
+use crate::interrupt::retry_on_interrupt;
+
 /// Highest capability number the kernel could know.
 const LAST_CAPABILITY: u32 = 63;
 
@@ -16,12 +18,18 @@ pub fn send_fd(stream: &UnixStream, message: &[u8], fd: Option<RawFd>) -> nix::R
     let fds: Vec<RawFd> = fd.into_iter().collect();
     let control = [ControlMessage::ScmRights(&fds)];
     let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &control };
-    sendmsg::<()>(stream.as_raw_fd(), &parts, control, MsgFlags::empty(), None)?;
+    retry_on_interrupt(|| {
+        sendmsg::<()>(stream.as_raw_fd(), &parts, control, MsgFlags::empty(), None)
+    })?;
     Ok(())
 }
 
 /// Receives one answer of [`send_fd`]: its text and the descriptor, if any.
 pub fn receive_fd(stream: &UnixStream) -> std::io::Result<(String, Option<OwnedFd>)> {
+    retry_on_interrupt(|| receive_fd_once(stream))
+}
+
+fn receive_fd_once(stream: &UnixStream) -> std::io::Result<(String, Option<OwnedFd>)> {
     let mut buffer = [0u8; 1024];
     let mut control = nix::cmsg_space!([RawFd; 1]);
     let (length, fd) = {
@@ -178,4 +186,49 @@ pub fn reset_signals() {
         }
     }
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::thread::JoinHandleExt as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+    use super::*;
+
+    /// How many signals were handled.
+    static HANDLED: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn count(_: libc::c_int) {
+        HANDLED.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn a_signal_does_not_end_the_wait_for_an_answer() {
+        // As the handlers of the runtime are: restarting does not hold for a socket
+        // with a timeout.
+        let action = SigAction::new(
+            SigHandler::Handler(count),
+            SaFlags::SA_RESTART,
+            SigSet::empty(),
+        );
+        // SAFETY: the handler only adds to a number.
+        unsafe { sigaction(Signal::SIGUSR2, &action) }.unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let waiting = std::thread::spawn(move || receive_fd(&near).map(|(text, _)| text));
+        // The first may come before the thread waits; not all of them.
+        for sent in 1..=200 {
+            // SAFETY: the thread has not been joined, so its handle is valid.
+            unsafe { libc::pthread_kill(waiting.as_pthread_t() as _, libc::SIGUSR2) };
+            while HANDLED.load(Ordering::SeqCst) < sent && !waiting.is_finished() {
+                std::thread::yield_now();
+            }
+        }
+        send_fd(&far, b"ok", None).unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), "ok");
+    }
 }
