@@ -540,20 +540,28 @@ async fn sync(place: &Place, vcluster: &Cluster) -> Result<Sync, ReconcileError>
         vcluster.get(KUSTOMIZATION, space, space),
     )
     .await?;
-    for object in [source, applied].into_iter().flatten() {
+    let objects: Vec<Value> = [source, applied].into_iter().flatten().collect();
+    Ok(said_by_flux(&place.vcluster(), &objects))
+}
+
+/// What Flux says in a vcluster by its objects, the source before what is applied from
+/// it: a source that cannot be had says so itself, and what only waits for it has not
+/// failed.
+fn said_by_flux(vcluster: &str, objects: &[Value]) -> Sync {
+    for object in objects {
         let observed = object
             .pointer("/status/observedGeneration")
             .and_then(Value::as_i64);
-        let ready = condition(&object, READY);
+        let ready = condition(object, READY);
         let status = ready.map(|one| text(one, "/status")).unwrap_or_default();
-        if status == "True" && observed == Some(generation(&object)) {
+        if status == "True" && observed == Some(generation(object)) {
             continue;
         }
         let said = ready.map(|one| text(one, "/message")).unwrap_or_default();
         let reason = ready.map(|one| text(one, "/reason")).unwrap_or_default();
-        return Ok(Sync {
+        return Sync {
             is_ready: false,
-            is_failed: status == "False" && reason != "DependencyNotReady",
+            is_failed: status == "False" && !is_waiting(reason, said),
             reason: if reason.is_empty() {
                 "Progressing"
             } else {
@@ -561,21 +569,29 @@ async fn sync(place: &Place, vcluster: &Cluster) -> Result<Sync, ReconcileError>
             }
             .to_owned(),
             message: if said.is_empty() {
-                format!(
-                    "Flux has not applied the repository in {} yet",
-                    place.vcluster()
-                )
+                format!("Flux has not applied the repository in {vcluster} yet")
             } else {
                 said.to_owned()
             },
-        });
+        };
     }
-    Ok(Sync {
+    Sync {
         is_ready: true,
         is_failed: false,
         reason: "Applied".to_owned(),
         message: String::new(),
-    })
+    }
+}
+
+/// Whether what Flux says only waits for another object and goes on by itself. A source
+/// without an artifact has the reason of an artifact that is no good: the words, which
+/// begin alike in Flux's kustomize-controller, tell them apart.
+fn is_waiting(reason: &str, said: &str) -> bool {
+    match reason {
+        "DependencyNotReady" | "SourceNotReady" => true,
+        "ArtifactFailed" => said.to_lowercase().contains("artifact not found"),
+        _ => false,
+    }
 }
 
 /// Every Environment, for the sweep.
@@ -645,6 +661,86 @@ mod tests {
             let observed = observe(&Ok(()), failures, awaited, synced);
             let ready = observed.iter().find(|one| one.kind == READY).unwrap();
             assert_eq!((ready.status, ready.reason.as_str()), (status, reason));
+        }
+    }
+
+    #[test]
+    fn only_what_flux_gives_up_on_is_a_failure() {
+        let object = |status: &str, reason: &str, said: &str| {
+            json!({
+                "metadata": {"generation": 1},
+                "status": {"observedGeneration": 1, "conditions": [
+                    {"type": "Ready", "status": status, "reason": reason, "message": said},
+                ]},
+            })
+        };
+        let new = json!({"metadata": {"generation": 1}});
+        let fetched = object("True", "Succeeded", "stored artifact");
+        let not_there =
+            "Source artifact not found, retrying when GitRepository/acme-dev/acme-dev is ready";
+        let gone = "Source is not ready, artifact not found, retrying in 30s";
+        // The source, what is applied from it, and whether that has failed.
+        let cases = [
+            (&new, new.clone(), false),
+            (
+                &object("Unknown", "Progressing", "cloning"),
+                new.clone(),
+                false,
+            ),
+            (&fetched, new.clone(), false),
+            (
+                &fetched,
+                object("Unknown", "Progressing", "building"),
+                false,
+            ),
+            (
+                &fetched,
+                object("False", "ArtifactFailed", not_there),
+                false,
+            ),
+            (&fetched, object("False", "ArtifactFailed", gone), false),
+            (
+                &fetched,
+                object("False", "SourceNotReady", "no chart yet"),
+                false,
+            ),
+            (
+                &fetched,
+                object("False", "DependencyNotReady", "db is not ready"),
+                false,
+            ),
+            (
+                &fetched,
+                object("False", "ArtifactFailed", "kustomization path not found"),
+                true,
+            ),
+            (
+                &fetched,
+                object("False", "BuildFailed", "no such file"),
+                true,
+            ),
+            (
+                &fetched,
+                object("False", "HealthCheckFailed", "timed out"),
+                true,
+            ),
+            // The source says itself that it cannot be had.
+            (
+                &object("False", "GitOperationFailed", "authentication required"),
+                object("False", "ArtifactFailed", not_there),
+                true,
+            ),
+        ];
+        for (source, applied, is_failed) in cases {
+            let case = format!("{source} {applied}");
+            let sync = said_by_flux("hz-fsn-rtz-dev-acme", &[source.clone(), applied]);
+            assert!(!sync.is_ready, "{case}");
+            let status = match is_failed {
+                true => ConditionStatus::False,
+                false => ConditionStatus::Unknown,
+            };
+            let observed = observe(&Ok(()), &[], &[], &[sync]);
+            assert_eq!(observed[0].status, status, "{case}");
         }
     }
 }
