@@ -131,7 +131,8 @@ impl BlueprintName {
     }
 }
 
-/// What a DNS label may look like, as a sentence; `None` when it fits.
+/// Why a text is no DNS label, as a sentence: the first character that breaks the rule
+/// (RFC 1035, 2.3.1) and the rule, or its length; `None` when it fits.
 fn label_problem(text: &str, shortest: usize, longest: usize) -> Option<String> {
     let length = text.chars().count();
     if !(shortest..=longest).contains(&length) {
@@ -140,19 +141,21 @@ fn label_problem(text: &str, shortest: usize, longest: usize) -> Option<String> 
             "it has {length} character{plural}, {shortest} to {longest} are allowed"
         ));
     }
-    if !text.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return Some("it must start with a lower-case letter".to_owned());
-    }
-    if let Some(bad) = text
+    let is_allowed = |at: usize, c: char| match c {
+        'a'..='z' => true,
+        '0'..='9' => at > 0,
+        '-' => at > 0 && at + 1 < length,
+        _ => false,
+    };
+    let (at, bad) = text
         .chars()
-        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'))
-    {
-        return Some(format!(
-            "{bad:?} is not allowed; use lower-case letters, digits and hyphens"
-        ));
-    }
-    text.ends_with('-')
-        .then(|| "it must not end with a hyphen".to_owned())
+        .enumerate()
+        .find(|(at, c)| !is_allowed(*at, *c))?;
+    Some(format!(
+        "{bad:?} is not allowed as character {}; use {shortest} to {longest} lower-case letters, \
+         digits and hyphens, start with a letter and do not end with a hyphen",
+        at + 1
+    ))
 }
 
 fn check_organization(text: &str) -> Result<(), NameError> {

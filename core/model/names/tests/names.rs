@@ -77,6 +77,29 @@ fn applications_cannot_be_mistaken_for_another_namespace() {
 }
 
 #[test]
+fn a_name_that_is_no_label_is_told_the_rule_and_where_it_breaks_it() {
+    let rule = "use 2 to 40 lower-case letters, digits and hyphens, start with a letter and do not \
+                end with a hyphen";
+    for (bad, character, at) in [
+        ("Bad!", 'B', 1),
+        ("1st", '1', 1),
+        ("-x", '-', 1),
+        ("bad!", '!', 4),
+        ("my_blog", '_', 3),
+        ("blög", 'ö', 3),
+        ("blog-", '-', 5),
+    ] {
+        assert_eq!(
+            ApplicationName::new(bad).unwrap_err().to_string(),
+            format!(
+                "Application name {bad:?} is not valid: \
+                 {character:?} is not allowed as character {at}; {rule}"
+            )
+        );
+    }
+}
+
+#[test]
 fn derived_names_match_the_model() {
     let region = Region::known(Provider::Hetzner).remove(0);
     let cluster = HostClusterName::new(
