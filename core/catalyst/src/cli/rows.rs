@@ -40,9 +40,35 @@ pub fn short(commit: &str) -> String {
     commit.chars().take(10).collect()
 }
 
-/// The first line of a longer text.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// How a message announces the last lines of a log, which follow it.
+const LAST_LINES: &str = "its last lines:";
+
+/// A message in one line: its first, and where lines of a log follow, the last of them,
+/// which says most often why.
+fn in_a_line(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().collect();
+    let first = lines.first().copied().unwrap_or_default();
+    let announces = |line: &str| line.ends_with(LAST_LINES);
+    let Some(at) = lines.iter().position(|line| announces(line)) else {
+        return first.to_owned();
+    };
+    let announced = lines.get(at).copied().unwrap_or_default();
+    let rest = lines.get(at + 1..).unwrap_or_default();
+    // A second container may have crashed, and its lines follow.
+    let last = rest
+        .iter()
+        .take_while(|line| !announces(line))
+        .map(|line| line.trim())
+        .filter(|line| !line.is_empty())
+        .last();
+    let said = match (announced.strip_suffix(LAST_LINES), last) {
+        (Some(head), Some(last)) => format!("{head}its last line: {last}"),
+        _ => announced.to_owned(),
+    };
+    match at {
+        0 => said,
+        _ => format!("{first}; {said}"),
+    }
 }
 
 impl Row for OrganizationView {
@@ -100,7 +126,7 @@ impl Row for ApplicationSummary {
             self.version.clone(),
             phase(&self.health),
             self.url.clone().unwrap_or_default(),
-            first_line(&self.health.message),
+            in_a_line(&self.health.message),
         ]
     }
 }
@@ -122,7 +148,7 @@ impl Row for ObjectView {
             self.namespace.clone().unwrap_or_default(),
             self.name.clone(),
             self.ready.map(yes).unwrap_or_default(),
-            first_line(&self.message),
+            in_a_line(&self.message),
         ]
     }
 }
@@ -346,6 +372,31 @@ mod tests {
             });
             let revision: Revision = serde_json::from_value(revision).unwrap();
             assert_eq!(revision.cells()[2], shown);
+        }
+    }
+
+    #[test]
+    fn a_message_in_one_line_has_the_last_words_of_a_crash() {
+        for (message, line) in [
+            ("", ""),
+            ("its pods run", "its pods run"),
+            ("one\ntwo", "one"),
+            (
+                "web ended with exit code 1; its last lines:\nreading\n  panic: no config\n",
+                "web ended with exit code 1; its last line: panic: no config",
+            ),
+            // None was written.
+            ("web ended; its last lines:\n", "web ended; its last lines:"),
+            (
+                "install failed\nweb ended; its last lines:\nno config",
+                "install failed; web ended; its last line: no config",
+            ),
+            (
+                "web ended; its last lines:\nno config\ndb ended; its last lines:\nno room",
+                "web ended; its last line: no config",
+            ),
+        ] {
+            assert_eq!(in_a_line(message), line, "{message:?}");
         }
     }
 

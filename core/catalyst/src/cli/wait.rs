@@ -66,16 +66,32 @@ struct Steps {
 
 impl Steps {
     fn show(&mut self, name: &str, health: &Health) {
-        let message = health.message.lines().next().unwrap_or_default();
-        let line = match message {
-            "" => format!("{name}: {}", health.phase),
-            message => format!("{name}: {} ({message})", health.phase),
-        };
-        if line != self.last {
-            say(&one_line(&line));
-            self.last = line;
+        let text = step(name, health);
+        if text == self.last {
+            return;
         }
+        match text.contains('\n') {
+            // What a crashed program said last is of no use cut.
+            true => say(&text),
+            false => say(&one_line(&text)),
+        }
+        self.last = text;
     }
+}
+
+/// A phase and its cause, in as many lines as the cause has.
+fn step(name: &str, health: &Health) -> String {
+    let phase = &health.phase;
+    match health.message.trim_end() {
+        "" => format!("{name}: {phase}"),
+        message if message.contains('\n') => format!("{name}: {phase}: {}", indented(message)),
+        message => format!("{name}: {phase} ({message})"),
+    }
+}
+
+/// A text whose lines after the first are seen to belong to it.
+fn indented(text: &str) -> String {
+    text.trim_end().replace('\n', "\n  ")
 }
 
 /// Waits until an Application runs. Open the stream before the change is made.
@@ -92,7 +108,9 @@ pub async fn application(
     Err(hinted(
         format!(
             "{} in {} failed: {}",
-            wanted.application, wanted.environment, health.message
+            wanted.application,
+            wanted.environment,
+            indented(&health.message)
         ),
         format!(
             "see `catalyst get objects -e {0} {1}` and `catalyst logs -e {0} {1}`",
@@ -283,4 +301,30 @@ async fn left_behind(api: &Api, kind: &str, name: &str) -> anyhow::Result<Vec<St
 
 fn is_deletion(view: &DeletionView, kind: &str, name: &str) -> bool {
     view.kind.eq_ignore_ascii_case(kind) && view.name == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_all_lines_of_its_cause() {
+        for (message, said) in [
+            ("", "guests: Degraded"),
+            ("no place", "guests: Degraded (no place)"),
+            (
+                "web ended; its last lines:\nreading\npanic: no config\n",
+                "guests: Degraded: web ended; its last lines:\n  reading\n  panic: no config",
+            ),
+        ] {
+            let health = Health {
+                phase: "Degraded".to_owned(),
+                reason: String::new(),
+                message: message.to_owned(),
+                observed_at: String::new(),
+                since: String::new(),
+            };
+            assert_eq!(step("guests", &health), said);
+        }
+    }
 }
