@@ -187,9 +187,23 @@ fn newest_warning(objects: &[Seen<'_>]) -> Option<Cause> {
         reason: first_of([text(event, "/reason"), "Warning"]),
         text: format!("{kind} {name}: {}", text(event, "/message")),
         since: text(event, "/lastTimestamp").to_owned(),
-        said: vec![text(event, "/message").to_owned()],
+        said: said_of_event(text(event, "/message")),
         is_running: false,
     })
+}
+
+/// What an event says, and without what a kubelet puts before the words it was given:
+/// those are the ones that others tell as well.
+fn said_of_event(message: &str) -> Vec<String> {
+    let of_image = message
+        .strip_prefix("Failed to pull image \"")
+        .and_then(|rest| rest.split_once("\": "))
+        .map(|(_, reason)| reason);
+    let given = of_image.or_else(|| message.strip_prefix("Error: "));
+    std::iter::once(message)
+        .chain(given)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A sentence and its cause, unless the sentence names the cause already, be it with
@@ -253,6 +267,61 @@ mod tests {
         let cause = format!("pod guests-1: container web: ErrImagePull: {words}");
         assert_eq!(told(""), cause);
         assert_eq!(told("install failed"), format!("install failed; {cause}"));
+    }
+
+    #[test]
+    fn an_event_does_not_tell_again_what_its_controller_says() {
+        let fact = |object: Value| ObjectFact {
+            cluster: "lo-loc-rtz-dev-acme".into(),
+            application: Some("guests".into()),
+            object,
+        };
+        let reason = "the registry has no 9 of acme/web; check name and tag";
+        // It pulls once more, so that only the event tells of the last time.
+        let pod = fact(json!({
+            "kind": "Pod", "metadata": {"name": "guests-1"},
+            "status": {"phase": "Pending", "containerStatuses": [{
+                "name": "web", "state": {"waiting": {"reason": "ContainerCreating"}},
+            }]},
+        }));
+        let told = |warning: &str, message: &str| {
+            let event = fact(json!({
+                "kind": "Event", "metadata": {"name": "guests-1.1"},
+                "type": "Warning", "reason": "Failed", "message": warning,
+                "lastTimestamp": "2026-01-01T00:00:00Z",
+                "involvedObject": {"kind": "Pod", "name": "guests-1"},
+            }));
+            let application = fact(json!({
+                "kind": "Application", "metadata": {"name": "guests"}, "spec": {},
+                "status": {"phase": "Failed", "conditions": [
+                    {"type": "Ready", "status": "False", "reason": "X", "message": message},
+                ]},
+            }));
+            let time = Timestamp::UNIX_EPOCH;
+            of_application((&application, time), &[(&pod, time), (&event, time)]).message
+        };
+        let image = format!("the image r/acme/web:9 of web cannot be pulled: {reason}");
+        for (warning, message, expected) in [
+            (
+                format!("Failed to pull image \"r/acme/web:9\": {reason}"),
+                image.as_str(),
+                image.clone(),
+            ),
+            (
+                format!("Error: {reason}"),
+                image.as_str(),
+                image.clone(),
+            ),
+            // Another cause is news.
+            (
+                "Failed to pull image \"r/acme/web:9\": nobody answers".to_owned(),
+                "install failed",
+                "install failed; Pod guests-1: Failed to pull image \"r/acme/web:9\": nobody answers"
+                    .to_owned(),
+            ),
+        ] {
+            assert_eq!(told(&warning, message), expected);
+        }
     }
 
     #[test]
