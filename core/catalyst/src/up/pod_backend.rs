@@ -49,12 +49,9 @@ impl PodBackend for NodePods {
                     .map_err(unavailable)?;
                 futures::stream::iter(lines).boxed()
             };
-            let oldest = request.since_seconds.and_then(|seconds| {
-                Timestamp::now()
-                    .checked_sub(Duration::from_secs(seconds))
-                    .ok()
-            });
+            let oldest = oldest(&request);
             let timestamps = request.timestamps;
+            let mut is_start = true;
             let mut left = request.limit_bytes.unwrap_or(u64::MAX);
             let bytes = lines
                 .filter(move |line| {
@@ -63,7 +60,12 @@ impl PodBackend for NodePods {
                         oldest.is_none_or(|oldest| written.is_none_or(|written| written >= oldest));
                     std::future::ready(recent)
                 })
-                .map(move |line| text_of(&line, timestamps))
+                .map(move |line| {
+                    // Further pieces of a line have no time of their own, as a kubelet has it.
+                    let text = text_of(&line, timestamps && is_start);
+                    is_start = !line.is_partial;
+                    text
+                })
                 .scan((), move |(), mut text| {
                     let allowed = usize::try_from(left).unwrap_or(usize::MAX);
                     text.truncate(allowed);
@@ -154,6 +156,15 @@ impl PodBackend for NodePods {
     }
 }
 
+/// When the oldest line that is asked for may have been written.
+fn oldest(request: &LogRequest) -> Option<Timestamp> {
+    let at = request.since_time.as_ref();
+    at.and_then(|time| time.parse().ok()).or_else(|| {
+        let seconds = Duration::from_secs(request.since_seconds?);
+        Timestamp::now().checked_sub(seconds).ok()
+    })
+}
+
 /// Why a command did not begin.
 fn not_begun(request: &ExecRequest, error: &NodeError) -> PodError {
     match error {
@@ -199,6 +210,23 @@ mod tests {
     use catalyst_kubernetes::ApiError;
 
     use super::*;
+
+    #[test]
+    fn lines_from_a_time_on_or_of_the_last_seconds_are_asked_for() {
+        let time = "2026-01-02T03:04:05Z";
+        let asked = |since_time: Option<&str>, since_seconds| LogRequest {
+            since_time: since_time.map(str::to_owned),
+            since_seconds,
+            ..LogRequest::default()
+        };
+        assert_eq!(oldest(&asked(None, None)), None);
+        assert_eq!(oldest(&asked(Some("soon"), None)), None);
+        let found = oldest(&asked(Some(time), None)).unwrap();
+        assert_eq!(found.to_string(), time);
+        let before = Timestamp::now();
+        let found = oldest(&asked(None, Some(60))).unwrap();
+        assert!(found < before, "{found}");
+    }
 
     #[test]
     fn a_command_in_what_does_not_run_is_the_clients_error_and_not_the_nodes() {

@@ -54,6 +54,8 @@ pub struct LogRequest {
     pub tail_lines: Option<u64>,
     /// Only lines of the last seconds.
     pub since_seconds: Option<u64>,
+    /// Only lines from this time on, as RFC 3339 has it.
+    pub since_time: Option<String>,
     /// Stop after this many bytes.
     pub limit_bytes: Option<u64>,
 }
@@ -227,6 +229,9 @@ pub(crate) async fn serve(
                 timestamps: params.flag("timestamps"),
                 tail_lines: params.get("tailLines").parse().ok(),
                 since_seconds: params.get("sinceSeconds").parse().ok(),
+                since_time: Some(params.get("sinceTime"))
+                    .filter(|time| !time.is_empty())
+                    .map(str::to_owned),
                 limit_bytes: params.get("limitBytes").parse().ok(),
             };
             if let Some(why) = log_missing(&pod, &request) {

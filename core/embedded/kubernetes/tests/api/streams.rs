@@ -267,6 +267,8 @@ async fn nobody_is_asked_about_once_the_watch_is_over() {
 pub struct Pods {
     /// Comes back when the last command that was started is ended.
     command: Mutex<Option<oneshot::Receiver<()>>>,
+    /// From when on the last log was asked for.
+    since: Mutex<Option<String>>,
 }
 
 impl Pods {
@@ -279,8 +281,9 @@ impl Pods {
 impl PodBackend for Pods {
     fn logs(
         &self,
-        _: LogRequest,
+        request: LogRequest,
     ) -> BoxFuture<'_, Result<BoxStream<'static, Result<Bytes, std::io::Error>>, PodError>> {
+        *self.since.lock().unwrap() = request.since_time;
         let line = futures::stream::iter([Ok(Bytes::from_static(b"hello\n"))]);
         Box::pin(async move { Ok(line.chain(futures::stream::pending()).boxed()) })
     }
@@ -354,6 +357,24 @@ async fn a_log_that_is_followed_ends_when_the_right_to_it_is_taken() {
     api.call(Method::DELETE, &format!("{BINDINGS}/b"), Value::Null)
         .await;
     assert!(within("the end of the log", log.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_log_is_asked_for_from_a_time_on() {
+    let (api, pods) = with_a_pod().await;
+    bind(&api, developers(), "view").await;
+    for (query, since) in [
+        (
+            "sinceTime=2026-01-02T03%3A04%3A05Z",
+            Some("2026-01-02T03:04:05Z"),
+        ),
+        ("follow=true", None),
+    ] {
+        let request = with_token(&format!("{POD}/log?{query}"), "jane-token");
+        let response = api.kubernetes.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(pods.since.lock().unwrap().as_deref(), since, "{query}");
+    }
 }
 
 #[tokio::test]
