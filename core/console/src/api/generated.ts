@@ -1264,6 +1264,11 @@ export interface components {
         LogLine: {
             /** @description The container. */
             container: string;
+            /**
+             * @description Whether the container did not write it, but it is said of the container: that it
+             *     waits to start again.
+             */
+            isNotice?: boolean;
             /** @description What was written, without the line's end. */
             line: string;
             /** @description The pod. */

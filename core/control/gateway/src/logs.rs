@@ -1,10 +1,12 @@
 //! The logs of an Application's pods, as text or as one JSON object a line.
 //!
-//! Read through the Kubernetes API of the Environment's vclusters, pods found by
-//! the label `openova.io/application`. In a text of several containers each line
-//! begins with `pod/container `. What must stay true: following ends when the reader
-//! goes, and within seconds when the reader loses the right to read; nothing is
-//! read ahead of a slow reader by more than a few lines.
+//! Read through the Kubernetes API of the Environment's vclusters. An Application's
+//! pods are those in its namespace, which no other has: what labels they bear is up to
+//! its chart. In a text of several containers each line begins with `pod/container `.
+//! Of a container that waits to start again the last run's lines are read, and a line
+//! of its own says that it waits. What must stay true: following ends when the reader
+//! goes, and within seconds when the reader loses the right to read; no line comes
+//! twice; nothing is read ahead of a slow reader by more than a few lines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -41,7 +43,6 @@ const AHEAD: usize = 64;
 /// Of so many containers that are gone it is known how far they were read: one of a
 /// StatefulSet comes back by its name.
 const MOST_GONE: usize = 64;
-const LABEL: &str = "openova.io/application";
 
 /// A container whose log is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,8 @@ struct Target {
 enum Progress {
     /// It runs or has run, and so has a log.
     Begun,
+    /// It has run, waits to start again, and why. `run` tells its last run from others.
+    WaitsAgain { run: String, why: String },
     /// It has not started, and why.
     Waits(String),
 }
@@ -77,7 +80,6 @@ pub async fn answer(
     let logs = Logs {
         vclusters: vclusters(gateway, environment, application).await?,
         organization: environment.organization.clone(),
-        selector: format!("{LABEL}={}", application.summary.name),
         container: query.container,
         tail: query.tail.unwrap_or(TAIL).min(MOST),
         follow: query.follow.unwrap_or(false),
@@ -119,6 +121,10 @@ async fn vclusters(
 ) -> Result<Vec<Api<Pod>>, Refusal> {
     let suffix = format!("-{}", environment.organization);
     let mut found = Vec::new();
+    // Before it has a place; to list pods of no namespace could be to list all.
+    if application.namespace.is_empty() {
+        return Ok(found);
+    }
     for qualified in &environment.vclusters {
         let Some(host) = qualified.strip_suffix(&suffix) else {
             continue;
@@ -145,7 +151,6 @@ async fn vclusters(
 struct Logs {
     vclusters: Vec<Api<Pod>>,
     organization: String,
-    selector: String,
     container: Option<String>,
     tail: u32,
     follow: bool,
@@ -173,15 +178,25 @@ impl Form {
         };
         (form, is_several)
     }
+
+    /// A line as text, with whose it is where there are several.
+    fn text(&self, target: &Target, line: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Text { is_several } if is_several.load(Ordering::Relaxed) => {
+                let prefix = format!("{}/{} ", target.pod, target.container);
+                [prefix.as_bytes(), line].concat()
+            }
+            _ => line.to_vec(),
+        }
+    }
 }
 
 impl Logs {
     /// All containers there are, with how far each has come.
     async fn targets(&self) -> Result<Targets, kube::Error> {
         let mut targets = BTreeMap::new();
-        let parameters = ListParams::default().labels(&self.selector);
         for (vcluster, api) in self.vclusters.iter().enumerate() {
-            for pod in api.list(&parameters).await? {
+            for pod in api.list(&ListParams::default()).await? {
                 let Some(name) = pod.metadata.name.clone() else {
                     continue;
                 };
@@ -233,7 +248,7 @@ impl Logs {
         let mut waiting = None;
         for (target, progress) in targets.iter().filter(|(target, _)| self.wants(target)) {
             match progress {
-                Progress::Begun => return Ok(()),
+                Progress::Begun | Progress::WaitsAgain { .. } => return Ok(()),
                 Progress::Waits(why) => waiting = waiting.or(Some((target, why))),
             }
         }
@@ -279,10 +294,24 @@ fn progress(status: Option<&ContainerStatus>) -> Progress {
     };
     let state = status.state.as_ref();
     let is_there = state.is_some_and(|state| state.running.is_some() || state.terminated.is_some());
-    if is_there || status.restart_count > 0 {
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    if is_there {
         return Progress::Begun;
     }
-    let waiting = state.and_then(|state| state.waiting.as_ref());
+    if status.restart_count > 0 {
+        let last = status.last_state.as_ref();
+        let ended = last.and_then(|state| state.terminated.as_ref());
+        let at = ended.and_then(|ended| ended.finished_at.as_ref());
+        let why = waiting.and_then(|waiting| waiting.reason.clone());
+        return match why {
+            Some(why) => Progress::WaitsAgain {
+                // A pod of a StatefulSet that comes back counts from the start.
+                run: format!("{} {at:?}", status.restart_count),
+                why,
+            },
+            None => Progress::Begun,
+        };
+    }
     let said = waiting.map(|waiting| [waiting.reason.as_deref(), waiting.message.as_deref()]);
     let said: Vec<&str> = said.into_iter().flatten().flatten().collect();
     Progress::Waits(match said.as_slice() {
@@ -300,15 +329,23 @@ async fn past(logs: Logs, targets: Targets, lines: mpsc::Sender<Bytes>) {
         let Some(api) = logs.vclusters.get(target.vcluster).cloned() else {
             continue;
         };
-        let parameters = LogParams {
-            container: Some(target.container.clone()),
-            tail_lines: Some(logs.tail.into()),
-            timestamps: logs.json,
-            ..LogParams::default()
+        let notice = match targets.get(target) {
+            Some(Progress::Begun) => None,
+            Some(Progress::WaitsAgain { why, .. }) => Some(waits_again(target, why)),
+            Some(Progress::Waits(_)) | None => continue,
         };
-        if targets.get(target) == Some(&Progress::Begun) {
-            copy(api, target.clone(), parameters, form.clone(), lines.clone()).await;
-        }
+        let reading = Reading {
+            target: target.clone(),
+            parameters: LogParams {
+                container: Some(target.container.clone()),
+                tail_lines: Some(logs.tail.into()),
+                timestamps: logs.json,
+                ..LogParams::default()
+            },
+            after: None,
+            notice,
+        };
+        reading.copy(api, &form, &lines).await;
         if lines.is_closed() {
             return;
         }
@@ -324,8 +361,10 @@ async fn follow(
     lines: mpsc::Sender<Bytes>,
 ) {
     let (form, is_several) = Form::of(&logs);
-    let mut copies: JoinSet<Target> = JoinSet::new();
+    let mut copies: JoinSet<(Target, Option<Timestamp>)> = JoinSet::new();
     let mut known = Known::new();
+    // The runs after which it was said that a container waits.
+    let mut told: HashMap<Target, String> = HashMap::new();
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     looks.tick().await;
     loop {
@@ -338,31 +377,46 @@ async fn follow(
                 continue;
             };
             let since = known.get(target);
-            if !logs.wants(target) || *progress != Progress::Begun || since == Some(&None) {
+            if !logs.wants(target) || since == Some(&None) {
                 continue;
             }
+            let notice = match progress {
+                Progress::Begun => None,
+                Progress::WaitsAgain { run, .. } if told.get(target) == Some(run) => continue,
+                Progress::WaitsAgain { run, why } => {
+                    told.insert(target.clone(), run.clone());
+                    Some(waits_again(target, why))
+                }
+                Progress::Waits(_) => continue,
+            };
             let since = since.copied().flatten();
-            let parameters = LogParams {
-                container: Some(target.container.clone()),
-                follow: true,
-                tail_lines: since.is_none().then(|| logs.tail.into()),
-                since_time: since,
-                timestamps: logs.json,
-                ..LogParams::default()
+            let reading = Reading {
+                target: target.clone(),
+                parameters: LogParams {
+                    container: Some(target.container.clone()),
+                    // What waits writes nothing; its next run is read when it begins.
+                    follow: notice.is_none(),
+                    tail_lines: since.is_none().then(|| logs.tail.into()),
+                    // A kubelet is asked in whole seconds: what was read comes again.
+                    since_time: since.and_then(|at| Timestamp::from_second(at.as_second()).ok()),
+                    timestamps: true,
+                    ..LogParams::default()
+                },
+                after: since,
+                notice,
             };
             known.insert(target.clone(), None);
-            let (api, target) = (api.clone(), target.clone());
-            let (form, lines) = (form.clone(), lines.clone());
+            let (api, form, lines) = (api.clone(), form.clone(), lines.clone());
             copies.spawn(async move {
-                copy(api, target.clone(), parameters, form, lines).await;
-                target
+                let last = reading.copy(api, &form, &lines).await;
+                (reading.target, last.or(since))
             });
         }
         tokio::select! {
             () = lines.closed() => return,
             Some(ended) = copies.join_next() => {
-                if let Ok(target) = ended {
-                    known.insert(target, Some(Timestamp::now()));
+                if let Ok((target, last)) = ended {
+                    known.insert(target, Some(last.unwrap_or_else(Timestamp::now)));
                 }
                 continue;
             }
@@ -376,6 +430,7 @@ async fn follow(
             Ok(found) => {
                 targets = found;
                 forget_gone(&mut known, &targets);
+                told.retain(|target, _| targets.contains_key(target));
             }
             Err(error) => tracing::debug!(%error, "pods not listed while following a log"),
         }
@@ -397,49 +452,121 @@ fn forget_gone(known: &mut Known, targets: &Targets) {
     }
 }
 
-/// Copies one container's log, line by line.
-async fn copy(
-    api: Api<Pod>,
+/// What is said of a container that has ended and is to start again.
+fn waits_again(target: &Target, why: &str) -> String {
+    format!(
+        "(the container {} in the pod {} waits to start again: {why})",
+        target.container, target.pod
+    )
+}
+
+/// One container's log, from somewhere on.
+struct Reading {
     target: Target,
     parameters: LogParams,
-    form: Form,
-    lines: mpsc::Sender<Bytes>,
-) {
-    let mut reader = match api.log_stream(&target.pod, &parameters).await {
-        Ok(reader) => Box::pin(reader),
-        Err(error) => {
-            tracing::debug!(%error, pod = target.pod, "log not read");
-            return;
+    /// Lines up to this time have been read.
+    after: Option<Timestamp>,
+    /// What is said of the container at the end.
+    notice: Option<String>,
+}
+
+impl Reading {
+    /// Copies the log line by line, then says what there is to say; the time of the
+    /// last line, where lines come with times.
+    async fn copy(
+        &self,
+        api: Api<Pod>,
+        form: &Form,
+        lines: &mpsc::Sender<Bytes>,
+    ) -> Option<Timestamp> {
+        let last = self.copy_lines(api, form, lines).await;
+        if let Some(notice) = &self.notice {
+            let said = match form {
+                Form::Text { .. } => form.text(&self.target, notice.as_bytes()),
+                Form::Objects => notice_object(&self.target, notice),
+            };
+            // A reader that went away is told nothing more.
+            let _ = lines.send(ended(said)).await;
         }
-    };
-    let prefix = format!("{}/{} ", target.pod, target.container);
-    let mut time = None;
-    let mut is_start = true;
-    loop {
-        let mut line = Vec::new();
-        let mut piece = (&mut reader).take(LONGEST_LINE);
-        match piece.read_until(b'\n', &mut line).await {
-            Ok(read) if read > 0 => {}
-            _ => return,
-        }
-        let is_end = line.last() == Some(&b'\n');
-        if is_end {
-            line.pop();
-        }
-        let mut written = match &form {
-            Form::Text { is_several } => {
-                let is_several = is_several.load(Ordering::Relaxed);
-                let prefix: &[u8] = if is_several { prefix.as_bytes() } else { b"" };
-                [prefix, line.as_slice()].concat()
+        last
+    }
+
+    async fn copy_lines(
+        &self,
+        api: Api<Pod>,
+        form: &Form,
+        lines: &mpsc::Sender<Bytes>,
+    ) -> Option<Timestamp> {
+        let target = &self.target;
+        let mut reader = match api.log_stream(&target.pod, &self.parameters).await {
+            Ok(reader) => Box::pin(reader),
+            Err(error) => {
+                tracing::debug!(%error, pod = target.pod, "log not read");
+                return None;
             }
-            Form::Objects => object(&target, &line, is_start, &mut time),
         };
-        is_start = is_end;
-        written.push(b'\n');
-        if lines.send(written.into()).await.is_err() {
-            return;
+        let mut last = None;
+        let mut time = None;
+        let mut is_start = true;
+        let mut is_old = false;
+        loop {
+            let mut line = Vec::new();
+            let mut piece = (&mut reader).take(LONGEST_LINE);
+            match piece.read_until(b'\n', &mut line).await {
+                Ok(read) if read > 0 => {}
+                _ => return last,
+            }
+            let is_end = line.last() == Some(&b'\n');
+            if is_end {
+                line.pop();
+            }
+            let stamp = match is_start && self.parameters.timestamps {
+                true => stamp(&line),
+                false => None,
+            };
+            if is_start {
+                is_old = stamp.is_some_and(|(at, _)| self.after.is_some_and(|after| at <= after));
+            }
+            let written = match form {
+                _ if is_old => None,
+                Form::Text { .. } => {
+                    let (_, text) = stamp.unzip();
+                    Some(form.text(target, text.unwrap_or(&line)))
+                }
+                Form::Objects => Some(object(target, &line, is_start, &mut time)),
+            };
+            last = stamp.map(|(at, _)| at).or(last);
+            is_start = is_end;
+            if let Some(written) = written
+                && lines.send(ended(written)).await.is_err()
+            {
+                return last;
+            }
         }
     }
+}
+
+/// The time at a line's start, and what comes after it.
+fn stamp(line: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let end = line.iter().position(|byte| *byte == b' ')?;
+    let time = std::str::from_utf8(line.get(..end)?).ok()?;
+    Some((time.parse().ok()?, line.get(end + 1..)?))
+}
+
+fn ended(mut line: Vec<u8>) -> Bytes {
+    line.push(b'\n');
+    line.into()
+}
+
+fn notice_object(target: &Target, notice: &str) -> Vec<u8> {
+    let object = LogLine {
+        time: None,
+        pod: target.pod.clone(),
+        container: target.container.clone(),
+        line: notice.to_owned(),
+        is_notice: true,
+    };
+    serde_json::to_vec(&object).unwrap_or_default()
 }
 
 /// A piece of a line as an object. At the line's start stands its time; a further
@@ -458,6 +585,7 @@ fn object(target: &Target, line: &[u8], is_start: bool, time: &mut Option<String
         pod: target.pod.clone(),
         container: target.container.clone(),
         line: line.to_owned(),
+        is_notice: false,
     };
     serde_json::to_vec(&object).unwrap_or_default()
 }

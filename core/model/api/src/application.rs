@@ -149,4 +149,8 @@ pub struct LogLine {
     pub container: String,
     /// What was written, without the line's end.
     pub line: String,
+    /// Whether the container did not write it, but it is said of the container: that it
+    /// waits to start again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_notice: bool,
 }

@@ -279,6 +279,46 @@ async fn a_log_that_has_not_begun_says_why() {
 }
 
 #[tokio::test]
+async fn a_container_that_waits_to_start_again_has_the_log_of_its_last_run() {
+    let world = World::watched().await;
+    {
+        let mut parts = world.parts();
+        parts.ended.insert("blog-1".to_owned());
+        parts.restarts.insert("blog-1".to_owned(), 1);
+    }
+    let path = "/api/v1/environments/acme-dev/applications/blog/logs";
+    let notice = "(the container web in the pod blog-1 waits to start again: CrashLoopBackOff)";
+    let log = Reader::open(&world, "dan", path, None).await.end().await;
+    assert_eq!(
+        log,
+        format!(
+            "blog-0/web hello from blog-0\nblog-0/web no end\n\
+             blog-1/web hello from blog-1\nblog-1/web no end\nblog-1/web {notice}\n"
+        )
+    );
+    let objects = format!("{path}?json=true");
+    let log = Reader::open(&world, "dan", &objects, None)
+        .await
+        .end()
+        .await;
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        last,
+        json!({"pod": "blog-1", "container": "web", "line": notice, "isNotice": true})
+    );
+    // Whoever follows has the next run when it begins, and no line twice.
+    let followed = format!("{path}?follow=true");
+    let mut log = Reader::open(&world, "dan", &followed, None).await;
+    log.until(&format!("blog-1/web {notice}\n")).await;
+    world.parts().ended.clear();
+    log.until("blog-1/web run 1\n").await;
+    for line in ["hello from blog-1", "no end", notice] {
+        let line = format!("blog-1/web {line}\n");
+        assert_eq!(log.text.matches(&line).count(), 1, "{line:?}: {}", log.text);
+    }
+}
+
+#[tokio::test]
 async fn a_log_comes_as_objects_for_programs() {
     let world = World::watched().await;
     let path = "/api/v1/environments/acme-dev/applications/blog/logs?json=true";

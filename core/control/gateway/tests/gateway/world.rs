@@ -100,6 +100,10 @@ pub struct Parts {
     pub vault_refusals: u32,
     /// Pods whose container has not started.
     pub unstarted: BTreeSet<String>,
+    /// Pods whose container has ended and waits to start again.
+    pub ended: BTreeSet<String>,
+    /// How often the container of a pod was started again.
+    pub restarts: BTreeMap<String, u32>,
     issuer: String,
     made: u32,
 }
@@ -207,6 +211,8 @@ impl World {
             vault_is_up: true,
             vault_refusals: 0,
             unstarted: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            restarts: BTreeMap::new(),
             issuer: issuer.clone(),
             made: 0,
         }));
@@ -720,21 +726,25 @@ async fn pods(
     Path(namespace): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Json<Value> {
-    assert_eq!(query["labelSelector"], "openova.io/application=blog");
-    let unstarted = server.parts.lock().unwrap().unstarted.clone();
+    // A chart gives its pods what labels it likes.
+    assert_eq!(query.get("labelSelector"), None);
+    let parts = server.parts.lock().unwrap();
     let pod = |name: &str| {
-        let is_running = !unstarted.contains(name);
+        let has_ended = parts.ended.contains(name);
+        let is_running = !has_ended && !parts.unstarted.contains(name);
         let state = match is_running {
             true => json!({"running": {}}),
+            false if has_ended => json!({"waiting": {"reason": "CrashLoopBackOff"}}),
             false => {
                 json!({"waiting": {"reason": "ImagePullBackOff", "message": "the registry has no web"}})
             }
         };
+        let restarts = parts.restarts.get(name).copied().unwrap_or_default();
         json!({
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"containers": [{"name": "web"}]},
             "status": {"containerStatuses": [{
-                "name": "web", "ready": is_running, "restartCount": 0, "image": "", "imageID": "",
+                "name": "web", "ready": is_running, "restartCount": restarts, "image": "", "imageID": "",
                 "state": state,
             }]},
         })
@@ -744,8 +754,10 @@ async fn pods(
     }))
 }
 
-/// Two lines; followed, it does not end.
+/// Two lines, and one more of each run after the first; followed, it does not end. From
+/// when on is not heeded: a kubelet is asked in whole seconds, and gives lines again.
 async fn log(
+    State(server): State<Server>,
     Path((_, pod)): Path<(String, String)>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Body {
@@ -754,7 +766,20 @@ async fn log(
         Some("true") => "2026-01-01T00:00:00.5Z ",
         _ => "",
     };
-    let text = format!("{time}hello from {pod}\n{time}no end");
+    let mut text = format!("{time}hello from {pod}\n{time}no end");
+    let (restarts, has_ended) = {
+        let parts = server.parts.lock().unwrap();
+        let restarts = parts.restarts.get(&pod).copied().unwrap_or_default();
+        (restarts, parts.ended.contains(&pod))
+    };
+    // What waits to start again has the log of the run before.
+    for run in 1..restarts + u32::from(!has_ended) {
+        let time = time.replace("00.5Z", &format!("{run:02}.5Z"));
+        text.push_str(&format!("\n{time}run {run}"));
+    }
+    if restarts > 0 {
+        text.push('\n');
+    }
     let lines = stream::iter([Ok::<_, std::io::Error>(text)]);
     if query.get("follow").is_some_and(|follow| follow == "true") {
         Body::from_stream(lines.chain(stream::pending()))
