@@ -17,7 +17,10 @@ use crate::registry::digest;
 use crate::sovereign::{Sovereign, own_address, with_arguments};
 use crate::user::{User, try_git};
 
-const SIZE: &str = "size=56m";
+/// Enough for a Sovereign that is used.
+const ENOUGH: &str = "56m";
+/// Enough to begin, and too little for the images that ship with it.
+const TOO_LITTLE: &str = "3m";
 
 /// A file system that can be filled.
 struct SmallDisk {
@@ -26,12 +29,12 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts it; `None`, with a word to the reader, where that is not allowed.
-    fn mount(folder: &Path) -> Option<Self> {
+    /// Mounts one of a size, in the words of tmpfs(5); `None`, with a word to the reader, where that is not allowed.
+    fn mount(folder: &Path, size: &str) -> Option<Self> {
         let is_root = rustix::process::geteuid().is_root();
         let namespaces = if is_root { "-m" } else { "-Urm" };
         let script = format!(
-            "mount -t tmpfs -o {SIZE} none '{}' && echo mounted && exec sleep 600",
+            "mount -t tmpfs -o size={size} none '{}' && echo mounted && exec sleep 600",
             folder.display()
         );
         let mut holder = Command::new("unshare")
@@ -51,14 +54,21 @@ impl SmallDisk {
         None
     }
 
-    /// The command that becomes a Sovereign whose data is on this disk.
-    fn command(&self, listen: &str) -> Command {
+    /// The beginning of a command that runs where the disk is seen.
+    fn inside(&self) -> Command {
         let mut command = Command::new("nsenter");
         command.arg("-t").arg(self.holder.id().to_string());
         if !rustix::process::geteuid().is_root() {
             command.args(["-U", "--preserve-credentials"]);
         }
-        command.args(["-m", "--", env!("CARGO_BIN_EXE_catalyst")]);
+        command.args(["-m", "--"]);
+        command
+    }
+
+    /// The command that becomes a Sovereign whose data is on this disk.
+    fn command(&self, listen: &str) -> Command {
+        let mut command = self.inside();
+        command.arg(env!("CARGO_BIN_EXE_catalyst"));
         with_arguments(command, &self.folder.join("data"), listen)
     }
 
@@ -79,6 +89,14 @@ impl SmallDisk {
             let zeros = vec![0; block];
             while filler.write_all(&zeros).is_ok() {}
         }
+    }
+
+    /// Makes it larger.
+    fn grow(&self, size: &str) {
+        let mut command = self.inside();
+        command.args(["mount", "-o"]);
+        command.arg(format!("remount,size={size}"));
+        assert!(command.arg(&self.folder).status().unwrap().success());
     }
 
     fn make_room(&self) {
@@ -141,11 +159,35 @@ async fn write(
     (answer.status(), answer.text().await.unwrap())
 }
 
+/// The way out is the last thing that is said.
+fn names_the_full_disk(disk: &SmallDisk, error: &str) {
+    let data = disk.folder.join("data");
+    let last = format!(
+        "hint: the disk of {} is full; free space and start again\n",
+        data.display()
+    );
+    assert!(error.ends_with(&last), "{error}");
+}
+
+#[test]
+fn a_first_start_that_fills_the_disk_says_so_and_works_once_there_is_room() {
+    crate::begin();
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(directory.path(), TOO_LITTLE) else {
+        return;
+    };
+    let (code, error) = Sovereign::fail_by(disk.command("127.0.0.1:0"));
+    assert_eq!(code, Some(1), "{error}");
+    names_the_full_disk(&disk, &error);
+    disk.grow(ENOUGH);
+    start(&disk, "127.0.0.1:0").terminate();
+}
+
 #[tokio::test]
 async fn a_full_disk_is_named_and_nothing_acknowledged_is_lost() {
     crate::begin();
     let directory = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(directory.path()) else {
+    let Some(disk) = SmallDisk::mount(directory.path(), ENOUGH) else {
         return;
     };
 
@@ -154,6 +196,7 @@ async fn a_full_disk_is_named_and_nothing_acknowledged_is_lost() {
     let (code, error) = Sovereign::fail_by(disk.command("127.0.0.1:0"));
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("No space left on device"), "{error}");
+    names_the_full_disk(&disk, &error);
     disk.make_room();
 
     // Full while it runs.
@@ -223,6 +266,7 @@ async fn a_full_disk_is_named_and_nothing_acknowledged_is_lost() {
     let (code, error) = Sovereign::fail_by(disk.command(&listen));
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("No space left on device"), "{error}");
+    names_the_full_disk(&disk, &error);
     disk.make_room();
     let sovereign = start(&disk, &listen);
     admin.reconnect();

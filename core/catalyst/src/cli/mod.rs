@@ -19,7 +19,7 @@ mod credential;
 mod credentials;
 mod destroy;
 mod diff;
-mod failure;
+pub mod failure;
 mod findings;
 mod get;
 mod inspect;

@@ -40,12 +40,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use catalyst_supply::RegistryError;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::failure::Hinted;
 use crate::cli::output::tell;
 use data::DataDirectory;
 use kubeconfig::Administrator;
@@ -122,24 +124,48 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let result = runtime.block_on(serve(arguments));
+    let directory = match &arguments.data {
+        Some(directory) => directory.clone(),
+        None => default_directory()?,
+    };
+    let result = runtime.block_on(serve(arguments, &directory));
     // What still runs was told to stop. The last of it to go closes the store.
     let left = match &result {
         Ok(deadline) => deadline.saturating_duration_since(Instant::now()),
         Err(_) => Duration::ZERO,
     };
     runtime.shutdown_timeout(left);
-    result.map(|_| ())
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) if is_full_disk(&error) => {
+            let directory = directory.display();
+            Err(error.context(Hinted::new(
+                format!("cannot start with the data directory {directory}"),
+                format!("the disk of {directory} is full; free space and start again"),
+            )))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a failure comes of a full disk, met by this process itself or by one of
+/// the parts, which hand on the words of the operating system or their own.
+fn is_full_disk(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let is_full_registry = cause
+            .downcast_ref::<RegistryError>()
+            .is_some_and(RegistryError::is_full);
+        let said = cause.to_string();
+        is_full_registry
+            || said.contains("No space left on device")
+            || said.contains("disk is full")
+    })
 }
 
 /// Serves until a signal comes; answers by when the process must have ended.
-async fn serve(arguments: &Arguments) -> anyhow::Result<Instant> {
+async fn serve(arguments: &Arguments, directory: &Path) -> anyhow::Result<Instant> {
     let mut progress = Progress::new(arguments.output);
-    let directory = match &arguments.data {
-        Some(directory) => directory.clone(),
-        None => default_directory()?,
-    };
-    let data = DataDirectory::open(&directory)?;
+    let data = DataDirectory::open(directory)?;
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
 
@@ -246,7 +272,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<Instant> {
     tracing::info!("stopping");
     stop.cancel();
     drop(maintenance);
-    drain(parts, tasks, server, arguments, &directory, deadline).await?;
+    drain(parts, tasks, server, arguments, directory, deadline).await?;
     Ok(deadline)
 }
 
@@ -363,6 +389,21 @@ mod tests {
              To end it as well, start `catalyst up --data /data --stop-pods` and stop it."
         );
         assert!(about_pods(3, Path::new("/data")).starts_with("3 pods go on running; "));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_causes() {
+        let registry = |status| RegistryError::Refused {
+            action: "push to",
+            reference: "127.0.0.1:8080/catalog/bp-x".to_owned(),
+            status,
+            detail: String::new(),
+        };
+        let of = |error: anyhow::Error| is_full_disk(&error.context("cannot put the image there"));
+        assert!(of(std::io::Error::from_raw_os_error(28).into()));
+        assert!(of(registry(507).into()));
+        assert!(!of(registry(503).into()));
+        assert!(!of(std::io::Error::from_raw_os_error(98).into()));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl RegistryError {
         }
     }
 
+    /// Whether the registry has no room (RFC 4918, section 11.5).
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Refused { status: 507, .. })
+    }
+
     /// Whether what was asked for is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
@@ -114,6 +119,7 @@ fn next_step(status: u16) -> &'static str {
         403 => "do as it says, or sign in with an account that may do this",
         404 => "check the name and the version",
         413 => "make the artifact smaller or raise the registry's limit",
+        507 => "free space where the registry keeps its data, then try again",
         408 | 429 | 500.. => "try again in a while",
         _ => "see the registry's log",
     }

@@ -111,13 +111,7 @@ impl OciError {
     pub(crate) fn disk(attempted: &str, error: &std::io::Error) -> Self {
         tracing::error!(attempted, %error, "registry disk failure");
         if error.kind() == std::io::ErrorKind::StorageFull {
-            Self::new(
-                StatusCode::INSUFFICIENT_STORAGE,
-                Code::Unknown,
-                format!(
-                    "cannot {attempted}: the registry's disk is full; free space and push again"
-                ),
-            )
+            Self::full(attempted)
         } else {
             Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,11 +120,23 @@ impl OciError {
             )
         }
     }
+
+    fn full(attempted: &str) -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            Code::Unknown,
+            format!("cannot {attempted}: the registry's disk is full; free space and push again"),
+        )
+    }
 }
 
 impl From<CommitError> for OciError {
     fn from(error: CommitError) -> Self {
         tracing::error!(%error, "registry metadata not written");
+        // The store hands on what the operating system said, and no code.
+        if error.to_string().contains("No space left on device") {
+            return Self::full("record the change");
+        }
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Code::Unavailable,
@@ -159,5 +165,29 @@ impl IntoResponse for OciError {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_whoever_met_it() {
+        let file = OciError::disk(
+            "store the blob",
+            &std::io::Error::from(std::io::ErrorKind::StorageFull),
+        );
+        let store = OciError::from(CommitError::Disk {
+            reason: "No space left on device (os error 28)".into(),
+        });
+        for error in [file, store] {
+            assert_eq!(error.status, StatusCode::INSUFFICIENT_STORAGE);
+            assert!(error.message.contains("disk is full"), "{}", error.message);
+        }
+        let failing = OciError::from(CommitError::Disk {
+            reason: "Input/output error (os error 5)".into(),
+        });
+        assert_eq!(failing.status, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

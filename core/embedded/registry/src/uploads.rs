@@ -8,13 +8,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 use crate::blobs::{blocking, hash_file};
 use crate::digest::{Algorithm, Digest, Digester};
+
+/// The most that is read of a body that is not kept, in bytes: several of the
+/// pieces in which clients send.
+const MOST_UNKEPT: usize = 64 << 20;
 
 /// The folder of unfinished uploads and those that requests are working on.
 pub(crate) struct Uploads {
@@ -29,7 +33,8 @@ pub(crate) struct Upload {
     /// The digest so far; `None` once it no longer follows the file (after a
     /// restart or a failed write), and then the file is read again at the end.
     digester: Option<Digester>,
-    /// Set when the upload was finished or dropped while others waited.
+    /// Set when the upload was finished or dropped while others waited, or cannot
+    /// go on.
     pub(crate) is_closed: bool,
 }
 
@@ -177,7 +182,8 @@ impl Upload {
             .append(true)
             .open(&self.path)
             .await?;
-        let outcome = self.copy(&mut file, body, announced, limit).await;
+        let mut stream = body.into_data_stream();
+        let outcome = self.copy(&mut file, &mut stream, announced, limit).await;
         match outcome {
             Ok(()) => Ok(()),
             Err(AppendError::Interrupted { received }) => {
@@ -186,8 +192,15 @@ impl Upload {
             Err(error) => {
                 // Wait for writes still under way before cutting them off.
                 let _ = file.flush().await;
-                file.set_len(before.0).await?;
+                if let Err(cut) = file.set_len(before.0).await {
+                    // What stands in the file is not what was acknowledged.
+                    tracing::error!(error = %cut, "an upload is given up");
+                    self.is_closed = true;
+                }
                 (self.offset, self.digester) = before;
+                if matches!(error, AppendError::Disk(_)) {
+                    read_to_the_end(&mut stream).await;
+                }
                 Err(error)
             }
         }
@@ -196,11 +209,10 @@ impl Upload {
     async fn copy(
         &mut self,
         file: &mut tokio::fs::File,
-        body: Body,
+        stream: &mut BodyDataStream,
         announced: Option<u64>,
         limit: u64,
     ) -> Result<(), AppendError> {
-        let mut stream = body.into_data_stream();
         let mut received = 0_u64;
         let mut is_interrupted = false;
         while let Some(chunk) = stream.next().await {
@@ -242,6 +254,19 @@ impl Upload {
         match &self.digester {
             Some(digester) if algorithm == Algorithm::Sha256 => Ok(digester.clone().finish()),
             _ => hash_file(self.path.clone(), algorithm).await,
+        }
+    }
+}
+
+/// Reads what is left of a body that cannot be kept. Most clients read no answer
+/// before they have sent everything, and one whose connection is closed under its
+/// hands never learns the reason.
+pub(crate) async fn read_to_the_end(stream: &mut BodyDataStream) {
+    let mut read = 0_usize;
+    while let Some(Ok(chunk)) = stream.next().await {
+        read = read.saturating_add(chunk.len());
+        if read > MOST_UNKEPT {
+            return;
         }
     }
 }

@@ -12,6 +12,7 @@ mod common;
 
 use common::{INDEX, MANIFEST, descriptor, header, image, refused, serve, sha256};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn a_blob_pushed_in_one_request_is_read_whole_and_in_ranges() {
@@ -637,4 +638,35 @@ async fn every_other_tag_may_move() {
         let digest = header(&named, "docker-content-digest");
         assert_eq!(digest, two.to_string(), "{repository}:{tag}");
     }
+}
+
+/// More than the sockets between keep, so that it is sent only if it is read.
+const MUCH: usize = 32 << 20;
+
+#[tokio::test]
+async fn whoever_sends_to_a_full_disk_sends_everything_and_learns_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path(), false, |_| {}).await;
+    let opened = served.send("POST", "/v2/acme/web/blobs/uploads/").await;
+    let path = header(&opened, "location").to_owned();
+    let (_, id) = path.rsplit_once('/').unwrap();
+    // Takes nothing, with the words of a full disk.
+    let file = folder.path().join("registry/uploads").join(id);
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+
+    let host = served.address.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {MUCH}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![0; MUCH]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 507 "), "{answer}");
+    assert!(answer.contains("disk is full"), "{answer}");
+
+    // What cannot be undone there is not gone on with.
+    refused(served.send("GET", &path).await, 404, "BLOB_UPLOAD_UNKNOWN").await;
 }

@@ -201,7 +201,12 @@ async fn an_upload_whose_last_answer_was_lost_is_over() {
 #[tokio::test]
 async fn an_upload_that_gets_no_further_is_given_up() {
     type Answer = fn(&Seen) -> Response;
-    let cases: [(&str, Answer, &str); 5] = [
+    let cases: [(&str, Answer, &str); 6] = [
+        (
+            "has no room",
+            |_| StatusCode::INSUFFICIENT_STORAGE.into_response(),
+            "free space",
+        ),
         (
             "never takes it",
             |_| StatusCode::SERVICE_UNAVAILABLE.into_response(),

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::errors::{Code, OciError};
 use crate::metadata::{BlobLink, UploadRecord};
 use crate::names::RepositoryName;
-use crate::uploads::{AppendError, Upload};
+use crate::uploads::{AppendError, Upload, read_to_the_end};
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const MIN_CHUNK: HeaderName = HeaderName::from_static("oci-chunk-min-length");
@@ -42,7 +42,13 @@ pub(super) async fn start(
         Some(digest) => {
             let digest = digest.parse()?;
             let id = Uuid::new_v4();
-            let held = inner.uploads.create(id).await.map_err(disk)?;
+            let held = match inner.uploads.create(id).await {
+                Ok(held) => held,
+                Err(error) => {
+                    read_to_the_end(&mut body.into_data_stream()).await;
+                    return Err(disk(error));
+                }
+            };
             let length = content_length(&parts.headers);
             complete(inner, repository, id, held, digest, body, length).await
         }
