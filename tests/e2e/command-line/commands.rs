@@ -297,6 +297,24 @@ fn nobody_to_ask_means_that_yes_must_be_said() {
 }
 
 #[test]
+fn who_said_yes_is_not_told_of_a_plan_that_nobody_saw() {
+    let (server, home) = start();
+    server.seen.lock().unwrap().refuse = Some(json!({
+        "type": "changed-meanwhile", "title": "Install guests into acme-dev",
+        "detail": "the plan would differ from the one you saw",
+    }));
+    let words = ["install", "guests", "-b", "bp-guestbook", "-e", "acme-dev"];
+    let outcome = home.run(&[&words[..], &["--yes", "-o", "json"]].concat());
+    outcome.worked();
+    let calls: Vec<String> = server.writes().into_iter().map(|call| call.0).collect();
+    let (plan, change) = (
+        "POST environments/acme-dev/plans",
+        "POST environments/acme-dev/changes",
+    );
+    assert_eq!(calls, [plan, change, plan, change]);
+}
+
+#[test]
 fn refusals_are_shown_with_faults_and_hints() {
     let (server, home) = start();
     server.seen.lock().unwrap().refuse = Some(json!({

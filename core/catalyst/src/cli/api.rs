@@ -482,6 +482,13 @@ pub fn is_not_found(error: &anyhow::Error) -> bool {
         .is_some_and(|Refused(problem)| problem.status == 404)
 }
 
+/// Whether the API said that things are not as the caller saw them any more.
+pub fn is_changed_meanwhile(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Refused>()
+        .is_some_and(|Refused(problem)| problem.kind == "changed-meanwhile")
+}
+
 async fn decode<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
     let body = response.bytes().await.context("the answer broke off")?;
     serde_json::from_slice(&body)

@@ -90,6 +90,21 @@ pub fn describe(plan: &PlanView, diff: bool) -> String {
     text
 }
 
+/// What a plan says now that it did not say before, and the other way round, line by
+/// line.
+pub fn changed(before: &PlanView, now: &PlanView) -> String {
+    let (before, now) = (describe(before, true), describe(now, true));
+    let mut text = "Things changed meanwhile; of the plan, this differs:\n".to_owned();
+    for (sign, lines, others) in [('-', &before, &now), ('+', &now, &before)] {
+        for line in lines.lines() {
+            if !others.lines().any(|other| other == line) {
+                _ = writeln!(text, "{sign} {line}");
+            }
+        }
+    }
+    text
+}
+
 /// Whether carrying it out would change nothing.
 pub fn is_empty(plan: &PlanView) -> bool {
     plan.files.is_empty()
@@ -156,5 +171,14 @@ mod tests {
             warnings: vec!["The quota is nearly used up.".into()],
         };
         insta::assert_snapshot!(describe(&plan, true));
+
+        let mut now = plan.clone();
+        now.policies.clear();
+        now.warnings.push("Somebody else installs it.".into());
+        insta::assert_snapshot!(changed(&plan, &now), @r"
+        Things changed meanwhile; of the plan, this differs:
+        - Goes by pull request: two-eyes
+        + Warning: Somebody else installs it.
+        ");
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use catalyst_api::{Accepted, ApplicationCommand, ApplicationView, Execute, PlanView};
 use reqwest::Method;
 
-use super::api::{Api, Common};
+use super::api::{Api, Common, is_changed_meanwhile};
 use super::apply::{self, Application};
 use super::change::{self, Asked, InstallWhat, PromoteWhat, RollbackWhat, What};
 use super::failure::hinted;
@@ -15,6 +15,9 @@ use super::output::{Output, print, say};
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
 use super::{output, plan, shown};
+
+/// How often a change is planned anew because things changed meanwhile.
+const MOST_PLANS: u32 = 5;
 
 /// Show what a change would do, and change nothing.
 #[derive(Debug, clap::Args)]
@@ -235,18 +238,13 @@ impl How {
 
     async fn change(&self, api: &Api, asked: Asked) -> anyhow::Result<()> {
         let output = self.common.output;
-        let found = plan_of(api, &asked).await?;
-        if plan::is_empty(&found) {
-            say(&format!("{}: nothing changes", found.subject));
+        let mut found = plan_of(api, &asked).await?;
+        if is_nothing(&found) {
             return Ok(());
         }
         if !self.yes {
             say(&plan::describe(&found, false));
-            confirm(
-                &format!("Carry this out in {}?", asked.environment),
-                "carry the plan out",
-                "look at it with `catalyst plan`, then pass --yes",
-            )?;
+            confirm_in(&asked.environment)?;
         }
         let name = change::application(&asked.command).to_owned();
         let path = ["environments", &asked.environment, "applications", &name];
@@ -259,12 +257,29 @@ impl How {
         };
         let is_delete = matches!(asked.command, ApplicationCommand::Delete { .. });
         let destination = change::destination(&asked.environment, &asked.command).to_owned();
-        let execute = Execute {
-            command: asked.command,
-            plan: Some(found.digest),
-        };
         let changes = ["environments", &asked.environment, "changes"];
-        let accepted: Accepted = api.put(Method::POST, &changes, &execute).await?;
+        let mut plans = 1;
+        let accepted: Accepted = loop {
+            let execute = Execute {
+                command: asked.command.clone(),
+                plan: Some(found.digest.clone()),
+            };
+            match api.put(Method::POST, &changes, &execute).await {
+                Err(error) if is_changed_meanwhile(&error) && plans < MOST_PLANS => {}
+                outcome => break outcome?,
+            }
+            plans += 1;
+            let now = plan_of(api, &asked).await?;
+            if is_nothing(&now) {
+                return Ok(());
+            }
+            // Who said yes beforehand saw no plan that this one could differ from.
+            if !self.yes {
+                say(&plan::changed(&found, &now));
+                confirm_in(&asked.environment)?;
+            }
+            found = now;
+        };
         said(&accepted, &found.subject, output)?;
         // People decide on it, so there is nothing to wait for yet.
         if let Some(number) = accepted.pull_request {
@@ -326,6 +341,24 @@ pub fn said(accepted: &Accepted, subject: &str, output: Output) -> anyhow::Resul
         (None, None) => format!("{subject}: nothing had to change"),
     });
     Ok(())
+}
+
+/// Whether there is nothing to carry out, which is said then.
+fn is_nothing(found: &PlanView) -> bool {
+    let is_nothing = plan::is_empty(found);
+    if is_nothing {
+        say(&format!("{}: nothing changes", found.subject));
+    }
+    is_nothing
+}
+
+/// Asks whether to carry out the plan that was shown.
+fn confirm_in(environment: &str) -> anyhow::Result<()> {
+    confirm(
+        &format!("Carry this out in {environment}?"),
+        "carry the plan out",
+        "look at it with `catalyst plan`, then pass --yes",
+    )
 }
 
 /// Asks whether to go on; where nobody can be asked, nothing is done.

@@ -1714,7 +1714,10 @@ export interface components {
         PlanView: {
             /** @description Applications that come, change or go, the asked-for one first. */
             applications: components["schemas"]["PlannedApplication"][];
-            /** @description `sha256:…` over everything below. */
+            /**
+             * @description `sha256:…` over what Git and the catalogue say of everything below; how far a
+             *     rollout is, and warnings, are no part of it.
+             */
             digest: string;
             /** @description The Environment. */
             environment: string;

@@ -1,7 +1,8 @@
 //! Desired against live: an immutable plan.
 //!
-//! What must stay true: the same input gives the same plan, byte for byte, so
-//! the same digest; no value of a Secret is in it.
+//! What must stay true: the same input gives the same plan, byte for byte; the
+//! digest is of what Git and the catalogue say alone, so that a rollout that goes on
+//! does not change it; no value of a Secret is in it.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `sha256:…` over everything that the plan says.
+    /// `sha256:…` over what the plan makes of Git and the catalogue: all that it
+    /// says but warnings, and objects as they change from what Git said before.
     pub fn digest(&self) -> &str {
         &self.view.digest
     }
@@ -83,7 +85,11 @@ pub fn plan(input: PlanInput) -> Plan {
         .iter()
         .map(|(path, after)| planned_file(path, input.before.get(path), after.as_deref()))
         .collect();
-    let objects = planned_objects(&input);
+    let objects = planned_objects(&input, input.live.as_deref());
+    let in_git = match input.live {
+        Some(_) => planned_objects(&input, None),
+        None => objects.clone(),
+    };
     let mut view = PlanView {
         digest: String::new(),
         environment: input.environment,
@@ -94,7 +100,11 @@ pub fn plan(input: PlanInput) -> Plan {
         policies: input.policies,
         warnings: input.warnings,
     };
-    view.digest = digest(&view);
+    view.digest = digest(&PlanView {
+        objects: in_git,
+        warnings: Vec::new(),
+        ..view.clone()
+    });
     Plan { view, files }
 }
 
@@ -126,7 +136,9 @@ fn planned_file(path: &str, before: Option<&String>, after: Option<&str>) -> Pla
     }
 }
 
-fn planned_objects(input: &PlanInput) -> Vec<PlannedObject> {
+/// What becomes of each object, compared with what is `live`; with what Git said
+/// before where that is not known.
+fn planned_objects(input: &PlanInput, live: Option<&[Value]>) -> Vec<PlannedObject> {
     let index = |objects: &[OwnedObject]| -> BTreeMap<Identity, Value> {
         objects
             .iter()
@@ -135,7 +147,7 @@ fn planned_objects(input: &PlanInput) -> Vec<PlannedObject> {
     };
     let previous = index(&input.previous);
     let desired = index(&input.desired);
-    let live: Option<BTreeMap<Identity, &Value>> = input.live.as_ref().map(|live| {
+    let live: Option<BTreeMap<Identity, &Value>> = live.map(|live| {
         live.iter()
             .map(|object| (Identity::of(object), object))
             .collect()

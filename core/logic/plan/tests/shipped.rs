@@ -505,6 +505,21 @@ fn a_plan_shows_what_changes_and_has_one_digest() {
     assert_ne!(update.digest(), fresh.digest());
     assert!(update.digest().starts_with("sha256:"));
 
+    // How far a rollout is changes what it shows, and is no other plan.
+    let mut scaled = all.clone();
+    for object in &mut scaled {
+        if object["kind"] == "Deployment" {
+            object["spec"]["replicas"] = json!(7);
+        }
+    }
+    for live in [Some(scaled), Some(Vec::new()), None] {
+        let elsewhere = plan(PlanInput {
+            warnings: vec!["the vcluster was not asked".to_owned()],
+            ..input(live, &changed)
+        });
+        assert_eq!(update.digest(), elsewhere.digest());
+    }
+
     // Without the vcluster, what Git said before stands in.
     let blind = plan(input(None, &changed));
     assert_eq!(blind.view().objects.len(), 2);

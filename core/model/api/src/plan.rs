@@ -9,7 +9,8 @@ use crate::HostAccessView;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
-    /// `sha256:…` over everything below.
+    /// `sha256:…` over what Git and the catalogue say of everything below; how far a
+    /// rollout is, and warnings, are no part of it.
     pub digest: String,
     /// The Environment.
     pub environment: String,
