@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use catalyst_api::{PlanView, PlannedAction};
+use catalyst_api::{PlanView, PlannedAction, PlannedObject};
 
 use super::output::{Output, plain, print, table};
 
@@ -52,7 +52,7 @@ pub fn describe(plan: &PlanView, diff: bool) -> String {
         .filter(|it| it.action != PlannedAction::None)
         .map(|it| {
             let namespace = it.namespace.clone().unwrap_or_default();
-            vec![sign(it.action), it.kind.clone(), namespace, it.name.clone()]
+            vec![sign(it.action), it.kind.clone(), namespace, named(it)]
         });
     section("Objects", objects.collect());
     if diff {
@@ -110,6 +110,16 @@ pub fn is_empty(plan: &PlanView) -> bool {
     plan.files.is_empty()
 }
 
+/// An object's name, with its size and what makes it where it has these.
+fn named(object: &PlannedObject) -> String {
+    let made_by = object.made_by.as_ref().map(|it| format!("made by {it}"));
+    let more: Vec<String> = object.size.iter().cloned().chain(made_by).collect();
+    match more.is_empty() {
+        true => object.name.clone(),
+        false => format!("{} ({})", object.name, more.join(", ")),
+    }
+}
+
 fn sign(action: PlannedAction) -> String {
     match action {
         PlannedAction::Create => "+",
@@ -122,7 +132,7 @@ fn sign(action: PlannedAction) -> String {
 
 #[cfg(test)]
 mod tests {
-    use catalyst_api::{PlannedApplication, PlannedFile, PlannedObject};
+    use catalyst_api::{PlannedApplication, PlannedFile};
 
     use super::*;
 
@@ -148,8 +158,21 @@ mod tests {
             kind: kind.into(),
             namespace: Some("guests".into()),
             name: name.into(),
+            made_by: None,
+            size: None,
             diff: String::new(),
         };
+        let mut claim = object(
+            PlannedAction::Create,
+            "PersistentVolumeClaim",
+            "data-guests-0",
+        );
+        claim.made_by = Some("StatefulSet guests".into());
+        claim.size = Some("8Gi".into());
+        assert_eq!(
+            named(&claim),
+            "data-guests-0 (8Gi, made by StatefulSet guests)"
+        );
         let mut database = application("guests-db", "bp-postgres", "dependency db of guests");
         database.alternatives = vec!["shared-db".into()];
         database.alias = Some("db".into());

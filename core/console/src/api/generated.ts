@@ -1698,10 +1698,17 @@ export interface components {
             diff?: string;
             /** @description Its kind. */
             kind: string;
+            /**
+             * @description What makes it, as `KIND NAME`, where nobody applies it: the StatefulSet of a
+             *     claim, the ExternalSecret of a Secret.
+             */
+            madeBy?: string | null;
             /** @description Its name. */
             name: string;
             /** @description Its namespace; absent for cluster-wide kinds. */
             namespace?: string | null;
+            /** @description The storage that a claim of a StatefulSet asks for, such as `8Gi`. */
+            size?: string | null;
         };
         /** @description What a plan would do with one resource of the cloud. */
         PlannedResource: {
@@ -1723,7 +1730,10 @@ export interface components {
             environment: string;
             /** @description Files of the repository that change. */
             files: components["schemas"]["PlannedFile"][];
-            /** @description Kubernetes objects that change, in the order they are applied. */
+            /**
+             * @description Kubernetes objects that change, in the order they are applied; after each what
+             *     it makes anew.
+             */
             objects: components["schemas"]["PlannedObject"][];
             /** @description Whether a policy turns this into a pull request, and which. */
             policies?: string[];

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_names::{ApplicationName, HostClusterName};
 use catalyst_plan::{
-    ApplicationContext, OwnedObject, Plan, PlanInput, ResolvedDependency, expand_rendered, plan,
+    ApplicationContext, OwnedObject, Plan, PlanInput, ResolvedDependency, derived, expand_rendered,
+    plan,
 };
 use catalyst_resources::DataDisposal;
 use kube::api::{Api, DynamicObject};
@@ -59,8 +60,9 @@ impl Commands {
                         .await?,
                 );
             }
+            let made: Vec<OwnedObject> = now.iter().flat_map(derived).collect();
             match self
-                .live_objects(host, place, then.iter().chain(&now))
+                .live_objects(host, place, then.iter().chain(&now).chain(&made))
                 .await
             {
                 Ok(found) => {

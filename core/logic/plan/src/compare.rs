@@ -68,6 +68,8 @@ impl Identity {
             kind: self.kind,
             namespace: self.namespace,
             name: self.name,
+            made_by: None,
+            size: None,
             diff,
         }
     }

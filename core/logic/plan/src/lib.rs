@@ -17,6 +17,7 @@ mod blueprint;
 mod compare;
 mod context;
 mod delivery;
+mod derived;
 mod expand;
 mod guard;
 mod plan;
@@ -33,6 +34,7 @@ pub use context::{
     ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,
     connection_secret_name, secret_path, signers_secret_name,
 };
+pub use derived::derived;
 pub use expand::{ExpandError, Expansion, expand};
 pub use plan::{OwnedObject, Plan, PlanInput, plan};
 pub use render::{BlueprintContent, RenderedObject, expand_rendered, http_backend, render_objects};

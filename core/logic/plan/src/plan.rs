@@ -4,13 +4,14 @@
 //! digest is of what Git and the catalogue say alone, so that a rollout that goes on
 //! does not change it; no value of a Secret is in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::{PlanView, PlannedAction, PlannedApplication, PlannedFile, PlannedObject};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::compare::{self, Identity};
+use crate::derived::{self, derived};
 
 /// An object and the Application that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +40,8 @@ pub struct PlanInput {
     pub previous: Vec<OwnedObject>,
     /// What they shall be after it, in the order of applying.
     pub desired: Vec<OwnedObject>,
-    /// The objects as they are in the vcluster, as many of `previous` and
-    /// `desired` as exist; `None` when the vcluster was not asked.
+    /// The objects as they are in the vcluster, as many of `previous`, `desired` and
+    /// what is [`derived()`] from them as exist; `None` when the vcluster was not asked.
     pub live: Option<Vec<Value>>,
     /// Policies that turn this into a pull request.
     pub policies: Vec<String>,
@@ -173,6 +174,31 @@ fn planned_objects(input: &PlanInput, live: Option<&[Value]>) -> Vec<PlannedObje
         };
         if action != PlannedAction::None {
             planned.push(identity.planned(action, &owned.application, diff));
+        }
+        // What the object as it is makes, too, comes by it and not by this change.
+        let made: BTreeSet<Identity> = found
+            .map(|found| OwnedObject {
+                application: owned.application.clone(),
+                object: found.clone(),
+            })
+            .iter()
+            .flat_map(derived)
+            .map(|it| Identity::of(&it.object))
+            .collect();
+        for it in derived(owned) {
+            let identity = Identity::of(&it.object);
+            // Volumes that were kept are there already.
+            let is_there = live
+                .as_ref()
+                .is_some_and(|live| live.contains_key(&identity));
+            if made.contains(&identity) || desired.contains_key(&identity) || is_there {
+                continue;
+            }
+            planned.push(PlannedObject {
+                made_by: Some(derived::maker(&owned.object)),
+                size: derived::size(&it.object),
+                ..identity.planned(PlannedAction::Create, &owned.application, String::new())
+            });
         }
     }
     // What goes, goes in the opposite order of its coming.

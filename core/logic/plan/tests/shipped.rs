@@ -470,7 +470,9 @@ fn a_plan_shows_what_changes_and_has_one_digest() {
         ..PlanInput::default()
     };
     let fresh = plan(input(Some(Vec::new()), &all));
-    assert_eq!(fresh.view().objects.len(), all.len());
+    let applied = fresh.view().objects.iter();
+    let applied = applied.filter(|object| object.made_by.is_none());
+    assert_eq!(applied.count(), all.len());
     assert!(
         fresh
             .view()
@@ -533,6 +535,67 @@ fn a_plan_shows_what_changes_and_has_one_digest() {
             .iter()
             .all(|object| object.action == PlannedAction::Delete)
     );
+}
+
+#[test]
+fn a_plan_lists_what_its_objects_make_where_it_is_new() {
+    let made = |live: Option<Vec<Value>>, previous: &[Value], desired: &[Value]| {
+        let plan = plan(PlanInput {
+            previous: owned("pg", previous.to_vec()),
+            desired: owned("pg", desired.to_vec()),
+            live,
+            ..PlanInput::default()
+        });
+        let objects = plan.view().objects.iter();
+        objects
+            .filter(|object| object.made_by.is_some())
+            .map(|object| {
+                assert_eq!(object.action, PlannedAction::Create);
+                let by = object.made_by.as_deref().unwrap();
+                let size = object.size.as_deref().unwrap_or("-");
+                format!("{} {} {size} by {by}", object.kind, object.name)
+            })
+            .collect::<Vec<String>>()
+    };
+    let set = |replicas: u64| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "pg", "namespace": "pg"},
+            "spec": {"replicas": replicas, "volumeClaimTemplates": [{
+                "metadata": {"name": "data"},
+                "spec": {"resources": {"requests": {"storage": "8Gi"}}},
+            }]},
+        })
+    };
+    let external = json!({
+        "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+        "metadata": {"name": "pg-connection", "namespace": "pg"},
+        "spec": {"target": {"name": "pg-connection"}},
+    });
+    let claim = |ordinal: u64| {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": format!("data-pg-{ordinal}"), "namespace": "pg"},
+        })
+    };
+    let (one, three) = ([external.clone(), set(1)], [external, set(3)]);
+    let new = [
+        "Secret pg-connection - by ExternalSecret pg-connection",
+        "PersistentVolumeClaim data-pg-0 8Gi by StatefulSet pg",
+    ];
+    assert_eq!(made(Some(Vec::new()), &[], &one), new);
+    assert_eq!(made(None, &[], &one), new);
+    // Volumes that were kept when it was deleted.
+    assert_eq!(made(Some(vec![claim(0)]), &[], &one), new[..1]);
+    // Nothing is new, though the rollout before has not made it all yet.
+    assert_eq!(made(Some(one.to_vec()), &one, &one), [""; 0]);
+    let more = [
+        "PersistentVolumeClaim data-pg-1 8Gi by StatefulSet pg",
+        "PersistentVolumeClaim data-pg-2 8Gi by StatefulSet pg",
+    ];
+    assert_eq!(made(Some(one.to_vec()), &one, &three), more);
+    assert_eq!(made(None, &one, &three), more);
+    assert_eq!(made(Some(three.to_vec()), &three, &one), [""; 0]);
 }
 
 #[test]

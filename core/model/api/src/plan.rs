@@ -20,7 +20,8 @@ pub struct PlanView {
     pub applications: Vec<PlannedApplication>,
     /// Files of the repository that change.
     pub files: Vec<PlannedFile>,
-    /// Kubernetes objects that change, in the order they are applied.
+    /// Kubernetes objects that change, in the order they are applied; after each what
+    /// it makes anew.
     pub objects: Vec<PlannedObject>,
     /// Whether a policy turns this into a pull request, and which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -117,6 +118,13 @@ pub struct PlannedObject {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
+    /// What makes it, as `KIND NAME`, where nobody applies it: the StatefulSet of a
+    /// claim, the ExternalSecret of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
+    /// The storage that a claim of a StatefulSet asks for, such as `8Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
     /// What changes, field by field, for people; secret values are never in it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub diff: String,
