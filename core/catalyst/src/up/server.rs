@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use catalyst_kubernetes::Identity;
+use futures::StreamExt;
 use http::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -53,7 +54,7 @@ pub struct Surfaces {
     pub metrics: Metrics,
 }
 
-/// Serves until told to stop, then drains; over within [`DRAIN`] and [`CUT`].
+/// Serves until told to stop, then ends the streams and drains; over within [`DRAIN`] and [`CUT`].
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
@@ -190,9 +191,14 @@ async fn answer<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stopping = stop.clone();
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (app, identity) = (app.clone(), identity.clone());
-        async move { Ok::<_, Infallible>(route(request.map(Body::new), peer, tls, identity, app).await) }
+        let (app, identity, stopping) = (app.clone(), identity.clone(), stopping.clone());
+        async move {
+            let follows = follows(&request);
+            let response = route(request.map(Body::new), peer, tls, identity, app).await;
+            Ok::<_, Infallible>(ended_by(stopping, follows, response))
+        }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder
@@ -203,13 +209,40 @@ async fn answer<S>(
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            // Watches and streams have no end of their own.
+            // Requests under way; a tunnel, or an answer whose client does not read
+            // it, has no end of its own.
             tokio::time::timeout(DRAIN, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, error = %error, "connection ended early");
     }
+}
+
+/// Whether a request asks for what happens from now on: a watch, or a log that is
+/// followed.
+fn follows<B>(request: &Request<B>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    query
+        .split('&')
+        .any(|part| matches!(part, "watch=true" | "watch=1" | "follow=true" | "follow=1"))
+}
+
+/// An answer that has no end of its own ends when the server is told to stop, so that
+/// only what is under way is waited for; its client sees the end of the stream, and
+/// comes back.
+fn ended_by(stop: CancellationToken, follows: bool, response: Response) -> Response {
+    let content_type = response.headers().get(http::header::CONTENT_TYPE);
+    let is_events = content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("text/event-stream"));
+    if !follows && !is_events {
+        return response;
+    }
+    response.map(|body| {
+        let stream = body.into_data_stream();
+        Body::from_stream(stream.take_until(stop.cancelled_owned()))
+    })
 }
 
 /// Answers a request and counts it.
@@ -343,5 +376,50 @@ mod tests {
         // Over, without waiting for the bound.
         within(serving).await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// A body that says `a`, and `b` when it is told to; then it ends.
+    fn slow() -> (tokio::sync::oneshot::Sender<()>, Body) {
+        let (go_on, told) = tokio::sync::oneshot::channel::<()>();
+        let rest = async move {
+            told.await.unwrap();
+            Ok::<_, Infallible>("b")
+        };
+        let first = futures::stream::iter([Ok::<_, Infallible>("a")]);
+        let body = Body::from_stream(first.chain(futures::stream::once(rest)));
+        (go_on, body)
+    }
+
+    #[tokio::test]
+    async fn streams_end_at_once_while_what_is_under_way_is_still_answered() {
+        let read = async |response: Response| {
+            let bytes = axum::body::to_bytes(response.into_body(), 100).await;
+            String::from_utf8(bytes.unwrap().to_vec()).unwrap()
+        };
+        let stop = CancellationToken::new();
+        let of = |path: &str, content_type: &str| {
+            let request = Request::get(path).body(()).unwrap();
+            let (go_on, body) = slow();
+            let response = Response::builder().header("content-type", content_type);
+            let response = response.body(body).unwrap();
+            (go_on, ended_by(stop.clone(), follows(&request), response))
+        };
+        let open = [
+            of("/api/v1/stream", "text/event-stream"),
+            of(
+                "/clusters/a/api/v1/pods?limit=1&watch=true",
+                "application/json",
+            ),
+            of("/clusters/a/api/v1/pods?watch=1", "application/json"),
+            of("/api/v1/logs?follow=true", "text/plain"),
+        ];
+        let (go_on, under_way) = of("/api/v1/logs?tail=2", "text/plain");
+        stop.cancel();
+        for (_still_waits, response) in open {
+            within(read(response)).await;
+        }
+        // All streams have ended by now, and this one is not over.
+        go_on.send(()).unwrap();
+        assert_eq!(within(read(under_way)).await, "ab");
     }
 }
