@@ -630,6 +630,24 @@ fn people_are_invited_and_given_roles() {
 }
 
 #[test]
+fn a_user_is_removed_only_when_that_is_said() {
+    let (server, home) = start();
+    let outcome = home.run(&["user", "remove", "bob"]);
+    insta::assert_snapshot!(outcome.failed(), @r"
+    error: nobody can be asked whether to remove the user bob
+    hint: pass --yes
+    ");
+    assert!(server.writes().is_empty(), "{:?}", server.writes());
+    let outcome = home.run(&["user", "remove", "bob", "--yes"]);
+    outcome.worked();
+    assert_eq!(outcome.err, "bob is removed\n");
+    assert_eq!(
+        server.writes(),
+        [("DELETE users/bob".to_owned(), serde_json::Value::Null)]
+    );
+}
+
+#[test]
 fn policies_are_set_by_words_and_by_file_and_deleted() {
     let (server, home) = start();
     let run = |line: &str| home.run(&line.split(' ').collect::<Vec<_>>());

@@ -705,6 +705,7 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         | "DELETE organizations/acme/members/bob"
         | "POST trusted-signers"
         | "POST organizations" => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
+        "DELETE users/bob" => StatusCode::NO_CONTENT.into_response(),
         "POST users/invitations" => Json(json!({
             "username": "bob", "url": "http://x/set-password?token=t", "expiresAt": "2026-01-02T00:00:00.000Z",
         }))

@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use super::api::{Api, Common};
 use super::output::say;
-use super::prepare::said;
+use super::prepare::{confirm, said};
 use super::shown;
 
 /// Invite, list and remove users of the Sovereign.
@@ -60,6 +60,9 @@ struct ListUsers {
 struct RemoveUser {
     /// The user's name.
     name: String,
+    /// Remove them without asking.
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -154,6 +157,16 @@ impl User {
                     .list(&api.list::<UserView>(&["users"]).await?)
             }
             UserWhat::Remove(it) => {
+                if !it.yes {
+                    confirm(
+                        &format!(
+                            "Remove the user {} from every Organization, for good?",
+                            it.name
+                        ),
+                        &format!("remove the user {}", it.name),
+                        "pass --yes",
+                    )?;
+                }
                 let api = it.common.connection.api().await?;
                 // What the answer holds differs by what had to be undone.
                 let answer: Option<serde_json::Value> = api.delete(&["users", &it.name]).await?;

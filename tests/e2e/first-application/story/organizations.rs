@@ -150,7 +150,12 @@ pub async fn roles_are_given_and_taken_by_commits(sovereign: &Sovereign, people:
             .await,
     );
     assert!(listed.to_string().contains("\"erin\""), "{listed:#}");
-    succeeds(people.admin.catalyst(&["user", "remove", "erin"]).await);
+    succeeds(
+        people
+            .admin
+            .catalyst(&["user", "remove", "erin", "--yes"])
+            .await,
+    );
     erin.until_answer("erin is nobody", "/me", |status, _| {
         status == StatusCode::UNAUTHORIZED
     })
