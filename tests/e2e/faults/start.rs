@@ -106,7 +106,10 @@ fn a_damaged_store_and_a_lost_key_are_told_apart_from_an_empty_directory() {
     std::fs::write(data.join("store.redb"), [0x5a; 9000]).unwrap();
     let (code, error) = Sovereign::fail(&data, "127.0.0.1:0");
     assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("store.redb"), "{error}");
+    let said = format!("error: the store {} is damaged: ", store(&data).display());
+    assert!(error.starts_with(&said), "{error}");
+    let next = "; restore its data directory from a backup, or start with another one (--data)\n";
+    assert!(error.ends_with(next), "{error}");
     assert_eq!(
         std::fs::read(data.join("store.redb")).unwrap(),
         [0x5a; 9000],

@@ -88,6 +88,15 @@ fn open_database(path: &Path) -> Result<Database, OpenError> {
                 path: path.to_owned(),
                 detail,
             },
+            // What is there was never a store, or its beginning is gone.
+            DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() == std::io::ErrorKind::InvalidData =>
+            {
+                OpenError::Damaged {
+                    path: path.to_owned(),
+                    detail: error.to_string(),
+                }
+            }
             other => disk_error(path, other),
         })
 }

@@ -156,7 +156,9 @@ pub enum OpenError {
         supported: u32,
     },
     /// The file's contents contradict themselves.
-    #[error("the store {path} is damaged: {detail}")]
+    #[error(
+        "the store {path} is damaged: {detail}; restore its data directory from a backup, or start with another one (--data)"
+    )]
     Damaged {
         /// The store's file.
         path: PathBuf,

@@ -33,6 +33,22 @@ fn keys(events: &[Event]) -> Vec<String> {
         .collect()
 }
 
+#[test]
+fn what_is_no_store_is_named_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    std::fs::write(&path, [0x5a; 9000]).unwrap();
+    let error = Store::open(&path, Options::default()).err().unwrap();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+    let said = error.to_string();
+    let begin = format!("the store {} is damaged: ", path.display());
+    assert!(said.starts_with(&begin), "{said}");
+    assert!(
+        said.contains("from a backup, or start with another"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_reopening() {
     let directory = tempfile::tempdir().unwrap();
