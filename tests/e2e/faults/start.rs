@@ -30,9 +30,12 @@ fn a_taken_port_is_named_and_the_way_out_too() {
              because: Address already in use (os error 98)\n"
         )
     );
-    // With the way out taken, what was begun is of use.
-    let kept = std::fs::read(data.join("root.key")).unwrap();
+    assert!(!data.exists(), "nothing was begun");
+    // What is there already stays as it is.
     Sovereign::start(&data, "127.0.0.1:0").terminate();
+    let kept = std::fs::read(data.join("root.key")).unwrap();
+    let (code, error) = Sovereign::fail(&data, &address);
+    assert_eq!(code, Some(1), "{error}");
     assert_eq!(std::fs::read(data.join("root.key")).unwrap(), kept);
 }
 

@@ -165,10 +165,10 @@ fn is_full_disk(error: &anyhow::Error) -> bool {
 /// Serves until a signal comes; answers by when the process must have ended.
 async fn serve(arguments: &Arguments, directory: &Path) -> anyhow::Result<Instant> {
     let mut progress = Progress::new(arguments.output);
-    let data = DataDirectory::open(directory)?;
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
 
+    // Before anything is written: who cannot be reached leaves nothing behind.
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; choose another address with --listen",
@@ -178,6 +178,7 @@ async fn serve(arguments: &Arguments, directory: &Path) -> anyhow::Result<Instan
     let address = listener
         .local_addr()
         .context("cannot read the address listened on")?;
+    let data = DataDirectory::open(directory)?;
     let authority = Arc::new(Authority::open(&data, &arguments.domain)?);
     let tls = Arc::new(authority.server_config(&arguments.domain, address.ip())?);
     // Clients on this machine use plain HTTP on loopback; anywhere else TLS.
