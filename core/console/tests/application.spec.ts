@@ -41,6 +41,27 @@ test('logs stream, of all containers or of one, and stop when not followed', asy
   await expect(log).not.toContainText('request 21 answered')
 })
 
+test('an empty log of an Application that crashes says why, until lines come', async ({ signedIn: page, fixture }) => {
+  await fixture.control('quiet', { held: true })
+  await page.goto('/environments/acme-dev/applications/blog/logs')
+  const silence = page.getByTestId('silence')
+  await fixture.control('phase', { application: 'acme-dev/blog', phase: 'Degraded', reason: 'CrashLoop', message: 'the container web in the pod blog-0 ended with exit code 3' })
+  await expect(silence).toContainText('ends soon after it starts, and waits to be started again')
+  await expect(silence).toContainText('exit code 3')
+  await expect(silence.getByRole('link', { name: 'See its status' })).toHaveAttribute('href', '/environments/acme-dev/applications/blog')
+  await expect(page.getByRole('region', { name: 'Log of blog' })).toBeHidden()
+  await fixture.control('quiet', { held: false })
+  await expect(page.getByRole('region', { name: 'Log of blog' })).toContainText('web: request 1 answered')
+  await expect(silence).toHaveCount(0)
+
+  // One that runs and is quiet has nothing to explain.
+  await fixture.control('quiet', { held: true })
+  await page.goto(`${GUESTBOOK}/logs`)
+  await expect(page.getByText('Following:')).toBeVisible()
+  await expect(page.getByRole('region', { name: 'Log of guestbook' })).toBeVisible()
+  await expect(silence).toHaveCount(0)
+})
+
 test('config is changed through a Plan, only what was touched', async ({ signedIn: page }) => {
   await page.goto(`${GUESTBOOK}/config`)
   await expect(page.getByLabel('Title')).toHaveValue('Welcome')

@@ -31,6 +31,7 @@ export function startFixture(port = 0) {
   let isAway = false
   let awayStatus
   const searches = { refused: false, held: false, waiting: [] }
+  const quiet = { held: false, waiting: [] }
   const streams = new Map()
   const following = new Set()
   let isExpired = false
@@ -379,6 +380,7 @@ export function startFixture(port = 0) {
   function logs(url, response) {
     const container = url.searchParams.get('container')
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' })
+    response.flushHeaders()
     let line = 0
     const next = () => {
       line++
@@ -388,11 +390,17 @@ export function startFixture(port = 0) {
         else if (container === name) response.write(`${words}\n`)
       }
     }
-    for (let count = 0; count < 20; count++) next()
-    if (url.searchParams.get('follow') !== 'true') return response.end()
-    const timer = setInterval(next, 200)
+    const talk = () => {
+      for (let count = 0; count < 20; count++) next()
+      if (url.searchParams.get('follow') !== 'true') return response.end()
+      const timer = setInterval(next, 200)
+      response.on('close', () => clearInterval(timer))
+    }
     following.add(response)
-    response.on('close', () => (clearInterval(timer), following.delete(response)))
+    response.on('close', () => following.delete(response))
+    // A container that waits to be started again says nothing until it is.
+    if (quiet.held) quiet.waiting.push(talk)
+    else talk()
   }
 
   /** What tests ask of the fixture itself. */
@@ -420,6 +428,9 @@ export function startFixture(port = 0) {
     } else if (what === 'searches') {
       Object.assign(searches, body)
       if (!searches.held) for (const go of searches.waiting.splice(0)) go()
+    } else if (what === 'quiet') {
+      quiet.held = body.held
+      if (!quiet.held) for (const talk of quiet.waiting.splice(0)) talk()
     } else if (what === 'expire') {
       // Until somebody signs in anew, nobody is.
       isExpired = true
@@ -430,7 +441,7 @@ export function startFixture(port = 0) {
       if (!pace.held) for (const run of pace.waiting.splice(0)) run()
     } else if (what === 'phase') {
       const application = data.applications.get(body.application)
-      data.applications.set(body.application, { ...application, health: health(body.phase, body.message ?? '') })
+      data.applications.set(body.application, { ...application, health: health(body.phase, body.message ?? '', body.reason) })
       // `silent`: a change that the stream does not tell, as when it fell out of the log.
       if (!body.silent) tell.application(body.application)
     } else if (what === 'commit') data.heads.set(body.environment, (data.heads.get(body.environment) ?? 0) + 1)

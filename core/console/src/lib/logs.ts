@@ -1,4 +1,5 @@
 /** Log text as it streams in: whole lines, bounded, with the containers it names. */
+import type { Health } from '../api/types'
 
 const LIMIT = 5000
 
@@ -31,4 +32,29 @@ export function containersOf(lines: string[]): string[] {
     names.add(found[1])
   }
   return [...names].sort()
+}
+
+/** What the controller says of pods that have no container at work, and why that leaves the log empty. */
+const SILENT: Record<string, string> = {
+  CrashLoop: 'Its container ends soon after it starts, and waits to be started again.',
+  PodFailing: 'A pod of it does not run as it should.',
+  PodFailed: 'A pod of it failed.',
+  ImageNotPulled: 'Its container has not started: the image cannot be pulled.',
+  ContainerNotStarted: 'Its container cannot be started.',
+  Unschedulable: 'Its pod finds no place to run.',
+}
+
+/**
+ * Why an Application whose log is empty has logged nothing, as far as its
+ * health tells; nothing for one that runs and is merely quiet.
+ */
+export function whySilent({ phase, reason, message }: Health): string | undefined {
+  const cause = SILENT[reason]
+  if (phase === 'Running' || phase === 'Paused' || phase === 'Deleting') return undefined
+  if (cause) return cause
+  // While a release is rolled out the reason is Flux's; the pod's is in the words.
+  if (message.includes('CrashLoopBackOff')) return SILENT.CrashLoop
+  if (phase === 'Failed') return 'It failed before its containers wrote anything.'
+  if (phase === 'Degraded') return 'It does not run as it should.'
+  return undefined
 }

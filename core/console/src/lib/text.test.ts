@@ -4,7 +4,7 @@ import {
   deletionBlock, mayAdminister, mayApprove, mayChange, mayChangeSome, mayGiveRole, mayInstall, mayLoosenPolicy, mayPromote, maySetPolicies, maySetPolicy, organizationOf,
 } from './access'
 import { diffCounts, parseDiff } from './diff'
-import { containersOf, LogLines } from './logs'
+import { containersOf, LogLines, whySilent } from './logs'
 import { headingLevels, parseMarkdown } from './markdown'
 import { phaseLook } from './phase'
 import { ruleWords, withApprovalRule } from './policy'
@@ -93,6 +93,18 @@ it('shows phases by word and sign', () => {
 })
 
 describe('logs', () => {
+  it('are empty for a reason that the health knows, unless all is well', () => {
+    const why = (phase: string, reason: string, message = '') => whySilent({ phase, reason, message, observedAt: '', since: '' })
+    expect(why('Failed', 'CrashLoop')).toContain('waits to be started again')
+    expect(why('Installing', 'Progressing', 'container web: CrashLoopBackOff: back-off 10s')).toContain('waits to be started again')
+    expect(why('Failed', 'ImageNotPulled')).toContain('cannot be pulled')
+    expect(why('Failed', 'InstallFailed')).toContain('failed before')
+    expect(why('Degraded', 'UpgradeFailed')).toContain('does not run as it should')
+    for (const [phase, reason] of [['Running', 'Running'], ['Installing', 'Progressing'], ['Paused', 'Paused'], ['Deleting', 'Deleting']] as const) {
+      expect(why(phase, reason), phase).toBeUndefined()
+    }
+  })
+
   it('keeps whole lines across pieces', () => {
     const log = new LogLines()
     log.add('a\nb')
