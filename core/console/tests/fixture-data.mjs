@@ -197,11 +197,13 @@ export function plan(data, environment, asked) {
   if (command.command === 'install') {
     const blueprint = data.blueprints.find((one) => one.name === command.blueprint)
     if (!blueprint) return { problem: refuse(404, 'not-found', 'Find the Blueprint', `There is no ${command.blueprint}.`) }
+    // A name is refused first, and by no fault.
+    const what = `Install ${command.name} into ${environment}`
+    if (!/^[a-z][a-z0-9-]{0,38}[a-z0-9]$/.test(command.name)) return { problem: refuse(422, 'invalid', what, `The Application name ${command.name} is not allowed.`) }
+    if (data.applications.has(`${environment}/${command.name}`)) return { problem: refuse(409, 'refused', what, `There is an Application ${command.name} in ${environment} already.`, 'Choose another name.') }
     const faults = []
-    if (!/^[a-z][a-z0-9-]{0,38}[a-z0-9]$/.test(command.name)) faults.push({ pointer: '/name', message: 'Lower-case letters, digits and hyphens only.' })
-    if (data.applications.has(`${environment}/${command.name}`)) faults.push({ pointer: '/name', message: `${environment} already has an Application ${command.name}.` })
     if (command.config?.title === 'forbidden') faults.push({ pointer: '/config/title', message: 'This title is taken.' })
-    if (faults.length > 0) return { problem: { ...refuse(422, 'invalid', `Install ${command.name} into ${environment}`, 'The config does not fit the Blueprint.', 'Mend the fields that are named.'), faults } }
+    if (faults.length > 0) return { problem: { ...refuse(422, 'invalid', what, 'The config does not fit the Blueprint.', 'Mend the fields that are named.'), faults } }
     result.subject = `Install ${command.name} (${blueprint.name} ${command.version})`
     result.applications.push({ action: 'create', name: command.name, source: 'catalog', blueprint: blueprint.name, version: command.version, because: 'You asked for it.' })
     result.files.push(file(environment, command.name, ['apiVersion: catalyst.openova.io/v1alpha1', 'kind: Application', 'metadata:', `  name: ${command.name}`, 'spec:', `  config: ${JSON.stringify(command.config)}`]))

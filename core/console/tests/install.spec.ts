@@ -1,3 +1,4 @@
+import type { Locator } from '@playwright/test'
 import { expect, test } from './support'
 
 test('a Blueprint is found, planned and installed; it comes up without a reload', async ({ signedIn: page, fixture }) => {
@@ -74,16 +75,51 @@ test('an existing Application can serve a dependency, and a new one again', asyn
 
 test('faults stand beside their fields and in a summary that leads there', async ({ signedIn: page }) => {
   await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
-  await page.getByLabel('Application name').fill('Bad Name')
+  await page.getByLabel('Application name').fill('visitors')
   await page.getByLabel('Title').fill('forbidden')
   await page.getByRole('button', { name: 'Show the Plan' }).click()
   const summary = page.getByRole('alert')
-  await expect(summary).toContainText('Install Bad Name into acme-dev')
+  await expect(summary).toContainText('Install visitors into acme-dev')
   await expect(summary).toContainText('Next: Mend the fields that are named.')
   await expect(page.getByLabel('Title')).toHaveAccessibleDescription(/This title is taken/)
-  await expect(page.getByLabel('Application name')).toHaveAttribute('aria-invalid', 'true')
+  await expect(page.getByLabel('Title')).toBeFocused()
+  await page.getByLabel('Replicas').focus()
   await summary.getByRole('link', { name: 'This title is taken.' }).click()
   await expect(page.getByLabel('Title')).toBeFocused()
+})
+
+test('every fault shows at once, those of the Sovereign too, and the first has the focus', async ({ signedIn: page }) => {
+  await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
+  const [name, title, replicas] = ['Application name', 'Title', 'Replicas'].map((label) => page.getByLabel(label)) as [Locator, Locator, Locator]
+  const show = page.getByRole('button', { name: 'Show the Plan' })
+  await name.fill('guests!')
+  await replicas.fill('abc')
+  await show.click()
+  await expect(name).toBeFocused()
+  await expect(name).toHaveAccessibleDescription(/“!” is not allowed/)
+  await expect(replicas).toHaveAccessibleDescription(/This is not a number/)
+  await name.fill('blog')
+  await show.click()
+  await expect(name).toBeFocused()
+  await expect(name).toHaveAccessibleDescription(/acme-dev already has an Application blog/)
+  await expect(replicas).toHaveAttribute('aria-invalid', 'true')
+
+  await name.fill('guests')
+  await title.fill('forbidden')
+  await show.click()
+  await expect(title).toBeFocused()
+  await expect(title).toHaveAccessibleDescription(/This title is taken/)
+  await expect(replicas).toHaveAccessibleDescription(/This is not a number/)
+  await expect(name).not.toHaveAttribute('aria-invalid')
+  // Without a fault of the Sovereign's it is still no Plan.
+  await title.fill('Welcome')
+  await show.click()
+  await expect(replicas).toBeFocused()
+  await expect(page.getByTestId('plan')).toHaveCount(0)
+  await expect(page.getByRole('alert')).toHaveCount(0)
+  await replicas.fill('2')
+  await show.click()
+  await expect(page.getByTestId('plan')).toBeVisible()
 })
 
 test('a plan that would differ by now is shown anew, and nothing is written', async ({ signedIn: page, fixture }) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { load, dump } from 'js-yaml'
 import type { FormField } from '../api/types'
-import { configPatch, initialValues, installConfig, mergePatch, placeFaults, type Yaml } from './form'
+import { configPatch, faultsBeside, initialValues, installConfig, mergePatch, nameFault, placeFaults, type Yaml } from './form'
 
 const yaml: Yaml = { parse: (text) => load(text), print: (value) => dump(value).trimEnd() }
 
@@ -119,5 +119,24 @@ describe('placeFaults', () => {
   it('keeps the rest for the summary and joins two of one field', () => {
     const faults = [{ pointer: '/name', message: 'One.' }, { pointer: '/name', message: 'Two.' }, { pointer: '/config/dbx', message: 'Elsewhere.' }, { message: 'Whole.' }]
     expect(placeFaults(faults, names)).toEqual({ placed: { '/name': 'One. Two.' }, others: [faults[2], faults[3]] })
+  })
+})
+
+it('tells faults that are new from those that are known already', () => {
+  const faults = ['/name', '/config/db', '/config/db/name', '/config/dbx', '/spec/config/title', ''].map((pointer) => ({ pointer, message: 'no' }))
+  expect(faultsBeside(faults, ['/config/db/name']).map((fault) => fault.pointer)).toEqual(['/name', '/config/dbx', '/spec/config/title', ''])
+  expect(faultsBeside(faults, ['/name', '/config/db', '/config/title']).map((fault) => fault.pointer)).toEqual(['/config/dbx', ''])
+})
+
+describe('nameFault', () => {
+  // Those of core/model/names/tests/names.rs.
+  it.each(['blog', 'marketing-site', 'db', 'production-line', 'a'.repeat(40)])('lets %s be', (name) => {
+    expect(nameFault(name, ['dev', 'prod'])).toBeUndefined()
+  })
+  it.each([
+    ['', /needed/], ['b', /2 to 40/], ['a'.repeat(41), /2 to 40/], ['Guests!', /start with a lower-case/], ['guests!', /“!” is not allowed/], ['-x', /start with/],
+    ['blog-', /end with/], ['default', /reserved/], ['kube-proxy', /reserved/], ['flux-system', /reserved/], ['dev-blog', /“dev-”/], ['prod-', /end with/],
+  ])('refuses “%s”', (name, why) => {
+    expect(nameFault(name, ['dev', 'prod'])).toMatch(why)
   })
 })

@@ -161,12 +161,45 @@ export function placeFaults(faults: Fault[], names: string[]): { placed: FormFau
   // The longest name first, so that a fault goes to the innermost control.
   const byLength = [...names].sort((left, right) => right.length - left.length)
   for (const fault of faults) {
-    const pointer = (fault.pointer ?? '').replace(/^\/(spec|install|change)(?=\/)/, '')
-    const name = pointer === '' ? undefined : byLength.find((one) => pointer === one || pointer.startsWith(one + '/'))
+    const pointer = placeOf(fault)
+    const name = pointer === '' ? undefined : byLength.find((one) => isWithin(pointer, one))
     if (name === undefined) others.push(fault)
     else placed[name] = placed[name] ? `${placed[name]} ${fault.message}` : fault.message
   }
   return { placed, others }
+}
+
+/** The faults that are new beside those known at these pointers; one of a whole group may be for want of a member that is known. */
+export function faultsBeside(faults: Fault[], known: string[]): Fault[] {
+  return faults.filter((fault) => {
+    const pointer = placeOf(fault)
+    return pointer === '' || !known.some((one) => isWithin(pointer, one) || isWithin(one, pointer))
+  })
+}
+
+function placeOf(fault: Fault): string {
+  return (fault.pointer ?? '').replace(/^\/(spec|install|change)(?=\/)/, '')
+}
+
+function isWithin(pointer: string, group: string): boolean {
+  return pointer === group || pointer.startsWith(group + '/')
+}
+
+/**
+ * Why an Application cannot have this name, `undefined` where it can: the rules
+ * of `ApplicationName` in core/model/names, because the API names no field when
+ * it refuses a name.
+ */
+export function nameFault(name: string, envTypes: readonly string[]): string | undefined {
+  if (name === '') return 'This is needed.'
+  if (!/^[a-z]/.test(name)) return 'It must start with a lower-case letter.'
+  const bad = /[^a-z0-9-]/u.exec(name)?.[0]
+  if (bad) return `“${bad}” is not allowed; use lower-case letters, digits and hyphens.`
+  if (name.length < 2 || name.length > 40) return 'It needs 2 to 40 characters.'
+  if (name.endsWith('-')) return 'It must not end with a hyphen.'
+  if (name === 'default' || /^(kube|flux)-/.test(name)) return 'This word is reserved.'
+  const envType = envTypes.find((one) => name.startsWith(`${one}-`))
+  return envType && `It must not start with “${envType}-”, the type of an Environment.`
 }
 
 /** The id of a field's control, for labels and links. */
