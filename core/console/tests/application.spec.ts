@@ -247,3 +247,37 @@ test('an Application that is not there says so', async ({ signedIn: page }) => {
   await expect(page.getByRole('alert')).toContainText('There is no Application nothing that you may see.')
   await expect(page.getByRole('heading', { level: 1, name: 'nothing' })).toBeVisible()
 })
+
+test('of an Application that is not there the sections are not shown, and its log is not asked for', async ({ signedIn: page }) => {
+  const asked: string[] = []
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname))
+  await page.goto('/environments/acme-dev/applications/nothing/logs')
+  await expect(page.getByRole('alert')).toContainText('There is no Application nothing that you may see.')
+  await expect(page.getByRole('link', { name: 'Back to acme-dev' })).toHaveAttribute('href', '/environments/acme-dev')
+  await expect(page.getByRole('navigation', { name: /Sections/ })).toHaveCount(0)
+  await expect(page.getByRole('heading', { name: 'Logs' })).toHaveCount(0)
+  expect(asked.filter((path) => path.endsWith('/logs') && path.startsWith('/api/'))).toEqual([])
+})
+
+for (const status of [403, 404]) {
+  test(`a log that is refused with ${status} is asked for again by its reader only`, async ({ signedIn: page }) => {
+    let times = 0
+    await page.route('**/applications/guestbook/logs?*', async (route) => {
+      times++
+      await route.fulfill({ status, contentType: 'application/problem+json', body: JSON.stringify({ type: 'refused', title: 'Read the log', detail: 'It is not to be seen.', status }) })
+    })
+    await page.goto(`${GUESTBOOK}/logs`)
+    await expect(page.getByRole('alert')).toContainText('It is not to be seen.')
+    // To another tab and back.
+    for (const seen of ['hidden', 'visible']) {
+      await page.evaluate((state) => {
+        Object.defineProperty(document, 'visibilityState', { get: () => state, configurable: true })
+        document.dispatchEvent(new Event('visibilitychange'))
+      }, seen)
+    }
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await expect.poll(() => times).toBe(2)
+    await expect(page.getByRole('alert')).toContainText('It is not to be seen.')
+    expect(times).toBe(2)
+  })
+}
