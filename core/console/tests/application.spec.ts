@@ -27,6 +27,18 @@ test('the commit among the facts is the one that changed this Application', asyn
   await expect(page.getByText('Runs now')).toBeVisible()
 })
 
+test('an Application is opened once something of it is deployed', async ({ signedIn: page, fixture }) => {
+  const open = page.getByRole('link', { name: 'Open guestbook in a new tab' })
+  for (const path of [GUESTBOOK, '/environments/acme-dev']) {
+    await fixture.control('phase', { application: 'acme-dev/guestbook', phase: 'Failed', message: 'no database', nothingDeployed: true })
+    await page.goto(path)
+    await expect(page.getByText('Failed').first()).toBeVisible()
+    await expect(open).toHaveCount(0)
+    await fixture.control('phase', { application: 'acme-dev/guestbook', phase: 'Degraded' })
+    await expect(open).toBeVisible()
+  }
+})
+
 test('logs stream, of all containers or of one, and stop when not followed', async ({ signedIn: page }) => {
   await page.goto(`${GUESTBOOK}/logs`)
   const log = page.getByRole('region', { name: 'Log of guestbook' })

@@ -441,7 +441,7 @@ export function startFixture(port = 0) {
       if (!pace.held) for (const run of pace.waiting.splice(0)) run()
     } else if (what === 'phase') {
       const application = data.applications.get(body.application)
-      data.applications.set(body.application, { ...application, health: health(body.phase, body.message ?? '', body.reason) })
+      data.applications.set(body.application, { ...application, ...(body.nothingDeployed && { deployedVersion: undefined }), health: health(body.phase, body.message ?? '', body.reason) })
       // `silent`: a change that the stream does not tell, as when it fell out of the log.
       if (!body.silent) tell.application(body.application)
     } else if (what === 'commit') data.heads.set(body.environment, (data.heads.get(body.environment) ?? 0) + 1)

@@ -27,6 +27,15 @@ const PHASES: Record<string, { sign: string; tone: Tone }> = {
   Destroyed: { sign: '·', tone: 'idle' },
 }
 
+/** Phases in which something is deployed, as a list tells them, which does not say what. */
+const DEPLOYED = ['Running', 'Updating', 'Degraded', 'Stale']
+
+/** Where to open an Application: its address, once there is something behind it. */
+export function pageOf(application: { url?: string | null; deployedVersion?: string | null; health: { phase: string } }): string | undefined {
+  const isDeployed = Boolean(application.deployedVersion) || DEPLOYED.includes(application.health.phase)
+  return (isDeployed && application.url) || undefined
+}
+
 /** How a phase looks. An unknown phase is shown by its word. */
 export function phaseLook(phase: string): { word: string; sign: string; tone: Tone } {
   const look = PHASES[phase] ?? { sign: '·', tone: 'idle' as const }

@@ -6,7 +6,7 @@ import {
 import { diffCounts, parseDiff } from './diff'
 import { containersOf, LogLines, whySilent } from './logs'
 import { headingLevels, parseMarkdown } from './markdown'
-import { phaseLook } from './phase'
+import { pageOf, phaseLook } from './phase'
 import { ruleWords, withApprovalRule } from './policy'
 import { ago, ServerClock, span } from './time'
 
@@ -90,6 +90,14 @@ describe('times', () => {
 it('shows phases by word and sign', () => {
   expect(phaseLook('PendingApproval')).toEqual({ word: 'Pending approval', sign: '◔', tone: 'warn' })
   expect(phaseLook('Brandnew')).toEqual({ word: 'Brandnew', sign: '·', tone: 'idle' })
+})
+
+it.each([
+  ['Failed', undefined, false], ['Installing', undefined, false], ['Deleting', undefined, false], ['Running', undefined, true], ['Updating', undefined, true],
+  ['Degraded', undefined, true], ['Running', '1.0.0', true], ['Paused', '1.0.0', true], ['Failed', '1.0.0', true],
+])('offers to open one that is %s with %s deployed: %s', (phase, deployedVersion, isOffered) => {
+  expect(pageOf({ url: 'http://x.example/', deployedVersion, health: { phase } })).toBe(isOffered ? 'http://x.example/' : undefined)
+  expect(pageOf({ deployedVersion, health: { phase } })).toBeUndefined()
 })
 
 describe('logs', () => {
