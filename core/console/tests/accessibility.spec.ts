@@ -146,6 +146,20 @@ for (const width of [320, 390]) {
   })
 }
 
+for (const width of [390, 1280]) {
+  test(`a diff shows its lines to their ends in a window of ${width} pixels`, async ({ signedIn: page, fixture }) => {
+    const line = `+  image: registry.example.org:5000/web:1.0.0@sha256:${'0'.repeat(64)} ${'and more words '.repeat(12)}`
+    await fixture.control('push', { environment: 'acme-dev', name: 'admin/wide', subject: 'Wide', author: 'admin', diff: `--- a/x\n+++ b/x\n@@ -0,0 +1,1 @@\n${line}\n` })
+    await page.setViewportSize({ width, height: 800 })
+    await page.goto('/environments/acme-dev/pull-requests')
+    await page.getByRole('button', { name: 'Open pull request' }).click()
+    await page.getByRole('button', { name: 'Open', exact: true }).click()
+    const diff = page.getByRole('region', { name: 'Changes of pull request 1' })
+    await expect(diff).toContainText('registry.example.org')
+    expect(await diff.evaluate((one) => one.scrollWidth - one.clientWidth)).toBeLessThanOrEqual(0)
+  })
+}
+
 test('a long diff fills the window, and no more of the page than that', async ({ signedIn: page, fixture }) => {
   const lines = Array.from({ length: 200 }, (_, number) => `+line ${number}`).join('\n')
   await fixture.control('push', { environment: 'acme-dev', name: 'admin/long', subject: 'Long', author: 'admin', diff: `--- a/x\n+++ b/x\n@@ -0,0 +1,200 @@\n${lines}\n` })
