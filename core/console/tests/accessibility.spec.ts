@@ -72,12 +72,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
     expect(await violations(page), 'policy').toEqual([])
 
     await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
+    await page.getByLabel('Application name').fill('visitors')
     await page.getByLabel('Title').fill('forbidden')
+    await page.getByLabel('Replicas').fill('many')
     await page.getByRole('button', { name: 'Show the Plan' }).click()
     await expect(page.getByRole('alert')).toBeVisible()
     expect(await violations(page), 'faults').toEqual([])
     await page.getByLabel('Title').fill('ours')
-    await page.getByLabel('Application name').fill('visitors')
+    await page.getByLabel('Replicas').fill('2')
     await page.getByRole('button', { name: 'Show the Plan' }).click()
     await expect(page.getByTestId('plan')).toBeVisible()
     expect(await violations(page), 'plan').toEqual([])
@@ -130,6 +132,42 @@ test('everything up to an install is done with the keyboard', async ({ signedIn:
 })
 
 for (const width of [320, 390]) {
+  test(`in a window of ${width} pixels the header has two rows, and its links are in a menu for the keyboard, too`, async ({ signedIn: page }) => {
+    await page.setViewportSize({ width, height: 640 })
+    await page.goto('/organizations')
+    await expect(page.getByTestId('connection')).toHaveText('Live')
+    const menu = page.getByRole('button', { name: 'Menu' })
+    const links = page.getByRole('navigation', { name: 'Main' }).getByRole('link')
+    // A row: what shares some height.
+    const rows = await page.locator('.brand, .menu, .live, .user, .top-end button').evaluateAll((all) => {
+      const boxes = all.map((one) => one.getBoundingClientRect()).sort((left, right) => left.top - right.top)
+      return boxes.filter((box, index) => boxes.slice(0, index).every((before) => before.bottom <= box.top)).length
+    })
+    expect(rows).toBe(2)
+    await expect(menu).toHaveAttribute('aria-expanded', 'false')
+    await expect(links).toHaveCount(0)
+
+    await tabTo(page, 'Menu ▾')
+    await page.keyboard.press('Enter')
+    await expect(menu).toHaveAttribute('aria-expanded', 'true')
+    await expect(links).toHaveText(['Organizations', 'Marketplace', 'Policies', 'Users', 'Sovereigns'])
+    expect(await violations(page)).toEqual([])
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Escape')
+    await expect(menu).toBeFocused()
+    await expect(links).toHaveCount(0)
+    await page.keyboard.press('Enter')
+    await tabTo(page, 'Users')
+    await page.keyboard.press('Enter')
+    await expect(page.getByRole('heading', { level: 1, name: 'Users' })).toBeFocused()
+    await expect(menu).toHaveAttribute('aria-expanded', 'false')
+
+    // A wide window has room for them.
+    await page.setViewportSize({ width: 1180, height: 640 })
+    await expect(menu).toBeHidden()
+    await expect(links).toHaveCount(5)
+  })
+
   test(`a window of ${width} pixels needs no sideways scrolling, nor does a table in it`, async ({ signedIn: page }) => {
     await page.setViewportSize({ width, height: 640 })
     for (const [path, heading] of PAGES) {
