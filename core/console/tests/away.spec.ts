@@ -148,7 +148,7 @@ test('when the session ends, one signs in and is back at the same page, and so a
 test('a session’s end is seen by what is tried, too', async ({ signedIn: page, fixture }) => {
   await page.goto(`${GUESTBOOK}/promote`)
   await expect(page.getByLabel(/acme-prod/)).toBeChecked()
-  await fixture.control('expire', { keepsStreams: true })
+  await fixture.control('expire', { keepsStreams: true, writesOnly: true })
   await page.getByRole('button', { name: 'Show the Plan' }).click()
   await expect(page.getByText('Your session has ended.')).toBeVisible()
   await page.getByRole('link', { name: 'Sign in' }).click()

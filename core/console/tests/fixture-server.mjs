@@ -336,7 +336,7 @@ export function startFixture(port = 0) {
         response.writeHead(200, { 'content-type': 'image/svg+xml' })
         return response.end('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><rect width="48" height="48" fill="#17683a"/><path d="M12 14h24v20H12zM16 20h16M16 25h16M16 30h9" fill="none" stroke="#fff" stroke-width="2.5"/></svg>')
       }
-      if (isExpired || !username || !data.users.has(username)) return json(401, refuse(401, 'unauthenticated', 'Recognise the caller', 'Nobody is signed in.', 'Sign in.'))
+      if (isExpired === true || (isExpired && request.method !== 'GET') || !username || !data.users.has(username)) return json(401, refuse(401, 'unauthenticated', 'Recognise the caller', 'Nobody is signed in.', 'Sign in.'))
       if (path === '/stream') return stream(request, response, username)
       if (path.endsWith('/logs')) return logs(url, response)
       // An answer that a test lets go when it wants to.
@@ -432,8 +432,9 @@ export function startFixture(port = 0) {
       quiet.held = body.held
       if (!quiet.held) for (const talk of quiet.waiting.splice(0)) talk()
     } else if (what === 'expire') {
-      // Until somebody signs in anew, nobody is.
-      isExpired = true
+      // Until somebody signs in anew, nobody is; with `writesOnly` nothing tells so that
+      // the page still reads by itself, however late that is.
+      isExpired = body.writesOnly ? 'to-writes' : true
       if (!body.keepsStreams) for (const response of streams.keys()) response.destroy()
     } else if (what === 'forget') log = []
     else if (what === 'pace') {
