@@ -129,8 +129,9 @@ impl Kubelet {
 
     async fn pass(self: &Arc<Self>) {
         let pods = self.workloads.pods.snapshot();
-        self.show();
-        self.judge(&pods).await;
+        let namespaces = self.namespaces.snapshot();
+        self.show(&namespaces);
+        self.judge(&pods, &namespaces).await;
         self.serve().await;
         self.volumes
             .reclaim(&self.claims.snapshot(), |volume| self.node.holds(volume));
@@ -169,9 +170,8 @@ impl Kubelet {
     }
 
     /// Shows this machine as a Node in clusters that are new.
-    fn show(self: &Arc<Self>) {
-        let spaces = self.namespaces.snapshot();
-        let there: HashSet<(String, String)> = spaces
+    fn show(self: &Arc<Self>, namespaces: &[(Key, Arc<Value>)]) {
+        let there: HashSet<(String, String)> = namespaces
             .iter()
             .filter(|((_, _, name), _)| name == "default")
             .filter_map(|((cluster, ..), space)| Some((cluster.clone(), uid(space)?)))
@@ -198,10 +198,10 @@ impl Kubelet {
     }
 
     /// Hands the node a policy when anything that it follows from has changed.
-    async fn judge(&self, pods: &[(Key, Arc<Value>)]) {
-        let (policies, namespaces) = (self.policies.snapshot(), self.namespaces.snapshot());
+    async fn judge(&self, pods: &[(Key, Arc<Value>)], namespaces: &[(Key, Arc<Value>)]) {
+        let policies = self.policies.snapshot();
         let mut hasher = DefaultHasher::new();
-        for (key, object) in policies.iter().chain(&namespaces) {
+        for (key, object) in policies.iter().chain(namespaces) {
             key.hash(&mut hasher);
             version(object).hash(&mut hasher);
         }
@@ -217,7 +217,7 @@ impl Kubelet {
         if std::mem::replace(&mut *lock(&self.judged), now) == now {
             return;
         }
-        let policy = Policies::new(&policies, &namespaces, pods);
+        let policy = Policies::new(&policies, namespaces, pods);
         self.node.set_policy(Arc::new(policy)).await;
     }
 
