@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use catalyst_api::{
-    Accepted, ApplicationCommand, ApplicationView, BlueprintDetail, Change, DataChoice,
-    EnvironmentView, Execute, Health, Install, PlannedAction,
+    ApplicationCommand, ApplicationView, BlueprintDetail, Change, DataChoice, EnvironmentView,
+    Health, Install, PlannedAction,
 };
 use catalyst_blueprint::{Blueprint, ConfigForm, ConfigSchema};
 use catalyst_names::ApplicationName;
 use catalyst_plan::Case;
-use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,7 +22,7 @@ use super::blueprint::packed;
 use super::change::{Asked, application};
 use super::failure::{Hinted, describe, hinted};
 use super::output::say;
-use super::prepare::plan_of;
+use super::prepare::{execute, plan_of};
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
 
@@ -396,7 +395,7 @@ impl Ground<'_> {
             .filter(|it| it.action == PlannedAction::Create);
         // Before it is made: an answer that is lost is no reason to leave it there.
         made.extend(new.map(|it| it.name.clone()));
-        let accepted = self.carried_out(asked, plan.digest).await?;
+        let accepted = execute(self.api, &asked, &plan.digest).await?;
         let wanted = Wanted {
             environment: self.environment,
             application: &name,
@@ -436,7 +435,7 @@ impl Ground<'_> {
         };
         say(&plan.subject);
         let mut stream = Stream::open(self.api).await?;
-        self.carried_out(asked, plan.digest).await?;
+        execute(self.api, &asked, &plan.digest).await?;
         let full = format!("{}/{name}", self.environment);
         let path = ["environments", self.environment, "applications", name];
         let ended = wait::deletion(self.api, &mut stream, "application", &full, &path);
@@ -452,15 +451,6 @@ impl Ground<'_> {
             environment: self.environment.to_owned(),
             command,
         }
-    }
-
-    async fn carried_out(&self, asked: Asked, plan: String) -> anyhow::Result<Accepted> {
-        let execute = Execute {
-            command: asked.command,
-            plan: Some(plan),
-        };
-        let path = ["environments", &asked.environment, "changes"];
-        self.api.put(Method::POST, &path, &execute).await
     }
 }
 

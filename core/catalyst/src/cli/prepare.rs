@@ -167,6 +167,16 @@ pub async fn plan_of(api: &Api, asked: &Asked) -> anyhow::Result<PlanView> {
     api.put(Method::POST, &path, &asked.command).await
 }
 
+/// Carries out a change, if its plan is still the one of this digest.
+pub async fn execute(api: &Api, asked: &Asked, plan: &str) -> anyhow::Result<Accepted> {
+    let path = ["environments", &asked.environment, "changes"];
+    let execute = Execute {
+        command: asked.command.clone(),
+        plan: Some(plan.to_owned()),
+    };
+    api.put(Method::POST, &path, &execute).await
+}
+
 impl Plan {
     /// Prints the plans.
     pub async fn run(&self) -> anyhow::Result<()> {
@@ -257,14 +267,9 @@ impl How {
         };
         let is_delete = matches!(asked.command, ApplicationCommand::Delete { .. });
         let destination = change::destination(&asked.environment, &asked.command).to_owned();
-        let changes = ["environments", &asked.environment, "changes"];
         let mut plans = 1;
         let accepted: Accepted = loop {
-            let execute = Execute {
-                command: asked.command.clone(),
-                plan: Some(found.digest.clone()),
-            };
-            match api.put(Method::POST, &changes, &execute).await {
+            match execute(api, &asked, &found.digest).await {
                 Err(error) if is_changed_meanwhile(&error) && plans < MOST_PLANS => {}
                 outcome => break outcome?,
             }
