@@ -12,6 +12,9 @@
 #[allow(dead_code)]
 #[path = "support/hetzner.rs"]
 mod hetzner;
+#[allow(dead_code)]
+#[path = "support/machine.rs"]
+mod machine;
 #[path = "support/service.rs"]
 mod support;
 #[allow(dead_code)]
@@ -37,6 +40,17 @@ const SOVEREIGN: &str = "omantel.example";
 
 async fn world(root: &Path) -> World {
     World::new(Path::new("absent-tofu"), root, "true").await
+}
+
+/// The service, with a Sovereign whose first job was to plan and has ended.
+async fn ended(root: &Path, options: &Options) -> Service {
+    let service = open(root, options);
+    let task = Task::Plan;
+    service
+        .create(config(1), task, "sol", &credentials())
+        .unwrap();
+    service.settled(SOVEREIGN).await.unwrap();
+    service
 }
 
 /// An API that takes connections and never answers: preflight waits for it.
@@ -194,11 +208,7 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
 async fn a_plan_that_changes_nothing_is_no_end_while_later_steps_are_undone() {
     let root = tempfile::tempdir().unwrap();
     let world = world(root.path()).await;
-    let service = open(root.path(), &world.options);
-    service
-        .create(config(1), Task::Plan, "sol", &credentials())
-        .unwrap();
-    service.settled(SOVEREIGN).await.unwrap();
+    let service = ended(root.path(), &world.options).await;
     let inputs = inputs(&world.options);
     let now = jiff::Timestamp::now();
     let run = jobs(root.path()).join(SOVEREIGN).join("run");
@@ -241,11 +251,7 @@ async fn what_a_step_failed_with_is_kept_without_credentials() {
     // As a proxy would that repeats what it was given.
     let said = format!("no: {}", CANARIES.join(" "));
     world.write("ssh", &format!("#!/bin/sh\necho '{said}' >&2\nexit 1\n"));
-    let service = open(root.path(), &world.options);
-    service
-        .create(config(1), Task::Plan, "sol", &credentials())
-        .unwrap();
-    service.settled(SOVEREIGN).await.unwrap();
+    let service = ended(root.path(), &world.options).await;
     let now = jiff::Timestamp::now();
     let mut record = Record::new(SOVEREIGN, now);
     for step in Step::ALL.into_iter().filter(|step| *step <= Step::Apply) {
@@ -435,11 +441,7 @@ async fn a_job_that_was_cut_off_is_shown_as_interrupted_and_gone_on_with() {
 async fn a_sovereign_that_cannot_be_read_is_left_alone() {
     let root = tempfile::tempdir().unwrap();
     let world = world(root.path()).await;
-    let service = open(root.path(), &world.options);
-    service
-        .create(config(1), Task::Plan, "sol", &credentials())
-        .unwrap();
-    service.settled(SOVEREIGN).await.unwrap();
+    let _first = ended(root.path(), &world.options).await;
     let folder = jobs(root.path()).join(SOVEREIGN);
     let file = folder.join("sovereign.json");
     let good = std::fs::read_to_string(&file).unwrap();

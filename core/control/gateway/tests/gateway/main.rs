@@ -17,6 +17,9 @@ mod hidden;
 mod hetzner;
 mod live;
 #[allow(dead_code)]
+#[path = "../../../provisioner/tests/support/machine.rs"]
+mod machine;
+#[allow(dead_code)]
 #[path = "../../../provisioner/tests/support/world.rs"]
 mod provisioned;
 mod provisioning;

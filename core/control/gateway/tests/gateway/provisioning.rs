@@ -3,7 +3,7 @@
 //! test runs a job to its end on the real one, where there is one.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,8 +13,9 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::hetzner::{Project, TOKEN};
+use crate::hetzner::{Project, Server, TOKEN};
 use crate::live::Reader;
+use crate::machine::{binary, files};
 use crate::provisioned;
 use crate::sign_in::Browser;
 use crate::world::{ORIGIN, World, no_tools};
@@ -364,15 +365,21 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
     refused("no events of a new one", "", &first, (500, "internal")).await;
 }
 
-#[tokio::test]
-async fn a_destroy_takes_another_token_and_asks_for_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
+/// A gateway that provisions in a project where nothing is, which is there as long as
+/// the second is held.
+async fn of_an_empty_project(folder: &Path) -> (World, Server) {
     let project = Project::empty().serve().await;
     let options = Options {
         hetzner: project.address.clone(),
         ..no_tools()
     };
-    let world = World::provisioning_in(folder.path(), options).await;
+    (World::provisioning_in(folder, options).await, project)
+}
+
+#[tokio::test]
+async fn a_destroy_takes_another_token_and_asks_for_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, _project) = of_an_empty_project(folder.path()).await;
     let with = |token: &str| {
         json!({"config": config(), "credentials": {
             "hetznerToken": token, "sshPrivateKey": KEY, "gitUsername": "flux", "gitPassword": PASSWORD,
@@ -473,12 +480,7 @@ async fn a_control_plane_that_cannot_provision_says_why_and_does_everything_else
 #[tokio::test]
 async fn credentials_of_what_is_destroyed_go_even_if_nobody_could_remove_them_then() {
     let folder = tempfile::tempdir().unwrap();
-    let project = Project::empty().serve().await;
-    let options = Options {
-        hetzner: project.address.clone(),
-        ..no_tools()
-    };
-    let world = World::provisioning_in(folder.path(), options).await;
+    let (world, _project) = of_an_empty_project(folder.path()).await;
     let delete = format!("{SOVEREIGN}?confirm=omantel.example");
     let destroyed = async || {
         let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
@@ -553,7 +555,8 @@ async fn events_are_followed_and_come_back_to_even_after_a_restart() {
     assert_eq!(status, 202);
     reader.until("\"event\":\"job-begun\"").await;
     for (path, content) in files(folder.path()) {
-        has_no_canary(&format!("{}: {content}", path.display()));
+        let text = String::from_utf8_lossy(&content);
+        has_no_canary(&format!("{}: {text}", path.display()));
     }
 
     let request = Request::builder()
@@ -565,32 +568,6 @@ async fn events_are_followed_and_come_back_to_even_after_a_restart() {
     // Whoever loses the role loses the stream.
     world.parts().users.insert("sol".to_owned(), Vec::new());
     reader.end().await;
-}
-
-/// Every file below a folder, with its content as text.
-fn files(folder: &Path) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            let content = std::fs::read(&path).unwrap();
-            found.push((path, String::from_utf8_lossy(&content).into_owned()));
-        }
-    }
-    found
-}
-
-/// The real OpenTofu; `None` where the test is left out, visibly.
-fn binary() -> Option<PathBuf> {
-    let named = std::env::var_os("CATALYST_TOFU").map(PathBuf::from);
-    if named.is_none() {
-        let is_required = std::env::var_os("CATALYST_REQUIRE_TOFU").is_some();
-        assert!(!is_required, "CATALYST_TOFU is not set");
-        eprintln!("left out: CATALYST_TOFU names no OpenTofu; `make test-real` runs this");
-    }
-    named
 }
 
 #[tokio::test]
@@ -643,6 +620,7 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
     })
     .await;
     for (path, content) in files(&data) {
-        has_no_canary(&format!("{}: {content}", path.display()));
+        let text = String::from_utf8_lossy(&content);
+        has_no_canary(&format!("{}: {text}", path.display()));
     }
 }

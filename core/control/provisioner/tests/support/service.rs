@@ -7,6 +7,7 @@ use catalyst_provisioner::{Config, Options, Secret};
 use serde_json::Value;
 
 use crate::hetzner::TOKEN;
+use crate::machine::{files, holds};
 use crate::world::description;
 
 pub const PASSWORD: &str = "canary-git-password";
@@ -52,29 +53,11 @@ pub async fn to_the_end(follower: &mut Follower) -> Vec<(u64, Value)> {
     }
 }
 
-/// Every file below a folder, with its content.
-pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            let content = std::fs::read(&path).unwrap();
-            found.push((path, content));
-        }
-    }
-    found
-}
-
 /// That no credential lies anywhere in what the service keeps.
 pub fn has_no_canary(root: &Path) {
     for (path, content) in files(&jobs(root)) {
         for canary in CANARIES {
-            let is_there = content
-                .windows(canary.len())
-                .any(|window| window == canary.as_bytes());
-            assert!(!is_there, "{} has {canary}", path.display());
+            assert!(!holds(&content, canary), "{} has {canary}", path.display());
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use catalyst_provisioner::tofu::{Limits, ResourceState, Stopped, TofuError, TofuEvent};
 use serde_json::json;
 
-use crate::support::{Bench, CANARY, appears, binary, files, holds};
+use crate::machine::{binary, files, holds};
+use crate::support::{Bench, CANARY, appears};
 
 #[tokio::test]
 async fn what_is_planned_is_applied_and_a_second_plan_is_empty() {

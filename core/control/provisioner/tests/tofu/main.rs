@@ -18,6 +18,8 @@ mod hetzner;
 #[allow(dead_code)]
 #[path = "../support/service.rs"]
 mod jobs;
+#[path = "../support/machine.rs"]
+mod machine;
 mod rules;
 mod service;
 mod steps;

@@ -8,7 +8,8 @@ use catalyst_provisioner::tofu::TofuError;
 use catalyst_provisioner::{Config, Module};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, binary};
+use crate::machine::binary;
+use crate::support::Bench;
 
 /// Wrong values for every variable that can have one. In rounds, because OpenTofu does
 /// not judge a variable whose rule looks at another that is wrong.

@@ -2,13 +2,13 @@
 //! that is cut off while it creates.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use catalyst_provisioner::record::Step;
 use catalyst_provisioner::service::{Outcome, Service, Standing, Status, Task};
 
 use crate::jobs::{KEY, config, credentials, has_no_canary, open, to_the_end};
-use crate::support::{appears, binary};
+use crate::machine::binary;
+use crate::support::{appears, kill_while_creating};
 use crate::world::{World, gate};
 
 const SOVEREIGN: &str = "omantel.example";
@@ -116,16 +116,12 @@ async fn gated(root: &Path, binary: &Path) -> (World, Service) {
 async fn a_job_cut_off_while_it_creates_is_interrupted_and_gone_on_with() {
     let Some(binary) = binary() else { return };
     let root = tempfile::tempdir().unwrap();
-    let mut run = Command::new(std::env::current_exe().unwrap())
-        .args(["service::the_service_that_is_killed", "--exact"])
-        .env("CATALYST_TEST_KILLED_CREATING", root.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    appears(&root.path().join("started")).await;
-    run.kill().unwrap();
-    run.wait().unwrap();
+    kill_while_creating(
+        "service::the_service_that_is_killed",
+        "CATALYST_TEST_KILLED_CREATING",
+        root.path(),
+    )
+    .await;
     let (_world, service) = gated(root.path(), &binary).await;
     let status = service.status(SOVEREIGN).unwrap();
     assert_eq!(status.standing(), Standing::Interrupted);

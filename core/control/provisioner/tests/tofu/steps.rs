@@ -3,7 +3,6 @@
 //! so what is shown here is the order, the record and going on, not a cloud.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +13,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::hetzner::{Project, TOKEN};
-use crate::support::{appears, binary, files, holds};
+use crate::machine::{binary, files, holds};
+use crate::support::kill_while_creating;
 use crate::world::{World, description, gate};
 
 impl World {
@@ -343,16 +343,12 @@ async fn the_run_that_is_killed() {
 async fn a_run_killed_while_it_creates_is_gone_on_with() {
     let Some(binary) = binary() else { return };
     let root = tempfile::tempdir().unwrap();
-    let mut run = Command::new(std::env::current_exe().unwrap())
-        .args(["steps::the_run_that_is_killed", "--exact"])
-        .env("CATALYST_TEST_KILLED_STEPS", root.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    appears(&root.path().join("started")).await;
-    run.kill().unwrap();
-    run.wait().unwrap();
+    kill_while_creating(
+        "steps::the_run_that_is_killed",
+        "CATALYST_TEST_KILLED_STEPS",
+        root.path(),
+    )
+    .await;
     let world = World::new(&binary, root.path(), &gate(root.path())).await;
     assert_eq!(world.record().attempt.unwrap().step, Step::Apply);
     std::fs::write(root.path().join("gate"), "").unwrap();

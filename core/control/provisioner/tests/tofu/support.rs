@@ -1,6 +1,7 @@
 //! A module without a cloud, and a driver of it.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use catalyst_provisioner::tofu::{Limits, Tofu, TofuEvent};
@@ -46,30 +47,6 @@ output "hidden" {
   sensitive = true
 }
 "#;
-
-/// The binary; `None` where the test is left out, visibly.
-pub fn binary() -> Option<PathBuf> {
-    match std::env::var_os("CATALYST_TOFU") {
-        Some(path) => {
-            let path = PathBuf::from(path);
-            assert!(
-                path.is_file(),
-                "CATALYST_TOFU names {}, which is no file",
-                path.display()
-            );
-            Some(path)
-        }
-        None if std::env::var_os("CATALYST_REQUIRE_TOFU").is_some() => {
-            panic!(
-                "CATALYST_TOFU is not set: run tests/real/provisioner/run, which builds OpenTofu"
-            )
-        }
-        None => {
-            eprintln!("left out: CATALYST_TOFU names no OpenTofu; `make test-real` runs this");
-            None
-        }
-    }
-}
 
 pub fn module() -> Module {
     Module::new([("main.tf".to_owned(), MODULE.as_bytes().to_vec())])
@@ -167,23 +144,17 @@ pub async fn appears(path: &Path) {
     }
 }
 
-/// Every file below a folder, with its content.
-pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            let content = std::fs::read(&path).unwrap();
-            found.push((path, content));
-        }
-    }
-    found
-}
-
-pub fn holds(content: &[u8], text: &str) -> bool {
-    content
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
+/// Runs one test of this program by itself, with its folder in a variable, and kills it
+/// while OpenTofu creates.
+pub async fn kill_while_creating(test: &str, variable: &str, root: &Path) {
+    let mut run = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact"])
+        .env(variable, root)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    appears(&root.join("started")).await;
+    run.kill().unwrap();
+    run.wait().unwrap();
 }
