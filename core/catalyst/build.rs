@@ -34,9 +34,10 @@ fn main() -> io::Result<()> {
     let mut code = String::from("pub const BLUEPRINTS: &[Folder] = &[\n");
     for folder in BLUEPRINTS {
         let mut files = Vec::new();
+        // All of it: a part that is not there yet must be noticed once it is, and cargo
+        // takes a path that does not exist for one that has changed, every time.
+        println!("cargo::rerun-if-changed=../../{folder}");
         for part in PARTS {
-            // The folder itself too: a file that is added must be noticed.
-            println!("cargo::rerun-if-changed=../../{folder}/{part}");
             walk(&root.join(folder).join(part), part, &mut files)?;
         }
         files.sort();

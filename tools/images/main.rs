@@ -462,6 +462,11 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Leaves a file alone that holds these bytes already: whatever is built from it is
+/// built anew when it is newer.
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    if fs::read(path).is_ok_and(|known| known == bytes) {
+        return Ok(());
+    }
     fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
