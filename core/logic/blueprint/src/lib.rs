@@ -5,8 +5,8 @@
 //! derives the form that asks for it ([`ConfigSchema`]), decides which
 //! Applications an install needs ([`solve`]), and puts together the values a
 //! chart receives ([`merge_values`]) and a connection secret holds
-//! ([`ConnectionSecret::render`]), and finds Blueprints by what somebody types
-//! ([`search()`]).
+//! ([`ConnectionSecret::render`]), finds Blueprints by what somebody types
+//! ([`search()`]), and says what of a fleet upgrade is next ([`fleet`]).
 //!
 //! What lint asks for stands in one table ([`RULES`]), which its reports
 //! ([`sarif`]) and the documentation share.
@@ -27,6 +27,7 @@ mod connection;
 mod examples;
 mod expression;
 mod file;
+pub mod fleet;
 mod form;
 mod host;
 mod icon;

@@ -36,6 +36,6 @@ pub use context::{
 };
 pub use derived::derived;
 pub use expand::{ExpandError, Expansion, expand};
-pub use plan::{OwnedObject, Plan, PlanInput, plan};
+pub use plan::{OwnedObject, Plan, PlanInput, digest_of, plan};
 pub use render::{BlueprintContent, RenderedObject, expand_rendered, http_backend, render_objects};
 pub use secrets::CONNECTION;

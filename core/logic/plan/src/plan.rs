@@ -224,8 +224,13 @@ fn digest(view: &PlanView) -> String {
     if let Some(map) = value.as_object_mut() {
         map.remove("digest");
     }
+    digest_of(&value)
+}
+
+/// `sha256:…` of a value as JSON with sorted keys.
+pub fn digest_of(value: &Value) -> String {
     let mut canonical = String::new();
-    write_canonical(&value, &mut canonical);
+    write_canonical(value, &mut canonical);
     format!("sha256:{}", hex::encode(Sha256::digest(canonical)))
 }
 

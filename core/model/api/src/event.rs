@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     ApplicationView, BlueprintCard, DeletionView, EnvironmentView, OrganizationView, PolicyView,
-    PullRequestView,
+    PullRequestView, UpgradeView,
 };
 
 /// One change of the read model. On the wire (`text/event-stream`) `id` is the
@@ -29,6 +29,8 @@ pub enum StreamItem {
     PullRequest(PullRequestView),
     /// A deletion went on.
     Deletion(DeletionView),
+    /// A fleet upgrade came or went on.
+    Upgrade(UpgradeView),
     /// Something is gone.
     Removed(Removed),
 }

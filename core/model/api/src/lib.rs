@@ -13,6 +13,7 @@ mod plan;
 mod problem;
 mod provisioning;
 mod sovereign;
+mod upgrade;
 
 pub use application::*;
 pub use blueprint::*;
@@ -23,6 +24,7 @@ pub use plan::*;
 pub use problem::*;
 pub use provisioning::*;
 pub use sovereign::*;
+pub use upgrade::*;
 
 /// A list in a stable order.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]

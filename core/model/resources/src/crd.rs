@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ApplicationSpec, ApplicationStatus, BlueprintSpec, BlueprintStatus, EnvironmentPolicySpec,
-    EnvironmentSpec, EnvironmentStatus, GROUP, OrganizationSpec, OrganizationStatus, SovereignSpec,
-    SovereignStatus, VERSION,
+    EnvironmentSpec, EnvironmentStatus, FleetUpgradeSpec, FleetUpgradeStatus, GROUP,
+    OrganizationSpec, OrganizationStatus, SovereignSpec, SovereignStatus, VERSION,
 };
 
 /// Whether objects of a kind live in namespaces.
@@ -89,6 +89,18 @@ pub fn custom_resource_definitions() -> Vec<(Kind, Value)> {
             scope: Scope::Cluster,
             in_environment: false,
             columns: &[("Rules", ".spec.rules[*].kind")],
+        }),
+        definition::<FleetUpgradeSpec, FleetUpgradeStatus>(Kind {
+            kind: "FleetUpgrade",
+            plural: "fleetupgrades",
+            short_names: &[],
+            scope: Scope::Cluster,
+            in_environment: false,
+            columns: &[
+                ("Blueprint", ".spec.blueprint.name"),
+                ("Version", ".spec.blueprint.version"),
+                ("Phase", ".status.phase"),
+            ],
         }),
         definition::<ApplicationSpec, ApplicationStatus>(Kind {
             kind: "Application",

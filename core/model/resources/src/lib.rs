@@ -10,6 +10,7 @@ mod condition;
 mod crd;
 mod environment;
 mod environment_policy;
+mod fleet_upgrade;
 mod organization;
 mod sovereign;
 
@@ -25,6 +26,10 @@ pub use crd::{Kind, Scope, custom_resource_definitions};
 pub use environment::{EnvironmentPlacement, EnvironmentSpec, EnvironmentStatus};
 pub use environment_policy::{
     ChangeWindow, EnvironmentPolicySpec, PolicyRule, PolicyTarget, RuleKind,
+};
+pub use fleet_upgrade::{
+    FleetUpgradeSpec, FleetUpgradeStatus, UpgradeMember, UpgradePhase, UpgradeState, UpgradeWave,
+    UpgradedApplication,
 };
 pub use organization::{Member, OrganizationSpec, OrganizationStatus, Quota, Role};
 pub use sovereign::{HostCluster, IdentityTopology, SovereignSpec, SovereignStatus, TrustedSigner};
@@ -79,6 +84,8 @@ pub type Blueprint = Object<BlueprintSpec, BlueprintStatus>;
 pub type Environment = Object<EnvironmentSpec, EnvironmentStatus>;
 /// An EnvironmentPolicy; it has no status.
 pub type EnvironmentPolicy = Object<EnvironmentPolicySpec, serde_json::Value>;
+/// A fleet upgrade.
+pub type FleetUpgrade = Object<FleetUpgradeSpec, FleetUpgradeStatus>;
 /// An Organization.
 pub type Organization = Object<OrganizationSpec, OrganizationStatus>;
 /// A Sovereign.
