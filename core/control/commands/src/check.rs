@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::Fault;
 use catalyst_names::{EnvironmentName, HostClusterName, OrganizationName};
-use catalyst_resources::Application;
+use catalyst_resources::{Application, FleetUpgradeSpec};
 use catalyst_signature::PublicKey;
 use semver::Version;
 
@@ -22,7 +22,7 @@ use crate::push::{PushCheck, PushCommit, PushFile, PushRef, PushVerdict};
 use crate::state::{Applications, BRANCH, CONFIG, Configuration, application_of_path, kind_of};
 use crate::store::place_of;
 use crate::validate::{Catalogue, Place, application_faults, tree_faults};
-use crate::{CommandError, Commands, admins};
+use crate::{CommandError, Commands, admins, fleet};
 
 /// More lines help nobody.
 const MOST_MESSAGES: usize = 30;
@@ -579,7 +579,7 @@ pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Ve
         {
             // Flux would apply it with all rights.
             messages.push(format!(
-                "{path}: only sovereign.yaml, organizations/<name>.yaml, environments/<name>.yaml and policies/<name>.yaml have a place here"
+                "{path}: only sovereign.yaml, organizations/<name>.yaml, environments/<name>.yaml, policies/<name>.yaml and upgrades/<name>.yaml have a place here"
             ));
         }
     }
@@ -606,6 +606,11 @@ pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Ve
                 .filter(|line| !known.contains(line)),
         );
         messages.extend(admin_faults(base, &after).iter().map(line_of_fault));
+        messages.extend(
+            requester_faults(base, &after, &push.pusher)
+                .iter()
+                .map(line_of_fault),
+        );
         if let (Some(before), Some(after)) = (&base.sovereign, &after.sovereign)
             && before.spec.domain != after.spec.domain
         {
@@ -635,6 +640,34 @@ fn admin_faults(base: &Configuration, after: &Configuration) -> Vec<Fault> {
         .collect()
 }
 
+/// Fleet upgrades that would go in the name of somebody else than who pushes them.
+/// Anybody else's may be cancelled, and nothing more.
+fn requester_faults(base: &Configuration, after: &Configuration, pusher: &str) -> Vec<Fault> {
+    let is_only_cancelled = |name: &str, wanted: &FleetUpgradeSpec| {
+        base.upgrades.get(name).is_some_and(|before| {
+            let cancelled = FleetUpgradeSpec {
+                cancelled: wanted.cancelled || before.spec.cancelled,
+                ..before.spec.clone()
+            };
+            cancelled == *wanted
+        })
+    };
+    after
+        .upgrades
+        .iter()
+        .filter(|(name, found)| {
+            found.spec.requested_by != pusher && !is_only_cancelled(name, &found.spec)
+        })
+        .map(|(name, _)| {
+            let path = format!("upgrades/{name}.yaml");
+            let text = after.files.get(&path).map_or("", String::as_str);
+            let reason =
+                format!("a fleet upgrade goes in the name of who asks for it: write {pusher}");
+            fault(&path, text, "/spec/requestedBy", reason)
+        })
+        .collect()
+}
+
 /// What makes no sense in a configuration, whoever wrote it.
 fn meaning_faults(state: &Configuration) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -657,6 +690,7 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
         let is_there = match kind {
             "Organization" => state.organizations.contains_key(stem),
             "Environment" => state.environments.contains_key(stem),
+            "FleetUpgrade" => state.upgrades.contains_key(stem),
             _ => state.policies.contains_key(stem),
         };
         let is_read = !state
@@ -750,6 +784,16 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
                 );
             }
         }
+    }
+    for (name, upgrade) in &state.upgrades {
+        let path = format!("upgrades/{name}.yaml");
+        let text = text_of(&path);
+        let problems = fleet::problems(&upgrade.spec);
+        faults.extend(
+            problems
+                .into_iter()
+                .map(|problem| fault(&path, text, "/spec", problem)),
+        );
     }
     if let Some(sovereign) = &state.sovereign {
         let path = "sovereign.yaml";

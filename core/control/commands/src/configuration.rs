@@ -147,6 +147,11 @@ pub(crate) fn delete_organization(
             .is_ok_and(|(organization, _)| organization.as_str() == name)
     }));
     files.extend(without_signers(configuration, name));
+    for (upgrade, found) in &configuration.upgrades {
+        if found.spec.organization.as_deref() == Some(name) {
+            files.insert(format!("upgrades/{upgrade}.yaml"), None);
+        }
+    }
     Ok(Edit {
         subject: format!("Delete Organization {name}"),
         files,

@@ -21,6 +21,7 @@ mod configuration;
 mod deletions;
 mod documents;
 mod error;
+mod fleet;
 mod guests;
 mod history;
 mod loosening;
@@ -49,6 +50,7 @@ use catalyst_supply::Registry;
 
 pub use access::{Access, Actor};
 pub use error::CommandError;
+pub use fleet::{Standing, Turn};
 pub use push::{PushCheck, PushFile, PushRef, PushVerdict};
 pub use request::RequestId;
 pub use users::{admitted_blueprint, card, trust_policy};

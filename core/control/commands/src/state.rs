@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use catalyst_api::Fault;
 use catalyst_names::{EnvironmentName, HostClusterName};
 use catalyst_resources::{
-    Application, Environment, EnvironmentPolicy, HostCluster, Organization, Sovereign,
+    Application, Environment, EnvironmentPolicy, FleetUpgrade, HostCluster, Organization, Sovereign,
 };
 
 use crate::documents;
@@ -35,13 +35,15 @@ pub(crate) struct Configuration {
     pub organizations: BTreeMap<String, Organization>,
     pub environments: BTreeMap<String, Environment>,
     pub policies: BTreeMap<String, EnvironmentPolicy>,
+    pub upgrades: BTreeMap<String, FleetUpgrade>,
     pub faults: Vec<Fault>,
     /// Every file, as it stands.
     pub files: BTreeMap<String, String>,
 }
 
 impl Configuration {
-    /// Reads `sovereign.yaml`, `organizations/`, `environments/`, `policies/`.
+    /// Reads `sovereign.yaml`, `organizations/`, `environments/`, `policies/`,
+    /// `upgrades/`.
     pub fn read(files: BTreeMap<String, String>) -> Self {
         let mut found = Self::default();
         for (path, text) in &files {
@@ -55,6 +57,9 @@ impl Configuration {
                 }),
                 "Environment" => documents::parse(path, text, kind).map(|it: Environment| {
                     found.environments.insert(it.metadata.name.clone(), it);
+                }),
+                "FleetUpgrade" => documents::parse(path, text, kind).map(|it: FleetUpgrade| {
+                    found.upgrades.insert(it.metadata.name.clone(), it);
                 }),
                 _ => documents::parse(path, text, kind).map(|it: EnvironmentPolicy| {
                     found.policies.insert(it.metadata.name.clone(), it);
@@ -143,6 +148,7 @@ pub(crate) fn kind_of(path: &str) -> Option<&'static str> {
         "organizations" => Some("Organization"),
         "environments" => Some("Environment"),
         "policies" => Some("EnvironmentPolicy"),
+        "upgrades" => Some("FleetUpgrade"),
         _ => None,
     }
 }
@@ -280,6 +286,7 @@ pub(crate) mod tests {
             ("organizations/acme.yaml", Some("Organization")),
             ("environments/acme-dev.yaml", Some("Environment")),
             ("policies/a.yaml", Some("EnvironmentPolicy")),
+            ("upgrades/a.yaml", Some("FleetUpgrade")),
             ("policies/a/b.yaml", None),
             ("README.md", None),
         ] {

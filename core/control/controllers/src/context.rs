@@ -31,8 +31,8 @@ pub struct Context {
     pub identity: Identity,
     /// Where the progress of deletions is published.
     pub spine: Arc<dyn Spine>,
-    /// The write side: makes the commit that ends an Application's deletion, and
-    /// admits Blueprints.
+    /// The write side: makes the commit that ends an Application's deletion and those
+    /// of fleet upgrades, and admits Blueprints.
     pub commands: Commands,
     /// Where the parts are, as clusters and the forge reach them.
     pub addresses: Addresses,

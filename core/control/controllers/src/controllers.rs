@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::application::Remembered;
 use crate::context::Context;
 use crate::groups::LastRead;
-use crate::kubernetes::{BLUEPRINT, ENVIRONMENT, ORGANIZATION, SOVEREIGN};
+use crate::kubernetes::{BLUEPRINT, ENVIRONMENT, FLEET_UPGRADE, ORGANIZATION, SOVEREIGN};
 use crate::leaving::Leaving;
 use crate::object::{is_deleting, name, text};
 use crate::queue::Queue;
@@ -18,7 +18,8 @@ use crate::runtime::{Slot, sweep, work};
 use crate::vclusters::Vclusters;
 use crate::watching::{Interest, Seen, watch};
 use crate::{
-    access, application, blueprint, bootstrap, environment, leftover, organization, sovereign,
+    access, application, blueprint, bootstrap, environment, fleet_upgrade, leftover, organization,
+    sovereign,
 };
 
 /// A vcluster: an Organization on a host cluster.
@@ -60,6 +61,8 @@ pub struct Shared {
     pub access: Queue<VclusterKey>,
     /// Repositories of Blueprints in the registry, `source/name`.
     pub blueprints: Queue<String>,
+    /// Names of fleet upgrades.
+    pub fleet_upgrades: Queue<String>,
     /// Applications.
     pub applications: Queue<ApplicationKey>,
     /// What is followed.
@@ -85,6 +88,7 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         leftovers: Queue::default(),
         access: Queue::default(),
         blueprints: Queue::default(),
+        fleet_upgrades: Queue::default(),
         applications: Queue::default(),
         vclusters: Vclusters::new(stop.clone()),
         remembered: Arc::default(),
@@ -194,6 +198,14 @@ fn watches(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     ));
     let one = shared.clone();
     tasks.spawn(watch(
+        management.clone(),
+        FLEET_UPGRADE,
+        Interest::Wanted,
+        stop.clone(),
+        move |object, _| one.fleet_upgrades.add(name(object).to_owned()),
+    ));
+    let one = shared.clone();
+    tasks.spawn(watch(
         management,
         BLUEPRINT,
         Interest::Everything,
@@ -239,6 +251,9 @@ fn sweeps(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         shared
     )
     .await);
+    sweep!("FleetUpgrade", async |shared: &Shared| {
+        fleet_upgrade::sweep(shared).await
+    });
     sweep!("Application", async |shared: &Shared| {
         shared.remembered.forget_applied();
         for application in shared.vclusters.applications() {
@@ -276,5 +291,6 @@ fn workers(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     worker!("leftover", leftovers, 2, leftover::reconcile);
     worker!("access", access, 4, access::reconcile);
     worker!("Blueprint", blueprints, 4, blueprint::reconcile);
+    worker!("FleetUpgrade", fleet_upgrades, 4, fleet_upgrade::reconcile);
     worker!("Application", applications, 16, application::reconcile);
 }

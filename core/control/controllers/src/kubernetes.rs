@@ -70,6 +70,8 @@ kinds! {
     /// Catalyst
     ENVIRONMENT = "catalyst.openova.io/v1alpha1", "Environment", "environments";
     /// Catalyst
+    FLEET_UPGRADE = "catalyst.openova.io/v1alpha1", "FleetUpgrade", "fleetupgrades";
+    /// Catalyst
     BLUEPRINT = "catalyst.openova.io/v1alpha1", "Blueprint", "blueprints";
     /// Catalyst
     APPLICATION = "catalyst.openova.io/v1alpha1", "Application", "applications";

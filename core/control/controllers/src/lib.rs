@@ -4,14 +4,16 @@
 //! serves watch events and the sweep every five minutes; retries belong to the
 //! queue. Called by the binary: [`run`] until told to stop, [`waker`] for the
 //! forge's webhook. Entry points, a module a kind: [`bootstrap`], `sovereign`,
-//! `organization`, `environment`, `leftover`, `access`, `blueprint`, `application`.
+//! `organization`, `environment`, `leftover`, `access`, `blueprint`, `fleet_upgrade`,
+//! `application`.
 //!
 //! What must stay true:
 //! - What shall exist is decided by pure functions ([`desired`], `catalyst-plan`);
 //!   the controllers carry it out.
 //! - Every write is idempotent; a status is written only when it differs.
-//! - Nothing here writes desired state to Git, but for the very first commits and
-//!   the commit that ends a deletion, which `catalyst-commands` makes.
+//! - Nothing here writes desired state to Git, but for the very first commits and,
+//!   by `catalyst-commands`, the commit that ends a deletion and those that a fleet
+//!   upgrade makes in the name of who asked for it.
 //! - A deletion ends within a minute and names what it left behind.
 //! - Secrets go from vault to Kubernetes Secret and nowhere else: not into
 //!   conditions, logs, events or errors.
@@ -28,6 +30,7 @@ pub mod desired;
 mod environment;
 mod error;
 mod finalizer;
+mod fleet_upgrade;
 mod groups;
 mod kubernetes;
 mod leaving;

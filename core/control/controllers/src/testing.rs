@@ -406,6 +406,11 @@ impl Empty {
         Self { address, is_away }
     }
 
+    /// Where it is.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Whether it answers nobody from now on.
     pub fn set_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::SeqCst);
@@ -434,7 +439,8 @@ pub fn shared_with(management: &Memory, told: &Told, forge: &Empty, others: &Emp
     with_parts(management, told, &forge.address, &others.address)
 }
 
-fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -> Shared {
+/// The same with parts at these addresses.
+pub fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -> Shared {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let tokens = || Tokens::fixed("of-nobody");
@@ -489,6 +495,7 @@ fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -> Sh
         leftovers: Queue::default(),
         access: Queue::default(),
         blueprints: Queue::default(),
+        fleet_upgrades: Queue::default(),
         applications: Queue::default(),
         vclusters: Vclusters::new(tokio_util::sync::CancellationToken::new()),
         remembered: Arc::new(Remembered::default()),

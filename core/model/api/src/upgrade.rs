@@ -25,13 +25,11 @@ pub struct UpgradeRequest {
     /// dev, uat, stg, prod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<String>,
-    /// The most Applications that are upgraded at a time; all of a stage if absent.
+    /// The most Applications that are upgraded at a time, 1 to 500; all of a stage if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 500)]
     pub batch: Option<u32>,
-    /// Within how many seconds of its commit each must run; 1800 if absent.
+    /// Within how many seconds of its commit each must run, 1 to 86400; 1800 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 86400)]
     pub timeout_seconds: Option<u32>,
 }
 

@@ -290,6 +290,34 @@ fn configuration() -> Configuration {
     configuration
 }
 
+fn upgrade(requested_by: &str, organization: &str) -> String {
+    format!(
+        "apiVersion: catalyst.openova.io/v1alpha1\nkind: FleetUpgrade\nmetadata: {{name: wiki-1}}\nspec:\n  organization: {organization}\n  blueprint: {{source: catalog, name: bp-wiki, version: 2.0.0}}\n  requestedBy: {requested_by}\n  timeoutSeconds: 600\n  waves:\n  - {{stage: dev, applications: [{{environment: acme-dev, application: wiki, from: 1.0.0}}]}}\n"
+    )
+}
+
+#[test]
+fn anybodys_fleet_upgrade_may_be_cancelled_and_nothing_more() {
+    let mut files = configuration().files;
+    let theirs = upgrade("bob", "acme");
+    files.insert("upgrades/wiki-1.yaml".to_owned(), theirs.clone());
+    let base = Configuration::read(files);
+    for (text, is_refused) in [
+        (theirs.clone(), false),
+        (format!("{theirs}  cancelled: true\n"), false),
+        (format!("{theirs}  attempt: 1\n"), true),
+        (theirs.replace("2.0.0", "3.0.0"), true),
+        (
+            theirs.replace("bob", "ada").replace("2.0.0", "3.0.0"),
+            false,
+        ),
+    ] {
+        let pushed = push(vec![file("upgrades/wiki-1.yaml", "modified", Some(&text))]);
+        let messages = configuration_faults(&base, &pushed);
+        assert_eq!(!messages.is_empty(), is_refused, "{text}: {messages:?}");
+    }
+}
+
 #[test]
 fn the_configuration_is_judged_by_form_and_meaning() {
     let policy = |rule: &str| {
@@ -394,6 +422,25 @@ fn the_configuration_is_judged_by_form_and_meaning() {
             "modified",
             format!("{SOVEREIGN}  trustedSigners: [{{source: catalog, publicKey: nonsense}}]\n"),
             "P-256",
+        ),
+        ("upgrades/wiki-1.yaml", "added", upgrade("ada", "acme"), ""),
+        (
+            "upgrades/wiki-1.yaml",
+            "added",
+            upgrade("bob", "acme"),
+            "in the name of who asks for it",
+        ),
+        (
+            "upgrades/wiki-1.yaml",
+            "added",
+            upgrade("ada", "globex"),
+            "acme-dev/wiki is not of globex",
+        ),
+        (
+            "upgrades/other.yaml",
+            "added",
+            upgrade("ada", "acme"),
+            "a file is called as its object",
         ),
         (
             "extra.yaml",

@@ -42,7 +42,7 @@ pub fn configuration_files(spec: &SovereignSpec) -> Vec<(String, Vec<u8>)> {
     let readme = "# Configuration of this Sovereign\n\n\
         Every change here is a commit; Flux applies `main` to the management cluster.\n\n\
         - `sovereign.yaml`: domain, host clusters, trusted signers\n\
-        - `organizations/`, `environments/`, `policies/`: one file an object\n";
+        - `organizations/`, `environments/`, `policies/`, `upgrades/`: one file an object\n";
     let mut files = vec![
         ("README.md".to_owned(), readme.as_bytes().to_vec()),
         (

@@ -1,0 +1,854 @@
+//! Fleet upgrades: all Applications of a Blueprint that have an older version, wave by
+//! wave. The first half decides, pure; the second plans and declares one, and lets the
+//! controller that carries it out have each Application's turn.
+//!
+//! What must stay true: an Application is upgraded by the ordinary command, in the name
+//! and with the rights of who asked for it, so that no rule is gone round; what is shown
+//! to whoever plans one is of Organizations that they administer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use catalyst_api::{
+    Accepted, ApplicationCommand, BlockedUpgrade, Change, Execute, PlanView, PlannedAction,
+    PlannedUpgrade, PlannedWave, StartUpgrade, UpgradeAccepted, UpgradePlanView, UpgradeRequest,
+};
+use catalyst_blueprint::fleet;
+use catalyst_names::{EnvType, EnvironmentName};
+use catalyst_ports::{PortError, PullState};
+use catalyst_resources::{
+    Application, BlueprintReference, FleetUpgrade, FleetUpgradeSpec, GROUP, UpgradeMember,
+    UpgradePhase, UpgradeWave, VERSION,
+};
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use semver::Version;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::applications::environment_name;
+use crate::configuration::{Edit, object};
+use crate::state::{Applications, Configuration, application_path};
+use crate::users::{only_admin, only_sovereign_admin};
+use crate::{Access, Actor, CommandError, Commands, RequestId, documents};
+
+/// The most Applications of one fleet upgrade.
+const MOST: usize = 500;
+/// How many of them are planned at a time.
+const AT_ONCE: usize = 8;
+/// Within how many seconds an Application must run, unless asked for otherwise.
+const PATIENCE: u32 = 1800;
+/// The most of that.
+const LONGEST: u32 = 86_400;
+
+/// Where an Application stands in Git.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It does not have the version yet.
+    Behind,
+    /// It has the version.
+    There,
+    /// There is nothing to do about it, and why.
+    Left(String),
+}
+
+/// What became of an Application whose turn had come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// It has the version in Git, by this commit where it was made now.
+    Committed(Option<String>),
+    /// A pull request brings the version.
+    Proposed(u64),
+    /// Nothing was to be done, and why.
+    Left(String),
+}
+
+/// Whose Applications are meant: an Organization's, or (`None`) all.
+fn scope(
+    access: &Access,
+    configuration: &Configuration,
+    asked: Option<&str>,
+    action: &str,
+) -> Result<Option<String>, CommandError> {
+    let Some(name) = asked else {
+        if access.is_sovereign_admin() {
+            return Ok(None);
+        }
+        let own = access.organizations().keys();
+        let mut own = own.filter(|name| access.can_admin(name));
+        return match (own.next(), own.next()) {
+            (Some(one), None) => Ok(Some(one.clone())),
+            (Some(_), Some(_)) => Err(CommandError::Validate {
+                action: action.to_owned(),
+                reason: "nothing says of which Organization".to_owned(),
+                next: Some("name the one that is meant".to_owned()),
+                faults: Vec::new(),
+            }),
+            (None, _) => only_sovereign_admin(access, action).map(|()| None),
+        };
+    };
+    only_admin(access, name, action)?;
+    if configuration.organizations.contains_key(name) {
+        return Ok(Some(name.to_owned()));
+    }
+    Err(CommandError::Find {
+        action: action.to_owned(),
+        what: format!("Organization {name}"),
+        next: "look at the list of Organizations".to_owned(),
+    })
+}
+
+/// The stages in the order of their turn: as asked for, else from the least to the most
+/// that depends on them.
+fn stages(asked: &[String], action: &str) -> Result<Vec<String>, CommandError> {
+    if asked.is_empty() {
+        let all = EnvType::ALL.iter().rev();
+        return Ok(all.map(|stage| stage.code().to_owned()).collect());
+    }
+    let mut stages: Vec<String> = Vec::new();
+    for text in asked {
+        let stage: EnvType = text.parse().map_err(|error: catalyst_names::NameError| {
+            CommandError::validate(action, error.to_string())
+        })?;
+        if stages.iter().any(|known| known == stage.code()) {
+            return Err(CommandError::validate(
+                action,
+                format!("the stage {stage} is named twice"),
+            ));
+        }
+        stages.push(stage.code().to_owned());
+    }
+    Ok(stages)
+}
+
+/// A number of a request within its bounds.
+fn bounded(
+    field: &str,
+    asked: Option<u32>,
+    most: u32,
+    action: &str,
+) -> Result<Option<u32>, CommandError> {
+    match asked {
+        Some(number) if !(1..=most).contains(&number) => Err(CommandError::validate(
+            action,
+            format!("{field} must be 1 to {most}, and is {number}"),
+        )),
+        other => Ok(other),
+    }
+}
+
+/// Where an Application stands, as its Environment's repository has it.
+fn standing(tree: &Applications, name: &str, to: &BlueprintReference) -> Standing {
+    let Some(found) = tree.applications.get(name) else {
+        let path = application_path(name);
+        let mut faults = tree.faults.iter();
+        // The command says what is wrong with the file.
+        return match faults.any(|fault| fault.file.as_deref() == Some(path.as_str())) {
+            true => Standing::Behind,
+            false => Standing::Left("there is no such Application any more".to_owned()),
+        };
+    };
+    if found.spec.deletion.is_some() {
+        return Standing::Left("it is being deleted".to_owned());
+    }
+    let has = &found.spec.blueprint;
+    if (&has.source, &has.name) != (&to.source, &to.name) {
+        return Standing::Left(format!("it is {} of {} now", has.name, has.source));
+    }
+    match (Version::parse(&has.version), Version::parse(&to.version)) {
+        _ if has.version == to.version => Standing::There,
+        (Ok(has), Ok(to)) if has > to => Standing::Left(format!("it has version {has} already")),
+        _ => Standing::Behind,
+    }
+}
+
+/// An Application that may be upgraded, or that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    stage: String,
+    member: UpgradeMember,
+    /// Why not, before anything is planned.
+    blocked: Option<(String, String)>,
+}
+
+/// The Applications of an Environment that have an older version, by name.
+fn candidates(
+    environment: &str,
+    stage: &str,
+    tree: &Applications,
+    to: &BlueprintReference,
+) -> Vec<Candidate> {
+    let behind = |name: &str, found: &Application| -> Option<Candidate> {
+        if standing(tree, name, to) != Standing::Behind {
+            return None;
+        }
+        let blocked = found.spec.paused.then(|| {
+            (
+                "it is paused, so that nobody would see it run".to_owned(),
+                "resume it first, or upgrade it by itself".to_owned(),
+            )
+        });
+        Some(Candidate {
+            stage: stage.to_owned(),
+            member: UpgradeMember {
+                environment: environment.to_owned(),
+                application: name.to_owned(),
+                from: found.spec.blueprint.version.clone(),
+            },
+            blocked,
+        })
+    };
+    let all = tree.applications.iter();
+    all.filter_map(|(name, found)| behind(name, found))
+        .collect()
+}
+
+/// What a plan does to one Application, in sum.
+fn planned(member: &UpgradeMember, plan: &PlanView) -> PlannedUpgrade {
+    let count = |action: PlannedAction| {
+        let found = plan.objects.iter().filter(|it| it.action == action).count();
+        u32::try_from(found).unwrap_or(u32::MAX)
+    };
+    let own = plan.applications.iter();
+    let own = own.filter(|it| it.name == member.application);
+    PlannedUpgrade {
+        environment: member.environment.clone(),
+        application: member.application.clone(),
+        from: member.from.clone(),
+        policies: plan.policies.clone(),
+        moved: own.flat_map(|it| it.moved.clone()).collect(),
+        creates: count(PlannedAction::Create),
+        updates: count(PlannedAction::Update),
+        deletes: count(PlannedAction::Delete),
+        warnings: plan.warnings.clone(),
+    }
+}
+
+fn blocked(member: &UpgradeMember, reason: String, next: Option<String>) -> BlockedUpgrade {
+    BlockedUpgrade {
+        environment: member.environment.clone(),
+        application: member.application.clone(),
+        from: member.from.clone(),
+        reason,
+        next,
+    }
+}
+
+/// Whether two fleet upgrades are about the same Applications.
+fn is_rival(one: &FleetUpgradeSpec, other: &FleetUpgradeSpec) -> bool {
+    let (a, b) = (&one.blueprint, &other.blueprint);
+    let is_shared = match (&one.organization, &other.organization) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    is_shared && (&a.source, &a.name) == (&b.source, &b.name)
+}
+
+fn path_of(name: &str) -> String {
+    format!("upgrades/{name}.yaml")
+}
+
+/// Declares a fleet upgrade, and takes those away that it follows and that are `over`:
+/// history has them.
+fn declare(
+    configuration: &Configuration,
+    access: &Access,
+    name: &str,
+    spec: &FleetUpgradeSpec,
+    over: &BTreeSet<String>,
+    action: &str,
+) -> Result<Edit, CommandError> {
+    // Rights may have changed since it was planned.
+    scope(access, configuration, spec.organization.as_deref(), action)?;
+    let mut files = BTreeMap::new();
+    for (other, found) in &configuration.upgrades {
+        if !is_rival(spec, &found.spec) {
+            continue;
+        }
+        if !found.spec.cancelled && !over.contains(other) {
+            return Err(CommandError::Allow {
+                action: action.to_owned(),
+                reason: format!(
+                    "there is a fleet upgrade of {} to {} that is not over: {other}",
+                    found.spec.blueprint.name, found.spec.blueprint.version
+                ),
+                next: Some(format!("wait for it, or cancel {other}")),
+            });
+        }
+        if found.spec.organization == spec.organization {
+            files.insert(path_of(other), None);
+        }
+    }
+    let written: FleetUpgrade = object("FleetUpgrade", name, spec.clone());
+    files.insert(path_of(name), Some(documents::write(&written, None)));
+    let of = match &spec.organization {
+        Some(organization) => format!(" of {organization}"),
+        None => String::new(),
+    };
+    let blueprint = &spec.blueprint;
+    Ok(Edit {
+        subject: format!(
+            "Upgrade every {}{of} to {}",
+            blueprint.name, blueprint.version
+        ),
+        files,
+    })
+}
+
+/// A fleet upgrade that somebody may steer.
+fn steered<'a>(
+    configuration: &'a Configuration,
+    access: &Access,
+    name: &str,
+    action: &str,
+) -> Result<&'a FleetUpgrade, CommandError> {
+    let found = configuration.upgrades.get(name);
+    let is_seen = |spec: &FleetUpgradeSpec| match &spec.organization {
+        Some(organization) => access.can_read(organization),
+        None => access.is_sovereign_admin(),
+    };
+    let found = found
+        .filter(|found| is_seen(&found.spec))
+        .ok_or_else(|| CommandError::Find {
+            action: action.to_owned(),
+            what: format!("fleet upgrade {name}"),
+            next: "look at the list of fleet upgrades".to_owned(),
+        })?;
+    match &found.spec.organization {
+        Some(organization) => only_admin(access, organization, action)?,
+        None => only_sovereign_admin(access, action)?,
+    }
+    Ok(found)
+}
+
+fn rewritten(
+    configuration: &Configuration,
+    name: &str,
+    found: &FleetUpgrade,
+    subject: String,
+) -> Edit {
+    let path = path_of(name);
+    let before = configuration.files.get(&path).map(String::as_str);
+    let text = documents::write(found, before);
+    Edit {
+        subject,
+        files: BTreeMap::from([(path, Some(text))]),
+    }
+}
+
+fn cancel(
+    configuration: &Configuration,
+    access: &Access,
+    name: &str,
+    action: &str,
+) -> Result<Edit, CommandError> {
+    let mut after = steered(configuration, access, name, action)?.clone();
+    after.spec.cancelled = true;
+    let subject = format!("Cancel fleet upgrade {name}");
+    Ok(rewritten(configuration, name, &after, subject))
+}
+
+/// Goes on after a stop, in the name of who says so: who asked for it may be gone.
+fn resume(
+    configuration: &Configuration,
+    access: &Access,
+    name: &str,
+    username: &str,
+    stopped_attempt: Option<i32>,
+    action: &str,
+) -> Result<Edit, CommandError> {
+    let mut after = steered(configuration, access, name, action)?.clone();
+    let refuse = |reason: &str, next: &str| CommandError::Allow {
+        action: action.to_owned(),
+        reason: reason.to_owned(),
+        next: Some(next.to_owned()),
+    };
+    if after.spec.cancelled {
+        return Err(refuse("it was cancelled", "begin another one"));
+    }
+    if stopped_attempt != Some(after.spec.attempt) {
+        return Err(refuse(
+            "it has not stopped",
+            "look at how far it is; what waits for a pull request goes on when that is merged",
+        ));
+    }
+    after.spec.attempt = after.spec.attempt.saturating_add(1);
+    username.clone_into(&mut after.spec.requested_by);
+    let subject = format!("Resume fleet upgrade {name}");
+    Ok(rewritten(configuration, name, &after, subject))
+}
+
+/// Everything that makes no sense in a fleet upgrade, whoever wrote it.
+pub(crate) fn problems(spec: &FleetUpgradeSpec) -> Vec<String> {
+    let mut found = Vec::new();
+    if Version::parse(&spec.blueprint.version).is_err() {
+        found.push(format!(
+            "blueprint.version is no version: {}",
+            spec.blueprint.version
+        ));
+    }
+    let mut members = BTreeSet::new();
+    for member in spec.waves.iter().flat_map(|wave| &wave.applications) {
+        let place = format!("{}/{}", member.environment, member.application);
+        let owner = EnvironmentName::new(member.environment.clone())
+            .and_then(|environment| environment.parts());
+        match owner {
+            Ok((owner, _)) => {
+                if let Some(organization) = &spec.organization
+                    && owner.as_str() != organization.as_str()
+                {
+                    found.push(format!("{place} is not of {organization}"));
+                }
+            }
+            Err(error) => found.push(error.to_string()),
+        }
+        if !members.insert(place.clone()) {
+            found.push(format!("{place} is in it twice"));
+        }
+    }
+    if members.len() > MOST {
+        found.push(format!("it has more than {MOST} Applications"));
+    }
+    found
+}
+
+impl Commands {
+    /// What a fleet upgrade would do; writes nothing.
+    pub async fn upgrade_plan(
+        &self,
+        actor: &Actor,
+        request: &UpgradeRequest,
+    ) -> Result<UpgradePlanView, CommandError> {
+        let action = action_of(request);
+        let stages = stages(&request.waves, &action)?;
+        let most = u32::try_from(MOST).unwrap_or(u32::MAX);
+        let batch = bounded("batch", request.batch, most, &action)?;
+        bounded("timeoutSeconds", request.timeout_seconds, LONGEST, &action)?;
+        let at = self.store().configuration(self.config(), &action).await?;
+        let access = Access::of(actor, at.content.organizations.values());
+        let organization = request.organization.as_deref();
+        let scope = scope(&access, &at.content, organization, &action)?;
+        let to = target(request);
+        self.check_target(&access, scope.as_deref(), &to, &action)
+            .await?;
+        let found = self
+            .behind(&at.content, scope.as_deref(), &stages, &to, &action)
+            .await?;
+        let plans = self.plans_of(actor, &found, &to).await;
+        let mut members = Vec::new();
+        let mut left_out = Vec::new();
+        let mut digests = Vec::new();
+        for (candidate, plan) in found.iter().zip(plans) {
+            let member = &candidate.member;
+            match plan {
+                Ok(plan) => {
+                    digests.push(plan.digest.clone());
+                    members.push((candidate.stage.clone(), planned(member, &plan)));
+                }
+                Err((reason, next)) => left_out.push(blocked(member, reason, next)),
+            }
+        }
+        let batch = batch.and_then(|batch| usize::try_from(batch).ok());
+        let waves: Vec<PlannedWave> = fleet::waves(members, &stages, batch)
+            .into_iter()
+            .map(|(stage, applications)| PlannedWave {
+                stage,
+                applications,
+            })
+            .collect();
+        let mut view = UpgradePlanView {
+            digest: String::new(),
+            source: to.source,
+            blueprint: to.name,
+            to: to.version,
+            organization: scope,
+            waves,
+            blocked: left_out,
+        };
+        view.digest = digest(&view, &digests);
+        Ok(view)
+    }
+
+    /// Declares a fleet upgrade, which a controller then carries out.
+    pub async fn upgrade_start(
+        &self,
+        actor: &Actor,
+        start: &StartUpgrade,
+    ) -> Result<UpgradeAccepted, CommandError> {
+        let request = &start.request;
+        let action = action_of(request);
+        let plan = self.upgrade_plan(actor, request).await?;
+        if start.plan.as_ref().is_some_and(|seen| *seen != plan.digest) {
+            return Err(CommandError::Match {
+                action,
+                reason: "the plan would differ from the one you saw".to_owned(),
+                next: "look at the new plan, then carry it out".to_owned(),
+            });
+        }
+        if plan.waves.is_empty() {
+            let next = plan.blocked.first().map(|first| {
+                let next = first.next.as_deref().unwrap_or("look at the plan");
+                let (place, reason) = (&first.environment, &first.reason);
+                format!("of {} in {place}: {reason}; {next}", first.application)
+            });
+            return Err(CommandError::Allow {
+                action,
+                reason: match plan.blocked.len() {
+                    0 => "no Application has an older version".to_owned(),
+                    count => format!("every Application is left out, {count} in all"),
+                },
+                next,
+            });
+        }
+        let timeout = request.timeout_seconds.unwrap_or(PATIENCE);
+        let spec = FleetUpgradeSpec {
+            organization: plan.organization.clone(),
+            blueprint: target(request),
+            requested_by: actor.username.clone(),
+            timeout_seconds: i32::try_from(timeout).unwrap_or(i32::MAX),
+            waves: plan.waves.iter().map(wave_of).collect(),
+            attempt: 0,
+            cancelled: false,
+        };
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let short = request
+            .blueprint
+            .strip_prefix("bp-")
+            .unwrap_or(&request.blueprint);
+        let name = format!("{short}-{}", id.get(..8).unwrap_or(&id));
+        let over = self.upgrades_over(&action).await?;
+        let accepted = self
+            .edit_configuration(actor, "upgrade-start", &action, |state, access| {
+                declare(state, access, &name, &spec, &over, &action)
+            })
+            .await?;
+        Ok(UpgradeAccepted {
+            name,
+            repository: accepted.repository,
+            commit: accepted.commit,
+            plan: plan.digest,
+        })
+    }
+
+    /// Has nothing more of a fleet upgrade begin. What was begun goes on by itself.
+    pub async fn upgrade_cancel(
+        &self,
+        actor: &Actor,
+        name: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("cancel the fleet upgrade {name}");
+        self.edit_configuration(actor, "upgrade-cancel", &action, |state, access| {
+            cancel(state, access, name, &action)
+        })
+        .await
+    }
+
+    /// Goes on with a fleet upgrade that stopped: what failed has its turn again.
+    pub async fn upgrade_resume(
+        &self,
+        actor: &Actor,
+        name: &str,
+    ) -> Result<Accepted, CommandError> {
+        let action = format!("resume the fleet upgrade {name}");
+        let objects = self.upgrade_objects(&action).await?;
+        let stopped = objects
+            .iter()
+            .find(|found| found.metadata.name == name)
+            .and_then(|found| found.status.as_ref()?.stopped_attempt);
+        self.edit_configuration(actor, "upgrade-resume", &action, |state, access| {
+            resume(state, access, name, &actor.username, stopped, &action)
+        })
+        .await
+    }
+
+    /// Gives an Application of a fleet upgrade its turn: the ordinary command, in the
+    /// name of who asked for the upgrade. Done twice, it does the same once.
+    pub async fn upgrade_turn(
+        &self,
+        upgrade: &str,
+        spec: &FleetUpgradeSpec,
+        member: &UpgradeMember,
+    ) -> Result<Turn, CommandError> {
+        let action = turn_action(member);
+        match self.upgrade_standing(spec, member).await? {
+            Standing::There => return Ok(Turn::Committed(None)),
+            Standing::Left(why) => return Ok(Turn::Left(why)),
+            Standing::Behind => {}
+        }
+        let who = &spec.requested_by;
+        let mut actor = self.store().actor(self.config(), who, &action).await?;
+        if actor.username.is_empty() {
+            return Err(CommandError::Authorize {
+                action,
+                reason: format!("{who}, in whose name it goes, is no user any more"),
+            });
+        }
+        actor.request = RequestId::parse(upgrade);
+        let execute = Execute {
+            command: command(member, &spec.blueprint.version),
+            plan: None,
+        };
+        let accepted = self.execute(&actor, &member.environment, execute).await?;
+        Ok(match accepted.pull_request {
+            Some(number) if accepted.commit.is_none() => Turn::Proposed(number),
+            _ => Turn::Committed(accepted.commit),
+        })
+    }
+
+    /// Where an Application of a fleet upgrade stands in Git now.
+    pub async fn upgrade_standing(
+        &self,
+        spec: &FleetUpgradeSpec,
+        member: &UpgradeMember,
+    ) -> Result<Standing, CommandError> {
+        let action = turn_action(member);
+        let environment = environment_name(&member.environment, &action)?;
+        let is_meant = spec.organization.as_ref().is_none_or(|organization| {
+            environment
+                .parts()
+                .is_ok_and(|(owner, _)| owner.as_str() == organization)
+        });
+        if !is_meant {
+            return Ok(Standing::Left(
+                "it is not of the Organization that the upgrade is for".to_owned(),
+            ));
+        }
+        let tree = self
+            .store()
+            .applications(self.config(), &environment, &action)
+            .await?;
+        Ok(match tree {
+            Some(tree) => standing(&tree.content, &member.application, &spec.blueprint),
+            None => Standing::Left("its Environment has no Applications".to_owned()),
+        })
+    }
+
+    /// Where the pull request of an Application's upgrade stands.
+    pub async fn upgrade_pull(
+        &self,
+        member: &UpgradeMember,
+        number: u64,
+    ) -> Result<PullState, CommandError> {
+        let action = turn_action(member);
+        let environment = environment_name(&member.environment, &action)?;
+        let pull = self.find_pull(&environment, number, &action).await?;
+        Ok(pull.state)
+    }
+
+    /// Refuses a version that is not admitted, or not for whoever asks to know of.
+    async fn check_target(
+        &self,
+        access: &Access,
+        scope: Option<&str>,
+        to: &BlueprintReference,
+        action: &str,
+    ) -> Result<(), CommandError> {
+        Version::parse(&to.version).map_err(|error| {
+            CommandError::validate(action, format!("`{}` is no version: {error}", to.version))
+        })?;
+        for is_fresh in [false, true] {
+            let all = self
+                .store()
+                .catalogue(self.config(), is_fresh, action)
+                .await?;
+            let is_there = match scope {
+                Some(organization) => {
+                    let known = all.narrowed(organization, access.is_sovereign_admin());
+                    known.get(to).is_some()
+                }
+                None => all.get(to).is_some(),
+            };
+            if is_there {
+                return Ok(());
+            }
+        }
+        Err(CommandError::Find {
+            action: action.to_owned(),
+            what: format!("Blueprint {} {} in {}", to.name, to.version, to.source),
+            next: "look for it in the marketplace, or register it".to_owned(),
+        })
+    }
+
+    /// The Applications that have an older version, by Environment and name.
+    async fn behind(
+        &self,
+        configuration: &Configuration,
+        scope: Option<&str>,
+        stages: &[String],
+        to: &BlueprintReference,
+        action: &str,
+    ) -> Result<Vec<Candidate>, CommandError> {
+        let mut found = Vec::new();
+        for (name, environment) in &configuration.environments {
+            let spec = &environment.spec;
+            let is_meant = scope.is_none_or(|scope| scope == spec.organization);
+            if !is_meant || !stages.contains(&spec.env_type) {
+                continue;
+            }
+            let environment = environment_name(name, action)?;
+            let tree = self
+                .store()
+                .applications(self.config(), &environment, action)
+                .await?;
+            if let Some(tree) = tree {
+                found.extend(candidates(name, &spec.env_type, &tree.content, to));
+            }
+            if found.len() > MOST {
+                return Err(CommandError::Validate {
+                    action: action.to_owned(),
+                    reason: format!("there are more than {MOST} Applications to upgrade"),
+                    next: Some("name an Organization, or fewer stages".to_owned()),
+                    faults: Vec::new(),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The ordinary plan of each, in the same order; or why there is none, and what to
+    /// do.
+    async fn plans_of(
+        &self,
+        actor: &Actor,
+        candidates: &[Candidate],
+        to: &BlueprintReference,
+    ) -> Vec<Result<PlanView, (String, Option<String>)>> {
+        let limit = Arc::new(Semaphore::new(AT_ONCE));
+        let mut answers = JoinSet::new();
+        for (position, candidate) in candidates.iter().enumerate() {
+            if candidate.blocked.is_some() {
+                continue;
+            }
+            let (commands, actor, limit) = (self.clone(), actor.clone(), Arc::clone(&limit));
+            let command = command(&candidate.member, &to.version);
+            let environment = candidate.member.environment.clone();
+            answers.spawn(async move {
+                // Nobody closes it.
+                let _turn = limit.acquire_owned().await;
+                let plan = commands.plan(&actor, &environment, command).await;
+                (position, plan)
+            });
+        }
+        let mut plans = BTreeMap::new();
+        while let Some(answer) = answers.join_next().await {
+            if let Ok((position, plan)) = answer {
+                plans.insert(position, plan);
+            }
+        }
+        candidates
+            .iter()
+            .enumerate()
+            .map(|(position, candidate)| {
+                if let Some((reason, next)) = &candidate.blocked {
+                    return Err((reason.clone(), Some(next.clone())));
+                }
+                match plans.remove(&position) {
+                    Some(Ok(plan)) => Ok(plan),
+                    Some(Err(error)) => {
+                        let problem = error.problem();
+                        Err((problem.detail, problem.next))
+                    }
+                    None => Err((
+                        "planning it ended early".to_owned(),
+                        Some("try again in a moment".to_owned()),
+                    )),
+                }
+            })
+            .collect()
+    }
+
+    /// The fleet upgrades of the management cluster.
+    async fn upgrade_objects(&self, action: &str) -> Result<Vec<FleetUpgrade>, CommandError> {
+        let kind = GroupVersionKind::gvk(GROUP, VERSION, "FleetUpgrade");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "fleetupgrades");
+        let api: Api<DynamicObject> = Api::all_with(self.config().clusters.management(), &resource);
+        let list = api
+            .list(&ListParams::default())
+            .await
+            .map_err(PortError::kubernetes("list the fleet upgrades"))
+            .map_err(CommandError::reach(action))?;
+        let objects = list.into_iter().filter_map(|object| {
+            let mut value = serde_json::to_value(object).ok()?;
+            // Items of lists may leave out what they all have in common.
+            let fields = value.as_object_mut()?;
+            let api_version = json!(format!("{GROUP}/{VERSION}"));
+            fields.entry("apiVersion").or_insert(api_version);
+            fields.entry("kind").or_insert(json!("FleetUpgrade"));
+            serde_json::from_value(value).ok()
+        });
+        Ok(objects.collect())
+    }
+
+    /// Names of the fleet upgrades of which nothing is left to do.
+    async fn upgrades_over(&self, action: &str) -> Result<BTreeSet<String>, CommandError> {
+        let objects = self.upgrade_objects(action).await?;
+        let is_over = |found: &FleetUpgrade| {
+            let phase = found.status.as_ref().and_then(|status| status.phase);
+            matches!(
+                phase,
+                Some(UpgradePhase::Completed | UpgradePhase::Cancelled)
+            )
+        };
+        let over = objects.into_iter().filter(is_over);
+        Ok(over.map(|found| found.metadata.name).collect())
+    }
+}
+
+fn action_of(request: &UpgradeRequest) -> String {
+    format!("upgrade every {} to {}", request.blueprint, request.to)
+}
+
+fn turn_action(member: &UpgradeMember) -> String {
+    format!("upgrade {} in {}", member.application, member.environment)
+}
+
+/// The Blueprint at the version that is asked for.
+fn target(request: &UpgradeRequest) -> BlueprintReference {
+    BlueprintReference {
+        source: request
+            .source
+            .clone()
+            .unwrap_or_else(|| "catalog".to_owned()),
+        name: request.blueprint.clone(),
+        version: request.to.clone(),
+    }
+}
+
+/// The ordinary upgrade of one Application.
+fn command(member: &UpgradeMember, version: &str) -> ApplicationCommand {
+    ApplicationCommand::Change {
+        application: member.application.clone(),
+        change: Change {
+            version: Some(version.to_owned()),
+            ..Change::default()
+        },
+    }
+}
+
+fn wave_of(planned: &PlannedWave) -> UpgradeWave {
+    let member = |it: &PlannedUpgrade| UpgradeMember {
+        environment: it.environment.clone(),
+        application: it.application.clone(),
+        from: it.from.clone(),
+    };
+    UpgradeWave {
+        stage: planned.stage.clone(),
+        applications: planned.applications.iter().map(member).collect(),
+    }
+}
+
+/// Over what is shown but for warnings, and over the plan of each Application.
+fn digest(view: &UpgradePlanView, plans: &[String]) -> String {
+    let mut view = view.clone();
+    for one in view.waves.iter_mut().flat_map(|it| &mut it.applications) {
+        // These tell of the cluster as it happens to be, as do warnings.
+        (one.creates, one.updates, one.deletes) = (0, 0, 0);
+        one.warnings.clear();
+    }
+    let value: Value = json!({"view": view, "plans": plans});
+    catalyst_plan::digest_of(&value)
+}
+
+#[cfg(test)]
+mod tests;
