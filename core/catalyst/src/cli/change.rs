@@ -237,7 +237,7 @@ impl DeleteWhat {
 }
 
 /// `[SOURCE/]NAME[@VERSION]`, taken apart.
-fn reference(text: &str) -> (Option<String>, String, Option<String>) {
+pub fn reference(text: &str) -> (Option<String>, String, Option<String>) {
     let (rest, version) = match text.rsplit_once('@') {
         Some((rest, version)) => (rest, Some(version.to_owned())),
         None => (text, None),

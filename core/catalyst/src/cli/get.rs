@@ -3,7 +3,7 @@
 use catalyst_api::{
     ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, DeletionView,
     EnvironmentView, ObjectView, OrganizationView, PolicyView, PullRequestView, StreamItem,
-    UserView,
+    UpgradeView, UserView,
 };
 
 use super::api::{Api, Common};
@@ -54,6 +54,8 @@ enum Kind {
     PullRequests,
     #[value(alias = "deletion")]
     Deletions,
+    #[value(alias = "upgrade")]
+    Upgrades,
     #[value(alias = "user")]
     Users,
     #[value(alias = "object")]
@@ -126,6 +128,7 @@ impl Get {
                     output.list(&api.search::<BlueprintCard>(&["blueprints"], query).await?)
                 }
             },
+            Kind::Upgrades => self.plain::<UpgradeView>(api, "upgrades").await,
             Kind::Policies => {
                 self.listed(api, "policies", |it: &PolicyView| &it.name)
                     .await
@@ -272,6 +275,7 @@ impl Get {
                 output.change(it)
             }
             (Kind::Deletions, StreamItem::Deletion(it)) if is_named(&it.name) => output.change(it),
+            (Kind::Upgrades, StreamItem::Upgrade(it)) if is_named(&it.name) => output.change(it),
             (kind, StreamItem::Removed(it)) if kind.is(&it.kind) => output.change(it),
             _ => Ok(()),
         }
@@ -290,6 +294,7 @@ impl Kind {
                 | (Self::Policies, "policy")
                 | (Self::PullRequests, "pullRequest")
                 | (Self::Deletions, "deletion")
+                | (Self::Upgrades, "upgrade")
         )
     }
 }

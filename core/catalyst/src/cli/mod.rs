@@ -46,6 +46,7 @@ mod shown;
 mod stream;
 mod subject;
 mod supply;
+mod upgrade;
 mod wait;
 
 use std::io::IsTerminal;
@@ -78,6 +79,7 @@ enum Command {
     Install(prepare::Install),
     Rollback(prepare::Rollback),
     Promote(prepare::Promote),
+    Upgrade(upgrade::Upgrade),
     Delete(destroy::Delete),
     Propose(pulls::Propose),
     Approve(pulls::Approve),
@@ -121,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Install(command) => client(command.run()),
         Command::Rollback(command) => client(command.run()),
         Command::Promote(command) => client(command.run()),
+        Command::Upgrade(command) => client(command.run()),
         Command::Delete(command) => client(command.run()),
         Command::Propose(command) => client(command.run()),
         Command::Approve(command) => client(command.run()),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use catalyst_api::{
     Accepted, ApplicationSummary, ApplicationView, BlueprintCard, DeletionView, EnvironmentView,
     Health, Invitation, MemberView, Membership, ObjectView, OrganizationRole, OrganizationView,
-    PolicyView, PullRequestView, Removed, Revision, TrustedSignerView, UserView,
+    PolicyView, PullRequestView, Removed, Revision, TrustedSignerView, UpgradeView, UserView,
 };
 
 use serde_json::Value;
@@ -223,6 +223,37 @@ impl Row for PullRequestView {
             self.title.clone(),
             // Each may have commas and semicolons of its own.
             self.blocked_by.join(" | "),
+        ]
+    }
+}
+
+impl Row for UpgradeView {
+    const HEADER: &'static [&'static str] = &[
+        "name",
+        "blueprint",
+        "to",
+        "organization",
+        "phase",
+        "wave",
+        "done",
+        "message",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let all = || self.waves.iter().flat_map(|wave| &wave.applications);
+        let done = all().filter(|it| ["Done", "Left"].contains(&it.state.as_str()));
+        let wave = self
+            .wave
+            .map(|wave| format!("{wave} of {}", self.waves.len()));
+        vec![
+            self.name.clone(),
+            format!("{}/{}", self.source, self.blueprint),
+            self.to.clone(),
+            self.organization.clone().unwrap_or_default(),
+            self.phase.clone(),
+            wave.unwrap_or_default(),
+            format!("{} of {}", done.count(), all().count()),
+            in_a_line(&self.message),
         ]
     }
 }

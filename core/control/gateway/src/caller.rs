@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use catalyst_api::{
     ApplicationView, DeletionView, EnvironmentView, Membership, OrganizationView, PolicyView,
+    UpgradeView,
 };
 use catalyst_blueprint::Visibility;
 use catalyst_commands::{Access, Actor, RequestId};
@@ -168,6 +169,15 @@ impl Caller {
             .environments
             .retain(|environment| self.can_read_environment(environment));
         (!policy.environments.is_empty()).then_some(policy)
+    }
+
+    /// Whether the caller may see a fleet upgrade: one of all Organizations names
+    /// Applications of each.
+    pub fn upgrade_seen(&self, upgrade: &UpgradeView) -> bool {
+        match &upgrade.organization {
+            Some(organization) => self.can_read(organization),
+            None => self.actor.sovereign_admin,
+        }
     }
 
     /// Whether the caller may see a deletion.

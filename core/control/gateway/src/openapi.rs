@@ -15,7 +15,7 @@ use utoipa::{Modify, OpenApi};
 use crate::problem::PROBLEM_JSON;
 use crate::routes::{
     applications, blueprints, environments, hooks, organizations, policies, pulls, sovereign,
-    sovereigns,
+    sovereigns, upgrades,
 };
 
 #[derive(OpenApi)]
@@ -46,6 +46,8 @@ use crate::routes::{
         blueprints::blueprint_icon,
         policies::policy_list, policies::policy_put, policies::policy_delete,
         policies::deletion_list,
+        upgrades::upgrade_list, upgrades::upgrade_get, upgrades::upgrade_plan,
+        upgrades::upgrade_start, upgrades::upgrade_cancel, upgrades::upgrade_resume,
         sovereigns::provisioning_list, sovereigns::provisioning_create,
         sovereigns::provisioning_schema, sovereigns::provisioning_get,
         sovereigns::provisioning_destroy, sovereigns::provisioning_destroy_with,

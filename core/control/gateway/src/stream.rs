@@ -250,6 +250,7 @@ pub fn seen(caller: &Caller, item: &StreamItem) -> Seen {
         StreamItem::Blueprint(card) => caller.can_read_source(&card.source),
         StreamItem::PullRequest(pull) => caller.can_read_environment(&pull.environment),
         StreamItem::Deletion(deletion) => caller.deletion_seen(deletion),
+        StreamItem::Upgrade(upgrade) => caller.upgrade_seen(upgrade),
         StreamItem::Policy(policy) => {
             return match caller.policy_seen(policy.clone()) {
                 Some(policy) => Seen::Whole(Box::new(StreamItem::Policy(policy))),
@@ -282,7 +283,7 @@ mod tests {
     use crate::authentication::Credential;
     use crate::membership::Organizations;
     use catalyst_api::{
-        BlueprintCard, DeletionView, Health, OrganizationView, PolicyView, Removed,
+        BlueprintCard, DeletionView, Health, OrganizationView, PolicyView, Removed, UpgradeView,
     };
     use catalyst_commands::Actor;
     use serde_json::json;
@@ -349,6 +350,22 @@ mod tests {
         })
     }
 
+    fn upgrade(organization: Option<&str>) -> StreamItem {
+        StreamItem::Upgrade(UpgradeView {
+            name: "web-1".to_owned(),
+            source: "catalog".to_owned(),
+            blueprint: "bp-web".to_owned(),
+            to: "2.0.0".to_owned(),
+            organization: organization.map(str::to_owned),
+            requested_by: "ada".to_owned(),
+            phase: "Progressing".to_owned(),
+            message: String::new(),
+            wave: None,
+            waves: Vec::new(),
+            observed_at: String::new(),
+        })
+    }
+
     fn removed(kind: &str, organization: Option<&str>) -> StreamItem {
         StreamItem::Removed(Removed {
             kind: kind.to_owned(),
@@ -399,6 +416,9 @@ mod tests {
                 removed("blueprint", Some("acme")),
                 [true, true, false, true],
             ),
+            (upgrade(Some("acme")), [true, false, false, true]),
+            // It names Applications of all Organizations.
+            (upgrade(None), [false, false, false, true]),
             (policy(&["acme-prod"]), [true, false, false, true]),
             (policy(&["globex-prod"]), [false, false, true, true]),
         ] {

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use catalyst_api::{
     ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, DeletionView,
-    EnvironmentView, OrganizationView, PolicyView, PullRequestView, StreamItem,
+    EnvironmentView, OrganizationView, PolicyView, PullRequestView, StreamItem, UpgradeView,
 };
 use catalyst_blueprint::Visibility;
 use catalyst_ports::{Clusters, PortError, Spine};
@@ -260,6 +260,16 @@ impl Projector {
         deletions
     }
 
+    /// The fleet upgrades, by name.
+    pub fn upgrades(&self) -> Vec<UpgradeView> {
+        self.all(Kind::Upgrade, "", upgrade)
+    }
+
+    /// A fleet upgrade.
+    pub fn upgrade(&self, name: &str) -> Option<UpgradeView> {
+        self.one(Kind::Upgrade, name, upgrade)
+    }
+
     fn all<T>(&self, kind: Kind, prefix: &str, unwrap: impl Fn(StreamItem) -> Option<T>) -> Vec<T> {
         let model = self.state.model();
         model
@@ -304,6 +314,13 @@ fn application(item: StreamItem) -> Option<ApplicationView> {
 fn pull_request(item: StreamItem) -> Option<PullRequestView> {
     match item {
         StreamItem::PullRequest(item) => Some(item),
+        _ => None,
+    }
+}
+
+fn upgrade(item: StreamItem) -> Option<UpgradeView> {
+    match item {
+        StreamItem::Upgrade(item) => Some(item),
         _ => None,
     }
 }

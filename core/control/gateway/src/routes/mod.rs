@@ -15,6 +15,7 @@ pub mod policies;
 pub mod pulls;
 pub mod sovereign;
 pub mod sovereigns;
+pub mod upgrades;
 
 use axum::Json;
 use axum::Router;
@@ -137,6 +138,14 @@ pub fn router() -> Router<Gateway> {
             put(policies::policy_put).delete(policies::policy_delete),
         )
         .route("/deletions", get(policies::deletion_list))
+        .route("/upgrade-plans", post(upgrades::upgrade_plan))
+        .route(
+            "/upgrades",
+            get(upgrades::upgrade_list).post(upgrades::upgrade_start),
+        )
+        .route("/upgrades/{name}", get(upgrades::upgrade_get))
+        .route("/upgrades/{name}/cancel", post(upgrades::upgrade_cancel))
+        .route("/upgrades/{name}/resume", post(upgrades::upgrade_resume))
         .nest("/sovereigns", sovereigns)
         .route("/stream", get(crate::stream::stream_get))
         .route("/openapi.json", get(crate::openapi::openapi_get))

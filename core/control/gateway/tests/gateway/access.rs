@@ -22,7 +22,7 @@ fn expected_of_read(operation: &str) -> [u16; 7] {
     match operation {
         "sovereign_get" | "trusted_root_get" | "openapi_get" => [200; 7],
         "me_get" | "organization_list" | "environment_list" | "blueprint_list" | "policy_list"
-        | "deletion_list" => [401, 200, 200, 200, 200, 200, 200],
+        | "deletion_list" | "upgrade_list" => [401, 200, 200, 200, 200, 200, 200],
         "provisioning_list" | "provisioning_schema" => [401, 403, 403, 403, 403, 403, 200],
         "provisioning_get" | "provisioning_events" => [401, 403, 403, 403, 403, 403, 404],
         // Olga administers globex.
@@ -34,7 +34,8 @@ fn expected_of_read(operation: &str) -> [u16; 7] {
         | "environment_kubeconfig"
         | "application_list"
         | "application_get"
-        | "application_logs" => [401, 404, 200, 200, 404, 200, 200],
+        | "application_logs"
+        | "upgrade_get" => [401, 404, 200, 200, 404, 200, 200],
         // There is none.
         "blueprint_get" | "blueprint_icon" => [401, 404, 404, 404, 404, 404, 404],
         other => panic!("{other} has no row in the table"),
@@ -52,6 +53,7 @@ fn body_of(operation: &str) -> Option<Value> {
         }
         "blueprint_register" => json!({"source": "acme", "name": "bp-blog", "version": "1.0.0"}),
         "policy_put" => json!({"name": "both", "environments": ["acme-dev"], "rules": []}),
+        "upgrade_plan" | "upgrade_start" => json!({"blueprint": "bp-blog", "to": "2.0.0"}),
         "pull_open" => json!({"branch": "dan/blog"}),
         "provisioning_create" => json!({"config": {}}),
         "provisioning_plan" | "provisioning_resume" | "provisioning_destroy_with" => json!({}),
@@ -125,7 +127,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 56 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 62 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]
@@ -171,6 +173,10 @@ async fn lists_hold_what_the_caller_may_see_and_no_more() {
             "sol",
             &["ada", "bill", "dan", "olga", "sol", "vic"][..],
         ),
+        ("upgrades", "name", "vic", &["both"][..]),
+        ("upgrades", "name", "bill", &[][..]),
+        ("upgrades", "name", "olga", &[][..]),
+        ("upgrades", "name", "sol", &["both", "everywhere"][..]),
         ("policies", "name", "vic", &["both"][..]),
         ("policies", "name", "bill", &[][..]),
     ] {

@@ -27,5 +27,6 @@ mod pulls;
 mod repository;
 mod sign_in;
 mod spine;
+mod upgrades;
 mod vault;
 mod world;

@@ -247,6 +247,7 @@ impl World {
         wait("the projector knows the Application", || {
             self.projector.application("acme-dev", "blog").is_some()
                 && self.projector.environment("globex-dev").is_some()
+                && self.projector.upgrade("everywhere").is_some()
         })
         .await;
     }
@@ -613,6 +614,26 @@ pub fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
     object("Blueprint", &format!("{source}.{name}-1.0.0"), admitted)
 }
 
+/// A fleet upgrade of an Organization, or of all, that has stopped.
+pub fn fleet_upgrade(name: &str, organization: Option<&str>) -> Value {
+    let stopped = json!({"environment": "acme-dev", "application": "blog", "state": "Failed"});
+    let mut upgrade = object(
+        "FleetUpgrade",
+        name,
+        json!({
+            "organization": organization, "requestedBy": "ada", "timeoutSeconds": 60,
+            "blueprint": {"source": "catalog", "name": "bp-blog", "version": "2.0.0"},
+            "waves": [{"stage": "dev", "applications": [
+                {"environment": "acme-dev", "application": "blog", "from": "1.0.0"},
+            ]}],
+            "attempt": 0,
+        }),
+    );
+    upgrade["status"] =
+        json!({"phase": "Stopped", "wave": 1, "stoppedAttempt": 0, "applications": [stopped]});
+    upgrade
+}
+
 /// An Environment that runs on its stage's host cluster.
 fn environment(organization: &str, stage: &str) -> Value {
     let mut environment = object(
@@ -673,6 +694,13 @@ fn objects() -> BTreeMap<String, Vec<Value>> {
         (
             "environmentpolicies".to_owned(),
             vec![object("EnvironmentPolicy", "both", policy)],
+        ),
+        (
+            "fleetupgrades".to_owned(),
+            vec![
+                fleet_upgrade("both", Some("acme")),
+                fleet_upgrade("everywhere", None),
+            ],
         ),
     ])
 }

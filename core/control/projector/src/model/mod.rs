@@ -11,6 +11,7 @@ mod json;
 mod objects;
 #[cfg(test)]
 mod tests;
+mod upgrades;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,8 @@ pub enum Kind {
     PullRequest,
     /// A deletion, `{kind}/{name}`.
     Deletion,
+    /// A fleet upgrade.
+    Upgrade,
 }
 
 impl Kind {
@@ -71,6 +74,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::PullRequest => "pullRequest",
             Self::Deletion => "deletion",
+            Self::Upgrade => "upgrade",
         }
     }
 }
@@ -465,6 +469,9 @@ impl Model {
                 keys.insert((Kind::Policy, name.to_owned()));
                 keys.extend(self.all(Kind::Environment));
                 keys.extend(self.all(Kind::PullRequest));
+            }
+            ("FleetUpgrade", _) => {
+                keys.insert((Kind::Upgrade, name.to_owned()));
             }
             ("Blueprint", Fact::Object(fact)) => {
                 let source = json::text(&fact.object, "/spec/source");

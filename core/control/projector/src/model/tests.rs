@@ -516,6 +516,59 @@ fn happen(log: &mut Log, (what, which): (u8, u8)) {
     }
 }
 
+#[test]
+fn a_fleet_upgrade_is_shown_with_how_far_each_application_is() {
+    let member = |stage: &str| json!({"environment": format!("acme-{stage}"), "application": "wiki", "from": "1.0.0"});
+    let mut upgrade = json!({
+        "metadata": {"name": "wiki-1", "generation": 1},
+        "spec": {
+            "organization": "acme", "requestedBy": "alice", "timeoutSeconds": 60,
+            "blueprint": {"source": "catalog", "name": "bp-wiki", "version": "2.0.0"},
+            "waves": [
+                {"stage": "dev", "applications": [member("dev")]},
+                {"stage": "prod", "applications": [member("prod")]},
+            ],
+        },
+    });
+    let mut log = Log::default();
+    log.object(MANAGEMENT, "FleetUpgrade", upgrade.clone());
+    let shown = |log: &Log| match &log.project().view(Kind::Upgrade, "wiki-1").unwrap().item {
+        StreamItem::Upgrade(item) => item.clone(),
+        other => panic!("{other:?}"),
+    };
+    let new = shown(&log);
+    assert_eq!((new.phase.as_str(), new.wave), ("Progressing", None));
+    let states = |item: &catalyst_api::UpgradeView| -> Vec<String> {
+        let all = item.waves.iter().flat_map(|wave| &wave.applications);
+        all.map(|it| format!("{} {}", it.environment, it.state))
+            .collect()
+    };
+    assert_eq!(states(&new), ["acme-dev Waiting", "acme-prod Waiting"]);
+
+    upgrade["status"] = json!({
+        "observedGeneration": 1, "phase": "Stopped", "wave": 1, "stoppedAttempt": 0,
+        "applications": [{
+            "environment": "acme-dev", "application": "wiki", "state": "Failed",
+            "pullRequest": 7, "since": "2026-11-23T10:00:00Z", "message": "it is Failed",
+        }],
+        "conditions": [{"type": "Completed", "status": "False", "reason": "Stopped",
+            "message": "wave 1 of 2: it is Failed", "lastTransitionTime": "2026-11-23T10:00:00Z"}],
+    });
+    log.object(MANAGEMENT, "FleetUpgrade", upgrade);
+    let stopped = shown(&log);
+    assert_eq!((stopped.phase.as_str(), stopped.wave), ("Stopped", Some(1)));
+    assert_eq!(stopped.message, "wave 1 of 2: it is Failed");
+    assert_eq!(states(&stopped), ["acme-dev Failed", "acme-prod Waiting"]);
+    assert_eq!(stopped.waves[0].applications[0].pull_request, Some(7));
+    let model = log.project();
+    let view = model.view(Kind::Upgrade, "wiki-1").unwrap();
+    assert_eq!(view.organization.as_deref(), Some("acme"));
+
+    let gone = json!({"gone": true, "metadata": {"name": "wiki-1"}});
+    log.object(MANAGEMENT, "FleetUpgrade", gone);
+    assert!(log.project().view(Kind::Upgrade, "wiki-1").is_none());
+}
+
 proptest! {
     /// However streams are interleaved, and whatever they have forgotten, the
     /// model is the same; and telling changes as they come leaves nothing out.

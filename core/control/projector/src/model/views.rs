@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::health::{self, Seen};
 use super::json::{commit_of_revision, condition, list, text};
 use super::objects::{object_view, state};
-use super::{Key, Kind, Model, View, blueprints};
+use super::{Key, Kind, Model, View, blueprints, upgrades};
 use crate::fact::{CommitFact, Fact, Held, ObjectFact};
 use crate::place::split_vcluster;
 
@@ -35,6 +35,7 @@ pub fn compute(model: &Model, (kind, name): &Key) -> Option<View> {
         Kind::Policy => policy(model, name),
         Kind::PullRequest => pull_request(model, name),
         Kind::Deletion => deletion(model, name),
+        Kind::Upgrade => upgrade(model, name),
     }
 }
 
@@ -435,6 +436,17 @@ fn policy(model: &Model, name: &str) -> Option<View> {
     };
     Some(view(
         StreamItem::Policy(item),
+        organization.as_deref(),
+        management(),
+    ))
+}
+
+fn upgrade(model: &Model, name: &str) -> Option<View> {
+    let (fact, time) = named(model, "FleetUpgrade", name)?;
+    let item = upgrades::upgrade(&fact.object, time)?;
+    let organization = item.organization.clone();
+    Some(view(
+        StreamItem::Upgrade(item),
         organization.as_deref(),
         management(),
     ))
