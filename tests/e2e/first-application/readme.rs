@@ -159,6 +159,10 @@ pub async fn every_example_is_taken(sovereign: &Sovereign) {
             "environmentpolicies",
         ),
         (
+            include_str!("../../../docs/spec/fleet-upgrade.md"),
+            "fleetupgrades",
+        ),
+        (
             include_str!("../../../docs/spec/organization.md"),
             "organizations",
         ),

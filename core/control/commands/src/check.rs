@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::Fault;
 use catalyst_names::{EnvironmentName, HostClusterName, OrganizationName};
-use catalyst_resources::{Application, FleetUpgradeSpec};
+use catalyst_resources::Application;
 use catalyst_signature::PublicKey;
 use semver::Version;
 
@@ -607,7 +607,7 @@ pub(crate) fn configuration_faults(base: &Configuration, push: &PushCheck) -> Ve
         );
         messages.extend(admin_faults(base, &after).iter().map(line_of_fault));
         messages.extend(
-            requester_faults(base, &after, &push.pusher)
+            fleet::requester_faults(base, &after, &push.pusher)
                 .iter()
                 .map(line_of_fault),
         );
@@ -636,34 +636,6 @@ fn admin_faults(base: &Configuration, after: &Configuration) -> Vec<Fault> {
             let text = after.files.get(&path).map_or("", String::as_str);
             let reason = format!("it takes the last org-admin of {name}; {}", admins::NEXT);
             fault(&path, text, "/spec/members", reason)
-        })
-        .collect()
-}
-
-/// Fleet upgrades that would go in the name of somebody else than who pushes them.
-/// Anybody else's may be cancelled, and nothing more.
-fn requester_faults(base: &Configuration, after: &Configuration, pusher: &str) -> Vec<Fault> {
-    let is_only_cancelled = |name: &str, wanted: &FleetUpgradeSpec| {
-        base.upgrades.get(name).is_some_and(|before| {
-            let cancelled = FleetUpgradeSpec {
-                cancelled: wanted.cancelled || before.spec.cancelled,
-                ..before.spec.clone()
-            };
-            cancelled == *wanted
-        })
-    };
-    after
-        .upgrades
-        .iter()
-        .filter(|(name, found)| {
-            found.spec.requested_by != pusher && !is_only_cancelled(name, &found.spec)
-        })
-        .map(|(name, _)| {
-            let path = format!("upgrades/{name}.yaml");
-            let text = after.files.get(&path).map_or("", String::as_str);
-            let reason =
-                format!("a fleet upgrade goes in the name of who asks for it: write {pusher}");
-            fault(&path, text, "/spec/requestedBy", reason)
         })
         .collect()
 }

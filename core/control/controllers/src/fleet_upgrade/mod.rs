@@ -24,7 +24,7 @@ use crate::context::{Context, spec};
 use crate::controllers::Shared;
 use crate::error::ReconcileError;
 use crate::kubernetes::{APPLICATION, Cluster, ENVIRONMENT, FLEET_UPGRADE};
-use crate::object::{array, is_deleting, name, text};
+use crate::object::{array, generation, is_deleting, name, text};
 use crate::runtime::{Next, ever_more_rarely};
 
 use run::{Look, Run, seen};
@@ -52,6 +52,12 @@ pub async fn reconcile(shared: &Shared, upgrade: &str) -> Result<Next, Reconcile
     let mut failure = None;
     // One after the other, each noted before the next: nothing begins beside a failure.
     while let Some(place) = run.next_turn() {
+        // A wave may be large, and somebody may cancel it meanwhile.
+        let current = management.get(FLEET_UPGRADE, "", upgrade).await?;
+        if current.is_none_or(|it| generation(&it) != generation(&object)) {
+            return Ok(Some(Duration::ZERO));
+        }
+        run.set_now(clock::now());
         let outcome = turn(ctx, upgrade, &wanted, &mut run, place).await;
         write(&management, &object, &run).await?;
         if let Err(error) = outcome {

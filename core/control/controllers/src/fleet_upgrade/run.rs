@@ -92,6 +92,11 @@ impl Run {
         }
     }
 
+    /// Has time go on.
+    pub fn set_now(&mut self, now: String) {
+        self.now = now;
+    }
+
     /// An Application of it.
     pub fn member(&self, place: Place) -> Option<&UpgradeMember> {
         let (wave, position) = place;

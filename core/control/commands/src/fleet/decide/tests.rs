@@ -1,7 +1,9 @@
 //! Decisions on fleet upgrades, files in and files out.
 
+use catalyst_resources::UpgradeWave;
+
 use super::*;
-use crate::state::application_path;
+use crate::Actor;
 
 const ORGANIZATIONS: [(&str, &str); 2] = [("acme", "ada"), ("globex", "olga")];
 
