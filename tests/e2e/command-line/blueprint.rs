@@ -291,15 +291,22 @@ fn cases_run_where_somebody_is_signed_in_and_in_an_environment_that_is_named() {
 }
 
 #[test]
-fn the_shipped_blueprints_lint() {
+fn the_blueprints_of_this_repository_lint_and_their_cases_pass() {
     let home = Home::new("");
-    for folder in ["platform/postgres", "examples/guestbook"] {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../..")
-            .join(folder);
-        let outcome = home.run(&["blueprint", "lint", path.to_str().unwrap()]);
-        assert_eq!(outcome.worked(), "");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut checked = 0;
+    for group in ["platform", "examples"] {
+        for entry in std::fs::read_dir(root.join(group)).unwrap() {
+            let path = entry.unwrap().path();
+            let folder = path.to_str().unwrap();
+            let linted = home.run(&["blueprint", "lint", folder]);
+            assert_eq!(linted.worked(), "", "{folder}");
+            let tested = home.run(&["blueprint", "test", folder]);
+            assert_eq!(tested.code, 0, "{folder}\n{}{}", tested.out, tested.err);
+            checked += 1;
+        }
     }
+    assert!(checked >= 2, "{checked}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::sign_in::sign_in;
 use crate::support::{Home, Outcome, finish, mode};
 
 /// Runs stock git with the home's configuration, and with no terminal to ask on.
-fn git(home: &Home, words: &[&str]) -> Outcome {
+pub fn git(home: &Home, words: &[&str]) -> Outcome {
     let mut command = Command::new("git");
     command
         .args(words)

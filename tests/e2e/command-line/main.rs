@@ -14,6 +14,7 @@ mod commands;
 mod git;
 mod pipes;
 mod provision;
+mod releases;
 mod secure;
 mod server;
 mod sign_in;

@@ -7,9 +7,10 @@ use anyhow::Context;
 use catalyst_api::{BlueprintCard, RegisterBlueprint, SovereignView, TrustSigner};
 use catalyst_blueprint::Problem;
 use catalyst_signature::TrustPolicy;
-use catalyst_supply::{Origin, PackOptions, Reference, pack, read_folder};
+use catalyst_supply::{Origin, PackOptions, Reference, Registry, pack, read_folder};
 use reqwest::Method;
 use serde_json::json;
+use url::Url;
 
 use super::api::{Common, Connection};
 use super::cases::Test;
@@ -21,6 +22,7 @@ use super::output::{Output, print, say};
 use super::render::Render;
 use super::scaffold;
 use super::shown;
+use super::signer;
 use super::supply;
 
 /// Write, check, sign and publish Blueprints.
@@ -102,8 +104,50 @@ struct Publish {
     /// Push to another registry, such as ghcr.io/acme; no Sovereign is told.
     #[arg(long, value_name = "HOST/PATH")]
     registry: Option<String>,
+    /// A program that signs in a key's place, such as with cosign and without a key. Its
+    /// argument is the artifact, HOST/PATH@DIGEST; what it reads is the provenance to
+    /// attest. The version is there for others once the program has signed.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        requires = "registry",
+        conflicts_with = "key"
+    )]
+    sign_with: Option<PathBuf>,
+    #[command(flatten)]
+    made: Made,
     #[command(flatten)]
     common: Common,
+}
+
+/// What provenance and SBOMs say of where an artifact comes from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Provenance")]
+struct Made {
+    /// Where its source lies.
+    #[arg(long, value_name = "URL")]
+    source_url: Option<Url>,
+    /// The revision of its source, such as a commit.
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
+    /// Who builds it, such as the address of a workflow.
+    #[arg(
+        long,
+        value_name = "URI",
+        default_value = "https://github.com/openova-io/catalyst"
+    )]
+    builder: Url,
+}
+
+impl Made {
+    fn origin(&self) -> Origin {
+        Origin {
+            builder: self.builder.to_string(),
+            source_url: self.source_url.as_ref().map(Url::to_string),
+            revision: self.revision.clone(),
+            ..Origin::default()
+        }
+    }
 }
 
 /// Verify who signed an artifact.
@@ -234,12 +278,14 @@ impl Publish {
         };
         let at = Reference::parse(&format!("{base}/{name}:{version}"))?;
         let registry = supply::registry(api.as_ref(), &at.host).await?;
+        let origin = self.made.origin();
+        if let Some(program) = &self.sign_with {
+            return self
+                .have_signed(&registry, &base, &package, &origin, program)
+                .await;
+        }
         // Made only now that nothing known stands against it.
         let (key, public) = supply::signing_key(&self.source, self.key.as_deref())?;
-        let origin = Origin {
-            builder: "https://github.com/openova-io/catalyst".to_owned(),
-            ..Origin::default()
-        };
         let published = registry.publish(&base, &package, &key, &origin).await?;
         let output = self.common.output;
         let trusted_root = api
@@ -291,6 +337,36 @@ impl Publish {
             "signer": published.signer.fingerprint(),
             "verify": verify.join(" && "),
             "admitted": is_admitted,
+        }))
+    }
+
+    /// Publishes what a program signs.
+    async fn have_signed(
+        &self,
+        registry: &Registry,
+        base: &str,
+        package: &catalyst_supply::Package,
+        origin: &Origin,
+        program: &Path,
+    ) -> anyhow::Result<()> {
+        let at = registry.stage(base, package, origin).await?;
+        let digest = package.digest();
+        let statement = catalyst_supply::provenance(package, &at.name(), origin);
+        let predicate = statement.get("predicate").cloned().unwrap_or_default();
+        let artifact = format!("{}@{digest}", at.name());
+        signer::run(program, &artifact, &predicate).await?;
+        registry.release(&at, package).await?;
+        say(&format!("Pushed {at}, signed by {}", program.display()));
+        if self.common.output.is_table() {
+            return print(&format!("{digest}\n"));
+        }
+        self.common.output.value(&json!({
+            "source": self.source,
+            "name": package.blueprint.name(),
+            "version": package.blueprint.version().to_string(),
+            "reference": at.to_string(),
+            "digest": digest,
+            "admitted": false,
         }))
     }
 }

@@ -43,6 +43,7 @@ mod rows;
 mod scaffold;
 mod set;
 mod shown;
+mod signer;
 mod stream;
 mod subject;
 mod supply;

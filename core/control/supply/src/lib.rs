@@ -28,6 +28,7 @@ mod package;
 mod publish;
 mod reference;
 mod registry;
+mod staged;
 mod upload;
 mod verify;
 

@@ -45,6 +45,16 @@ pub enum VerifyError {
     /// An archive inside it.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The registry has the version with other content.
+    #[error(
+        "could not publish {reference}: the registry has that version already, with other content ({digest}); publish the changed Blueprint under a new version"
+    )]
+    Taken {
+        /// What was to be published.
+        reference: String,
+        /// The digest of what is there.
+        digest: String,
+    },
     /// It is signed, but it is no Blueprint.
     #[error("could not read {reference}: {reason}; publish it again")]
     NotABlueprint {
@@ -71,10 +81,22 @@ impl VerifyError {
             Self::Refused(_)
             | Self::Key(_)
             | Self::Archive(_)
+            | Self::Taken { .. }
             | Self::NotABlueprint { .. }
             | Self::Blueprint { .. } => false,
         }
     }
+}
+
+/// `<base>/<name>:<version>` of a package.
+pub(crate) fn place_of(base: &str, package: &Package) -> Result<Reference, VerifyError> {
+    let name = package.blueprint.name();
+    let version = &package.blueprint.spec.version;
+    let text = format!("{base}/{name}:{version}");
+    Reference::parse(&text).map_err(|error| VerifyError::NotABlueprint {
+        reference: text,
+        reason: error.to_string(),
+    })
 }
 
 /// An artifact that was verified and then read.
@@ -107,44 +129,69 @@ impl Registry {
         key: &SigningKey,
         origin: &Origin,
     ) -> Result<Published, VerifyError> {
-        let name = package.blueprint.name();
-        let version = package.blueprint.spec.version.to_string();
-        let at = Reference::parse(&format!("{base}/{name}:{version}")).map_err(|error| {
-            VerifyError::NotABlueprint {
-                reference: format!("{base}/{name}:{version}"),
-                reason: error.to_string(),
-            }
-        })?;
-        for blob in &package.blobs {
-            self.push_blob(&at, blob).await?;
-        }
-        self.push_manifest(&at, package.digest(), &package.manifest)
-            .await?;
+        let at = place_of(base, package)?;
+        self.push_package(&at, package).await?;
         self.sign(&at, &package.manifest, key).await?;
+        self.attach_documents(&at, package, origin).await?;
+        let statement = describe::provenance(package, &at.name(), origin);
+        self.attach_bundle(
+            &at,
+            &package.manifest.descriptor,
+            bundle::sign_statement(key, &statement)?,
+            "https://slsa.dev/provenance/v1",
+        )
+        .await?;
+        self.push_version(&at, package).await?;
+        Ok(Published {
+            reference: at.to_string(),
+            digest: package.digest().to_owned(),
+            signer: key.public().clone(),
+        })
+    }
+
+    /// Pushes a package by its digest alone: nobody finds it by its version yet.
+    pub(crate) async fn push_package(
+        &self,
+        at: &Reference,
+        package: &Package,
+    ) -> Result<(), RegistryError> {
+        for blob in &package.blobs {
+            self.push_blob(at, blob).await?;
+        }
+        self.push_manifest(at, package.digest(), &package.manifest)
+            .await?;
+        Ok(())
+    }
+
+    /// Attaches the SBOMs of a package that was pushed.
+    pub(crate) async fn attach_documents(
+        &self,
+        at: &Reference,
+        package: &Package,
+        origin: &Origin,
+    ) -> Result<(), VerifyError> {
         let subject = &package.manifest.descriptor;
         for (kind, document) in [
             (media::CYCLONEDX, describe::cyclonedx(package, origin)),
             (media::SPDX, describe::spdx(package, origin)),
         ] {
             let blob = Blob::new(kind, document.to_string().into_bytes());
-            self.attach(&at, subject, kind, blob, BTreeMap::new())
+            self.attach(at, subject, kind, blob, BTreeMap::new())
                 .await?;
         }
-        let statement = describe::provenance(package, &at.name(), origin);
-        self.attach_bundle(
-            &at,
-            subject,
-            bundle::sign_statement(key, &statement)?,
-            "https://slsa.dev/provenance/v1",
-        )
-        .await?;
-        self.push_manifest(&at, &version, &package.manifest).await?;
+        Ok(())
+    }
+
+    /// Has a package that was pushed be found by its version.
+    pub(crate) async fn push_version(
+        &self,
+        at: &Reference,
+        package: &Package,
+    ) -> Result<(), RegistryError> {
+        let version = package.blueprint.spec.version.to_string();
+        self.push_manifest(at, &version, &package.manifest).await?;
         tracing::info!(reference = %at, digest = package.digest(), "artifact published");
-        Ok(Published {
-            reference: at.to_string(),
-            digest: package.digest().to_owned(),
-            signer: key.public().clone(),
-        })
+        Ok(())
     }
 
     /// Signs what is already in the registry, in both forms, beside the signatures

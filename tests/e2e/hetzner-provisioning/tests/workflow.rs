@@ -1,5 +1,5 @@
-//! What must stay true of the workflow, whatever else changes in it. Its form is
-//! judged by actionlint, in the lane `tests/real/provisioner`.
+//! What must stay true of the workflow, whatever else changes in it, beside what holds
+//! for each (`tests/architecture/tests/workflows.rs`).
 
 #![allow(
     clippy::unwrap_used,
@@ -72,8 +72,8 @@ fn it_has_time_to_destroy_and_runs_alone_with_least_rights() {
 }
 
 #[test]
-fn secrets_reach_only_the_harness_and_actions_are_pinned() {
-    let (text, workflow) = workflow();
+fn secrets_reach_only_the_harness() {
+    let (_, workflow) = workflow();
     let mut with_secrets = 0;
     for job in workflow["jobs"].as_object().unwrap().values() {
         for step in job["steps"].as_array().unwrap() {
@@ -88,15 +88,6 @@ fn secrets_reach_only_the_harness_and_actions_are_pinned() {
                     "{step}"
                 );
             }
-            let Some(action) = step.get("uses").and_then(Value::as_str) else {
-                continue;
-            };
-            let (name, at) = action.split_once('@').unwrap();
-            let is_digest = at.len() == 40 && at.bytes().all(|byte| byte.is_ascii_hexdigit());
-            assert!(
-                is_digest || text.contains(&format!("# {action} could not")),
-                "{name} is not pinned"
-            );
         }
     }
     assert_eq!(with_secrets, 3);

@@ -402,3 +402,62 @@ fn an_image_is_the_same_every_time_and_survives_its_tar() {
     broken[position + 12] ^= 1;
     assert!(image::Image::from_tar(&broken).is_err());
 }
+
+#[tokio::test]
+async fn what_another_signs_is_found_by_its_version_once_it_is_signed() {
+    let bench = Bench::new().await;
+    let (registry, package) = (bench.anonymous(), package());
+    let base = format!("{}/catalog", bench.host);
+    let at = registry
+        .stage(&base, &package, &Origin::default())
+        .await
+        .unwrap();
+    assert_eq!(at, bench.reference("bp-x:1.0.0"));
+    let documents = registry.documents(&at, package.digest()).await.unwrap();
+    assert_eq!(documents.len(), 2, "the SBOMs are there");
+    let unsigned = registry.release(&at, &package).await.unwrap_err();
+    assert!(
+        matches!(&unsigned, VerifyError::Refused(refusal) if refusal.reason() == "Unsigned"),
+        "{unsigned}"
+    );
+    assert_eq!(bench.shared.lock().unwrap().tag("1.0.0"), None);
+    let by_digest = bench.reference(&format!("bp-x@{}", package.digest()));
+    registry
+        .sign_artifact(&by_digest, &bench.key)
+        .await
+        .unwrap();
+    registry.release(&at, &package).await.unwrap();
+    let verified = registry.verify(&at, "catalog", &bench.policy).await;
+    assert_eq!(verified.unwrap().digest, package.digest());
+    // Again, it is what it was.
+    registry
+        .stage(&base, &package, &Origin::default())
+        .await
+        .unwrap();
+    registry.release(&at, &package).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_that_is_there_keeps_its_content() {
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    let mut files = folder();
+    files.insert("README.md".to_owned(), b"Something else\n".to_vec());
+    let other = pack(&files, &PackOptions::default()).unwrap();
+    assert_ne!(other.digest(), published);
+    let base = format!("{}/catalog", bench.host);
+    let refused = bench
+        .anonymous()
+        .stage(&base, &other, &Origin::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "could not publish {base}/bp-x:1.0.0: the registry has that version already, with other content ({published}); publish the changed Blueprint under a new version"
+        )
+    );
+    assert!(!refused.retryable());
+    let stored = bench.shared.lock().unwrap();
+    assert_eq!(digest(stored.tag("1.0.0").unwrap()), published);
+}
