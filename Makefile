@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 IMAGES_PROFILE := $(if $(filter up build bench,$(MAKECMDGOALS)),--release)
 
-.PHONY: up build images console test test-real bench lint format check-tools check-tools-real
+.PHONY: up build images images-more console test test-real bench lint format check-tools check-tools-real
 
 up: build ## Build and start an embedded Sovereign.
 	@echo 'the command line: $(CARGO_TARGET_DIR)/release/catalyst' >&2
@@ -21,6 +21,11 @@ build: check-tools images console ## Build the release binary, which carries con
 images: check-tools ## Build the images of the shipped Applications; ARGS=--pin names them in the charts.
 	cargo build --locked $(IMAGES_PROFILE) --workspace --example images
 	$(CARGO_TARGET_DIR)/$(if $(IMAGES_PROFILE),release,debug)/examples/images $(if $(filter images,$(MAKECMDGOALS)),$(ARGS))
+
+# Into a folder of their own, with those above, for CATALYST_IMAGES.
+images-more: check-tools-real ## Build also the images of the Blueprints that the binary does not carry; ARGS=--pin as above.
+	cargo build --locked --workspace --example images
+	$(CARGO_TARGET_DIR)/debug/examples/images --more $(ARGS)
 
 # Built anew only when its source is newer than what was built.
 console: core/console/dist/index.html ## Build the web console.

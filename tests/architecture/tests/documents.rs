@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::MetadataCommand;
 
 /// Folders that paths in the documents begin with.
-const TOP: [&str; 7] = [
-    "core", "docs", "examples", "infra", "platform", "tests", "tools",
+const TOP: [&str; 8] = [
+    "core", "docs", "examples", "infra", "platform", "products", "tests", "tools",
 ];
 /// Folders below `core/`, which the documents leave out.
 const TIERS: [&str; 6] = [
