@@ -1,7 +1,7 @@
 //! The bytes that the binary carries: Blueprint folders always, images in release
 //! builds; a debug build reads the images from where `make images` put them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -46,23 +46,30 @@ pub struct Payload {
 impl Payload {
     /// Looks at what is carried; reads no image.
     pub fn carried() -> Self {
+        let named = std::env::var_os("CATALYST_IMAGES").map(PathBuf::from);
         if !IMAGES.is_empty() {
-            return Self {
-                images: IMAGES
-                    .iter()
-                    .map(|(name, digest, tar)| CarriedImage {
-                        name: (*name).to_owned(),
-                        digest: (*digest).to_owned(),
-                        content: Source::Embedded(tar),
-                    })
-                    .collect(),
+            let images = IMAGES
+                .iter()
+                .map(|(name, digest, tar)| CarriedImage {
+                    name: (*name).to_owned(),
+                    digest: (*digest).to_owned(),
+                    content: Source::Embedded(tar),
+                })
+                .collect();
+            let own = Self {
+                images,
                 lacking: None,
+            };
+            // Those of further Blueprints, where somebody says that they are there.
+            return match named {
+                Some(folder) => own.beside(Self::from_folder(&folder)),
+                None => own,
             };
         }
         // A release binary stands alone: it must not pick up files that happen to
         // lie on the machine it was copied to.
-        let folder = match std::env::var_os("CATALYST_IMAGES") {
-            Some(folder) => PathBuf::from(folder),
+        let folder = match named {
+            Some(folder) => folder,
             None if cfg!(debug_assertions) => PathBuf::from(IMAGES_FOLDER),
             None => {
                 return Self {
@@ -111,6 +118,16 @@ impl Payload {
             images,
             lacking: None,
         }
+    }
+
+    /// These, and of others those that are not among them by their names.
+    pub(super) fn beside(mut self, others: Self) -> Self {
+        let known: BTreeSet<String> = self.images.iter().map(|it| it.name.clone()).collect();
+        let further = others.images.into_iter();
+        self.images
+            .extend(further.filter(|it| !known.contains(&it.name)));
+        self.lacking = self.lacking.or(others.lacking);
+        self
     }
 
     /// The images, by name.

@@ -265,3 +265,31 @@ fn the_charts_name_the_images_that_are_built() {
         }
     }
 }
+
+#[test]
+fn images_of_a_folder_stand_beside_those_of_the_binary_and_replace_none() {
+    let (own, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = small_images(own.path());
+    images_with(others.path(), " as built elsewhere");
+    let listing = others.path().join("images.json");
+    let text = std::fs::read_to_string(&listing).unwrap();
+    let renamed = text.replace("openova-io/guestbook:", "openova-io/valkey:");
+    std::fs::write(&listing, renamed).unwrap();
+    let both = own.clone().beside(Payload::from_folder(others.path()));
+    let names: Vec<&str> = both.images().iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "ghcr.io/openova-io/guestbook:1.0.0",
+            "ghcr.io/openova-io/postgres:18.4.0",
+            "ghcr.io/openova-io/valkey:1.0.0",
+        ]
+    );
+    assert_eq!(&both.images()[..2], own.images());
+    assert_eq!(both.lacking(), None);
+    let absent = own
+        .clone()
+        .beside(Payload::from_folder(Path::new("/nowhere")));
+    assert_eq!(absent.images(), own.images());
+    assert!(absent.lacking().unwrap().contains("make images"));
+}
