@@ -141,7 +141,9 @@ impl Gateway {
         };
         let by = &caller.actor.username;
         let prepared = service.prepare_next(fqdn, given, task, by);
-        let prepared = prepared.map_err(|error| refusal(&title, error))?;
+        let prepared = prepared
+            .map_err(|error| refusal(&title, error))?
+            .removed_by_hand(body.removed_by_hand);
         self.begin(&title, fqdn, prepared, before, held, turn)
             .await?;
         tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning goes on");
@@ -170,6 +172,7 @@ impl Gateway {
         let as_it_is = ResumeSovereign {
             config: None,
             credentials: body.credentials,
+            removed_by_hand: body.removed_by_hand,
         };
         self.provisioning_go_on(caller, fqdn, Task::Destroy, as_it_is)
             .await

@@ -18,7 +18,7 @@ use crate::carried::Module;
 use crate::cluster::{self, Handed, Progress};
 use crate::config::{Config, at_home};
 use crate::directory::{Directory, DirectoryError};
-use crate::preflight::{self, Finding, HetznerError};
+use crate::preflight::{self, Finding, Hetzner, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::render;
 use crate::secret::{Redactor, Secret, hidden};
@@ -145,6 +145,14 @@ pub enum ProvisionError {
         /// Kind and name of each.
         left: Vec<String>,
     },
+    /// The token opens another project than the Sovereign's.
+    #[error("cannot go on with {sovereign}: the token's project has nothing of what was made for it: no {}; set HCLOUD_TOKEN to one of the project's API tokens; if all of it was removed by hand, run it again with --removed-by-hand", few(.absent))]
+    OfAnotherProject {
+        /// The Sovereign.
+        sovereign: String,
+        /// Kind and id of what was looked for.
+        absent: Vec<String>,
+    },
     /// The credentials of a private Git repository are not given.
     #[error(
         "cannot hand secrets over: gitCredentials is true, and CATALYST_GIT_USERNAME or CATALYST_GIT_PASSWORD is not set; set both, then run `catalyst provision resume`"
@@ -161,6 +169,17 @@ pub enum ProvisionError {
     /// The state was not put away.
     #[error(transparent)]
     Archive(#[from] archive::ArchiveError),
+}
+
+/// The first of many names.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let text = shown.join(", no ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text}, nor any of {more} more"),
+    }
 }
 
 fn listed(problems: &[Finding]) -> String {
@@ -237,6 +256,10 @@ pub struct Provisioner<'a> {
     inputs: String,
     /// How many resources the plan of this run would change.
     planned: usize,
+    /// Whether it is known that the token opens the Sovereign's project.
+    is_own_project: bool,
+    /// Whether somebody said that what was made was removed by hand.
+    is_removed: bool,
     tofu: Tofu,
     ssh: Ssh,
     /// Of what the record keeps, which goes into backups.
@@ -285,12 +308,42 @@ impl<'a> Provisioner<'a> {
             record,
             inputs: hex::encode(hash.finalize()),
             planned: 0,
+            is_own_project: false,
+            is_removed: false,
             tofu,
             ssh,
             redactor: redactor(config, options),
             cancel,
             sink,
         })
+    }
+
+    /// Says whether everything that was made was removed by hand: that nothing of it is
+    /// found is then no sign of another project's token.
+    #[must_use]
+    pub fn removed_by_hand(mut self, is_removed: bool) -> Self {
+        self.is_removed = is_removed;
+        self
+    }
+
+    /// Refuses a token of another project before anything is done with it. To OpenTofu
+    /// what such a token does not find is gone: it would make it anew there, or call it
+    /// destroyed.
+    async fn require_own_project(&mut self) -> Result<(), ProvisionError> {
+        if self.is_own_project {
+            return Ok(());
+        }
+        let made = self.tofu.made().await?;
+        let hetzner = Hetzner::new(&self.options.hetzner, self.options.token.clone())?;
+        let absent = preflight::not_in_project(&hetzner, &made).await?;
+        if !absent.is_empty() && !self.is_removed {
+            return Err(ProvisionError::OfAnotherProject {
+                sovereign: self.config.sovereign_fqdn.clone(),
+                absent,
+            });
+        }
+        self.is_own_project = true;
+        Ok(())
     }
 
     /// Does what comes before creating, and gives the plan; `None` where creating is
@@ -300,6 +353,7 @@ impl<'a> Provisioner<'a> {
             Some(step) if step <= Step::Apply => {}
             _ => return Ok(None),
         }
+        self.require_own_project().await?;
         self.record.done.remove(&Step::Plan);
         let mut planned = None;
         while let Some(step) = self.next()?.filter(|step| *step <= Step::Plan) {
@@ -316,6 +370,8 @@ impl<'a> Provisioner<'a> {
     /// Goes on to the end. What is created was planned before, by [`Self::plan`].
     pub async fn finish(&mut self) -> Result<&Record, ProvisionError> {
         while let Some(step) = self.next()? {
+            // What comes after creating hands the token over to the cluster.
+            self.require_own_project().await?;
             self.step(step).await?;
         }
         Ok(&self.record)
@@ -326,6 +382,7 @@ impl<'a> Provisioner<'a> {
         if self.record.life == Life::Archived {
             return Err(self.refused(Refusal::Archived));
         }
+        self.require_own_project().await?;
         self.record.life = Life::Destroying;
         self.directory.save(&self.record)?;
         if self.tofu.has_state() {

@@ -12,7 +12,10 @@ mod hetzner;
 
 use std::collections::BTreeMap;
 
-use catalyst_provisioner::preflight::{Hetzner, KINDS, Seen, TokenState, judge, left_over};
+use catalyst_provisioner::preflight::{
+    Hetzner, KINDS, Seen, TokenState, judge, left_over, not_in_project,
+};
+use catalyst_provisioner::tofu::Made;
 use catalyst_provisioner::{Config, Secret};
 use hetzner::{Project, Server, TOKEN};
 use serde_json::{Value, json};
@@ -164,6 +167,57 @@ async fn what_carries_the_sovereigns_label_is_left_over() {
             "server omantel-example-cp-1"
         ]
     );
+}
+
+fn made(kind: &str, id: &str) -> Made {
+    Made {
+        address: format!("{kind}.one"),
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+        attributes: serde_json::Map::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_of_the_project_in_which_something_that_was_made_is_found() {
+    let all = [
+        made("random_password", "none"),
+        made("hcloud_server", "7"),
+        made("hcloud_network_subnet", "8-10.0.0.0/16"),
+        made("hcloud_network", "8"),
+    ];
+    let own = Project::empty()
+        .with("servers", [own("server", "omantel-example-cp-1", 7)])
+        .serve()
+        .await;
+    let absent = not_in_project(&client(&own), &all).await.unwrap();
+    assert_eq!(absent, Vec::<String>::new());
+    // The network was removed; the server is there yet.
+    assert_eq!(own.calls(), ["GET /networks/8", "GET /servers/7"]);
+
+    // Another project has a thing of the same name, and its own ids.
+    let other = Project::empty()
+        .with(
+            "servers",
+            [json!({"id": 9, "name": "omantel-example-cp-1"})],
+        )
+        .serve()
+        .await;
+    let absent = not_in_project(&client(&other), &all).await.unwrap();
+    assert_eq!(absent, ["network 8", "server 7"]);
+
+    // Nothing of the cloud was made yet, or nothing is left: any token will do.
+    let absent = not_in_project(&client(&other), &all[..1]).await.unwrap();
+    assert_eq!(absent, Vec::<String>::new());
+
+    // What cannot be asked is no answer.
+    let unknown = Project {
+        rights: "none",
+        ..Project::empty()
+    };
+    let unknown = unknown.serve().await;
+    let error = not_in_project(&client(&unknown), &all).await.unwrap_err();
+    assert!(error.to_string().contains("401"), "{error}");
 }
 
 #[tokio::test]

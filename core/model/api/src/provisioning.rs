@@ -80,6 +80,10 @@ pub struct ResumeSovereign {
     /// Credentials that take the place of those given before.
     #[serde(default, deserialize_with = "unquoted")]
     pub credentials: SovereignCredentials,
+    /// Whether everything that was made was removed by hand: a token of a project that
+    /// has nothing of it is refused otherwise.
+    #[serde(default)]
+    pub removed_by_hand: bool,
 }
 
 /// Destroys a Sovereign. What is absent stays.
@@ -90,6 +94,10 @@ pub struct DestroySovereign {
     /// the token alone.
     #[serde(default, deserialize_with = "unquoted")]
     pub credentials: SovereignCredentials,
+    /// Whether everything that was made was removed by hand: a token of a project that
+    /// has nothing of it is refused otherwise.
+    #[serde(default)]
+    pub removed_by_hand: bool,
 }
 
 /// Where a Sovereign that is provisioned stands.

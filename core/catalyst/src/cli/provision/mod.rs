@@ -68,6 +68,8 @@ struct Render {
 struct Plan {
     #[command(flatten)]
     work: Work,
+    #[command(flatten)]
+    removed: Removed,
 }
 
 /// Create the Sovereign, or change it to what sovereign.yaml says
@@ -75,6 +77,8 @@ struct Plan {
 struct Apply {
     #[command(flatten)]
     work: Work,
+    #[command(flatten)]
+    removed: Removed,
     /// Carry the plan out without asking.
     #[arg(long, short)]
     yes: bool,
@@ -101,6 +105,8 @@ struct Status {
 struct Destroy {
     #[command(flatten)]
     work: Work,
+    #[command(flatten)]
+    removed: Removed,
     /// Destroy without asking.
     #[arg(long, short)]
     yes: bool,
@@ -176,6 +182,14 @@ struct Work {
         default_value = "ssh"
     )]
     ssh: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Removed {
+    /// Go on where the token's project has nothing of what was created: all of it was
+    /// removed by hand. Without this, such a token is taken for another project's.
+    #[arg(long)]
+    removed_by_hand: bool,
 }
 
 impl Provision {
@@ -342,7 +356,8 @@ impl Plan {
         let directory = open(&self.work, &config)?;
         let mut display = Display::new(self.work.form.output);
         let mut sink = |event: Event| display.tell(&event);
-        let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
+        let run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
+        let mut run = run.removed_by_hand(self.removed.removed_by_hand);
         let planned = run.plan().await?;
         drop(run);
         display.planned(planned.as_ref())
@@ -357,7 +372,8 @@ impl Apply {
         let cancel = interrupts()?;
         let display = std::cell::RefCell::new(Display::new(self.work.form.output));
         let mut sink = |event: Event| display.borrow_mut().tell(&event);
-        let mut run = Provisioner::new(&config, &options, directory, cancel.clone(), &mut sink)?;
+        let run = Provisioner::new(&config, &options, directory, cancel.clone(), &mut sink)?;
+        let mut run = run.removed_by_hand(self.removed.removed_by_hand);
         if let Some(planned) = run.plan().await? {
             display.borrow_mut().planned(Some(&planned))?;
             if !self.yes && !planned.is_empty() {
@@ -399,7 +415,8 @@ impl Destroy {
         }
         let mut display = Display::new(self.work.form.output);
         let mut sink = |event: Event| display.tell(&event);
-        let mut run = Provisioner::new(&config, &options, directory, cancel, &mut sink)?;
+        let run = Provisioner::new(&config, &options, directory, cancel, &mut sink)?;
+        let mut run = run.removed_by_hand(self.removed.removed_by_hand);
         run.destroy().await?;
         drop(run);
         display.destroyed(&config.sovereign_fqdn)

@@ -133,6 +133,17 @@ impl Hetzner {
         })
     }
 
+    /// Whether the project has a thing of this kind and id.
+    pub async fn has(&self, kind: &str, id: u64) -> Result<bool, HetznerError> {
+        let action = format!("look for {} {id}", kind.replace('_', " "));
+        let path = format!("/{kind}/{id}");
+        match self.ask(Method::GET, &path, None, &action).await {
+            Ok(_) => Ok(true),
+            Err(HetznerError::Refused { status: 404, .. }) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
     /// Removes one thing. What is gone already is success; `false` means that something
     /// else still uses it, or is at work on it.
     pub async fn delete(&self, kind: &str, id: u64) -> Result<bool, HetznerError> {

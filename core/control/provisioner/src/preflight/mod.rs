@@ -2,6 +2,7 @@
 
 mod hetzner;
 mod judge;
+mod project;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +12,7 @@ use url::Url;
 
 pub use hetzner::{ADDRESS, Hetzner, HetznerError, TokenState};
 pub use judge::{Finding, KINDS, Seen, judge};
+pub use project::not_in_project;
 
 use crate::config::Config;
 use crate::secret::Secret;

@@ -26,6 +26,7 @@ pub struct Prepared {
     task: Task,
     by: String,
     directory: Directory,
+    is_removed: bool,
 }
 
 impl Service {
@@ -85,11 +86,19 @@ impl Service {
             task,
             by: by.to_owned(),
             directory,
+            is_removed: false,
         })
     }
 }
 
 impl Prepared {
+    /// Says whether everything that was made was removed by hand.
+    #[must_use]
+    pub fn removed_by_hand(mut self, is_removed: bool) -> Self {
+        self.is_removed = is_removed;
+        self
+    }
+
     /// Begins the job. Nothing but the files of the service can refuse it any more.
     pub fn begin(self, credentials: &Credentials) -> Result<(), ServiceError> {
         let Self {
@@ -98,6 +107,7 @@ impl Prepared {
             task,
             by,
             directory,
+            is_removed,
         } = self;
         let sovereign = config.sovereign_fqdn.clone();
         let folder = service.inner.root.join(&sovereign);
@@ -145,6 +155,7 @@ impl Prepared {
             },
             directory,
             task,
+            is_removed,
             cancel,
             key,
         };

@@ -60,6 +60,8 @@ pub(super) struct Run {
     pub(super) options: Options,
     pub(super) directory: Directory,
     pub(super) task: Task,
+    /// Whether everything that was made was removed by hand.
+    pub(super) is_removed: bool,
     pub(super) cancel: CancellationToken,
     /// Held until the job has ended: its path is in the configuration.
     pub(super) key: KeyFile,
@@ -73,6 +75,7 @@ impl Run {
             options,
             directory,
             task,
+            is_removed,
             cancel,
             key: _key,
         } = self;
@@ -82,7 +85,12 @@ impl Run {
             .build();
         let done = match runtime {
             Ok(runtime) => {
-                let work = work(&teller, &config, &options, directory, task, cancel.clone());
+                let work = async {
+                    let mut sink = |event: Event| teller.tell(&event);
+                    let cancel = cancel.clone();
+                    let run = Provisioner::new(&config, &options, directory, cancel, &mut sink)?;
+                    work(run.removed_by_hand(is_removed), &teller, &config, task).await
+                };
                 runtime.block_on(work).map_err(|error| error.to_string())
             }
             Err(error) => Err(format!("cannot begin: {error}")),
@@ -104,16 +112,12 @@ impl Run {
 /// What `catalyst provision` does, in the same order; its question is answered: whoever
 /// began the job has agreed to it.
 async fn work(
+    mut run: Provisioner<'_>,
     teller: &Teller,
     config: &Config,
-    options: &Options,
-    directory: Directory,
     task: Task,
-    cancel: CancellationToken,
 ) -> Result<Outcome, ProvisionError> {
     let sovereign = config.sovereign_fqdn.clone();
-    let mut sink = |event: Event| teller.tell(&event);
-    let mut run = Provisioner::new(config, options, directory, cancel, &mut sink)?;
     match task {
         Task::Plan => {
             let planned = run.plan().await?;

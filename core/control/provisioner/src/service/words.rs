@@ -3,7 +3,7 @@
 
 /// What the command line says, and what is said here; longer phrases before what they
 /// hold. None has a quote or a backslash, so that texts within JSON are put so too.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 19] = [
     (
         "run `catalyst provision apply` first, or name its directory with --directory",
         "begin it first",
@@ -56,6 +56,10 @@ const WORDS: [(&str, &str); 18] = [
         "gitUsername or gitPassword is not among the credentials; give both",
     ),
     (
+        "run it again with --removed-by-hand",
+        "ask again with removedByHand as true",
+    ),
+    (
         "set HCLOUD_TOKEN to it",
         "give it as the credential hetznerToken",
     ),
@@ -86,13 +90,14 @@ mod tests {
     use super::*;
 
     /// What only the command line knows.
-    const FOREIGN: [&str; 6] = [
+    const FOREIGN: [&str; 7] = [
         "catalyst provision",
         "CATALYST_",
         "HCLOUD_TOKEN",
         "--directory",
         "--tofu",
         "--ssh",
+        "--removed-by-hand",
     ];
 
     /// Calls a function with each line of the crate's sources that may hold a message.

@@ -8,6 +8,7 @@ mod encryption;
 mod events;
 mod explain;
 mod process;
+mod state;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ pub use events::{Diagnostic, ResourceState, TofuEvent};
 pub use explain::explain;
 pub use process::Stopped;
 use process::{Ended, Run};
+pub use state::Made;
 
 use crate::carried::Module;
 use crate::directory;
@@ -586,10 +588,6 @@ impl Tofu {
         limit: Duration,
         mut on_line: impl FnMut(&str),
     ) -> Result<Ended, TofuError> {
-        let start = |source| TofuError::Start {
-            program: self.program.clone(),
-            source,
-        };
         if self.cancel.is_cancelled() {
             // Interrupted in its first moments, it would die of the signal.
             return Err(TofuError::Stopped {
@@ -602,7 +600,25 @@ impl Tofu {
             path: self.output.clone(),
             source,
         })?;
-        let run = Run {
+        let ended = self
+            .prepared(folder, arguments, limit)
+            .run(&self.cancel, |line| on_line(&self.redactor.clean(line)))
+            .await
+            .map_err(|source| self.not_started(source))?;
+        Ok(Ended {
+            out: self.redactor.clean(&ended.out),
+            err: self.redactor.clean(&ended.err),
+            ..ended
+        })
+    }
+
+    fn prepared<'a>(
+        &'a self,
+        folder: &'a Path,
+        arguments: &'a [&'a str],
+        limit: Duration,
+    ) -> Run<'a> {
+        Run {
             program: &self.program,
             folder,
             output: &self.output,
@@ -610,15 +626,13 @@ impl Tofu {
             environment: &self.environment,
             limit,
             grace: self.limits.grace,
-        };
-        let ended = run
-            .run(&self.cancel, |line| on_line(&self.redactor.clean(line)))
-            .await
-            .map_err(start)?;
-        Ok(Ended {
-            out: self.redactor.clean(&ended.out),
-            err: self.redactor.clean(&ended.err),
-            ..ended
-        })
+        }
+    }
+
+    fn not_started(&self, source: io::Error) -> TofuError {
+        TofuError::Start {
+            program: self.program.clone(),
+            source,
+        }
     }
 }

@@ -66,15 +66,10 @@ impl Run<'_> {
         let err_path = self.output.join(format!("{name}.err"));
         let mut lines = Lines::new(&out_path);
         let err = fresh(&err_path)?;
-        let mut child = Command::new(self.program)
-            .args(self.arguments)
-            .current_dir(self.folder)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+        let mut child = self
+            .command()
             .stdout(fresh(&out_path)?)
             .stderr(err)
-            .process_group(0)
             .spawn()?;
         let stopped = self
             .watch(&mut child, cancel, || lines.read(&mut on_line))
@@ -91,6 +86,47 @@ impl Run<'_> {
         std::fs::remove_file(out_path)?;
         std::fs::remove_file(err_path)?;
         Ok(ended)
+    }
+
+    /// Runs one that only reads, to its end. What it prints may hold secrets, so it comes
+    /// through pipes and lies on no disk; and having nothing to save, it is killed at once
+    /// where it is cancelled or takes too long.
+    pub(super) async fn read(
+        &self,
+        cancel: &CancellationToken,
+    ) -> io::Result<Result<Ended, Stopped>> {
+        let child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        tokio::select! {
+            output = child.wait_with_output() => {
+                let output = output?;
+                Ok(Ok(Ended {
+                    status: output.status,
+                    out: String::from_utf8_lossy(&output.stdout).into_owned(),
+                    err: String::from_utf8_lossy(&output.stderr).into_owned(),
+                    stopped: None,
+                }))
+            }
+            () = cancel.cancelled() => Ok(Err(Stopped::Canceled)),
+            () = tokio::time::sleep(self.limit) => Ok(Err(Stopped::TimedOut)),
+        }
+    }
+
+    /// The program with its arguments and nothing of our own environment.
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command
+            .args(self.arguments)
+            .current_dir(self.folder)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
     }
 
     async fn watch(

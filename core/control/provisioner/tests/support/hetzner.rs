@@ -88,6 +88,7 @@ impl Project {
         };
         let router = axum::Router::new()
             .route("/v1/{kind}", get(list).post(create))
+            .route("/v1/{kind}/{id}", get(one))
             .with_state(shared);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -139,6 +140,28 @@ async fn list(
     let next = (page * size < all.len()).then_some(page + 1);
     let meta = json!({"pagination": {"page": page, "per_page": size, "next_page": next, "total_entries": all.len()}});
     (StatusCode::OK, Json(json!({kind: items, "meta": meta})))
+}
+
+async fn one(
+    State(shared): State<Shared>,
+    Path((kind, id)): Path<(String, u64)>,
+    headers: HeaderMap,
+) -> (StatusCode, Json<Value>) {
+    let call = format!("GET /{kind}/{id}");
+    shared.calls.lock().unwrap().push(call);
+    if let Err(refused) = signed_in(&shared, &headers) {
+        return refused;
+    }
+    let all = shared.project.lists.get(&kind);
+    let found = all.and_then(|all| all.iter().find(|item| item["id"] == id));
+    match found {
+        // Hetzner names it by the kind in the singular.
+        Some(item) => (
+            StatusCode::OK,
+            Json(json!({ kind.trim_end_matches('s'): item })),
+        ),
+        None => refusal(StatusCode::NOT_FOUND, "not_found", "not found"),
+    }
 }
 
 async fn create(

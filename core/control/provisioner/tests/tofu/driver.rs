@@ -18,6 +18,7 @@ async fn what_is_planned_is_applied_and_a_second_plan_is_empty() {
     let bench = Bench::new(&binary, folder.path());
     assert!(bench.tofu.version().await.unwrap().major >= 1);
     assert!(bench.tofu.state_list().await.unwrap().is_empty());
+    assert!(bench.tofu.made().await.unwrap().is_empty());
     bench.prepare("blue-plain-text", "true", "true").await;
     assert_eq!(
         bench.plan().await,
@@ -47,6 +48,10 @@ async fn what_is_planned_is_applied_and_a_second_plan_is_empty() {
         bench.tofu.state_list().await.unwrap(),
         ["terraform_data.first", "terraform_data.second"]
     );
+    let made = bench.tofu.made().await.unwrap();
+    let addresses: Vec<&str> = made.iter().map(|made| made.address.as_str()).collect();
+    assert_eq!(addresses, ["terraform_data.first", "terraform_data.second"]);
+    assert!(made.iter().all(|made| made.id.len() == 36), "{made:?}");
     let outputs = bench.tofu.outputs().await.unwrap();
     assert_eq!(outputs["colour"], json!("blue-plain-text"));
     assert!(!outputs.contains_key("hidden"), "{outputs:?}");

@@ -327,6 +327,54 @@ async fn a_destroy_that_leaves_something_in_the_project_names_it() {
     assert_eq!(world.record().life, Life::Destroyed);
 }
 
+#[tokio::test]
+async fn a_token_of_another_project_makes_nothing_and_destroys_nothing() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.makes_network(4711);
+    // What the network is called now is nobody's business.
+    let network = json!({"id": 4711, "name": "renamed", "labels": {}});
+    let own = Project::empty().with("networks", [network]).serve().await;
+    let other = world.options.hetzner.clone();
+    world.options.hetzner = own.address.clone();
+    world.run(&config(0)).await.1.unwrap();
+    let before = (world.record(), files(&world.directory().join("module")));
+
+    world.options.hetzner = other.clone();
+    for result in [
+        world.destroy(&config(0)).await,
+        world.run(&config(1)).await.1,
+    ] {
+        let error = result.unwrap_err().to_string();
+        for expected in ["no network 4711", "HCLOUD_TOKEN", "--removed-by-hand"] {
+            assert!(error.contains(expected), "{error}");
+        }
+        let now = (world.record(), files(&world.directory().join("module")));
+        assert!(now == before, "something has changed");
+    }
+
+    // With its own token it is gone on with.
+    world.options.hetzner = own.address.clone();
+    let (changes, result, _) = world.run(&config(1)).await;
+    result.unwrap();
+    assert_eq!(changes, 1);
+
+    // Whoever removed everything by hand says so, and OpenTofu finds that out.
+    world.options.hetzner = other;
+    let directory = Directory::open(&world.directory(), "omantel.example").unwrap();
+    let mut sink = |_| {};
+    let cancel = CancellationToken::new();
+    let description = config(1);
+    Provisioner::new(&description, &world.options, directory, cancel, &mut sink)
+        .unwrap()
+        .removed_by_hand(true)
+        .destroy()
+        .await
+        .unwrap();
+    assert_eq!(world.record().life, Life::Destroyed);
+}
+
 /// The other half of the next test: the run that is killed.
 #[tokio::test]
 async fn the_run_that_is_killed() {
