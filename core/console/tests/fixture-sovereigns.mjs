@@ -11,6 +11,7 @@ const STEPS = [
   ['preflight', 'look for what would fail later', 10], ['stage-module', 'stage the OpenTofu module', 1], ['write-variables', 'write its variables', 1],
   ['init', 'initialise OpenTofu', 20], ['plan', 'plan', 10], ['apply', 'create the resources', 180], ['wait-ssh', 'wait for SSH', 60],
   ['wait-kubernetes', 'wait for the nodes', 600], ['hand-over', 'hand secrets over', 20], ['wait-flux', 'wait for Flux', 60], ['wait-parts', 'wait for the parts', 1200],
+  ['observe', 'let Crossplane observe the resources', 120], ['adopt', 'let Crossplane adopt the resources', 120], ['checklist', 'go through the checklist', 60],
 ]
 const PLANNED = [{ address: 'hcloud_network.sovereign', action: 'create' }, { address: 'hcloud_server.control_plane[0]', action: 'create' }]
 const NEXT = {

@@ -9,8 +9,10 @@
 //! - the cloud's token stands in the environment of OpenTofu and in what is handed over
 //!   to the cluster, nowhere else.
 
+mod adoption;
 mod archive;
 mod carried;
+mod checklist;
 mod cluster;
 pub mod config;
 pub mod directory;

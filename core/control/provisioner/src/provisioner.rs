@@ -1,5 +1,8 @@
 //! Carries out what [`crate::record::next`] decides, a step at a time, and tells it.
 
+mod count;
+mod hand_off;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::archive;
 use crate::carried::Module;
-use crate::cluster::{self, Handed, Progress};
+use crate::cluster::{self, Progress};
 use crate::config::{Config, at_home};
 use crate::directory::{Directory, DirectoryError};
 use crate::preflight::{self, Finding, Hetzner, HetznerError};
@@ -23,7 +26,8 @@ use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::render;
 use crate::secret::{Redactor, Secret, hidden};
 use crate::ssh::{Ssh, SshError};
-use crate::tofu::{Limits, Planned, ResourceState, Tofu, TofuError, TofuEvent};
+use crate::tofu::{Limits, Planned, Tofu, TofuError, TofuEvent};
+use count::Count;
 
 /// What is told while it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,6 +157,14 @@ pub enum ProvisionError {
         /// Kind and id of what was looked for.
         absent: Vec<String>,
     },
+    /// Crossplane sees something else than OpenTofu made.
+    #[error("cannot {}: Crossplane sees something else than was made: {}; nothing was changed; look at it in the namespace crossplane-system, then run `catalyst provision resume`", .step.title(), .differences.join("; "))]
+    NotTheSame {
+        /// The step.
+        step: Step,
+        /// What differs.
+        differences: Vec<String>,
+    },
     /// The credentials of a private Git repository are not given.
     #[error(
         "cannot hand secrets over: gitCredentials is true, and CATALYST_GIT_USERNAME or CATALYST_GIT_PASSWORD is not set; set both, then run `catalyst provision resume`"
@@ -207,6 +219,10 @@ pub struct Waits {
     pub flux: Duration,
     /// Every part Ready.
     pub parts: Duration,
+    /// Every resource observed, and then adopted, by Crossplane.
+    pub adoption: Duration,
+    /// The checklist; whoever writes DNS records needs time for it.
+    pub checklist: Duration,
     /// Between two looks.
     pub between: Duration,
 }
@@ -219,6 +235,8 @@ impl Default for Waits {
             kubernetes: minutes(60),
             flux: minutes(10),
             parts: minutes(60),
+            adoption: minutes(15),
+            checklist: minutes(30),
             between: Duration::from_secs(5),
         }
     }
@@ -385,6 +403,7 @@ impl<'a> Provisioner<'a> {
         self.require_own_project().await?;
         self.record.life = Life::Destroying;
         self.directory.save(&self.record)?;
+        self.try_to_let_go().await;
         if self.tofu.has_state() {
             self.tofu.stage(&self.options.module)?;
             self.tofu.write_variables(&self.config.variables())?;
@@ -526,6 +545,9 @@ impl<'a> Provisioner<'a> {
         versions: &mut BTreeMap<String, String>,
         planned: &mut Option<Planned>,
     ) -> Result<(), ProvisionError> {
+        if step == Step::Apply {
+            self.try_to_let_go().await;
+        }
         let sink = &mut *self.sink;
         match step {
             Step::Preflight => self.preflight().await?,
@@ -604,11 +626,14 @@ impl<'a> Provisioner<'a> {
                     );
                     told(said.await, |text| {
                         let list: Value = serde_json::from_str(text).unwrap_or_default();
-                        all(&cluster::parts(&list, &wanted))
+                        all("parts", &cluster::parts(&list, &wanted))
                     })
                 })
                 .await?;
             }
+            Step::Observe => self.observe().await?,
+            Step::Adopt => self.adopt().await?,
+            Step::Checklist => self.checklist().await?,
         }
         Ok(())
     }
@@ -638,36 +663,6 @@ impl<'a> Provisioner<'a> {
             sovereign: self.config.sovereign_fqdn.clone(),
             problems,
         })
-    }
-
-    async fn hand_over(&mut self) -> Result<(), ProvisionError> {
-        let git = match (self.config.git_credentials, &self.options.git) {
-            (false, _) => None,
-            (true, Some(git)) => Some(git.clone()),
-            (true, None) => return Err(ProvisionError::GitCredentials),
-        };
-        // OpenBao opens with the seal that it was first given, and no other.
-        let again = self.record.handed_over;
-        let handed = Handed {
-            hetzner_token: self.options.token.clone(),
-            openbao_seal: kept(&self.directory, "openbao-seal", again)?,
-            gitea_password: kept(&self.directory, "gitea-admin", again)?,
-            git,
-        };
-        let list = cluster::secrets(&handed).ok_or_else(|| ProvisionError::Keep {
-            path: self.directory.path().join("openbao-seal"),
-            source: std::io::Error::other("it is not 64 hexadecimal digits"),
-        })?;
-        let ssh = self.control_plane()?;
-        let text = list.to_string();
-        ssh.run(
-            "hand secrets over",
-            cluster::HAND_OVER,
-            Some(text.as_bytes()),
-            MINUTE,
-        )
-        .await?;
-        Ok(())
     }
 
     fn control_plane(&self) -> Result<Ssh, ProvisionError> {
@@ -738,8 +733,8 @@ fn told(said: Result<String, SshError>, judge: impl FnOnce(&str) -> Progress) ->
     }
 }
 
-/// All parts as one: Ready, or those that are not with the first one's reason.
-fn all(parts: &[(String, Progress)]) -> Progress {
+/// All of several as one: Ready, or those that are not with the first one's reason.
+fn all(what: &str, parts: &[(String, Progress)]) -> Progress {
     let waiting: Vec<(&str, &str)> = parts
         .iter()
         .filter_map(|(part, progress)| match progress {
@@ -752,7 +747,7 @@ fn all(parts: &[(String, Progress)]) -> Progress {
     };
     let ready = parts.len() - waiting.len();
     Progress::Waiting(format!(
-        "{ready} of {} parts are Ready; {first}: {why}",
+        "{ready} of {} {what} are Ready; {first}: {why}",
         parts.len()
     ))
 }
@@ -769,36 +764,4 @@ fn kept(directory: &Directory, name: &str, in_use: bool) -> Result<Secret, Provi
         });
     }
     Secret::kept(&path).map_err(|source| ProvisionError::Keep { path, source })
-}
-
-/// Counts resources while OpenTofu works on them.
-struct Count<'a> {
-    done: usize,
-    total: usize,
-    sink: &'a mut dyn FnMut(Event),
-}
-
-impl<'a> Count<'a> {
-    fn new(total: usize, sink: &'a mut dyn FnMut(Event)) -> Self {
-        Self {
-            done: 0,
-            total,
-            sink,
-        }
-    }
-
-    fn tell(&mut self, event: TofuEvent) {
-        let is_done = matches!(
-            &event,
-            TofuEvent::Resource { state: ResourceState::Done, action, .. } if action != "read"
-        );
-        (self.sink)(Event::Tofu(event));
-        if is_done {
-            self.done += 1;
-            (self.sink)(Event::Resources {
-                done: self.done,
-                total: self.total.max(self.done),
-            });
-        }
-    }
 }

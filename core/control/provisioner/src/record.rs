@@ -3,7 +3,7 @@
 //! [`next`] is the one place that decides; the executor does as it says and writes the
 //! record after each step, so a run that is cut off anywhere goes on where it stood.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -35,11 +35,17 @@ pub enum Step {
     WaitFlux,
     /// Until each part is Ready.
     WaitParts,
+    /// Let Crossplane observe everything that was made.
+    Observe,
+    /// Let Crossplane keep it.
+    Adopt,
+    /// Until everything is as it should be in the end.
+    Checklist,
 }
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Preflight,
         Self::StageModule,
         Self::WriteVariables,
@@ -51,6 +57,9 @@ impl Step {
         Self::HandOver,
         Self::WaitFlux,
         Self::WaitParts,
+        Self::Observe,
+        Self::Adopt,
+        Self::Checklist,
     ];
 
     /// What people read.
@@ -67,6 +76,9 @@ impl Step {
             Self::HandOver => "hand secrets over",
             Self::WaitFlux => "wait for Flux",
             Self::WaitParts => "wait for the parts",
+            Self::Observe => "let Crossplane observe the resources",
+            Self::Adopt => "let Crossplane adopt the resources",
+            Self::Checklist => "go through the checklist",
         }
     }
 
@@ -77,9 +89,9 @@ impl Step {
             Self::StageModule | Self::WriteVariables => 1,
             Self::Init | Self::HandOver => 20,
             Self::Apply => 180,
-            Self::WaitSsh => 60,
+            Self::WaitSsh | Self::WaitFlux | Self::Checklist => 60,
             Self::WaitKubernetes => 600,
-            Self::WaitFlux => 60,
+            Self::Observe | Self::Adopt => 120,
             Self::WaitParts => 1200,
         }
     }
@@ -104,6 +116,9 @@ impl fmt::Display for Step {
             Self::HandOver => "hand-over",
             Self::WaitFlux => "wait-flux",
             Self::WaitParts => "wait-parts",
+            Self::Observe => "observe",
+            Self::Adopt => "adopt",
+            Self::Checklist => "checklist",
         })
     }
 }
@@ -173,6 +188,10 @@ pub struct Record {
     /// Whether the cluster was ever given its secrets: those must then stay the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub handed_over: bool,
+    /// Types of what Crossplane was ever given: it must let go of them before OpenTofu
+    /// works on them again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub given: BTreeSet<String>,
     /// The module's outputs, none of which is secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, serde_json::Value>,
@@ -237,6 +256,7 @@ impl Record {
             done: BTreeMap::new(),
             attempt: None,
             handed_over: false,
+            given: BTreeSet::new(),
             outputs: BTreeMap::new(),
         }
     }
@@ -306,6 +326,7 @@ impl Record {
         self.done.clear();
         self.attempt = None;
         self.handed_over = false;
+        self.given.clear();
         self.outputs.clear();
     }
 }

@@ -214,7 +214,7 @@ mod tests {
             Event::StepBegun {
                 step: Step::Apply,
                 number: 6,
-                of: 11,
+                of: 14,
                 expected_seconds: 180,
             },
             resource(ResourceState::Begun),
@@ -236,7 +236,7 @@ mod tests {
             .filter_map(|event| describe(event, 64))
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
-        [ 6/11] create the resources (usually 3m00s; 1m04s so far)
+        [ 6/14] create the resources (usually 3m00s; 1m04s so far)
                 hcloud_network.sovereign: create done in 3s
                 1/31 resources, 1m04s so far
                 done in 1m11s

@@ -213,7 +213,7 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
     let view = settled(&world).await;
     assert_eq!(view["state"], "failed");
     assert_eq!(view["step"], "preflight");
-    assert_eq!(view["steps"].as_array().unwrap().len(), 11);
+    assert_eq!(view["steps"].as_array().unwrap().len(), 14);
     assert_eq!(view["steps"][0]["state"], "failed");
     assert_eq!(view["steps"][1]["state"], "pending");
     let failure = view["failure"].as_str().unwrap();

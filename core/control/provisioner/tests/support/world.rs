@@ -33,6 +33,9 @@ resource "terraform_data" "server" {
 output "control_plane_ip" {
   value = "127.0.0.1"
 }
+output "load_balancer_ip" {
+  value = "203.0.113.9"
+}
 output "console_url" {
   value = "https://console.${var.sovereign_fqdn}"
 }
@@ -83,6 +86,12 @@ impl World {
             "source",
             &format!(r#"{{"status":{{"conditions":[{READY}]}}}}"#),
         );
+        world.write(
+            "releases",
+            &format!(r#"{{"items":[{{"status":{{"conditions":[{READY}]}}}}]}}"#),
+        );
+        world.write("tokens", "");
+        world.write("console", "200 203.0.113.9");
         let here = root.display();
         world.write(
             "ssh",
@@ -98,6 +107,13 @@ case $last in
 *status.json) cat {here}/status ;;
 *gitrepositories*) cat {here}/source ;;
 *kustomizations*) cat {here}/parts ;;
+*helmreleases*) cat {here}/releases ;;
+*bootstrap.kubernetes.io*) cat {here}/tokens ;;
+curl*https://console.omantel.example/) cat {here}/console ;;
+*manager=catalyst-adoption*) cat >{here}/applied.new && mv {here}/applied.new {here}/applied ;;
+*manager=catalyst-release*) cat >{here}/released ;;
+*crossplane-system\ get\ *) cat {here}/managed ;;
+*crossplane-system\ delete\ *) echo "$last" >>{here}/forgotten ;;
 catalyst-hand-over) cat >{here}/handed ;;
 *) echo "unknown: $last" >&2; exit 1 ;;
 esac
@@ -109,19 +125,21 @@ esac
     }
 
     /// Has OpenTofu's state tell of its resources as of Hetzner's network of this id, in
-    /// the place of the provider, which would have written that.
+    /// the place of the provider, which would have written that; and has Crossplane see it.
     pub fn makes_network(&mut self, id: u64) {
         let (tofu, wrapper) = (self.options.tofu.clone(), self.root.join("tofu"));
         let script = format!(
             r#"#!/bin/sh
 test "$1 $2" = "state pull" || exec {tofu} "$@"
-{tofu} "$@" | sed 's/"terraform_data"/"hcloud_network"/; s/"id": "[^"]*"/"id": "{id}"/'
+{tofu} "$@" | sed 's/"terraform_data"/"hcloud_network"/
+    s|"id": "[^"]*"|"id": "{id}", "name": "omantel-example", "ip_range": "10.0.0.0/16"|'
 "#,
             tofu = tofu.display()
         );
         self.write("tofu", &script);
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
         self.options.tofu = wrapper;
+        tokio::spawn(crossplane(self.root.clone()));
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -134,6 +152,33 @@ test "$1 $2" = "state pull" || exec {tofu} "$@"
             "status",
             &format!(r#"{{"state":"{state}","step":"cilium","message":"line 7"}}"#),
         );
+    }
+}
+
+/// What a provider of Crossplane does with what it is given: tells what it sees, and that
+/// all is well. With a file `seen-id` it sees another resource than it was told of.
+async fn crossplane(root: PathBuf) {
+    let ready = |kind: &str| json!({"type": kind, "status": "True", "reason": "Available"});
+    let mut last = String::new();
+    loop {
+        let given = std::fs::read_to_string(root.join("applied")).unwrap_or_default();
+        let other = std::fs::read_to_string(root.join("seen-id")).ok();
+        let now = format!("{other:?}{given}");
+        if !given.is_empty() && now != last {
+            let mut list: Value = serde_json::from_str(&given).unwrap();
+            for item in list["items"].as_array_mut().unwrap() {
+                let id = &item["metadata"]["annotations"]["crossplane.io/external-name"];
+                let id = other.as_ref().map_or_else(|| id.clone(), |id| json!(id));
+                let mut seen = item["spec"]["forProvider"].clone();
+                seen["id"] = id;
+                let conditions = [ready("Synced"), ready("Ready")];
+                item["status"] = json!({"atProvider": seen, "conditions": conditions});
+            }
+            std::fs::write(root.join("managed.new"), list.to_string()).unwrap();
+            std::fs::rename(root.join("managed.new"), root.join("managed")).unwrap();
+            last = now;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

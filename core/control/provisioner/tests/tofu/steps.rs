@@ -2,7 +2,7 @@
 //! `terraform_data` resources; `ssh` is a script that answers as a control plane would,
 //! so what is shown here is the order, the record and going on, not a cloud.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -97,6 +97,30 @@ impl World {
 fn config(workers: u16) -> Config {
     let text = description(workers);
     Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
+}
+
+/// What Crossplane was given last under this name.
+fn given(world: &World, name: &str) -> Value {
+    let text = std::fs::read_to_string(world.root.join(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn policies(list: &Value) -> Vec<&Value> {
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .map(|item| &item["spec"]["managementPolicies"])
+        .collect()
+}
+
+/// A world whose state tells of Hetzner's network 4711, which is there.
+async fn with_network(binary: &Path, root: &Path) -> World {
+    let mut world = World::new(binary, root, "true").await;
+    world.makes_network(4711);
+    // What it is called now is nobody's business.
+    let network = json!({"id": 4711, "name": "renamed", "labels": {}});
+    let project = Project::empty().with("networks", [network]);
+    world.options.hetzner = project.serve().await.address.clone();
+    world
 }
 
 fn begun(events: &[Event]) -> Vec<Step> {
@@ -331,13 +355,9 @@ async fn a_destroy_that_leaves_something_in_the_project_names_it() {
 async fn a_token_of_another_project_makes_nothing_and_destroys_nothing() {
     let Some(binary) = binary() else { return };
     let root = tempfile::tempdir().unwrap();
-    let mut world = World::new(&binary, root.path(), "true").await;
-    world.makes_network(4711);
-    // What the network is called now is nobody's business.
-    let network = json!({"id": 4711, "name": "renamed", "labels": {}});
-    let own = Project::empty().with("networks", [network]).serve().await;
-    let other = world.options.hetzner.clone();
-    world.options.hetzner = own.address.clone();
+    let mut world = with_network(&binary, root.path()).await;
+    let own = world.options.hetzner.clone();
+    let other = Project::empty().serve().await.address.clone();
     world.run(&config(0)).await.1.unwrap();
     let before = (world.record(), files(&world.directory().join("module")));
 
@@ -355,7 +375,7 @@ async fn a_token_of_another_project_makes_nothing_and_destroys_nothing() {
     }
 
     // With its own token it is gone on with.
-    world.options.hetzner = own.address.clone();
+    world.options.hetzner = own;
     let (changes, result, _) = world.run(&config(1)).await;
     result.unwrap();
     assert_eq!(changes, 1);
@@ -373,6 +393,89 @@ async fn a_token_of_another_project_makes_nothing_and_destroys_nothing() {
         .await
         .unwrap();
     assert_eq!(world.record().life, Life::Destroyed);
+}
+
+#[tokio::test]
+async fn crossplane_keeps_what_was_made_and_lets_go_of_it_before_it_is_destroyed() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = with_network(&binary, root.path()).await;
+    world.run(&config(1)).await.1.unwrap();
+    let applied = given(&world, "applied");
+    let first = &applied["items"][0];
+    assert_eq!(first["kind"], "Network");
+    assert_eq!(first["metadata"]["name"], "network-network");
+    assert_eq!(
+        first["metadata"]["annotations"]["crossplane.io/external-name"],
+        "4711"
+    );
+    assert_eq!(first["spec"]["forProvider"]["ipRange"], "10.0.0.0/16");
+    let kept = json!(["Observe", "Create", "Update", "LateInitialize"]);
+    assert_eq!(policies(&applied), [&kept, &kept, &kept]);
+    assert!(!root.path().join("released").exists());
+
+    // Before OpenTofu changes anything, Crossplane lets go; what is gone it forgets.
+    world.run(&config(0)).await.1.unwrap();
+    let observed = json!(["Observe"]);
+    assert_eq!(policies(&given(&world, "released")), [&observed; 3]);
+    assert_eq!(policies(&given(&world, "applied")), [&kept, &kept]);
+
+    std::fs::remove_file(root.path().join("released")).unwrap();
+    world.destroy(&config(0)).await.unwrap();
+    assert_eq!(policies(&given(&world, "released")), [&observed; 2]);
+    assert!(world.record().given.is_empty());
+}
+
+#[tokio::test]
+async fn what_crossplane_sees_otherwise_it_is_not_given_to_keep() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = with_network(&binary, root.path()).await;
+    world.write("seen-id", "4712");
+    let error = world.run(&config(0)).await.1.unwrap_err().to_string();
+    assert!(error.contains("its id is 4712 and not 4711"), "{error}");
+    assert_eq!(world.record().attempt.unwrap().step, Step::Observe);
+    let observed = json!(["Observe"]);
+    assert_eq!(policies(&given(&world, "applied")), [&observed; 2]);
+    // It has to be put right before phase 0 can end.
+    let unfinished = world.archive(&config(0)).unwrap_err().to_string();
+    assert!(
+        unfinished.contains("let Crossplane observe"),
+        "{unfinished}"
+    );
+
+    std::fs::remove_file(root.path().join("seen-id")).unwrap();
+    let managed = root.path().join("managed");
+    let begins = std::time::Instant::now();
+    while std::fs::read_to_string(&managed).unwrap().contains("4712") {
+        assert!(begins.elapsed() < Duration::from_secs(60), "it sees it yet");
+        tokio::task::yield_now().await;
+    }
+    let (_, result, events) = world.run(&config(0)).await;
+    result.unwrap();
+    assert_eq!(begun(&events), &Step::ALL[Step::Observe.number() - 1..]);
+}
+
+#[tokio::test]
+async fn the_checklist_waits_for_dns_and_says_what_to_write() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.options.waits.checklist = Duration::from_millis(500);
+    world.write("console", "200 198.51.100.1");
+    let error = world.run(&config(0)).await.1.unwrap_err().to_string();
+    for expected in [
+        "3 of 4 points",
+        "198.51.100.1",
+        "203.0.113.9",
+        "DNS records",
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+    world.write("console", "200 203.0.113.9");
+    let (_, result, events) = world.run(&config(0)).await;
+    result.unwrap();
+    assert_eq!(begun(&events), [Step::Checklist]);
 }
 
 /// The other half of the next test: the run that is killed.

@@ -1,0 +1,172 @@
+//! Phase 2: what is to be so in the end, as the first control plane sees it. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use url::Url;
+
+use crate::cluster::{Progress, readiness};
+
+/// Every Helm release of the cluster.
+pub const RELEASES: &str =
+    "k3s kubectl get helmreleases.helm.toolkit.fluxcd.io --all-namespaces -o json";
+/// Names of the Secrets by which a node could join, and nothing of what they hold.
+pub const JOIN_TOKENS: &str = "k3s kubectl -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name";
+
+/// Where the console is, and where its name may lead.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Console {
+    host: String,
+    addresses: Vec<String>,
+}
+
+impl Console {
+    /// From the module's outputs; `None` where they name no console.
+    pub fn of(outputs: &BTreeMap<String, Value>) -> Option<Self> {
+        let url: Url = outputs.get("console_url")?.as_str()?.parse().ok()?;
+        // It becomes a word of a command line.
+        let is_host = |host: &&str| {
+            let mut bytes = host.bytes();
+            bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+        };
+        let host = url.host_str().filter(is_host)?.to_owned();
+        let records = outputs.get("dns_records").and_then(Value::as_array);
+        let values = records
+            .into_iter()
+            .flatten()
+            .map(|record| record.get("value"));
+        let addresses = values
+            .chain([outputs.get("load_balancer_ip")])
+            .filter_map(|value| value?.as_str().map(str::to_owned));
+        Some(Self {
+            host,
+            addresses: addresses.collect(),
+        })
+    }
+
+    /// Asks it for its page, and tells the code of its answer and the address that gave it.
+    /// Its name is resolved and its certificate verified on the way.
+    pub fn command(&self) -> String {
+        format!(
+            "curl --silent --show-error --max-time 20 --output /dev/null --write-out '%{{http_code}} %{{remote_ip}}' https://{}/",
+            self.host
+        )
+    }
+
+    /// Judges what that said.
+    pub fn judge(&self, said: &str) -> Progress {
+        let (code, address) = said.trim().split_once(' ').unwrap_or((said.trim(), ""));
+        if !self.addresses.iter().any(|known| known == address) {
+            return Progress::Waiting(format!(
+                "{} leads to {address} and not to the load balancer ({}): write its DNS records",
+                self.host,
+                self.addresses.join(", ")
+            ));
+        }
+        match code.parse::<u16>() {
+            Ok(200..400) => Progress::Ready,
+            _ => Progress::Waiting(format!("{} answers {code}", self.host)),
+        }
+    }
+}
+
+/// How far the Helm releases are, as one.
+pub fn releases(list: &Value) -> Progress {
+    let Some(items) = list.get("items").and_then(Value::as_array) else {
+        return Progress::Waiting("the cluster has not listed them".to_owned());
+    };
+    let waiting = items.iter().find_map(|item| match readiness(item) {
+        Progress::Ready => None,
+        Progress::Waiting(why) => {
+            let name = item.pointer("/metadata/name").and_then(Value::as_str);
+            Some(format!("{}: {why}", name.unwrap_or("one without a name")))
+        }
+    });
+    waiting.map_or(Progress::Ready, Progress::Waiting)
+}
+
+/// Whether no token is left by which a node could join.
+pub fn join_tokens(names: &str) -> Progress {
+    match names.lines().map(str::trim).find(|name| !name.is_empty()) {
+        None => Progress::Ready,
+        Some(name) => Progress::Waiting(format!("{name} is there yet, and not expired")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn outputs(url: &str) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("console_url".to_owned(), json!(url)),
+            ("load_balancer_ip".to_owned(), json!("203.0.113.9")),
+            (
+                "dns_records".to_owned(),
+                json!([{"type": "AAAA", "value": "2001:db8::1"}]),
+            ),
+        ])
+    }
+
+    #[test]
+    fn the_console_answers_at_the_load_balancer() {
+        let console = Console::of(&outputs("https://console.hfmp.omantel.example")).unwrap();
+        assert!(
+            console
+                .command()
+                .ends_with("'%{http_code} %{remote_ip}' https://console.hfmp.omantel.example/"),
+            "{}",
+            console.command()
+        );
+        for (said, expected) in [
+            ("200 203.0.113.9", None),
+            ("302 2001:db8::1\n", None),
+            ("503 203.0.113.9", Some("answers 503")),
+            ("200 198.51.100.1", Some("leads to 198.51.100.1")),
+            ("", Some("write its DNS records")),
+        ] {
+            match (console.judge(said), expected) {
+                (Progress::Ready, None) => {}
+                (Progress::Waiting(why), Some(expected)) => {
+                    assert!(why.contains(expected), "{said}: {why}");
+                }
+                (other, _) => panic!("{said}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_no_host_becomes_no_command() {
+        for url in ["https://a'b/", "console", "https:///", "data:text/plain,a"] {
+            assert_eq!(Console::of(&outputs(url)), None, "{url}");
+        }
+        assert_eq!(Console::of(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn releases_are_ready_when_each_is() {
+        let release = |name: &str, status: &str| {
+            json!({"metadata": {"name": name}, "status": {"conditions": [
+                {"type": "Ready", "status": status, "reason": "InstallFailed"}]}})
+        };
+        let ready = json!({"items": [release("cilium", "True")]});
+        assert_eq!(releases(&ready), Progress::Ready);
+        let list = json!({"items": [release("cilium", "True"), release("openbao", "False")]});
+        assert_eq!(
+            releases(&list),
+            Progress::Waiting("openbao: InstallFailed".to_owned())
+        );
+        assert!(matches!(releases(&Value::Null), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn a_token_by_which_a_node_could_join_is_waited_for_until_it_is_gone() {
+        assert_eq!(join_tokens("\n"), Progress::Ready);
+        let Progress::Waiting(why) = join_tokens("secret/bootstrap-token-abcdef\n") else {
+            panic!("it was not told");
+        };
+        assert!(why.starts_with("secret/bootstrap-token-abcdef"), "{why}");
+    }
+}
