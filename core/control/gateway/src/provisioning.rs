@@ -1,8 +1,8 @@
 //! Provisioning behind the API: what is asked for is judged, its credentials are put
 //! into the vault, and the provisioner's service does the rest.
 //!
-//! What must stay true: credentials lie in the vault and, while a job is at work, in its
-//! memory; no answer, event or log line has them; they go when the Sovereign is gone.
+//! What must stay true: credentials, and the secrets that are made for a Sovereign, lie in
+//! the vault and, while a job is at work, in its memory; no answer, event or log line has them; they go when the Sovereign is gone.
 
 mod view;
 
@@ -23,7 +23,7 @@ use catalyst_provisioner::service::{
     Credentials, Follower, Prepared, Service, ServiceError, Standing, Status, Task,
     in_service_words,
 };
-use catalyst_provisioner::{Config, Redactor, Secret};
+use catalyst_provisioner::{Config, OwnSecrets, Redactor, Secret};
 use futures::stream;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -45,6 +45,12 @@ const TOKEN: &str = "hetznerToken";
 const KEY: &str = "sshPrivateKey";
 const USERNAME: &str = "gitUsername";
 const PASSWORD: &str = "gitPassword";
+/// Secrets that are made here for a Sovereign: what its state is encrypted with, what its
+/// OpenBao unseals itself with, and the password of its Gitea's first administrator.
+const PASSPHRASE: &str = "statePassphrase";
+const SEAL: &str = "openbaoSeal";
+const ADMIN: &str = "giteaAdmin";
+const OWN: [&str; 3] = [PASSPHRASE, SEAL, ADMIN];
 /// Properties that name files of the machine that provisions, which nobody shall read or
 /// probe from afar; and what takes their place.
 const FILES: [(&str, &str); 2] = [
@@ -248,9 +254,10 @@ impl Gateway {
         fqdn: &str,
         prepared: Prepared,
         before: Option<Held>,
-        held: Held,
+        mut held: Held,
         turn: OwnedMutexGuard<()>,
     ) -> Result<(), Refusal> {
+        add_own(title, fqdn, &mut held, before.as_ref(), &prepared)?;
         let (vault, path, named) = (self.vault().clone(), place(fqdn), title.to_owned());
         // Whoever asked may go away, and with them this future: vault and job belong
         // together all the same.
@@ -299,7 +306,44 @@ fn take(held: &mut Held, given: SovereignCredentials) {
     }
 }
 
-/// The credentials as the service takes them; [`lacking`] has looked at them.
+/// Adds what was made for the Sovereign before, and makes what is not there yet. What was
+/// made with one that is lost opens with no other, so that is not begun.
+fn add_own(
+    title: &str,
+    fqdn: &str,
+    held: &mut Held,
+    before: Option<&Held>,
+    prepared: &Prepared,
+) -> Result<(), Refusal> {
+    for name in OWN {
+        if let Some(kept) = before.and_then(|before| before.get(name)) {
+            held.insert(name.to_owned(), kept.clone());
+            continue;
+        }
+        let is_needed = prepared.needs_own_secrets();
+        if is_needed.map_err(|error| refusal(title, error))? {
+            let detail = format!(
+                "The vault has lost {name} of {fqdn}, and what was made with it cannot be opened without it."
+            );
+            return Err(
+                Refusal::new(StatusCode::CONFLICT, "lost", title, detail).next(format!(
+                    "Restore {} of the vault from a backup.",
+                    place(fqdn)
+                )),
+            );
+        }
+        let made = Secret::random().map_err(|error| {
+            tracing::error!(%error, "no secret of a Sovereign was made");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let detail = "The control plane could not make a secret; its log says why.";
+            Refusal::new(status, "internal", title, detail)
+        })?;
+        held.insert(name.to_owned(), Zeroizing::new(made.reveal().to_owned()));
+    }
+    Ok(())
+}
+
+/// The credentials as the service takes them; [`lacking`] and [`add_own`] have looked at them.
 fn credentials(held: &Held) -> Credentials {
     let secret = |name: &str| {
         held.get(name)
@@ -311,6 +355,11 @@ fn credentials(held: &Held) -> Credentials {
         hetzner_token: secret(TOKEN),
         ssh_private_key: secret(KEY),
         git: username.map(|username| (username, secret(PASSWORD))),
+        own: OwnSecrets {
+            passphrase: secret(PASSPHRASE),
+            openbao_seal: secret(SEAL),
+            gitea_admin: secret(ADMIN),
+        },
     }
 }
 

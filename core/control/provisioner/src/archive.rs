@@ -121,7 +121,7 @@ pub(crate) fn put_away(directory: &Directory, now: Timestamp) -> Result<PathBuf,
     let text = json!({
         "at": now,
         "sha256": digests,
-        "encryption": "TF_ENCRYPTION with pbkdf2 and aes_gcm; the passphrase is in the file `passphrase` of the Sovereign's directory",
+        "encryption": "TF_ENCRYPTION with pbkdf2 and aes_gcm; the passphrase is in the file `passphrase` of the Sovereign's directory, or in the vault of the control plane that did this",
     });
     let text = format!("{text:#}\n");
     directory::write(&list, text.as_bytes()).map_err(failed(&list))?;

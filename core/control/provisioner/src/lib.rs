@@ -29,5 +29,5 @@ mod told;
 pub use carried::Module;
 pub use config::{Config, ConfigError, Problem};
 pub use provisioner::{Event, Options, ProvisionError, Provisioner, Waits};
-pub use secret::{Redactor, Secret};
+pub use secret::{OwnSecrets, Redactor, Secret};
 pub use told::{Milestone, PlannedChange, stamped};

@@ -24,7 +24,7 @@ use crate::directory::{Directory, DirectoryError};
 use crate::preflight::{self, Finding, Hetzner, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::render;
-use crate::secret::{Redactor, Secret, hidden};
+use crate::secret::{OwnSecrets, Redactor, Secret, hidden};
 use crate::ssh::{Ssh, SshError};
 use crate::tofu::{Limits, Planned, Tofu, TofuError, TofuEvent};
 use count::Count;
@@ -259,6 +259,8 @@ pub struct Options {
     pub token: Secret,
     /// User and password of a private Git repository.
     pub git: Option<(String, Secret)>,
+    /// The secrets that were made for the Sovereign; files of its directory where absent.
+    pub own: Option<OwnSecrets>,
     /// How long OpenTofu may take.
     pub limits: Limits,
     /// How long the cluster may take.
@@ -303,10 +305,15 @@ impl<'a> Provisioner<'a> {
                 record
             }
         };
-        // Another passphrase than the state's own would only hide what was lost.
-        let has_state =
-            record.life == Life::Archived || directory.module().join("terraform.tfstate").exists();
-        let passphrase = kept(&directory, "passphrase", has_state)?;
+        let passphrase = match &options.own {
+            Some(own) => own.passphrase.clone(),
+            // Another passphrase than the state's own would only hide what was lost.
+            None => kept(
+                &directory,
+                "passphrase",
+                needs_passphrase(&directory, &record),
+            )?,
+        };
         let tofu = Tofu::new(
             &options.tofu,
             directory.path(),
@@ -425,6 +432,9 @@ impl<'a> Provisioner<'a> {
                 source,
             })?;
         }
+        // An empty state, which is encrypted, and older ones beside it: whoever makes the
+        // Sovereign anew need not have their passphrase.
+        archive::clear(&self.directory)?;
         self.record.destroyed();
         Ok(self.directory.save(&self.record)?)
     }
@@ -750,6 +760,11 @@ fn all(what: &str, parts: &[(String, Progress)]) -> Progress {
         "{ready} of {} {what} are Ready; {first}: {why}",
         parts.len()
     ))
+}
+
+/// Whether something is there that opens with the passphrase alone.
+pub(crate) fn needs_passphrase(directory: &Directory, record: &Record) -> bool {
+    record.life == Life::Archived || directory.module().join("terraform.tfstate").exists()
 }
 
 /// A secret of the directory; where it was in use before, it must be there.

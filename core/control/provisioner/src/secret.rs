@@ -49,6 +49,25 @@ impl Secret {
     }
 }
 
+/// Secrets that are made for a Sovereign, and that whatever was made with them needs for
+/// as long as it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnSecrets {
+    /// Encrypts OpenTofu's state and plan.
+    pub passphrase: Secret,
+    /// OpenBao unseals itself with it.
+    pub openbao_seal: Secret,
+    /// Password of Gitea's first administrator.
+    pub gitea_admin: Secret,
+}
+
+impl OwnSecrets {
+    /// Each of them, for what must not show them.
+    pub(crate) fn all(&self) -> [&str; 3] {
+        [&self.passphrase, &self.openbao_seal, &self.gitea_admin].map(Secret::reveal)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(…)")

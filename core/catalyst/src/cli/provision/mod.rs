@@ -331,6 +331,7 @@ fn around(tofu: &Path, ssh: &Path) -> anyhow::Result<Options> {
         module: Module::hetzner(),
         token: Secret::new(""),
         git: None,
+        own: None,
         limits: Limits::default(),
         waits: Waits::default(),
     })

@@ -2,7 +2,6 @@
 //! credentials go, and what is told. No OpenTofu is here: jobs end in preflight. The last
 //! test runs a job to its end on the real one, where there is one.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,6 +23,8 @@ const SOVEREIGNS: &str = "/api/v1/sovereigns";
 const SOVEREIGN: &str = "/api/v1/sovereigns/omantel.example";
 const EVENTS: &str = "/api/v1/sovereigns/omantel.example/events";
 const PASSWORD: &str = "canary-git-password";
+/// What is made for a Sovereign.
+const OWN: [&str; 3] = ["statePassphrase", "openbaoSeal", "giteaAdmin"];
 /// In the form of a key, and no key.
 const KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-0123456789\n-----END OPENSSH PRIVATE KEY-----";
@@ -224,7 +225,18 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
     assert!(view["next"].as_str().unwrap().contains("resume it"));
     assert_eq!(view["config"]["sovereignFqdn"], "omantel.example");
     // The credentials are in the vault, and there alone.
-    let kept = world.parts().secrets["sovereigns/omantel.example"].clone();
+    let mut kept = world.parts().secrets["sovereigns/omantel.example"].clone();
+    // So are the secrets that were made for it.
+    for name in OWN {
+        let secret = kept.as_object_mut().unwrap().remove(name).unwrap();
+        let secret = secret.as_str().unwrap();
+        let is_secret = secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_secret, "{name}");
+        for (path, content) in files(folder.path()) {
+            let text = String::from_utf8_lossy(&content);
+            assert!(!text.contains(secret), "{} has {name}", path.display());
+        }
+    }
     assert_eq!(kept, credentials());
 
     for (method, path, body, expected, word) in [
@@ -317,6 +329,8 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
     let path = folder.path().join("omantel.example");
     let (run, events) = (path.join("run"), path.join("events.jsonl"));
     let record = std::fs::read_to_string(run.join("provision.json")).unwrap();
+    let before = world.parts().secrets.clone();
+    assert_eq!(before.len(), 1);
     let others = json!({"hetznerToken": "canary-another"});
     let of_another = {
         let mut config = config();
@@ -333,9 +347,7 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
         let (status, problem) = sol(&world, "POST", &path, Some(body)).await;
         let found = (status, problem["type"].as_str().unwrap());
         assert_eq!(found, expected, "{case}: {problem}");
-        let all = world.parts().secrets.clone();
-        let kept = ("sovereigns/omantel.example".to_owned(), credentials());
-        assert_eq!(all, BTreeMap::from([kept]), "{case}");
+        assert_eq!(world.parts().secrets, before, "{case}");
     };
     let resume = "/omantel.example/resume";
     refused("begun already", "", &again, (409, "exists")).await;
@@ -353,6 +365,30 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
     std::fs::write(run.join("provision.json"), "{").unwrap();
     refused("unreadable", resume, &resumed, (500, "unreadable")).await;
     std::fs::write(run.join("provision.json"), &record).unwrap();
+
+    // What was made with a secret opens with no other: one that is lost is not made anew.
+    let module = run.join("module");
+    std::fs::create_dir(&module).unwrap();
+    std::fs::write(module.join("terraform.tfstate"), "{}").unwrap();
+    let path = "sovereigns/omantel.example";
+    let mut lost = before[path].clone();
+    lost.as_object_mut().unwrap().remove(OWN[0]);
+    world.parts().secrets.insert(path.to_owned(), lost);
+    let (status, problem) = sol(
+        &world,
+        "POST",
+        &format!("{SOVEREIGN}/resume"),
+        Some(&resumed),
+    )
+    .await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("lost")),
+        "{problem}"
+    );
+    assert!(world.parts().secrets[path].get(OWN[0]).is_none());
+    world.parts().secrets = before.clone();
+    std::fs::remove_dir_all(&module).unwrap();
 
     // Refused after the vault had them.
     std::fs::remove_file(&events).unwrap();

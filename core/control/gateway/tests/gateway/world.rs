@@ -393,6 +393,7 @@ pub fn no_tools() -> Options {
         module: Module::new([]),
         token: Secret::new(""),
         git: None,
+        own: None,
         limits: tofu::Limits::default(),
         waits: Waits::default(),
     }

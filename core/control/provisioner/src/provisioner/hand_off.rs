@@ -29,10 +29,17 @@ impl Provisioner<'_> {
         };
         // OpenBao opens with the seal that it was first given, and no other.
         let again = self.record.handed_over;
+        let (openbao_seal, gitea_password) = match &self.options.own {
+            Some(own) => (own.openbao_seal.clone(), own.gitea_admin.clone()),
+            None => (
+                kept(&self.directory, "openbao-seal", again)?,
+                kept(&self.directory, "gitea-admin", again)?,
+            ),
+        };
         let handed = Handed {
             hetzner_token: self.options.token.clone(),
-            openbao_seal: kept(&self.directory, "openbao-seal", again)?,
-            gitea_password: kept(&self.directory, "gitea-admin", again)?,
+            openbao_seal,
+            gitea_password,
             git,
         };
         let list = cluster::secrets(&handed).ok_or_else(|| ProvisionError::Keep {

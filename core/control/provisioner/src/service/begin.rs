@@ -15,7 +15,7 @@ use super::run::{Run, Teller};
 use super::{Credentials, DESCRIPTION, EVENTS, Entry, Job, RUN, Service, ServiceError, Task, lock};
 use crate::config::Config;
 use crate::directory::{self, Directory};
-use crate::provisioner::Options;
+use crate::provisioner::{Options, needs_passphrase};
 use crate::record::{Life, Refusal};
 
 /// A job that may be begun. It keeps every other one out, and runs of the command line
@@ -99,6 +99,15 @@ impl Prepared {
         self
     }
 
+    /// Whether something was made that needs the secrets which were made for it: others
+    /// in their place would open nothing.
+    pub fn needs_own_secrets(&self) -> Result<bool, ServiceError> {
+        let Some(record) = self.directory.read()? else {
+            return Ok(false);
+        };
+        Ok(record.handed_over || needs_passphrase(&self.directory, &record))
+    }
+
     /// Begins the job. Nothing but the files of the service can refuse it any more.
     pub fn begin(self, credentials: &Credentials) -> Result<(), ServiceError> {
         let Self {
@@ -151,6 +160,7 @@ impl Prepared {
             options: Options {
                 token: credentials.hetzner_token.clone(),
                 git: credentials.git.clone(),
+                own: Some(credentials.own.clone()),
                 ..service.inner.options.clone()
             },
             directory,

@@ -5,8 +5,8 @@
 //! be, and its last job), `events.jsonl` (that job's events) and `run/`, the private
 //! directory of [`crate::Provisioner`].
 //!
-//! What must stay true: credentials are handed in for each job and live in its memory
-//! only; events and failures are cleaned of them before they are shown or kept; a job
+//! What must stay true: credentials, and the secrets that were made for the Sovereign, are
+//! handed in for each job and live in its memory only; events and failures are cleaned of them before they are shown or kept; a job
 //! that was cut off is known as such, and what comes next is still decided by the record.
 
 mod begin;
@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::directory::{self, Directory, DirectoryError};
 use crate::provisioner::Options;
 use crate::record::Refusal;
-use crate::secret::{Redactor, Secret, hidden};
+use crate::secret::{OwnSecrets, Redactor, Secret, hidden};
 use crate::told::{Milestone, stamped};
 use job::Kept;
 use journal::Journal;
@@ -129,6 +129,8 @@ pub struct Credentials {
     pub ssh_private_key: Secret,
     /// User and password of a private Git repository.
     pub git: Option<(String, Secret)>,
+    /// What was made for this Sovereign; see [`Prepared::needs_own_secrets`].
+    pub own: OwnSecrets,
 }
 
 impl Credentials {
@@ -136,7 +138,7 @@ impl Credentials {
     fn redactor(&self) -> Redactor {
         let password = self.git.as_ref().map(|(_, password)| password);
         let key = self.ssh_private_key.reveal();
-        let plain = hidden(&self.hetzner_token, key, password);
+        let plain = hidden(&self.hetzner_token, key, password).chain(self.own.all());
         Redactor::new(plain.flat_map(|text| {
             let quoted = serde_json::to_string(text).unwrap_or_default();
             let escaped = quoted.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
@@ -485,9 +487,14 @@ mod tests {
             hetzner_token: Secret::new("canary-token"),
             ssh_private_key: Secret::new(key),
             git: Some(("flux".to_owned(), Secret::new("canary-\"quoted\""))),
+            own: OwnSecrets {
+                passphrase: Secret::new("canary-passphrase"),
+                openbao_seal: Secret::new("canary-seal"),
+                gitea_admin: Secret::new("canary-admin"),
+            },
         };
         let event = serde_json::json!({
-            "message": format!("{key} canary-token canary-\"quoted\""), "user": "flux",
+            "message": format!("{key} canary-token canary-\"quoted\" canary-passphrase canary-seal canary-admin"), "user": "flux",
         });
         let text = credentials.redactor().clean(&event.to_string());
         assert!(!text.contains("canary"), "{text}");

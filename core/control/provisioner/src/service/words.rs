@@ -3,7 +3,7 @@
 
 /// What the command line says, and what is said here; longer phrases before what they
 /// hold. None has a quote or a backslash, so that texts within JSON are put so too.
-const WORDS: [(&str, &str); 19] = [
+const WORDS: [(&str, &str); 21] = [
     (
         "run `catalyst provision apply` first, or name its directory with --directory",
         "begin it first",
@@ -56,6 +56,14 @@ const WORDS: [(&str, &str); 19] = [
         "gitUsername or gitPassword is not among the credentials; give both",
     ),
     (
+        "`passphrase` in its directory",
+        "statePassphrase in the vault",
+    ),
+    (
+        "; name one with --from, or put the directory back from its copy",
+        "; put it back from a backup of the control plane's data directory",
+    ),
+    (
         "run it again with --removed-by-hand",
         "ask again with removedByHand as true",
     ),
@@ -90,7 +98,7 @@ mod tests {
     use super::*;
 
     /// What only the command line knows.
-    const FOREIGN: [&str; 7] = [
+    const FOREIGN: [&str; 8] = [
         "catalyst provision",
         "CATALYST_",
         "HCLOUD_TOKEN",
@@ -98,6 +106,7 @@ mod tests {
         "--tofu",
         "--ssh",
         "--removed-by-hand",
+        "--from",
     ];
 
     /// Calls a function with each line of the crate's sources that may hold a message.

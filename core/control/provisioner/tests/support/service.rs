@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use catalyst_provisioner::service::{Credentials, Follower, Service};
-use catalyst_provisioner::{Config, Options, Secret};
+use catalyst_provisioner::{Config, Options, OwnSecrets, Secret};
 use serde_json::Value;
 
 use crate::hetzner::TOKEN;
@@ -13,14 +13,29 @@ use crate::world::description;
 pub const PASSWORD: &str = "canary-git-password";
 /// In the form of a key, and no key.
 pub const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-0123456789\n-----END OPENSSH PRIVATE KEY-----\n";
+const PASSPHRASE: &str = "canarypassphrase0123456789";
+/// 64 hexadecimal digits.
+const SEAL: &str = "5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1";
 /// None of them may be found where anybody can read.
-pub const CANARIES: [&str; 3] = [TOKEN, PASSWORD, "canary-key-0123456789"];
+pub const CANARIES: [&str; 6] = [
+    TOKEN,
+    PASSWORD,
+    "canary-key-0123456789",
+    PASSPHRASE,
+    SEAL,
+    "canary-gitea-admin",
+];
 
 pub fn credentials() -> Credentials {
     Credentials {
         hetzner_token: Secret::new(TOKEN),
         ssh_private_key: Secret::new(KEY),
         git: Some(("flux".to_owned(), Secret::new(PASSWORD))),
+        own: OwnSecrets {
+            passphrase: Secret::new(PASSPHRASE),
+            openbao_seal: Secret::new(SEAL),
+            gitea_admin: Secret::new("canary-gitea-admin"),
+        },
     }
 }
 

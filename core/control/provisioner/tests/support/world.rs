@@ -68,6 +68,7 @@ impl World {
                 )]),
                 token: Secret::new(TOKEN),
                 git: Some(("flux".to_owned(), Secret::new("canary-git-password"))),
+                own: None,
                 limits: Limits::default(),
                 waits: Waits {
                     between: Duration::from_millis(20),
