@@ -17,6 +17,7 @@ const PLANNED = [{ address: 'hcloud_network.sovereign', action: 'create' }, { ad
 const NEXT = {
   failed: 'Put right what is told and resume it; another description or other credentials can be given with that.',
   planned: 'Resume it to create what is planned.',
+  archived: 'Change it in its Git repository. Restore it to have OpenTofu change or destroy it.',
 }
 
 const steps = (done, failed) => STEPS.map(([name, title, expectedSeconds], index) => ({
@@ -63,7 +64,11 @@ export function sovereigns({ data, inTime }) {
       else if (task === 'destroy' && fqdn === 'failing.example' && one.token !== 'better') {
         end(one, 'failed', { failure: 'token: Hetzner does not know it', next: 'Put right what is told, if anything is, and destroy it again: that goes on where it stood.' })
       } else if (task === 'destroy') end(one, 'destroyed', { steps: steps(0), outputs: {} })
-      else if (fqdn === 'failing.example' && one.token !== 'better') {
+      else if (task === 'archive') end(one, 'archived', { next: NEXT.archived })
+      else if (task === 'restore') {
+        tell(one, { event: 'restored', sovereign: fqdn, resources: 2 })
+        end(one, 'provisioned', {})
+      } else if (fqdn === 'failing.example' && one.token !== 'better') {
         const failure = `cannot provision ${fqdn}: preflight found one problem; nothing was created\n  token: it may only read`
         tell(one, { event: 'step-failed', step: 'preflight', message: 'the token may only read' })
         end(one, 'failed', { failure, next: NEXT.failed, steps: steps(0, true), step: 'preflight' })
@@ -90,6 +95,7 @@ export function sovereigns({ data, inTime }) {
     return one ? run(one, asked) : [404, refuse(404, 'not-found', `Find the Sovereign ${asked.parameters.fqdn}`, 'There is none.', 'Check the name.')]
   })
   const goOn = (task) => known((one, { body, parameters, username }) => begin(parameters.fqdn, task, username, body, { ...one.view, config: body.config ?? one.view.config }))
+  const keep = (task) => known((one, { parameters, username }) => begin(parameters.fqdn, task, username, {}, one.view))
 
   const routes = [
     ['GET', '/sovereigns', admins(() => [200, { items: [...data().sovereigns.values()].map(({ view: { steps, planned, outputs, config, failure, next, ...summary } }) => summary) }])],
@@ -103,6 +109,8 @@ export function sovereigns({ data, inTime }) {
     ['GET', '/sovereigns/:fqdn', known((one) => [200, one.view])],
     ['POST', '/sovereigns/:fqdn/plan', goOn('plan')],
     ['POST', '/sovereigns/:fqdn/resume', goOn('provision')],
+    ['POST', '/sovereigns/:fqdn/archive', keep('archive')],
+    ['POST', '/sovereigns/:fqdn/restore', keep('restore')],
     ['POST', '/sovereigns/:fqdn/cancel', known((one) => [202, (one.view = { ...one.view, state: 'cancelling' })])],
     ['POST', '/sovereigns/:fqdn/destroy', known((one, { body, parameters, query, username }) =>
       query.get('confirm') === parameters.fqdn ? begin(parameters.fqdn, 'destroy', username, body, one.view) : [409, refuse(409, 'unconfirmed', `Destroy ${parameters.fqdn}`, 'It was not confirmed.')])],

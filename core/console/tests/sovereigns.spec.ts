@@ -68,6 +68,14 @@ test('a Sovereign is described, planned, provisioned and destroyed', async ({ si
   await expect(page.getByRole('row', { name: /initialise OpenTofu/ })).toContainText('tofu 1.12.6')
   expect(await violations(page), 'provisioned').toEqual([])
 
+  await page.getByRole('button', { name: 'Archive' }).click()
+  await expect(phase(page, 'Archived')).toBeVisible()
+  await expect(page.getByText('Change it in its Git repository.')).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Destroy' })).toHaveCount(0)
+  await page.getByRole('button', { name: 'Restore' }).click()
+  await expect(page.getByRole('region', { name: 'Events of acme.example' })).toContainText('the state is there again')
+  await expect(phase(page, 'Provisioned')).toBeVisible()
+
   await page.getByRole('button', { name: 'Destroy' }).click()
   const dialog = page.getByRole('dialog', { name: 'Destroy acme.example' })
   await dialog.getByLabel(/to confirm/).fill('acme')

@@ -226,6 +226,8 @@ export const api = {
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'plan'), body),
   sovereignResume: (fqdn: string, body: Api.ResumeSovereign) =>
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'resume'), body),
+  sovereignArchive: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'archive')),
+  sovereignRestore: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'restore')),
   sovereignCancel: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'cancel')),
   sovereignDestroy: (fqdn: string, body: Api.DestroySovereign) =>
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'destroy') + `?confirm=${encodeURIComponent(fqdn)}`, body),

@@ -3,7 +3,7 @@ import type { DestroySovereign, ProvisioningSummary } from '../api/types'
 
 /** Its phase, as `Phase.svelte` shows it. */
 export function phaseOf(one: Pick<ProvisioningSummary, 'state' | 'task'>): string {
-  if (one.state === 'running' && one.task) return { plan: 'Planning', provision: 'Provisioning', destroy: 'Destroying' }[one.task]
+  if (one.state === 'running' && one.task) return { plan: 'Planning', provision: 'Provisioning', destroy: 'Destroying', archive: 'Archiving', restore: 'Restoring' }[one.task]
   return one.state.charAt(0).toUpperCase() + one.state.slice(1)
 }
 
@@ -54,6 +54,8 @@ export function lineOf(event: Told): string | undefined {
       return `    ${took(Number(event.seconds))} of at most ${took(Number(event.limitSeconds))}: ${text(event, 'what')}`
     case 'planned':
       return `    ${Array.isArray(event.changes) ? event.changes.length : 0} resources would change`
+    case 'restored':
+      return `    the state is there again, with ${text(event, 'resources')} resources`
     case 'tofu':
       return tofuLine(event)
     default:

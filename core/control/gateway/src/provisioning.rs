@@ -125,6 +125,8 @@ impl Gateway {
             Task::Plan => format!("Plan {fqdn}"),
             Task::Provision => format!("Go on with {fqdn}"),
             Task::Destroy => format!("Destroy {fqdn}"),
+            Task::Archive => format!("Archive {fqdn}"),
+            Task::Restore => format!("Restore {fqdn}"),
         };
         let turn = self.provisioning_turn().await;
         let service = self.provisioning()?;
@@ -140,6 +142,8 @@ impl Gateway {
                     // What signs in and hands over is not there, or soon gone.
                     Task::Destroy => no_token(&held).into_iter().collect(),
                     Task::Plan | Task::Provision => lacking(&held, known.config.git_credentials),
+                    // They ask nobody but this machine.
+                    Task::Archive | Task::Restore => Vec::new(),
                 };
                 invalid(&title, faults)?;
                 None

@@ -221,6 +221,9 @@ pub enum Refusal {
         "its state is archived, and Flux and Crossplane own it now; change it in its Git repository; `catalyst provision restore` is the way back"
     )]
     Archived,
+    /// There is nothing to take back.
+    #[error("its state is not archived; see `catalyst provision status`")]
+    NotArchived,
 }
 
 /// Decides what comes next with inputs of this digest.

@@ -44,6 +44,18 @@ pub enum Milestone {
         /// Domain of the Sovereign.
         sovereign: String,
     },
+    /// Phase 0 is over.
+    Archived {
+        /// Domain of the Sovereign.
+        sovereign: String,
+    },
+    /// OpenTofu has its state again.
+    Restored {
+        /// Domain of the Sovereign.
+        sovereign: String,
+        /// How many resources the state has.
+        resources: usize,
+    },
     /// The service begins a job.
     JobBegun {
         /// What it does.

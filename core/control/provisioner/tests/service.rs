@@ -188,6 +188,9 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
         (Life::Destroying, Task::Plan, Refusal::Destroying),
         (Life::Archived, Task::Provision, Refusal::Archived),
         (Life::Archived, Task::Destroy, Refusal::Archived),
+        (Life::Archived, Task::Archive, Refusal::Archived),
+        (Life::Destroying, Task::Archive, Refusal::Destroying),
+        (Life::Provisioning, Task::Restore, Refusal::NotArchived),
     ] {
         let directory = Directory::open(&folder.join("run"), SOVEREIGN).unwrap();
         let mut record = Record::new(SOVEREIGN, jiff::Timestamp::UNIX_EPOCH);

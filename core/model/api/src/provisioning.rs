@@ -136,6 +136,10 @@ pub enum ProvisioningTask {
     Provision,
     /// Destroys everything.
     Destroy,
+    /// Puts OpenTofu's state away: phase 0 is over.
+    Archive,
+    /// Takes it back.
+    Restore,
 }
 
 /// How many resources of the cloud are done.

@@ -21,6 +21,8 @@ pub fn summary(status: &Status) -> ProvisioningSummary {
             Task::Plan => ProvisioningTask::Plan,
             Task::Provision => ProvisioningTask::Provision,
             Task::Destroy => ProvisioningTask::Destroy,
+            Task::Archive => ProvisioningTask::Archive,
+            Task::Restore => ProvisioningTask::Restore,
         }),
         by: Some(status.job.by.clone()),
         begun_at: Some(time(status.job.begun)),
@@ -143,12 +145,14 @@ fn next(status: &Status) -> Option<&'static str> {
         }
         Standing::Planned => "Resume it to create what is planned.",
         Standing::Provisioned => {
-            "Write the DNS records that the outputs list, where the domain is your own."
+            "Archive its state once you want OpenTofu to change it no more: from then on it is changed in its Git repository."
         }
         Standing::Destroyed => {
             "Look in Hetzner's console for volumes and load balancers that the cluster itself had made."
         }
-        Standing::Archived => "Change it in its Git repository.",
+        Standing::Archived => {
+            "Change it in its Git repository. Restore it to have OpenTofu change or destroy it."
+        }
     })
 }
 

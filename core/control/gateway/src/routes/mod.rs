@@ -100,6 +100,8 @@ pub fn router() -> Router<Gateway> {
         )
         .route("/{fqdn}/plan", post(sovereigns::provisioning_plan))
         .route("/{fqdn}/resume", post(sovereigns::provisioning_resume))
+        .route("/{fqdn}/archive", post(sovereigns::provisioning_archive))
+        .route("/{fqdn}/restore", post(sovereigns::provisioning_restore))
         .route("/{fqdn}/cancel", post(sovereigns::provisioning_cancel));
     let hooks = Router::new()
         .route("/hooks/git", post(hooks::git_pushed))

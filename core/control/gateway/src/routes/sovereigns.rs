@@ -145,6 +145,34 @@ pub async fn provisioning_resume(
     )
 }
 
+/// Puts OpenTofu's state away, once every step is done: nothing applies it again.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/archive", tag = "sovereigns", operation_id = "provisioning_archive",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_archive(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    let as_it_is = ResumeSovereign::default();
+    let begins = gateway.provisioning_go_on(&caller, &fqdn, Task::Archive, as_it_is);
+    begun(begins.await)
+}
+
+/// Takes the archived state back, where OpenTofu can read it; else it stays archived.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/restore", tag = "sovereigns", operation_id = "provisioning_restore",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
+pub async fn provisioning_restore(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    let as_it_is = ResumeSovereign::default();
+    let begins = gateway.provisioning_go_on(&caller, &fqdn, Task::Restore, as_it_is);
+    begun(begins.await)
+}
+
 /// Tells the job at work to stop; what is being made is ended and kept.
 #[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/cancel", tag = "sovereigns", operation_id = "provisioning_cancel",
     params(("fqdn" = String, Path, description = "The Sovereign's domain.")),

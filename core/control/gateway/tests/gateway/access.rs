@@ -127,7 +127,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 62 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 64 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]

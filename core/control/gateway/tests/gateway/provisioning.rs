@@ -274,6 +274,9 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
             "not-found",
         ),
         ("POST", "/absent.example/cancel", None, 404, "not-found"),
+        ("POST", "/absent.example/archive", None, 404, "not-found"),
+        ("POST", "/absent.example/restore", None, 404, "not-found"),
+        ("POST", "/omantel.example/restore", None, 409, "refused"),
         ("GET", "/..%2Fomantel.example", None, 404, "not-found"),
     ] {
         let path = format!("{SOVEREIGNS}{path}");
@@ -645,6 +648,13 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
     reader.until("\"outcome\":\"provisioned\"").await;
     assert!(reader.text.contains("\"event\":\"finished\""));
     has_no_canary(&reader.text);
+
+    for (verb, expected) in [("archive", "archived"), ("restore", "provisioned")] {
+        let path = format!("{SOVEREIGN}/{verb}");
+        let (status, view) = sol(&world, "POST", &path, None).await;
+        assert_eq!((status, &view["task"]), (202, &json!(verb)), "{view}");
+        assert_eq!(settled(&world).await["state"], expected);
+    }
 
     let path = format!("{SOVEREIGN}?confirm=omantel.example");
     let (status, view) = sol(&world, "DELETE", &path, None).await;

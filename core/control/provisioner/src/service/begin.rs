@@ -71,9 +71,12 @@ impl Service {
         }
         directory::private_folder(&folder).map_err(access(&folder))?;
         let directory = Directory::open(&folder.join(RUN), sovereign)?;
-        let refusal = match directory.read()?.map(|record| record.life) {
-            Some(Life::Archived) => Some(Refusal::Archived),
-            Some(Life::Destroying) if task != Task::Destroy => Some(Refusal::Destroying),
+        let life = directory.read()?.map(|record| record.life);
+        let refusal = match (life, task) {
+            (Some(Life::Archived), Task::Restore) | (Some(Life::Destroying), Task::Destroy) => None,
+            (Some(Life::Archived), _) => Some(Refusal::Archived),
+            (_, Task::Restore) => Some(Refusal::NotArchived),
+            (Some(Life::Destroying), _) => Some(Refusal::Destroying),
             _ => None,
         };
         if let Some(refusal) = refusal {

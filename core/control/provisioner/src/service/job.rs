@@ -22,6 +22,10 @@ pub enum Task {
     Provision,
     /// Destroys everything.
     Destroy,
+    /// Puts OpenTofu's state away.
+    Archive,
+    /// Takes it back.
+    Restore,
 }
 
 impl Task {
@@ -31,6 +35,8 @@ impl Task {
             Self::Plan => "plan",
             Self::Provision => "provision",
             Self::Destroy => "destroy",
+            Self::Archive => "archive",
+            Self::Restore => "restore",
         }
     }
 }
@@ -45,6 +51,10 @@ pub enum Outcome {
     Provisioned,
     /// Nothing is left.
     Destroyed,
+    /// The state is put away.
+    Archived,
+    /// The state is there again, of what was provisioned.
+    Restored,
     /// Something failed.
     Failed,
     /// Somebody cancelled it.
@@ -178,12 +188,18 @@ fn standing(
         (Some(Life::Archived), _) => Standing::Archived,
         (Some(Life::Destroyed), _) => Standing::Destroyed,
         // Begun by the command line: a job that began it has failed or was cancelled.
-        (Some(Life::Destroying), Outcome::Planned | Outcome::Provisioned | Outcome::Destroyed) => {
-            Standing::Interrupted
-        }
+        (
+            Some(Life::Destroying),
+            Outcome::Planned
+            | Outcome::Provisioned
+            | Outcome::Destroyed
+            | Outcome::Archived
+            | Outcome::Restored,
+        ) => Standing::Interrupted,
         (_, Outcome::Destroyed) => Standing::Destroyed,
         (_, Outcome::Planned) => Standing::Planned,
-        (_, Outcome::Provisioned) => Standing::Provisioned,
+        // Only what is provisioned is archived; it may have been restored by the command line.
+        (_, Outcome::Provisioned | Outcome::Archived | Outcome::Restored) => Standing::Provisioned,
         (_, Outcome::Cancelled) => Standing::Cancelled,
         (_, Outcome::Failed) => Standing::Failed,
     }
@@ -288,6 +304,24 @@ mod tests {
                 Some(Outcome::Destroyed),
                 Some(Life::Destroyed),
                 Standing::Destroyed,
+            ),
+            (
+                None,
+                Some(Outcome::Archived),
+                Some(Life::Archived),
+                Standing::Archived,
+            ),
+            (
+                None,
+                Some(Outcome::Failed),
+                Some(Life::Archived),
+                Standing::Archived,
+            ),
+            (
+                None,
+                Some(Outcome::Restored),
+                Some(Life::Provisioning),
+                Standing::Provisioned,
             ),
             // By the command line, in the same directory.
             (

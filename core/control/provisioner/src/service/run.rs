@@ -141,5 +141,18 @@ async fn work(
             teller.tell(&Milestone::Destroyed { sovereign });
             Ok(Outcome::Destroyed)
         }
+        Task::Archive => {
+            run.archive()?;
+            teller.tell(&Milestone::Archived { sovereign });
+            Ok(Outcome::Archived)
+        }
+        Task::Restore => {
+            let (_, resources) = run.restore(None).await?;
+            teller.tell(&Milestone::Restored {
+                sovereign,
+                resources,
+            });
+            Ok(Outcome::Restored)
+        }
     }
 }

@@ -21,7 +21,7 @@ const WORDS: [(&str, &str); 21] = [
     ("see `catalyst provision status`", "see where it stands"),
     (
         "`catalyst provision restore` is the way back",
-        "whoever runs the control plane's machine has the way back",
+        "restoring it is the way back",
     ),
     (
         "`catalyst provision init` asks for what is needed",

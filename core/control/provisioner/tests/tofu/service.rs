@@ -60,6 +60,19 @@ async fn a_sovereign_is_planned_provisioned_destroyed_and_made_anew() {
     // A second run takes no step, and a plan of it changes nothing.
     let status = go_on(&service, Task::Plan).await;
     assert_eq!(status.standing(), Standing::Provisioned);
+    // Put away and taken back, with the passphrase that each job is given.
+    let status = go_on(&service, Task::Archive).await;
+    assert_eq!(status.standing(), Standing::Archived, "{:?}", status.job);
+    has_no_canary(root.path());
+    let last = service.follow(SOVEREIGN, 0).unwrap().next().await.0;
+    let status = go_on(&service, Task::Restore).await;
+    assert_eq!(status.standing(), Standing::Provisioned, "{:?}", status.job);
+    let mut follower = service.follow(SOVEREIGN, last).unwrap();
+    let events = to_the_end(&mut follower).await;
+    let restored = events
+        .iter()
+        .find(|(_, event)| event["event"] == "restored");
+    assert_eq!(restored.unwrap().1["resources"], 4, "{events:?}");
     let status = go_on(&service, Task::Destroy).await;
     assert_eq!(status.standing(), Standing::Destroyed, "{:?}", status.job);
     service
