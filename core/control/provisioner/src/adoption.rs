@@ -16,10 +16,10 @@ use crate::cluster::Progress;
 use crate::tofu::Made;
 
 /// Applies what it is given on standard input.
-pub const APPLY: &str =
+pub(crate) const APPLY: &str =
     "k3s kubectl apply --server-side --force-conflicts --field-manager=catalyst-adoption -f -";
 /// The same in another's name: it owns the policies alone, and no other field goes with that.
-pub const RELEASE: &str =
+pub(crate) const RELEASE: &str =
     "k3s kubectl apply --server-side --force-conflicts --field-manager=catalyst-release -f -";
 
 const NAMESPACE: &str = "crossplane-system";

@@ -9,7 +9,7 @@
 //! - the cloud's token stands in the environment of OpenTofu and in what is handed over
 //!   to the cluster, nowhere else.
 
-mod adoption;
+pub mod adoption;
 mod archive;
 mod carried;
 mod checklist;
@@ -27,6 +27,7 @@ pub mod tofu;
 mod told;
 
 pub use carried::Module;
+pub use cluster::Progress;
 pub use config::{Config, ConfigError, Problem};
 pub use provisioner::{Event, Options, ProvisionError, Provisioner, Waits};
 pub use secret::{OwnSecrets, Redactor, Secret};

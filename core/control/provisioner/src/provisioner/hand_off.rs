@@ -83,11 +83,8 @@ impl Provisioner<'_> {
 
     /// Has Crossplane only observe again what it was given to keep.
     pub(super) async fn let_go(&mut self) -> Result<(), ProvisionError> {
-        let released = match self.given().await? {
-            Some(list) => adoption::released(&list),
-            None => None,
-        };
-        let Some(released) = released else {
+        let given = self.given().await?;
+        let Some(released) = given.and_then(|list| adoption::released(&list)) else {
             return Ok(());
         };
         let ssh = self.control_plane()?;
