@@ -2,7 +2,8 @@
 //! into the vault, and the provisioner's service does the rest.
 //!
 //! What must stay true: credentials, and the secrets that are made for a Sovereign, lie in
-//! the vault and, while a job is at work, in its memory; no answer, event or log line has them; they go when the Sovereign is gone.
+//! the vault and, while a job is at work, in its memory; no answer, event or log line has
+//! them; they go when the Sovereign is gone.
 
 mod view;
 

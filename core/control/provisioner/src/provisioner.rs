@@ -395,7 +395,9 @@ impl<'a> Provisioner<'a> {
     /// Goes on to the end. What is created was planned before, by [`Self::plan`].
     pub async fn finish(&mut self) -> Result<&Record, ProvisionError> {
         while let Some(step) = self.next()? {
-            // What comes after creating hands the token over to the cluster.
+            // What comes after creating hands the token over to the cluster. And planning
+            // has waited for an OpenTofu that was still at work: it has said since what it made.
+            self.is_own_project &= step != Step::Apply;
             self.require_own_project().await?;
             self.step(step).await?;
         }

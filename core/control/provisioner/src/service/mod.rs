@@ -6,8 +6,9 @@
 //! directory of [`crate::Provisioner`].
 //!
 //! What must stay true: credentials, and the secrets that were made for the Sovereign, are
-//! handed in for each job and live in its memory only; events and failures are cleaned of them before they are shown or kept; a job
-//! that was cut off is known as such, and what comes next is still decided by the record.
+//! handed in for each job and live in its memory only; events and failures are cleaned of
+//! them before they are shown or kept; a job that was cut off is known as such, and what
+//! comes next is still decided by the record.
 
 mod begin;
 mod job;

@@ -39,7 +39,9 @@ const BETWEEN: Duration = Duration::from_millis(200);
 impl Tofu {
     /// Every resource in the state.
     pub async fn made(&self) -> Result<Vec<Made>, TofuError> {
-        if !self.has_state() {
+        // OpenTofu makes the file before it has made anything, and then it is empty.
+        let state = self.folder.join("terraform.tfstate");
+        if std::fs::metadata(&state).map_or(0, |found| found.len()) == 0 {
             return Ok(Vec::new());
         }
         let mut tries = 1;
