@@ -4,31 +4,23 @@
 //! one that already runs; two dependents never share a new one. The choices in
 //! one branch therefore never constrain another, and the search is a walk down a
 //! tree: for each dependency the newest version whose own dependencies can be
-//! met. A general version solver would find the same and explain it worse.
+//! met. What was found out about a version in its place is kept, so that it is not
+//! searched again below every version of its dependents. Why no general version
+//! solver does this is in `docs/adr/0012-dependency-solving.md`.
 //!
 //! A range means what its source lists: a version that is not is taken only where no
 //! listed one will do, so that nobody runs by chance what was put there to be tried.
 
+mod failure;
+mod search;
+
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::sync::Arc;
 
-use semver::{Version, VersionReq};
-use serde_json::{Map, Value, json};
+use semver::Version;
+use serde_json::{Map, Value};
 
-use crate::{
-    Blueprint, Catalog, ConfigForm, ConfigSchema, Dependency, SchemaError,
-    expression::{self, Scope},
-};
-
-/// The longest chain of dependencies.
-const MAX_DEPTH: usize = 16;
-/// The most candidates that are looked at before giving up.
-const MAX_STEPS: usize = 1_000;
-/// The most sentences an explanation has.
-const MAX_REASONS: usize = 12;
-/// The longest name of an Application (see the naming rules).
-const MAX_NAME: usize = 40;
+use crate::Catalog;
+use search::{Node, Search};
 
 /// An Application that already stands in the Environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,13 +168,7 @@ pub fn solve(catalog: &Catalog, request: &Request) -> Result<Solution, SolveErro
     let Some(blueprint) = catalog.get(&request.source, &request.blueprint, &request.version) else {
         return Err(unknown(catalog, request));
     };
-    let mut search = Search {
-        catalog,
-        request,
-        steps: 0,
-        used: BTreeMap::new(),
-        schemas: BTreeMap::new(),
-    };
+    let mut search = Search::new(catalog, request);
     let node = Node {
         source: request.source.clone(),
         blueprint,
@@ -191,10 +177,10 @@ pub fn solve(catalog: &Catalog, request: &Request) -> Result<Solution, SolveErro
         config: request.config.clone(),
         path: Vec::new(),
     };
-    let mut applications = Vec::new();
-    search
-        .expand(&node, &[], &mut applications)
-        .map_err(|failure| failure.into_error(root.clone()))?;
+    let applications = search
+        .expand(&node, &[])
+        .map_err(|failure| failure.into_error(root.clone()))?
+        .into_applications();
     let mut names = BTreeMap::new();
     for application in &applications {
         if let Some(other) = names.insert(&application.name, &application.path) {
@@ -209,11 +195,7 @@ pub fn solve(catalog: &Catalog, request: &Request) -> Result<Solution, SolveErro
             });
         }
     }
-    if let Some(stray) = request
-        .choices
-        .keys()
-        .find(|path| !search.used.contains_key(*path))
-    {
+    if let Some(stray) = request.choices.keys().find(|path| !search.is_used(path)) {
         return Err(SolveError::Refused {
             root,
             reason: format!(
@@ -222,387 +204,6 @@ pub fn solve(catalog: &Catalog, request: &Request) -> Result<Solution, SolveErro
         });
     }
     Ok(Solution { applications })
-}
-
-struct Node<'a> {
-    source: String,
-    blueprint: &'a Blueprint,
-    application: String,
-    size: Option<String>,
-    config: Value,
-    path: Vec<String>,
-}
-
-enum Failure {
-    Cycle(Vec<String>),
-    Conflict(Vec<String>),
-    Refused(String),
-}
-
-impl Failure {
-    fn into_error(self, root: String) -> SolveError {
-        match self {
-            Self::Cycle(chain) => SolveError::Cycle { root, chain },
-            Self::Conflict(mut reasons) => {
-                let more = reasons.len().saturating_sub(MAX_REASONS);
-                if more > 0 {
-                    reasons.truncate(MAX_REASONS);
-                    reasons.push(format!("and {more} more reasons of this kind"));
-                }
-                SolveError::Conflict { root, reasons }
-            }
-            Self::Refused(reason) => SolveError::Refused { root, reason },
-        }
-    }
-
-    fn sentences(self) -> Vec<String> {
-        match self {
-            Self::Cycle(chain) => vec![format!("it would form a cycle: {}", chain.join(" → "))],
-            Self::Conflict(reasons) => reasons,
-            Self::Refused(reason) => vec![reason],
-        }
-    }
-}
-
-/// A Blueprint on the way from the root to where the search stands.
-#[derive(Clone)]
-struct Ancestor {
-    source: String,
-    name: String,
-    version: Version,
-}
-
-struct Search<'a> {
-    catalog: &'a Catalog,
-    request: &'a Request,
-    steps: usize,
-    /// Choices that some dependency took.
-    used: BTreeMap<String, ()>,
-    /// Config schemas by source, name and version: to compile one takes longer than
-    /// all the rest, and the same Blueprint serves many dependents.
-    schemas: BTreeMap<(String, String, Version), Rc<ConfigSchema>>,
-}
-
-impl<'a> Search<'a> {
-    fn expand(
-        &mut self,
-        node: &Node<'_>,
-        ancestors: &[Ancestor],
-        found: &mut Vec<SolvedApplication>,
-    ) -> Result<(), Failure> {
-        let blueprint = node.blueprint;
-        let mut chain = ancestors.to_vec();
-        chain.push(Ancestor {
-            source: node.source.clone(),
-            name: blueprint.name().to_owned(),
-            version: blueprint.version().clone(),
-        });
-        if chain.len() > MAX_DEPTH {
-            return Err(Failure::Refused(format!(
-                "the chain {} is longer than {MAX_DEPTH} Blueprints",
-                names(&chain).join(" → ")
-            )));
-        }
-        let scope = self.scope(node)?;
-        let mut dependencies = BTreeMap::new();
-        for dependency in &blueprint.spec.depends {
-            if let Some(condition) = &dependency.when
-                && !expression::evaluate_condition(condition, &scope).map_err(|error| {
-                    Failure::Refused(format!(
-                        "{} cannot tell whether it needs `{}`: {error}",
-                        label(blueprint.name(), blueprint.version()),
-                        dependency.alias()
-                    ))
-                })?
-            {
-                continue;
-            }
-            let link = self.meet(node, dependency, &scope, &chain, found)?;
-            dependencies.insert(dependency.alias().to_owned(), link);
-        }
-        found.push(SolvedApplication {
-            name: node.application.clone(),
-            source: node.source.clone(),
-            blueprint: blueprint.name().to_owned(),
-            version: blueprint.version().clone(),
-            size: node.size.clone(),
-            config: node.config.clone(),
-            dependencies,
-            path: node.path.clone(),
-        });
-        Ok(())
-    }
-
-    fn schema(
-        &mut self,
-        source: &str,
-        blueprint: &Blueprint,
-    ) -> Result<Rc<ConfigSchema>, SchemaError> {
-        let (name, version) = (blueprint.name().to_owned(), blueprint.version().clone());
-        let key = (source.to_owned(), name, version);
-        if let Some(known) = self.schemas.get(&key) {
-            return Ok(Rc::clone(known));
-        }
-        let schema = Rc::new(ConfigSchema::compile(&blueprint.spec.config_schema)?);
-        self.schemas.insert(key, Rc::clone(&schema));
-        Ok(schema)
-    }
-
-    fn scope(&mut self, node: &Node<'_>) -> Result<Scope, Failure> {
-        let schema = self.schema(&node.source, node.blueprint).map_err(|error| {
-            Failure::Refused(format!(
-                "{}: {error}",
-                label(node.blueprint.name(), node.blueprint.version())
-            ))
-        })?;
-        Ok(Scope {
-            config: schema.with_defaults(&node.config),
-            application: json!({
-                "name": node.application,
-                "size": node.size,
-                "blueprint": {
-                    "source": node.source,
-                    "name": node.blueprint.name(),
-                    "version": node.blueprint.version().to_string(),
-                },
-            }),
-            environment: self.request.environment.clone(),
-        })
-    }
-
-    fn meet(
-        &mut self,
-        node: &Node<'_>,
-        dependency: &Dependency,
-        scope: &Scope,
-        chain: &[Ancestor],
-        found: &mut Vec<SolvedApplication>,
-    ) -> Result<Link, Failure> {
-        let dependent = label(node.blueprint.name(), node.blueprint.version());
-        // Its own source unless it names one; never by name alone across sources.
-        let source = dependency.source.as_deref().unwrap_or(&node.source);
-        let range = VersionReq::parse(&dependency.version).map_err(|error| {
-            Failure::Refused(format!(
-                "{dependent} asks for {} `{}`, which is not a version range: {error}",
-                dependency.blueprint, dependency.version
-            ))
-        })?;
-        let needs = format!(
-            "{dependent} needs {} {}",
-            dependency.blueprint, dependency.version
-        );
-        let mut path = node.path.clone();
-        path.push(dependency.alias().to_owned());
-        let path_key = path.join(".");
-        let choice = self.request.choices.get(&path_key);
-        if choice.is_some() {
-            self.used.insert(path_key.clone(), ());
-        }
-        if let Some(Choice::Existing(name)) = choice {
-            return self.existing(name, source, dependency, &range, &needs);
-        }
-        if let Some(start) = chain
-            .iter()
-            .position(|ancestor| ancestor.source == source && ancestor.name == dependency.blueprint)
-        {
-            let mut cycle = names(chain.get(start..).unwrap_or_default());
-            cycle.push(dependency.blueprint.clone());
-            return Err(Failure::Cycle(cycle));
-        }
-        let application = match choice {
-            Some(Choice::New(name)) => name.clone(),
-            _ => format!("{}-{}", node.application, dependency.alias()),
-        };
-        self.check_name(&application, &path_key)?;
-        let config = expression::interpolate(&Value::Object(dependency.values.clone()), scope)
-            .map_err(|error| Failure::Refused(format!("{needs}, but its values fail: {error}")))?;
-        self.newest(
-            source,
-            dependency,
-            &range,
-            &needs,
-            chain,
-            found,
-            &Draft {
-                application,
-                config,
-                path,
-            },
-        )
-    }
-
-    /// The newest version that fits and whose own dependencies can be met; of those
-    /// that are not listed only where no listed one is such.
-    #[allow(clippy::too_many_arguments)]
-    fn newest(
-        &mut self,
-        source: &str,
-        dependency: &Dependency,
-        range: &VersionReq,
-        needs: &str,
-        chain: &[Ancestor],
-        found: &mut Vec<SolvedApplication>,
-        draft: &Draft,
-    ) -> Result<Link, Failure> {
-        let catalog: &'a Catalog = self.catalog;
-        let versions = catalog
-            .versions(source, &dependency.blueprint)
-            .filter(|versions| !versions.is_empty())
-            .ok_or_else(|| {
-                Failure::Conflict(vec![format!(
-                    "{needs}, but the source {source} has no Blueprint of that name; publish it there, or name its source in the dependency"
-                )])
-            })?;
-        let (mut fitting, unlisted): (Vec<_>, Vec<(&Version, &Arc<Blueprint>)>) = versions
-            .iter()
-            .rev()
-            .filter(|(version, _)| range.matches(version))
-            .partition(|(_, blueprint)| blueprint.spec.visibility.is_listed(source));
-        fitting.extend(unlisted);
-        if fitting.is_empty() {
-            let there = match catalog.named_versions(source, &dependency.blueprint) {
-                Some(there) => format!("lists only {there}"),
-                None => "lists none".to_owned(),
-            };
-            return Err(Failure::Conflict(vec![format!(
-                "{needs}, but {source} {there}; publish a version in that range"
-            )]));
-        }
-        let mut reasons = vec![needs.to_owned()];
-        let mut cycle = None;
-        for (version, blueprint) in fitting {
-            self.steps += 1;
-            if self.steps > MAX_STEPS {
-                return Err(Failure::Refused(format!(
-                    "more than {MAX_STEPS} combinations of versions were tried; narrow the version ranges"
-                )));
-            }
-            let candidate = label(&dependency.blueprint, version);
-            let checked = match self.schema(source, blueprint) {
-                Ok(schema) => check_values(&schema, &draft.config),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(reason) = checked {
-                reasons.push(format!(
-                    "{candidate} does not accept the values it is given: {reason}"
-                ));
-                continue;
-            }
-            let node = Node {
-                source: source.to_owned(),
-                blueprint,
-                application: draft.application.clone(),
-                size: None,
-                config: draft.config.clone(),
-                path: draft.path.clone(),
-            };
-            let mark = found.len();
-            match self.expand(&node, chain, found) {
-                Ok(()) => {
-                    return Ok(Link {
-                        application: draft.application.clone(),
-                        blueprint: dependency.blueprint.clone(),
-                        source: source.to_owned(),
-                        version: version.clone(),
-                        existing: false,
-                    });
-                }
-                Err(failure) => {
-                    found.truncate(mark);
-                    if let Failure::Cycle(chain) = &failure {
-                        cycle.get_or_insert_with(|| chain.clone());
-                    }
-                    reasons.extend(
-                        failure
-                            .sentences()
-                            .into_iter()
-                            .map(|sentence| format!("{candidate} will not do, because {sentence}")),
-                    );
-                }
-            }
-        }
-        // When every version failed and one met a cycle, the cycle is the news.
-        match cycle {
-            Some(chain) => Err(Failure::Cycle(chain)),
-            None => Err(Failure::Conflict(reasons)),
-        }
-    }
-
-    fn existing(
-        &self,
-        name: &str,
-        source: &str,
-        dependency: &Dependency,
-        range: &VersionReq,
-        needs: &str,
-    ) -> Result<Link, Failure> {
-        let Some(existing) = self
-            .request
-            .existing
-            .iter()
-            .find(|existing| existing.application == name)
-        else {
-            return Err(Failure::Refused(format!(
-                "{needs}, and the Application `{name}` was chosen for it, but there is none of that name in the Environment; choose another or a new one"
-            )));
-        };
-        if existing.blueprint != dependency.blueprint || existing.source != source {
-            return Err(Failure::Refused(format!(
-                "{needs} from {source}, but the chosen Application `{name}` is {} from {}; choose another or a new one",
-                label(&existing.blueprint, &existing.version),
-                existing.source
-            )));
-        }
-        if !range.matches(&existing.version) {
-            return Err(Failure::Conflict(vec![format!(
-                "{needs}, but the chosen Application `{name}` runs {}; upgrade it first, or choose a new one",
-                label(&existing.blueprint, &existing.version)
-            )]));
-        }
-        Ok(Link {
-            application: name.to_owned(),
-            blueprint: existing.blueprint.clone(),
-            source: existing.source.clone(),
-            version: existing.version.clone(),
-            existing: true,
-        })
-    }
-
-    fn check_name(&self, name: &str, path: &str) -> Result<(), Failure> {
-        if name.len() > MAX_NAME {
-            return Err(Failure::Refused(format!(
-                "the new Application for `{path}` would be called `{name}`, which is longer than {MAX_NAME} characters; name it yourself, or shorten the Application's name"
-            )));
-        }
-        if let Some(other) = self
-            .request
-            .existing
-            .iter()
-            .find(|existing| existing.application == name)
-        {
-            return Err(Failure::Refused(format!(
-                "the new Application for `{path}` would be called `{name}`, but that is already {}; choose it as the existing one, or give the new one another name",
-                label(&other.blueprint, &other.version)
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// What is known of a dependency's Application before its version is.
-struct Draft {
-    application: String,
-    config: Value,
-    path: Vec<String>,
-}
-
-fn check_values(schema: &ConfigSchema, config: &Value) -> Result<(), String> {
-    let problems = schema.validate_config(config, ConfigForm::Submitted);
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Err(sentences.join(", "))
 }
 
 fn unknown(catalog: &Catalog, request: &Request) -> SolveError {
@@ -630,13 +231,6 @@ fn unknown(catalog: &Catalog, request: &Request) -> SolveError {
 
 fn label(name: &str, version: &Version) -> String {
     format!("{name} {version}")
-}
-
-fn names(chain: &[Ancestor]) -> Vec<String> {
-    chain
-        .iter()
-        .map(|ancestor| label(&ancestor.name, &ancestor.version))
-        .collect()
 }
 
 fn path_name(path: &[String]) -> String {

@@ -334,19 +334,212 @@ fn what_is_not_there_is_answered_with_what_is() {
     );
 }
 
-#[test]
-fn many_bad_versions_end_in_bounded_time() {
+/// Levels of Blueprints with twelve versions each, of which every one says the same of
+/// what it needs.
+fn levels(count: usize, needed: impl Fn(usize) -> Vec<String>) -> Vec<(&'static str, Blueprint)> {
     let mut blueprints = Vec::new();
-    for level in 0..5 {
+    for level in 0..count {
+        let needed = needed(level);
+        let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         for version in 0..12 {
-            let next = format!("{{blueprint: bp-l{}, version: ^1}}", level + 1);
-            blueprints.push((
-                "catalog",
-                blueprint(&format!("bp-l{level}"), &format!("1.{version}.0"), &[&next]),
-            ));
+            let (name, version) = (format!("bp-l{level}"), format!("1.{version}.0"));
+            blueprints.push(("catalog", blueprint(&name, &version, &needed)));
         }
     }
-    let catalog = catalog(&blueprints);
+    blueprints
+}
+
+fn the_next(level: usize) -> Vec<String> {
+    vec![format!(
+        "{{blueprint: bp-l{}, version: ^1, alias: next}}",
+        level + 1
+    )]
+}
+
+#[test]
+fn many_bad_versions_are_searched_once_and_told_together() {
+    let catalog = catalog(&levels(5, the_next));
     let error = solve(&catalog, &request("bp-l0", "1.0.0")).unwrap_err();
-    assert!(error.to_string().contains("narrow the version ranges"));
+    let all = |level: usize| {
+        format!("bp-l{level} 1.11.0, 1.10.0, 1.9.0 and 9 more will not do, because ")
+    };
+    let below: Vec<String> = (0..5).map(|level| (1..=level).map(all).collect()).collect();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot install bp-l0 1.0.0: bp-l0 1.0.0 needs bp-l1 ^1; {}each needs bp-l2 ^1; {}each needs bp-l3 ^1; {}each needs bp-l4 ^1; {}each needs bp-l5 ^1, but the source catalog has no Blueprint of that name; publish it there, or name its source in the dependency",
+            below[1], below[2], below[3], below[4]
+        )
+    );
+}
+
+#[test]
+fn an_answer_behind_many_dead_ends_is_found() {
+    let mut blueprints = levels(5, the_next);
+    // Older than all others, and in need of nothing.
+    blueprints.push(("catalog", blueprint("bp-l1", "1.0.0-rc.1", &[])));
+    blueprints.push((
+        "catalog",
+        blueprint(
+            "bp-a",
+            "1.0.0",
+            &["{blueprint: bp-l1, version: \">=1.0.0-rc.1\", alias: it}"],
+        ),
+    ));
+    assert_eq!(
+        names(&catalog(&blueprints), &request("bp-a", "1.0.0")),
+        ["blog-it = bp-l1 1.0.0-rc.1", "blog = bp-a 1.0.0"]
+    );
+}
+
+#[test]
+fn what_was_found_for_one_version_serves_the_next() {
+    // Thirty-one Applications, found before the other dependency fails.
+    let pair = |level: usize| {
+        let next = |alias: &str| {
+            format!(
+                "{{blueprint: bp-p{}, version: ^1, alias: {alias}}}",
+                level + 1
+            )
+        };
+        if level == 4 {
+            Vec::new()
+        } else {
+            vec![next("a"), next("b")]
+        }
+    };
+    let mut blueprints = Vec::new();
+    for level in 0..5 {
+        let needed = pair(level);
+        let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+        blueprints.push((
+            "catalog",
+            blueprint(&format!("bp-p{level}"), "1.0.0", &needed),
+        ));
+    }
+    let large = "{blueprint: bp-p0, version: ^1, alias: p}";
+    for version in 0..60 {
+        let missing = "{blueprint: bp-missing, version: ^1}";
+        let mut needed = vec![large];
+        if version > 0 {
+            needed.push(missing);
+        }
+        let version = format!("1.{version}.0");
+        blueprints.push(("catalog", blueprint("bp-b", &version, &needed)));
+    }
+    blueprints.push((
+        "catalog",
+        blueprint("bp-a", "1.0.0", &["{blueprint: bp-b, version: ^1}"]),
+    ));
+    let found = names(&catalog(&blueprints), &request("bp-a", "1.0.0"));
+    assert_eq!(found.len(), 33);
+    assert_eq!(found[31], "blog-b = bp-b 1.0.0");
+}
+
+#[test]
+fn a_cycle_through_many_versions_is_told_as_one_chain() {
+    let catalog = catalog(&levels(6, |level| match level {
+        5 => vec!["{blueprint: bp-l0, version: ^1, alias: next}".to_owned()],
+        _ => the_next(level),
+    }));
+    assert_eq!(
+        solve(&catalog, &request("bp-l0", "1.0.0"))
+            .unwrap_err()
+            .to_string(),
+        "cannot install bp-l0 1.0.0: its dependencies form a cycle: bp-l0 1.0.0 → bp-l1 1.11.0 → bp-l2 1.11.0 → bp-l3 1.11.0 → bp-l4 1.11.0 → bp-l5 1.11.0 → bp-l0; one of these Blueprints must drop its dependency"
+    );
+}
+
+#[test]
+fn what_is_a_cycle_below_one_blueprint_is_tried_again_below_another() {
+    let one =
+        |name: &str, version: &str, needed: &[&str]| ("catalog", blueprint(name, version, needed));
+    let catalog = catalog(&[
+        one("bp-a", "1.0.0", &["{blueprint: bp-m, version: \"*\"}"]),
+        one(
+            "bp-m",
+            "2.0.0",
+            &["{blueprint: bp-p, version: =1.1.0, alias: k}"],
+        ),
+        one(
+            "bp-m",
+            "1.0.0",
+            &["{blueprint: bp-q, version: ^1, alias: k}"],
+        ),
+        one(
+            "bp-p",
+            "1.1.0",
+            &["{blueprint: bp-c, version: ^1, alias: z}"],
+        ),
+        one("bp-p", "1.0.0", &[]),
+        one(
+            "bp-q",
+            "1.0.0",
+            &["{blueprint: bp-c, version: ^1, alias: z}"],
+        ),
+        one(
+            "bp-c",
+            "1.0.0",
+            &["{blueprint: bp-p, version: =1.0.0, alias: w}"],
+        ),
+    ]);
+    assert_eq!(
+        names(&catalog, &request("bp-a", "1.0.0")),
+        [
+            "blog-m-k-z-w = bp-p 1.0.0",
+            "blog-m-k-z = bp-c 1.0.0",
+            "blog-m-k = bp-q 1.0.0",
+            "blog-m = bp-m 1.0.0",
+            "blog = bp-a 1.0.0"
+        ]
+    );
+}
+
+#[test]
+fn what_never_repeats_ends_in_bounded_time() {
+    // Every version has the next ask with another config.
+    let other = |level: usize| {
+        vec![format!(
+            "{{blueprint: bp-l{}, version: ^1, alias: next, values: {{mode: \"${{config.mode}}-${{application.blueprint.version}}\"}}}}",
+            level + 1
+        )]
+    };
+    // More Applications than anybody wants.
+    let two = |level: usize| {
+        let next = |alias: &str| {
+            format!(
+                "{{blueprint: bp-l{}, version: ^1, alias: {alias}}}",
+                level + 1
+            )
+        };
+        match level {
+            11 => Vec::new(),
+            _ => vec![next("a"), next("b")],
+        }
+    };
+    for blueprints in [levels(5, other), levels(12, two)] {
+        let error = solve(&catalog(&blueprints), &request("bp-l0", "1.0.0")).unwrap_err();
+        assert!(
+            error.to_string().contains("narrow the version ranges"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_chain_has_an_end() {
+    let catalog = catalog(&levels(20, |level| match level {
+        19 => Vec::new(),
+        _ => vec![format!(
+            "{{blueprint: bp-l{}, version: =1.0.0, alias: n}}",
+            level + 1
+        )],
+    }));
+    let error = solve(&catalog, &request("bp-l0", "1.0.0")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("the chain of dependencies `n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n` is longer than 16 Blueprints; choose an Application that is already there for one of them"),
+        "{error}"
+    );
 }

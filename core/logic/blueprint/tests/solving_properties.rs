@@ -13,7 +13,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
-/// Few enough that all combinations stay below what the solver looks at.
+/// Few enough that all combinations stay below what the solver looks at, and that the
+/// same is often needed in the same place below another.
 const NAMES: [&str; 4] = ["bp-a", "bp-b", "bp-c", "bp-d"];
 const VERSIONS: [&str; 4] = ["1.0.0", "1.1.0", "2.0.0", "2.1.0-rc.1"];
 const RANGES: [&str; 6] = ["^1", "^1.1", ">=1.1, <3", "=1.0.0", "^2", "*"];
@@ -247,7 +248,7 @@ fn recorded(solution: &Solution) -> Request {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_answer_meets_every_constraint_with_the_newest_there_is(made in made()) {
