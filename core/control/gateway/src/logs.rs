@@ -4,7 +4,8 @@
 //! pods are those in its namespace, which no other has: what labels they bear is up to
 //! its chart. In a text of several containers each line begins with `pod/container `.
 //! Of a container that waits to start again the last run's lines are read, and a line
-//! of its own says that it waits. What must stay true: following ends when the reader
+//! of its own says that it waits. One that comes before the others (an init container)
+//! is read like them until it has done what it is for. What must stay true: following ends when the reader
 //! goes, and within seconds when the reader loses the right to read; no line comes
 //! twice; nothing is read ahead of a slow reader by more than a few lines.
 
@@ -44,6 +45,9 @@ const AHEAD: usize = 64;
 /// StatefulSet comes back by its name.
 const MOST_GONE: usize = 64;
 
+/// How a container begins to say that others come before it.
+const WAITS_FOR_ANOTHER: &str = "PodInitializing";
+
 /// A container whose log is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Target {
@@ -61,6 +65,8 @@ enum Progress {
     WaitsAgain { run: String, why: String },
     /// It has not started, and why.
     Waits(String),
+    /// It came before the others and did what it is for: read by its name only.
+    Over,
 }
 
 type Targets = BTreeMap<Target, Progress>;
@@ -213,10 +219,19 @@ impl Logs {
         Ok(targets)
     }
 
-    fn wants(&self, target: &Target) -> bool {
-        self.container
-            .as_ref()
-            .is_none_or(|container| *container == target.container)
+    /// Whether the log of a container is asked for: the one that was named, or each
+    /// that runs, should run, or holds the others up.
+    fn wants(&self, target: &Target, progress: &Progress) -> bool {
+        match &self.container {
+            Some(container) => *container == target.container,
+            None => *progress != Progress::Over,
+        }
+    }
+
+    fn wanted<'a>(&self, targets: &'a Targets) -> Vec<(&'a Target, &'a Progress)> {
+        let all = targets.iter();
+        all.filter(|(target, progress)| self.wants(target, progress))
+            .collect()
     }
 
     /// Refuses a container that no pod has; without pods nobody can tell.
@@ -224,7 +239,7 @@ impl Logs {
         let Some(container) = &self.container else {
             return Ok(());
         };
-        if targets.is_empty() || targets.keys().any(|target| self.wants(target)) {
+        if targets.is_empty() || !self.wanted(targets).is_empty() {
             return Ok(());
         }
         let mut known: Vec<&str> = targets
@@ -245,14 +260,18 @@ impl Logs {
     /// Refuses a log that has not begun, with the reason; one that is followed begins
     /// when its container does.
     fn require_begun(&self, name: &str, targets: &Targets) -> Result<(), Refusal> {
-        let mut waiting = None;
-        for (target, progress) in targets.iter().filter(|(target, _)| self.wants(target)) {
+        let mut waiting = Vec::new();
+        for (target, progress) in self.wanted(targets) {
             match progress {
-                Progress::Begun | Progress::WaitsAgain { .. } => return Ok(()),
-                Progress::Waits(why) => waiting = waiting.or(Some((target, why))),
+                Progress::Begun | Progress::WaitsAgain { .. } | Progress::Over => return Ok(()),
+                Progress::Waits(why) => waiting.push((target, why)),
             }
         }
-        match waiting {
+        // One that waits for another knows nothing of the cause.
+        let cause = waiting
+            .iter()
+            .find(|(_, why)| !why.starts_with(WAITS_FOR_ANOTHER));
+        match cause.or(waiting.first()) {
             Some((target, why)) if !self.follow => Err(Refusal::new(
                 StatusCode::CONFLICT,
                 "not-started",
@@ -268,24 +287,34 @@ impl Logs {
     }
 }
 
-/// A pod's containers in order, and how far each has come.
+/// A pod's containers in order, those that come before the others first, and how far
+/// each has come.
 fn containers(pod: &Pod) -> Vec<(String, Progress)> {
     let Some(spec) = &pod.spec else {
         return Vec::new();
     };
     let status = pod.status.as_ref();
-    let known: Vec<&ContainerStatus> = status
-        .and_then(|status| status.container_statuses.as_ref())
-        .into_iter()
-        .flatten()
-        .collect();
-    spec.containers
-        .iter()
-        .map(|container| {
-            let status = known.iter().find(|known| known.name == container.name);
-            (container.name.clone(), progress(status.copied()))
-        })
-        .collect()
+    let of = |name: &str, known: Option<&Vec<ContainerStatus>>| {
+        let known = known.into_iter().flatten().find(|it| it.name == name);
+        let progress = progress(known);
+        let state = known.and_then(|known| known.state.as_ref());
+        let ended = state.and_then(|state| state.terminated.as_ref());
+        (progress, ended.is_some_and(|ended| ended.exit_code == 0))
+    };
+    let before = spec.init_containers.iter().flatten().map(|container| {
+        let known = status.and_then(|status| status.init_container_statuses.as_ref());
+        let progress = match of(&container.name, known) {
+            (_, true) => Progress::Over,
+            (progress, false) => progress,
+        };
+        (container.name.clone(), progress)
+    });
+    let others = spec.containers.iter().map(|container| {
+        let known = status.and_then(|status| status.container_statuses.as_ref());
+        let (progress, _) = of(&container.name, known);
+        (container.name.clone(), progress)
+    });
+    before.chain(others).collect()
 }
 
 fn progress(status: Option<&ContainerStatus>) -> Progress {
@@ -322,17 +351,17 @@ fn progress(status: Option<&ContainerStatus>) -> Progress {
 
 /// Writes what there is, one container after the other.
 async fn past(logs: Logs, targets: Targets, lines: mpsc::Sender<Bytes>) {
-    let wanted: Vec<&Target> = targets.keys().filter(|target| logs.wants(target)).collect();
+    let wanted = logs.wanted(&targets);
     let (form, is_several) = Form::of(&logs);
     is_several.store(wanted.len() > 1, Ordering::Relaxed);
-    for target in wanted {
+    for (target, progress) in wanted {
         let Some(api) = logs.vclusters.get(target.vcluster).cloned() else {
             continue;
         };
-        let notice = match targets.get(target) {
-            Some(Progress::Begun) => None,
-            Some(Progress::WaitsAgain { why, .. }) => Some(waits_again(target, why)),
-            Some(Progress::Waits(_)) | None => continue,
+        let notice = match progress {
+            Progress::Begun | Progress::Over => None,
+            Progress::WaitsAgain { why, .. } => Some(waits_again(target, why)),
+            Progress::Waits(_) => continue,
         };
         let reading = Reading {
             target: target.clone(),
@@ -368,20 +397,23 @@ async fn follow(
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     looks.tick().await;
     loop {
-        let wanted = targets.keys().filter(|target| logs.wants(target));
-        if wanted.count() > 1 {
+        let wanted = logs.wanted(&targets);
+        if wanted.len() > 1 {
             is_several.store(true, Ordering::Relaxed);
         }
-        for (target, progress) in &targets {
+        for (target, progress) in wanted {
             let Some(api) = logs.vclusters.get(target.vcluster) else {
                 continue;
             };
             let since = known.get(target);
-            if !logs.wants(target) || since == Some(&None) {
+            if since == Some(&None) {
                 continue;
             }
             let notice = match progress {
                 Progress::Begun => None,
+                // Read to its end; it begins no more.
+                Progress::Over if since.is_some() => continue,
+                Progress::Over => None,
                 Progress::WaitsAgain { run, .. } if told.get(target) == Some(run) => continue,
                 Progress::WaitsAgain { run, why } => {
                     told.insert(target.clone(), run.clone());

@@ -4,8 +4,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::cluster::blueprint;
 use crate::pulls::{ACME, ACME_DEV, SOVEREIGN};
-use crate::world::{World, blueprint, wait};
+use crate::world::{World, wait};
 
 /// Source, name and visibility of what is admitted, in version 1.0.0.
 const ADMITTED: [(&str, &str, &str); 6] = [

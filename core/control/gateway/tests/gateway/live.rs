@@ -279,6 +279,66 @@ async fn a_log_that_has_not_begun_says_why() {
 }
 
 #[tokio::test]
+async fn a_container_before_the_others_is_read_while_it_holds_them_up() {
+    let world = World::watched().await;
+    let path = "/api/v1/environments/acme-dev/applications/blog/logs";
+    let read = async |path: &str| Reader::open(&world, "dan", path, None).await.end().await;
+    for pod in ["blog-0", "blog-1"] {
+        world.parts().unprepared.insert(pod.to_owned());
+    }
+    let waits = |pod: &str| {
+        format!(
+            "{pod}/prepare {pod} is prepared\n\
+             {pod}/prepare (the container prepare in the pod {pod} waits to start again: CrashLoopBackOff)\n"
+        )
+    };
+    assert_eq!(
+        read(path).await,
+        format!("{}{}", waits("blog-0"), waits("blog-1"))
+    );
+    // The one that waits for it has not begun.
+    let named = format!("{path}?container=web");
+    let (status, problem) = world.ask(Some("dan"), "GET", &named, None).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert_eq!(
+        problem["detail"],
+        "The container web in the pod blog-0 has not started: PodInitializing."
+    );
+    {
+        let mut parts = world.parts();
+        parts.unprepared.remove("blog-1");
+        parts.prepared.insert("blog-1".to_owned());
+        parts.unstarted.insert("blog-1".to_owned());
+    }
+    let log = read(path).await;
+    assert_eq!(log, waits("blog-0"));
+    // One that only waits for another is no cause.
+    let (_, problem) = world.ask(Some("dan"), "GET", &named, None).await;
+    assert_eq!(
+        problem["detail"],
+        "The container web in the pod blog-1 has not started: ImagePullBackOff: the registry has no web."
+    );
+    // Once it did what it is for it is read by its name.
+    {
+        let mut parts = world.parts();
+        parts.unprepared.clear();
+        parts.unstarted.clear();
+        parts.prepared.insert("blog-0".to_owned());
+    }
+    let log = read(path).await;
+    assert_eq!(
+        log,
+        "blog-0/web hello from blog-0\nblog-0/web no end\n\
+         blog-1/web hello from blog-1\nblog-1/web no end\n"
+    );
+    let log = read(&format!("{path}?container=prepare")).await;
+    assert_eq!(
+        log,
+        "blog-0/prepare blog-0 is prepared\nblog-1/prepare blog-1 is prepared\n"
+    );
+}
+
+#[tokio::test]
 async fn a_container_that_waits_to_start_again_has_the_log_of_its_last_run() {
     let world = World::watched().await;
     {

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod cluster;
 mod edges;
 mod forge;
 mod hidden;
@@ -15,6 +16,7 @@ mod hidden;
 #[allow(dead_code)]
 #[path = "../../../provisioner/tests/support/hetzner.rs"]
 mod hetzner;
+mod issuer;
 mod live;
 #[allow(dead_code)]
 #[path = "../../../provisioner/tests/support/machine.rs"]

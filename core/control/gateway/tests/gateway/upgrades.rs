@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::cluster::{blueprint, fleet_upgrade};
 use crate::pulls::{ACME, ACME_DEV, SOVEREIGN};
-use crate::world::{World, blueprint, fleet_upgrade};
+use crate::world::World;
 
 const BLOG_FILE: &str = "applications/blog/application.yaml";
 

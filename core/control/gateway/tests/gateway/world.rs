@@ -4,16 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, RawForm, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use axum::response::Response;
 use bytes::Bytes;
 use catalyst_api::Addresses;
 use catalyst_commands::{Commands, CommandsConfig};
@@ -22,10 +15,8 @@ use catalyst_ports::{Clusters, Forge, Identity, RepositoryId, Spine, Tokens, Vau
 use catalyst_projector::Projector;
 use catalyst_provisioner::service::Service;
 use catalyst_provisioner::{Module, Options, Secret, Waits, tofu};
-use futures::{StreamExt as _, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -33,13 +24,15 @@ use tower::ServiceExt as _;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::cluster;
+use crate::issuer::{self, Keys};
 use crate::repository::{self, Repository};
 use crate::spine::MemorySpine;
 
 pub const ORIGIN: &str = "http://127.0.0.1:8080";
 pub const CHECK_TOKEN: &str = "the token of the push check";
 pub const WEBHOOK_SECRET: &str = "the secret of the webhook";
-const CONTROL_SECRET: &str = "the control plane's secret";
+pub const CONTROL_SECRET: &str = "the control plane's secret";
 
 /// What the parts answer; tests change it while the gateway runs.
 pub struct Parts {
@@ -102,10 +95,16 @@ pub struct Parts {
     pub unstarted: BTreeSet<String>,
     /// Pods whose container has ended and waits to start again.
     pub ended: BTreeSet<String>,
+    /// Pods that have a container before that one, which waits to start again.
+    pub unprepared: BTreeSet<String>,
+    /// Pods that have a container before that one, which did what it is for.
+    pub prepared: BTreeSet<String>,
     /// How often the container of a pod was started again.
     pub restarts: BTreeMap<String, u32>,
-    issuer: String,
-    made: u32,
+    /// The issuer's own name.
+    pub issuer: String,
+    /// How many tokens were made.
+    pub made: u32,
 }
 
 pub type Shared = Arc<Mutex<Parts>>;
@@ -121,12 +120,6 @@ pub struct World {
     pub provisioning: Service,
     // Where Sovereigns are provisioned, unless the test has a folder for that.
     _folder: Option<tempfile::TempDir>,
-}
-
-struct Keys {
-    own: Vec<u8>,
-    foreign: Vec<u8>,
-    jwk: Value,
 }
 
 impl World {
@@ -197,7 +190,7 @@ impl World {
             introspections: 0,
             lists: 0,
             woken: Vec::new(),
-            objects: objects(),
+            objects: cluster::objects(),
             has_configuration: false,
             files: BTreeMap::new(),
             repository: Repository::default(),
@@ -211,12 +204,14 @@ impl World {
             vault_is_up: true,
             vault_refusals: 0,
             unstarted: BTreeSet::new(),
+            unprepared: BTreeSet::new(),
+            prepared: BTreeSet::new(),
             ended: BTreeSet::new(),
             restarts: BTreeMap::new(),
             issuer: issuer.clone(),
             made: 0,
         }));
-        let server = serve(Arc::clone(&parts), Arc::new(keys()), base.clone());
+        let server = serve(Arc::clone(&parts), Arc::new(issuer::keys()), base.clone());
         tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
         let spine = Arc::new(MemorySpine::default());
         let (gateway, commands, projector) =
@@ -399,441 +394,24 @@ pub fn no_tools() -> Options {
     }
 }
 
-fn keys() -> Keys {
-    let random = SystemRandom::new();
-    let make = || {
-        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
-            .unwrap()
-            .as_ref()
-            .to_vec()
-    };
-    let own = make();
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &own).unwrap();
-    let point = pair.public_key().as_ref();
-    let part = |range: std::ops::Range<usize>| URL_SAFE_NO_PAD.encode(&point[range]);
-    let jwk = json!({
-        "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "one",
-        "x": part(1..33), "y": part(33..65),
-    });
-    Keys {
-        own,
-        foreign: make(),
-        jwk,
-    }
-}
-
 #[derive(Clone)]
 pub struct Server {
     pub parts: Shared,
-    keys: Arc<Keys>,
-    base: String,
+    pub keys: Arc<Keys>,
+    /// Where all of it answers.
+    pub base: String,
 }
 
 fn serve(parts: Shared, keys: Arc<Keys>, base: String) -> Router {
     let repository = repository::router(Arc::clone(&parts));
     let server = Server { parts, keys, base };
     Router::new()
-        .route("/oidc/.well-known/openid-configuration", get(discovery))
-        .route("/oidc/jwks", get(jwks))
-        .route("/oidc/token", post(token))
-        .route("/oidc/introspect", post(introspect))
-        .route("/oidc/revoke", post(revoke))
-        .route("/oidc/admin/realms/catalyst/users", get(users))
+        .merge(crate::issuer::routes())
         .merge(crate::forge::routes())
         .merge(crate::vault::routes())
-        .route("/version", get(version))
-        .route("/apis/catalyst.openova.io/v1alpha1/{plural}", get(own_kind))
-        .route("/api/v1/namespaces/{namespace}/pods", get(pods))
-        .route("/api/v1/namespaces/{namespace}/pods/{pod}/log", get(log))
-        .route("/api/v1/namespaces/{namespace}/secrets/{name}", get(secret))
+        .merge(crate::cluster::routes())
         .with_state(server)
         .merge(repository)
-}
-
-async fn discovery(State(server): State<Server>) -> Json<Value> {
-    let base = format!("{}/oidc", server.base);
-    Json(json!({
-        "issuer": base,
-        "authorization_endpoint": format!("{base}/authorize"),
-        "token_endpoint": format!("{base}/token"),
-        "jwks_uri": format!("{base}/jwks"),
-        "introspection_endpoint": format!("{base}/introspect"),
-        "revocation_endpoint": format!("{base}/revoke"),
-        "end_session_endpoint": format!("{base}/logout"),
-        "scopes_supported": ["openid", "profile", "email"],
-    }))
-}
-
-async fn jwks(State(server): State<Server>) -> Json<Value> {
-    Json(json!({"keys": [server.keys.jwk]}))
-}
-
-fn form(bytes: &[u8]) -> BTreeMap<String, String> {
-    url::form_urlencoded::parse(bytes).into_owned().collect()
-}
-
-async fn introspect(
-    State(server): State<Server>,
-    headers: http::HeaderMap,
-    RawForm(body): RawForm,
-) -> Response {
-    let mut parts = server.parts.lock().unwrap();
-    if !parts.issuer_is_up {
-        return StatusCode::BAD_GATEWAY.into_response();
-    }
-    parts.introspections += 1;
-    let expected = STANDARD.encode(format!("catalyst:{CONTROL_SECRET}"));
-    assert_eq!(headers["authorization"], format!("Basic {expected}"));
-    let token = form(&body)["token"].clone();
-    let user = parts
-        .tokens
-        .get(&token)
-        .filter(|_| !parts.revoked.contains(&token));
-    let answer = match user.and_then(|user| Some((user, parts.users.get(user)?))) {
-        // As Keycloak answers about a refresh token.
-        Some(_) if token.starts_with("refresh") => json!({"active": true, "typ": "Refresh"}),
-        Some((user, groups)) => json!({
-            "active": true, "token_type": "Bearer", "username": user,
-            "email": format!("{user}@example.test"), "groups": groups,
-        }),
-        None => json!({"active": false}),
-    };
-    Json(answer).into_response()
-}
-
-async fn token(State(server): State<Server>, RawForm(body): RawForm) -> Response {
-    let form = form(&body);
-    let answer = granted(&server, &form);
-    let held = server.parts.lock().unwrap().held_renewal.clone();
-    if let Some(held) = held.filter(|_| form["grant_type"] == "refresh_token") {
-        held.notified().await;
-    }
-    answer
-}
-
-fn granted(server: &Server, form: &BTreeMap<String, String>) -> Response {
-    let mut parts = server.parts.lock().unwrap();
-    if !parts.issuer_is_up {
-        return StatusCode::BAD_GATEWAY.into_response();
-    }
-    assert_eq!(form["client_id"], "catalyst-console");
-    let refused = || {
-        let error = json!({"error": "invalid_grant"});
-        (StatusCode::BAD_REQUEST, Json(error)).into_response()
-    };
-    let (user, nonce) = match form["grant_type"].as_str() {
-        "authorization_code" => {
-            assert_eq!(form["redirect_uri"], format!("{ORIGIN}/auth/callback"));
-            let Some((user, challenge, nonce)) = parts.codes.remove(&form["code"]) else {
-                return refused();
-            };
-            let verifier = digest(&SHA256, form["code_verifier"].as_bytes());
-            if URL_SAFE_NO_PAD.encode(verifier) != challenge {
-                return refused();
-            }
-            (user, Some(nonce))
-        }
-        _ => {
-            let Some(user) = parts.refresh.remove(&form["refresh_token"]) else {
-                return refused();
-            };
-            if !parts.users.contains_key(&user) {
-                return refused();
-            }
-            parts.renewals += 1;
-            (user, None)
-        }
-    };
-    parts.made += 1;
-    let (access, refresh) = (
-        format!("access-{}", parts.made),
-        format!("refresh-{}", parts.made),
-    );
-    parts.tokens.insert(access.clone(), user.clone());
-    parts.tokens.insert(refresh.clone(), user.clone());
-    parts.refresh.insert(refresh.clone(), user.clone());
-    let key = match parts.signs_with_own_key {
-        true => &server.keys.own,
-        false => &server.keys.foreign,
-    };
-    let now = jiff::Timestamp::now().as_second();
-    let claims = json!({
-        "iss": parts.issuer, "aud": "catalyst-console", "sub": user, "exp": now + 300,
-        "iat": now, "nonce": nonce,
-    });
-    let mut header = Header::new(Algorithm::ES256);
-    header.kid = Some("one".to_owned());
-    let identity = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(key)).unwrap();
-    Json(json!({
-        "access_token": access, "refresh_token": refresh, "id_token": identity,
-        "expires_in": parts.lifetime, "token_type": "Bearer",
-    }))
-    .into_response()
-}
-
-async fn revoke(State(server): State<Server>, RawForm(body): RawForm) -> StatusCode {
-    let mut parts = server.parts.lock().unwrap();
-    let token = form(&body)["token"].clone();
-    parts.refresh.remove(&token);
-    parts.revoked.insert(token);
-    StatusCode::OK
-}
-
-async fn users(
-    State(server): State<Server>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Json<Value> {
-    if query.get("first").is_some_and(|first| first != "0") {
-        return Json(json!([]));
-    }
-    let parts = server.parts.lock().unwrap();
-    let users = parts.users.iter().map(|(user, groups)| {
-        json!({"id": user, "username": user, "enabled": true, "groups": groups, "requiredActions": []})
-    });
-    Json(users.collect())
-}
-
-fn object(kind: &str, name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": kind,
-        "metadata": {"name": name, "uid": format!("{kind}-{name}"), "resourceVersion": "1", "generation": 1},
-        "spec": spec,
-    })
-}
-
-/// A Blueprint as it was admitted.
-pub fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
-    card["license"] = json!("Apache-2.0");
-    let said = json!({
-        "version": "1.0.0", "card": card, "owner": {"team": "one"},
-        "manifests": {"source": {"kind": "HelmChart"}},
-    });
-    let admitted = json!({
-        "source": source, "name": name, "version": "1.0.0", "digest": format!("sha256:{}", "a".repeat(64)),
-        "signer": "one", "repository": format!("{source}/{name}"), "blueprint": said,
-    });
-    object("Blueprint", &format!("{source}.{name}-1.0.0"), admitted)
-}
-
-/// A fleet upgrade of an Organization, or of all, that has stopped.
-pub fn fleet_upgrade(name: &str, organization: Option<&str>) -> Value {
-    let stopped = json!({"environment": "acme-dev", "application": "blog", "state": "Failed"});
-    let mut upgrade = object(
-        "FleetUpgrade",
-        name,
-        json!({
-            "organization": organization, "requestedBy": "ada", "timeoutSeconds": 60,
-            "blueprint": {"source": "catalog", "name": "bp-blog", "version": "2.0.0"},
-            "waves": [{"stage": "dev", "applications": [
-                {"environment": "acme-dev", "application": "blog", "from": "1.0.0"},
-            ]}],
-            "attempt": 0,
-        }),
-    );
-    upgrade["status"] =
-        json!({"phase": "Stopped", "wave": 1, "stoppedAttempt": 0, "applications": [stopped]});
-    upgrade
-}
-
-/// An Environment that runs on its stage's host cluster.
-fn environment(organization: &str, stage: &str) -> Value {
-    let mut environment = object(
-        "Environment",
-        &format!("{organization}-{stage}"),
-        json!({"organization": organization, "envType": stage}),
-    );
-    environment["status"] = json!({"vclusters": [format!("lo-loc-rtz-{stage}-{organization}")]});
-    environment
-}
-
-fn objects() -> BTreeMap<String, Vec<Value>> {
-    let host = |name: &str, block: &str, stage: &str| json!({"name": name, "region": "loc", "buildingBlock": block, "envType": stage});
-    let sovereign = json!({
-        "domain": "localhost", "provider": "local",
-        "hostClusters": [
-            host("lo-loc-mgt-prod", "mgt", "prod"), host("lo-loc-rtz-prod", "rtz", "prod"),
-            host("lo-loc-rtz-dev", "rtz", "dev"),
-        ],
-    });
-    let mut blog = object(
-        "Application",
-        "blog",
-        json!({"blueprint": {"source": "catalog", "name": "bp-blog", "version": "1.0.0"}}),
-    );
-    blog["metadata"]["namespace"] = json!("acme-dev");
-    let policy = json!({"appliesTo": {"environments": ["acme-dev", "globex-dev"]}, "rules": []});
-    BTreeMap::from([
-        (
-            "sovereigns".to_owned(),
-            vec![object("Sovereign", "localhost", sovereign)],
-        ),
-        (
-            "environments".to_owned(),
-            vec![environment("acme", "dev"), environment("globex", "dev")],
-        ),
-        ("applications".to_owned(), vec![blog]),
-        (
-            "blueprints".to_owned(),
-            vec![
-                blueprint(
-                    "acme",
-                    "bp-plans",
-                    json!({"title": "Plans", "tagline": "Kept in PostgreSQL", "category": "Office"}),
-                ),
-                blueprint(
-                    "catalog",
-                    "bp-blog",
-                    json!({"title": "Blog", "category": "Web"}),
-                ),
-                blueprint(
-                    "catalog",
-                    "bp-postgres",
-                    json!({"title": "PostgreSQL", "category": "Data", "tags": ["sql"]}),
-                ),
-            ],
-        ),
-        (
-            "environmentpolicies".to_owned(),
-            vec![object("EnvironmentPolicy", "both", policy)],
-        ),
-        (
-            "fleetupgrades".to_owned(),
-            vec![
-                fleet_upgrade("both", Some("acme")),
-                fleet_upgrade("everywhere", None),
-            ],
-        ),
-    ])
-}
-
-async fn version() -> Json<Value> {
-    Json(json!({
-        "major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "", "gitTreeState": "",
-        "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
-    }))
-}
-
-/// A list, or a watch in which nothing happens.
-async fn own_kind(
-    State(server): State<Server>,
-    Path(plural): Path<String>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Response {
-    let mut parts = server.parts.lock().unwrap();
-    if query.get("watch").is_some_and(|watch| watch == "true") {
-        let nothing = stream::pending::<Result<Bytes, std::io::Error>>();
-        return Body::from_stream(nothing).into_response();
-    }
-    let items: Vec<Value> = if plural == "organizations" {
-        parts.lists += 1;
-        let organizations = parts.organizations.iter();
-        organizations
-            .map(|(name, members)| {
-                object(
-                    "Organization",
-                    name,
-                    json!({"displayName": name, "members": members}),
-                )
-            })
-            .collect()
-    } else {
-        match parts.objects.get(&plural) {
-            Some(objects) => objects.clone(),
-            None => return StatusCode::NOT_FOUND.into_response(),
-        }
-    };
-    Json(json!({
-        "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "List",
-        "metadata": {"resourceVersion": "100"}, "items": items,
-    }))
-    .into_response()
-}
-
-/// Two pods of one container each.
-async fn pods(
-    State(server): State<Server>,
-    Path(namespace): Path<String>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Json<Value> {
-    // A chart gives its pods what labels it likes.
-    assert_eq!(query.get("labelSelector"), None);
-    let parts = server.parts.lock().unwrap();
-    let pod = |name: &str| {
-        let has_ended = parts.ended.contains(name);
-        let is_running = !has_ended && !parts.unstarted.contains(name);
-        let state = match is_running {
-            true => json!({"running": {}}),
-            false if has_ended => json!({"waiting": {"reason": "CrashLoopBackOff"}}),
-            false => {
-                json!({"waiting": {"reason": "ImagePullBackOff", "message": "the registry has no web"}})
-            }
-        };
-        let restarts = parts.restarts.get(name).copied().unwrap_or_default();
-        json!({
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {"containers": [{"name": "web"}]},
-            "status": {"containerStatuses": [{
-                "name": "web", "ready": is_running, "restartCount": restarts, "image": "", "imageID": "",
-                "state": state,
-            }]},
-        })
-    };
-    Json(json!({
-        "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [pod("blog-0"), pod("blog-1")],
-    }))
-}
-
-/// Two lines, and one more of each run after the first; followed, it does not end. From
-/// when on is not heeded: a kubelet is asked in whole seconds, and gives lines again.
-async fn log(
-    State(server): State<Server>,
-    Path((_, pod)): Path<(String, String)>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Body {
-    assert_eq!(query["container"], "web");
-    let time = match query.get("timestamps").map(String::as_str) {
-        Some("true") => "2026-01-01T00:00:00.5Z ",
-        _ => "",
-    };
-    let mut text = format!("{time}hello from {pod}\n{time}no end");
-    let (restarts, has_ended) = {
-        let parts = server.parts.lock().unwrap();
-        let restarts = parts.restarts.get(&pod).copied().unwrap_or_default();
-        (restarts, parts.ended.contains(&pod))
-    };
-    // What waits to start again has the log of the run before.
-    for run in 1..restarts + u32::from(!has_ended) {
-        let time = time.replace("00.5Z", &format!("{run:02}.5Z"));
-        text.push_str(&format!("\n{time}run {run}"));
-    }
-    if restarts > 0 {
-        text.push('\n');
-    }
-    let lines = stream::iter([Ok::<_, std::io::Error>(text)]);
-    if query.get("follow").is_some_and(|follow| follow == "true") {
-        Body::from_stream(lines.chain(stream::pending()))
-    } else {
-        Body::from_stream(lines)
-    }
-}
-
-/// Every cluster's kubeconfig leads back here.
-async fn secret(
-    State(server): State<Server>,
-    Path((namespace, name)): Path<(String, String)>,
-) -> Json<Value> {
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": server.base}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
-        "users": [{"name": "here", "user": {"token": "admin"}}],
-    });
-    let content = STANDARD.encode(kubeconfig.to_string());
-    Json(json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "resourceVersion": "1"},
-        "data": {"kubeconfig": content, "config": content},
-    }))
 }
 
 /// Waits for a condition, at most ten seconds.
