@@ -291,6 +291,59 @@ fn cases_run_where_somebody_is_signed_in_and_in_an_environment_that_is_named() {
 }
 
 #[test]
+fn a_case_that_runs_is_planned_anew_where_things_changed_meanwhile() {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    home.write("wiki/tests/three/config.yaml", "replicas: 3\n");
+    home.run(&["blueprint", "test", "wiki", "--update"])
+        .worked();
+    let packed = home.run(&["blueprint", "package", "wiki", "-o", "json"]);
+    let packed: serde_json::Value = serde_json::from_str(packed.worked()).unwrap();
+    let version = packed["version"].as_str().unwrap();
+    {
+        let mut seen = server.seen.lock().unwrap();
+        seen.name = "test-three".to_owned();
+        seen.blueprint = Some(serde_json::json!({
+            "source": "acme", "name": "bp-wiki", "version": version, "versions": [version],
+            "title": "Wiki", "digest": packed["digest"], "signer": "sha256:k",
+            "configSchema": {}, "form": [], "sizes": [], "depends": [], "opens": false,
+        }));
+        seen.refuse = Some(serde_json::json!({
+            "type": "changed-meanwhile", "title": "Install test-three into acme-dev",
+            "detail": "the plan would differ from the one you saw",
+        }));
+    }
+    let words = ["blueprint", "test", "wiki", "--live", "-e", "acme-dev"];
+    let outcome = home.run(&words);
+    let out = outcome.worked();
+    let install = format!("passed: install {version}");
+    for line in [install.as_str(), "passed: remove", "not tried: upgrade"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let writes = server.writes();
+    let calls: Vec<(&str, &str)> = writes
+        .iter()
+        .map(|(call, body)| (call.as_str(), body["command"].as_str().unwrap()))
+        .collect();
+    let (plan, change) = (
+        "POST environments/acme-dev/plans",
+        "POST environments/acme-dev/changes",
+    );
+    assert_eq!(
+        calls,
+        [
+            (plan, "install"),
+            (change, "install"),
+            (plan, "install"),
+            (change, "install"),
+            (plan, "delete"),
+            (change, "delete"),
+        ]
+    );
+}
+
+#[test]
 fn the_blueprints_of_this_repository_lint_and_their_cases_pass() {
     let home = Home::new("");
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -35,10 +35,14 @@ pub struct Seen {
     pub expired: u32,
     /// How often the device asked.
     pub polls: u32,
-    /// Where the application stands.
+    /// What the application is called.
+    pub name: String,
+    /// Where it stands.
     pub phase: String,
     pub revision: Option<String>,
     pub installed: bool,
+    /// A Blueprint of acme.
+    pub blueprint: Option<Value>,
     /// The policy that there is.
     pub policy: Option<Value>,
     /// Whether no container of the Application has started.
@@ -89,6 +93,7 @@ impl Server {
     fn serve(acceptor: Option<TlsAcceptor>) -> Self {
         let seen = Arc::new(Mutex::new(Seen {
             lifetime: 300,
+            name: "guests".into(),
             phase: "Running".into(),
             ..Seen::default()
         }));
@@ -207,7 +212,7 @@ pub fn application(seen: &Seen) -> Value {
 
 fn running(seen: &Seen) -> Value {
     json!({
-        "environment": "acme-dev", "name": "guests", "source": "catalog",
+        "environment": "acme-dev", "name": seen.name, "source": "catalog",
         "blueprint": "bp-guestbook", "version": "1.0.0",
         "health": {
             "phase": seen.phase, "reason": "X",
@@ -426,6 +431,9 @@ async fn api(
             );
         }
         seen.calls.push((call.clone(), body.clone()));
+        // There is one, whatever it is called.
+        let called = format!("applications/{}", seen.name);
+        let call = call.replace(&called, "applications/guests");
         let answer = respond(&mut seen, &call, &body);
         let pending = match call.as_str() {
             "POST environments/acme-dev/changes" if answer.status().is_success() => {
@@ -518,14 +526,24 @@ fn go_on(server: Server, body: Value) {
             return;
         }
         if body["command"] == "delete" {
+            let name = {
+                let mut seen = server.seen.lock().unwrap();
+                seen.installed &= seen.name == "guests";
+                format!("acme-dev/{}", seen.name)
+            };
+            // What a test made is gone without a trace.
+            let left: &[&str] = match name.as_str() {
+                "acme-dev/guests" => &["volume data-guests-db-0"],
+                _ => &[],
+            };
             server.say(&json!({"kind": "deletion", "item": {
-                "kind": "Application", "name": "acme-dev/guests",
+                "kind": "Application", "name": name,
                 "startedAt": "2026-01-01T00:00:00.000Z", "waitingFor": "the pods of guests",
             }}));
             server.say(&json!({"kind": "deletion", "item": {
-                "kind": "Application", "name": "acme-dev/guests",
+                "kind": "Application", "name": name,
                 "startedAt": "2026-01-01T00:00:00.000Z", "endedAt": "2026-01-01T00:00:09.000Z",
-                "leftBehind": ["volume data-guests-db-0"],
+                "leftBehind": left,
             }}));
             return;
         }
@@ -631,6 +649,9 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         | "DELETE organizations/acme?applications=drop" => {
             (StatusCode::ACCEPTED, Json(accepted)).into_response()
         }
+        "GET blueprints/acme/bp-wiki" if seen.blueprint.is_some() => {
+            Json(seen.blueprint.clone()).into_response()
+        }
         "GET policies" => Json(json!({"items": seen.policy.iter().collect::<Vec<_>>()})).into_response(),
         "GET environments/acme-dev" => Json(environment(seen)).into_response(),
         "GET environments" | "GET organizations/acme/environments" => {
@@ -639,7 +660,7 @@ fn respond(seen: &mut Seen, call: &str, body: &Value) -> Response {
         "POST environments/acme-dev/plans" => Json(json!({
             "digest": "sha256:plan", "environment": "acme-dev", "subject": "Install guests",
             "applications": [{
-                "action": "create", "name": "guests", "source": "catalog",
+                "action": "create", "name": seen.name, "source": "catalog",
                 "blueprint": "bp-guestbook", "version": "1.0.0", "because": "asked for",
             }],
             "files": [{"action": "create", "path": "applications/guests/application.yaml", "diff": "+a\n"}],

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use catalyst_api::{
     ApplicationCommand, ApplicationView, BlueprintDetail, Change, DataChoice, EnvironmentView,
-    Health, Install, PlannedAction,
+    Health, Install, PlanView, PlannedAction,
 };
 use catalyst_blueprint::{Blueprint, ConfigForm, ConfigSchema};
 use catalyst_names::ApplicationName;
@@ -22,7 +22,7 @@ use super::blueprint::packed;
 use super::change::{Asked, application};
 use super::failure::{Hinted, describe, hinted};
 use super::output::say;
-use super::prepare::{execute, plan_of};
+use super::prepare::{carried_out, plan_of};
 use super::stream::Stream;
 use super::wait::{self, Patience, Wanted};
 
@@ -275,6 +275,15 @@ fn judged(phase: &str, health: &Health) -> anyhow::Result<()> {
     anyhow::bail!("it is {}, not {phase}: {message}", health.phase)
 }
 
+/// Adds the Applications that a plan creates to those that were made.
+fn add_new(plan: &PlanView, made: &mut Vec<String>) {
+    for it in &plan.applications {
+        if it.action == PlannedAction::Create && !made.contains(&it.name) {
+            made.push(it.name.clone());
+        }
+    }
+}
+
 /// Where cases run, and what of.
 struct Ground<'a> {
     api: &'a Api,
@@ -377,34 +386,41 @@ impl Ground<'_> {
         let before = before.and_then(|view| view.applied_revision);
         let asked = self.asked(command);
         let plan = plan_of(self.api, &asked).await?;
-        if !plan.policies.is_empty() {
-            return Err(hinted(
-                format!(
-                    "changes of {} go by pull request: {}",
-                    self.environment,
-                    plan.policies.join(", ")
-                ),
-                "name an Environment without such policies",
-            ));
-        }
+        self.refuse_policies(&plan)?;
         say(&plan.subject);
         let mut stream = Stream::open(self.api).await?;
-        let new = plan
-            .applications
-            .iter()
-            .filter(|it| it.action == PlannedAction::Create);
         // Before it is made: an answer that is lost is no reason to leave it there.
-        made.extend(new.map(|it| it.name.clone()));
-        let accepted = execute(self.api, &asked, &plan.digest).await?;
+        add_new(&plan, made);
+        let done = carried_out(self.api, &asked, plan, |_, now| {
+            self.refuse_policies(now)?;
+            add_new(now, made);
+            Ok(())
+        });
+        let commit = done.await?.and_then(|(accepted, _)| accepted.commit);
         let wanted = Wanted {
             environment: self.environment,
             application: &name,
-            commit: accepted.commit.as_deref(),
+            commit: commit.as_deref(),
             before: before.as_deref(),
         };
         let settled = wait::settled(self.api, &mut stream, &wanted);
         let view = self.patience.bounded(&name, settled).await?;
         judged(phase, &view.summary.health)
+    }
+
+    /// Refuses a change that people would have to approve first.
+    fn refuse_policies(&self, plan: &PlanView) -> anyhow::Result<()> {
+        if plan.policies.is_empty() {
+            return Ok(());
+        }
+        Err(hinted(
+            format!(
+                "changes of {} go by pull request: {}",
+                self.environment,
+                plan.policies.join(", ")
+            ),
+            "name an Environment without such policies",
+        ))
     }
 
     /// Removes what was made, with its data.
@@ -433,13 +449,18 @@ impl Ground<'_> {
             Err(error) if is_not_found(&error) => return Ok(()),
             other => other?,
         };
-        say(&plan.subject);
+        let subject = plan.subject.clone();
+        say(&subject);
         let mut stream = Stream::open(self.api).await?;
-        execute(self.api, &asked, &plan.digest).await?;
+        match carried_out(self.api, &asked, plan, |_, _| Ok(())).await {
+            // Somebody else was faster.
+            Err(error) if is_not_found(&error) => return Ok(()),
+            other => other?,
+        };
         let full = format!("{}/{name}", self.environment);
         let path = ["environments", self.environment, "applications", name];
         let ended = wait::deletion(self.api, &mut stream, "application", &full, &path);
-        let left = self.patience.bounded(&plan.subject, ended).await?;
+        let left = self.patience.bounded(&subject, ended).await?;
         if left.is_empty() {
             return Ok(());
         }

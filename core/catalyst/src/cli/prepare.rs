@@ -167,8 +167,33 @@ pub async fn plan_of(api: &Api, asked: &Asked) -> anyhow::Result<PlanView> {
     api.put(Method::POST, &path, &asked.command).await
 }
 
+/// Carries out a change as it was planned. Where things changed meanwhile it is planned
+/// anew, and `agree` is asked of the plan before and of the one that counts now. What was
+/// done and by which plan; nothing where nothing is left to do, which is said.
+pub async fn carried_out(
+    api: &Api,
+    asked: &Asked,
+    mut found: PlanView,
+    mut agree: impl FnMut(&PlanView, &PlanView) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<(Accepted, PlanView)>> {
+    for _ in 1..MOST_PLANS {
+        match execute(api, asked, &found.digest).await {
+            Err(error) if is_changed_meanwhile(&error) => {}
+            outcome => return Ok(Some((outcome?, found))),
+        }
+        let now = plan_of(api, asked).await?;
+        if is_nothing(&now) {
+            return Ok(None);
+        }
+        agree(&found, &now)?;
+        found = now;
+    }
+    let accepted = execute(api, asked, &found.digest).await?;
+    Ok(Some((accepted, found)))
+}
+
 /// Carries out a change, if its plan is still the one of this digest.
-pub async fn execute(api: &Api, asked: &Asked, plan: &str) -> anyhow::Result<Accepted> {
+async fn execute(api: &Api, asked: &Asked, plan: &str) -> anyhow::Result<Accepted> {
     let path = ["environments", &asked.environment, "changes"];
     let execute = Execute {
         command: asked.command.clone(),
@@ -248,7 +273,7 @@ impl How {
 
     async fn change(&self, api: &Api, asked: Asked) -> anyhow::Result<()> {
         let output = self.common.output;
-        let mut found = plan_of(api, &asked).await?;
+        let found = plan_of(api, &asked).await?;
         if is_nothing(&found) {
             return Ok(());
         }
@@ -267,23 +292,16 @@ impl How {
         };
         let is_delete = matches!(asked.command, ApplicationCommand::Delete { .. });
         let destination = change::destination(&asked.environment, &asked.command).to_owned();
-        let mut plans = 1;
-        let accepted: Accepted = loop {
-            match execute(api, &asked, &found.digest).await {
-                Err(error) if is_changed_meanwhile(&error) && plans < MOST_PLANS => {}
-                outcome => break outcome?,
-            }
-            plans += 1;
-            let now = plan_of(api, &asked).await?;
-            if is_nothing(&now) {
+        let agree = |before: &PlanView, now: &PlanView| {
+            // Who said yes beforehand saw no plan that this one could differ from.
+            if self.yes {
                 return Ok(());
             }
-            // Who said yes beforehand saw no plan that this one could differ from.
-            if !self.yes {
-                say(&plan::changed(&found, &now));
-                confirm_in(&asked.environment)?;
-            }
-            found = now;
+            say(&plan::changed(before, now));
+            confirm_in(&asked.environment)
+        };
+        let Some((accepted, found)) = carried_out(api, &asked, found, agree).await? else {
+            return Ok(());
         };
         said(&accepted, &found.subject, output)?;
         // People decide on it, so there is nothing to wait for yet.
