@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,12 +18,15 @@ use axum::response::{IntoResponse, Response};
 use catalyst_kubernetes::Identity;
 use futures::StreamExt;
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -35,6 +39,9 @@ use super::metrics::Metrics;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long open requests may take to end once the server is told to stop.
 pub const DRAIN: Duration = Duration::from_secs(2);
+/// How long a connection may take to end on which a request has come in part and none
+/// is under way: nobody knows what the rest would ask for, or when it comes.
+const CUT_SHORT: Duration = Duration::from_millis(100);
 /// How long all connections together may take to go after that.
 pub const CUT: Duration = Duration::from_millis(500);
 const TLS_HANDSHAKE_RECORD: u8 = 0x16;
@@ -192,12 +199,79 @@ async fn answer<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stopping = stop.clone();
-    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+    let respond = move |request: Request<Incoming>| {
         let (app, identity, stopping) = (app.clone(), identity.clone(), stopping.clone());
         async move {
             let follows = follows(&request);
             let response = route(request.map(Body::new), peer, tls, identity, app).await;
-            Ok::<_, Infallible>(ended_by(stopping, follows, response))
+            ended_by(stopping, follows, response)
+        }
+    };
+    converse(stream, peer, respond, stop).await;
+}
+
+/// How far a connection has come.
+#[derive(Debug, Default)]
+struct Talk {
+    /// Requests whose answer is not handed over yet.
+    under_way: AtomicUsize,
+    /// Whether something was read since the last request began or was answered.
+    heard: AtomicBool,
+}
+
+impl Talk {
+    /// Whether a request has come in part, and no other is under way.
+    fn is_cut_short(&self) -> bool {
+        self.heard.load(Ordering::Relaxed) && self.under_way.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// A request, until its answer is handed over or nobody wants it any more.
+struct UnderWay(Arc<Talk>);
+
+impl UnderWay {
+    fn begin(talk: &Arc<Talk>) -> Self {
+        talk.under_way.fetch_add(1, Ordering::Relaxed);
+        talk.heard.store(false, Ordering::Relaxed);
+        Self(Arc::clone(talk))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.heard.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Takes requests from a connection until it ends, or what is under way on it when the
+/// server is told to stop.
+async fn converse<S, F>(
+    stream: S,
+    peer: SocketAddr,
+    respond: impl Fn(Request<Incoming>) -> F + Send + 'static,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let talk = Arc::new(Talk::default());
+    let listening = Arc::clone(&talk);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+        if !bytes.is_empty() {
+            listening.heard.store(true, Ordering::Relaxed);
+        }
+    });
+    let told = Arc::clone(&talk);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (under_way, response) = (UnderWay::begin(&told), respond(request));
+        async move {
+            let response = response.await.map(|body| {
+                Body::new(body.inspect_err(move |_| {
+                    let _until_the_body_goes = &under_way;
+                }))
+            });
+            Ok::<_, Infallible>(response)
         }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
@@ -211,7 +285,8 @@ async fn answer<S>(
             connection.as_mut().graceful_shutdown();
             // Requests under way; a tunnel, or an answer whose client does not read
             // it, has no end of its own.
-            tokio::time::timeout(DRAIN, connection).await.unwrap_or(Ok(()))
+            let patience = if talk.is_cut_short() { CUT_SHORT } else { DRAIN };
+            tokio::time::timeout(patience, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
@@ -376,6 +451,85 @@ mod tests {
         // Over, without waiting for the bound.
         within(serving).await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// A client on a connection that holds a few bytes, so that what was written is read.
+    struct Client {
+        stream: tokio::io::DuplexStream,
+        stop: CancellationToken,
+        ended: tokio::task::JoinHandle<()>,
+    }
+
+    impl Client {
+        /// Of a server that answers `ready`, and of `/slow` says that it has begun and
+        /// answers when it is told to.
+        fn new(slow: &Arc<[tokio::sync::Notify; 2]>) -> Self {
+            let slow = Arc::clone(slow);
+            let respond = move |request: Request<Incoming>| {
+                let slow = Arc::clone(&slow);
+                async move {
+                    if request.uri().path() == "/slow" {
+                        let [has_begun, go_on] = &*slow;
+                        has_begun.notify_one();
+                        go_on.notified().await;
+                    }
+                    "ready".into_response()
+                }
+            };
+            let (stream, server) = tokio::io::duplex(8);
+            let stop = CancellationToken::new();
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            let ended = tokio::spawn(converse(server, peer, respond, stop.clone()));
+            Self {
+                stream,
+                stop,
+                ended,
+            }
+        }
+
+        async fn ask(&mut self, text: &str) {
+            within(self.stream.write_all(text.as_bytes()))
+                .await
+                .unwrap();
+        }
+
+        /// Reads until the answer has come.
+        async fn answered(&mut self) {
+            let mut read = Vec::new();
+            while !read.ends_with(b"ready") {
+                read.push(within(self.stream.read_u8()).await.unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_not_sent_to_its_end_holds_no_stop() {
+        for is_first in [true, false] {
+            let mut client = Client::new(&Arc::default());
+            if !is_first {
+                client.ask("GET / HTTP/1.1\r\nHost: here\r\n\r\n").await;
+                client.answered().await;
+            }
+            client.ask("GET / HTTP/1.1\r\nHost: h").await;
+            client.stop.cancel();
+            let ended = tokio::time::timeout(DRAIN / 2, client.ended).await;
+            assert!(ended.is_ok(), "it was waited for, first: {is_first}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_under_way_is_answered_after_a_stop() {
+        let slow = Arc::<[tokio::sync::Notify; 2]>::default();
+        let mut client = Client::new(&slow);
+        client.ask("GET /slow HTTP/1.1\r\nHost: here\r\n\r\n").await;
+        let [has_begun, go_on] = &*slow;
+        within(has_begun.notified()).await;
+        client.stop.cancel();
+        // The server hears of it.
+        tokio::task::yield_now().await;
+        go_on.notify_one();
+        client.answered().await;
+        within(client.ended).await.unwrap();
     }
 
     /// A body that says `a`, and `b` when it is told to; then it ends.
