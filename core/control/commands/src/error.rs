@@ -191,7 +191,7 @@ impl CommandError {
                 Some(if *retryable {
                     "try again in a moment".to_owned()
                 } else {
-                    "publish the Blueprint again, signed by a key that the Sovereign trusts for its source".to_owned()
+                    "publish the Blueprint again, signed by a key that the Sovereign trusts for its source, or delete its tag from the registry".to_owned()
                 }),
                 Vec::new(),
             ),

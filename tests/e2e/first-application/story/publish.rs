@@ -297,6 +297,23 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
 
     let card = admin.get("/blueprints/catalog/bp-guestbook").await;
     assert_eq!(card["versions"], json!(["1.1.0", "1.0.0"]));
+
+    // What was refused goes again, by who may push it and by nobody else.
+    let manifest = sovereign.url(&format!("/v2/{REPOSITORY}/manifests/1.1.1"));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (user, expected) in [
+        (&mut people.mallory, StatusCode::FORBIDDEN),
+        (&mut *admin, StatusCode::ACCEPTED),
+    ] {
+        let token = user.token().await;
+        let deletion = http.delete(&manifest).basic_auth(&user.name, Some(token));
+        let answer = deletion.send().await.unwrap();
+        assert_eq!(answer.status(), expected, "{}", user.name);
+    }
+    let tags = ask(sovereign, admin, "tags/list").await;
+    let tags: Value = serde_json::from_slice(&tags).unwrap();
+    let versions = tags["tags"].as_array().unwrap();
+    assert!(!versions.contains(&json!("1.1.1")), "{tags:#}");
 }
 
 /// What `catalyst blueprint inspect` says of an artifact.
