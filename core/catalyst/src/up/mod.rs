@@ -40,6 +40,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use catalyst_kubernetes::ApiError;
+use catalyst_ports::PortError;
 use catalyst_supply::RegistryError;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -57,6 +59,8 @@ use report::{Addresses, Output, Progress};
 use server::Surfaces;
 use tls::Authority;
 
+/// The status with which a part says that it has no room (RFC 4918, section 11.5).
+const INSUFFICIENT_STORAGE: u16 = 507;
 /// From the signal to the end of the process. What was acknowledged is on disk by
 /// then, so whatever would take longer is cut off.
 const STOP_WITHIN: Duration = Duration::from_millis(4500);
@@ -149,17 +153,33 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Whether a failure comes of a full disk, met by this process itself or by one of
-/// the parts, which hand on the words of the operating system or their own.
+/// the parts that it asks.
 fn is_full_disk(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        let is_full_registry = cause
+        let by_api = cause
+            .downcast_ref::<ApiError>()
+            .is_some_and(ApiError::is_storage_full);
+        let by_registry = cause
             .downcast_ref::<RegistryError>()
             .is_some_and(RegistryError::is_full);
-        let said = cause.to_string();
-        is_full_registry
-            || said.contains("No space left on device")
-            || said.contains("disk is full")
+        let by_part = cause
+            .downcast_ref::<PortError>()
+            .is_some_and(|error| error.status() == Some(INSUFFICIENT_STORAGE));
+        // What is in a box is a type of its own.
+        let boxed = || cause.downcast_ref::<Box<kube::Error>>().map(|it| &**it);
+        let by_kubernetes = match cause.downcast_ref::<kube::Error>().or_else(boxed) {
+            Some(kube::Error::Api(status)) => has_cause(status, ApiError::STORAGE_FULL),
+            _ => false,
+        };
+        by_api || by_registry || by_part || by_kubernetes || catalyst_store::is_disk_full(cause)
     })
+}
+
+fn has_cause(status: &kube::core::Status, reason: &str) -> bool {
+    let details = status.details.iter();
+    details
+        .flat_map(|details| &details.causes)
+        .any(|cause| cause.reason == reason)
 }
 
 /// Serves until a signal comes; answers by when the process must have ended.
@@ -380,6 +400,8 @@ fn default_directory() -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -400,11 +422,40 @@ mod tests {
             status,
             detail: String::new(),
         };
+        let part = |status| PortError::Ask {
+            part: "forge",
+            action: "make the repository".to_owned(),
+            status,
+            reason: "no".to_owned(),
+        };
+        let kubernetes = |causes: &[&str]| {
+            let causes: Vec<_> = causes.iter().map(|it| json!({"reason": it})).collect();
+            let status = json!({"code": 503, "details": {"causes": causes}});
+            let status: kube::core::Status = serde_json::from_value(status).unwrap();
+            PortError::kubernetes("write the object")(kube::Error::Api(Box::new(status)))
+        };
+        let store = |is_full| catalyst_store::CommitError::Disk {
+            reason: "no".into(),
+            is_full,
+        };
+        let system = std::io::Error::from_raw_os_error;
         let of = |error: anyhow::Error| is_full_disk(&error.context("cannot put the image there"));
-        assert!(of(std::io::Error::from_raw_os_error(28).into()));
+        assert!(of(system(libc::ENOSPC).into()));
+        assert!(of(system(libc::EDQUOT).into()));
+        assert!(of(std::io::Error::other(system(libc::ENOSPC)).into()));
         assert!(of(registry(507).into()));
+        assert!(of(part(507).into()));
+        assert!(of(kubernetes(&["Other", ApiError::STORAGE_FULL]).into()));
+        assert!(of(ApiError::storage_full("no").into()));
+        assert!(of(store(true).into()));
         assert!(!of(registry(503).into()));
-        assert!(!of(std::io::Error::from_raw_os_error(98).into()));
+        assert!(!of(part(503).into()));
+        assert!(!of(kubernetes(&[]).into()));
+        assert!(!of(ApiError::unavailable("no").into()));
+        assert!(!of(store(false).into()));
+        assert!(!of(system(libc::EADDRINUSE).into()));
+        // Words alone are nobody's.
+        assert!(!of(anyhow::anyhow!("disk is full of noise")));
     }
 
     #[test]

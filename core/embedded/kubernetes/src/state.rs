@@ -344,6 +344,7 @@ pub(crate) fn commit_failed(error: &CommitError) -> ApiError {
             "a write met an unexpected state at {}",
             String::from_utf8_lossy(key)
         )),
+        CommitError::Disk { is_full: true, .. } => ApiError::storage_full(error.to_string()),
         CommitError::Disk { .. } | CommitError::Closed => ApiError::unavailable(error.to_string()),
     }
 }

@@ -40,6 +40,9 @@ pub fn qualified(resource: &str, group: &str) -> String {
 }
 
 impl ApiError {
+    /// The cause of a refusal because the disk has no room.
+    pub const STORAGE_FULL: &'static str = "StorageFull";
+
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -246,6 +249,22 @@ impl ApiError {
     /// 503.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(503, "ServiceUnavailable", message)
+    }
+
+    /// 503, as the disk has no room, which the cause says to programs.
+    pub fn storage_full(message: impl Into<String>) -> Self {
+        let message = message.into();
+        let details = json!({"causes": [{"reason": Self::STORAGE_FULL, "message": message}]});
+        Self {
+            details,
+            ..Self::unavailable(message)
+        }
+    }
+
+    /// Whether it is one because the disk has no room.
+    pub fn is_storage_full(&self) -> bool {
+        let cause = self.details.pointer("/causes/0/reason");
+        cause.is_some_and(|reason| reason == Self::STORAGE_FULL)
     }
 
     /// 504.

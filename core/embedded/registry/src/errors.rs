@@ -133,8 +133,7 @@ impl OciError {
 impl From<CommitError> for OciError {
     fn from(error: CommitError) -> Self {
         tracing::error!(%error, "registry metadata not written");
-        // The store hands on what the operating system said, and no code.
-        if error.to_string().contains("No space left on device") {
+        if error.is_full() {
             return Self::full("record the change");
         }
         Self::new(
@@ -180,6 +179,7 @@ mod tests {
         );
         let store = OciError::from(CommitError::Disk {
             reason: "No space left on device (os error 28)".into(),
+            is_full: true,
         });
         for error in [file, store] {
             assert_eq!(error.status, StatusCode::INSUFFICIENT_STORAGE);
@@ -187,6 +187,7 @@ mod tests {
         }
         let failing = OciError::from(CommitError::Disk {
             reason: "Input/output error (os error 5)".into(),
+            is_full: false,
         });
         assert_eq!(failing.status, StatusCode::SERVICE_UNAVAILABLE);
     }

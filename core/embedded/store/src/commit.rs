@@ -17,6 +17,7 @@ use crate::disk::Disk;
 use crate::state::{Shared, State};
 use crate::{
     CommitError, Condition, Entry, Event, OpenError, Operation, Options, Revision, Transaction,
+    is_disk_full,
 };
 
 /// Transactions that may wait for the writer before callers are held back.
@@ -146,9 +147,7 @@ impl Writer {
         if !evaluated.events.is_empty() {
             if let Err(error) = self.disk.write(&evaluated.changes, evaluated.revision) {
                 tracing::error!(error = %error, "store write failed");
-                let error = CommitError::Disk {
-                    reason: error.to_string().into(),
-                };
+                let error = refused(error.as_ref());
                 self.in_doubt = Some(evaluated);
                 for (reply, _) in answers {
                     answer(reply, Err(error.clone()));
@@ -176,11 +175,17 @@ impl Writer {
             }
             Err(error) => {
                 self.in_doubt = Some(batch);
-                Err(CommitError::Disk {
-                    reason: error.to_string().into(),
-                })
+                Err(refused(error.as_ref()))
             }
         }
+    }
+}
+
+/// What the disk said, for those who wait.
+fn refused(error: &(dyn std::error::Error + 'static)) -> CommitError {
+    CommitError::Disk {
+        reason: error.to_string().into(),
+        is_full: is_disk_full(error),
     }
 }
 

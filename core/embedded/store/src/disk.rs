@@ -55,7 +55,7 @@ impl Disk {
             Some(database) => database,
             None => self.database.insert(open_database(&self.path)?),
         };
-        let result = write_batch(database, changes, revision);
+        let result = write_batch(database, changes, revision).map_err(cause);
         if result.is_err() {
             // After a failed write the library refuses all others until the
             // file is opened again; the next batch does that.
@@ -70,9 +70,21 @@ impl Disk {
             Some(database) => database,
             None => self.database.insert(open_database(&self.path)?),
         };
-        let transaction = database.begin_read()?;
-        let meta = transaction.open_table(META)?;
-        Ok(meta.get("revision")?.map_or(0, |value| value.value()))
+        read_revision(database).map_err(cause)
+    }
+}
+
+fn read_revision(database: &Database) -> Result<Revision, redb::Error> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    Ok(meta.get("revision")?.map_or(0, |value| value.value()))
+}
+
+/// What the operating system said, where the library only hands it on.
+fn cause(error: redb::Error) -> BoxError {
+    match error {
+        redb::Error::Io(error) => error.into(),
+        other => other.into(),
     }
 }
 
@@ -101,10 +113,10 @@ fn open_database(path: &Path) -> Result<Database, OpenError> {
         })
 }
 
-fn disk_error(path: &Path, source: impl Into<BoxError>) -> OpenError {
+fn disk_error(path: &Path, error: impl Into<redb::Error>) -> OpenError {
     OpenError::Disk {
         path: path.to_owned(),
-        source: source.into(),
+        source: cause(error.into()),
     }
 }
 
@@ -176,7 +188,7 @@ fn write_batch(
     database: &Database,
     changes: &BTreeMap<Bytes, Option<Entry>>,
     revision: Revision,
-) -> Result<(), BoxError> {
+) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut current = transaction.open_table(CURRENT)?;

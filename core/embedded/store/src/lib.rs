@@ -192,6 +192,8 @@ pub enum CommitError {
     Disk {
         /// What the disk said.
         reason: Arc<str>,
+        /// Whether that is that it has no room.
+        is_full: bool,
     },
     /// The store is closing.
     #[error("the store is closed")]
@@ -206,6 +208,30 @@ impl CommitError {
             Self::Disk { .. } | Self::Closed => true,
         }
     }
+
+    /// Whether the disk has no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Disk { is_full: true, .. })
+    }
+}
+
+/// Whether a failure, or what caused it, is that the disk has no room: as the operating
+/// system says it, or the store.
+pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |one| one.source()).any(|one| {
+        if let Some(error) = one.downcast_ref::<CommitError>() {
+            return error.is_full();
+        }
+        let Some(error) = one.downcast_ref::<std::io::Error>() else {
+            return false;
+        };
+        let is_full = matches!(
+            error.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        );
+        // What an I/O error is made of is not its source.
+        is_full || error.get_ref().is_some_and(|inner| is_disk_full(inner))
+    })
 }
 
 /// The revision asked for is no longer held.

@@ -107,6 +107,12 @@ impl Failure {
 impl From<CommitError> for Failure {
     fn from(error: CommitError) -> Self {
         tracing::error!(%error, "vault change not written");
+        if error.is_full() {
+            return Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "the vault's disk is full; free space and try again",
+            );
+        }
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "the vault could not record the change; try again",

@@ -87,10 +87,11 @@ impl ApiError {
     }
 }
 
-/// Whether an error, or what caused it, is a full disk.
+/// Whether an error, or what caused it, is a full disk; git says so in words only.
 pub(crate) fn disk_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |one| one.source())
-        .any(|one| one.to_string().contains("No space left on device"))
+    catalyst_store::is_disk_full(error)
+        || std::iter::successors(Some(error), |one| one.source())
+            .any(|one| one.to_string().contains("No space left on device"))
 }
 
 impl IntoResponse for ApiError {
