@@ -3,17 +3,19 @@
 //! What must stay true: the value of a secret is only in [`Draft::secrets`],
 //! which goes to the vault and nowhere else.
 
+mod config;
+mod dependencies;
+mod upgrade;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalyst_api::{
-    Change, DataChoice, Fault, Install, MovedSetting, PlannedAction, PlannedApplication,
-};
-use catalyst_blueprint::{Choice, ConfigForm, ConfigSchema, Existing, MovedValue, Request, solve};
+use catalyst_api::{Change, DataChoice, Fault, Install, PlannedAction, PlannedApplication};
+use catalyst_blueprint::{Choice, ConfigForm, ConfigSchema, Existing};
 use catalyst_names::ApplicationName;
-use catalyst_plan::{AdmittedBlueprint, CONNECTION};
+use catalyst_plan::AdmittedBlueprint;
 use catalyst_resources::{
-    Application, ApplicationSpec, BlueprintReference, DataDisposal, DeletionRequest,
-    DependencyReference, GROUP, Metadata, VERSION,
+    Application, ApplicationSpec, BlueprintReference, DataDisposal, DeletionRequest, GROUP,
+    Metadata, VERSION,
 };
 use semver::{Version, VersionReq};
 use serde_json::{Map, Value};
@@ -21,7 +23,13 @@ use zeroize::Zeroizing;
 
 use crate::CommandError;
 use crate::state::Applications;
-use crate::validate::{Catalogue, Place, active_dependencies};
+use crate::validate::{Catalogue, Place};
+#[cfg(test)]
+use config::secret_name;
+pub(crate) use config::{as_map, config_faults};
+use config::{commit_config, merge};
+use dependencies::{keep_dependencies, resolve};
+pub(crate) use upgrade::{check_upgrade, migrate, show_moved, way_to};
 
 /// A secret to be stored before the commit.
 pub(crate) struct NewSecret {
@@ -436,230 +444,6 @@ pub(crate) fn refuse_deleted(
     })
 }
 
-/// `spec.upgrades` of the version that shall run.
-pub(crate) fn check_upgrade(
-    ground: &Ground<'_>,
-    before: &Application,
-    target: &AdmittedBlueprint,
-) -> Result<(), CommandError> {
-    let Ok(from) = Version::parse(&before.spec.blueprint.version) else {
-        return Ok(());
-    };
-    let to = target.blueprint.version();
-    if from == *to {
-        return Ok(());
-    }
-    target
-        .blueprint
-        .spec
-        .upgrades
-        .check(&from, to)
-        .map_err(|reason| CommandError::Allow {
-            action: ground.action.clone(),
-            reason,
-            next: Some(way_to(ground.catalogue, target, &from)),
-        })
-}
-
-/// What to do about an upgrade that is refused: by which versions to go.
-pub(crate) fn way_to(catalogue: &Catalogue, target: &AdmittedBlueprint, from: &Version) -> String {
-    let (source, name, to) = (&target.source, target.name(), target.blueprint.version());
-    let way = catalogue.catalog.upgrade_way(source, name, from, to);
-    let way: Vec<String> = way.iter().flatten().map(ToString::to_string).collect();
-    match way.split_first() {
-        Some((first, rest)) if !rest.is_empty() => {
-            format!(
-                "upgrade to {first} first, then to {}",
-                rest.join(", then to ")
-            )
-        }
-        _ => format!(
-            "no version of {name} that is listed leads from {from} to {to}: stay, or install another Application"
-        ),
-    }
-}
-
-/// Has a config be one of the version that shall run, as that version declares it, and
-/// says what was moved.
-pub(crate) fn migrate(
-    before: &Application,
-    target: &AdmittedBlueprint,
-    config: &mut Value,
-) -> Vec<MovedValue> {
-    match Version::parse(&before.spec.blueprint.version) {
-        Ok(from) => target.blueprint.spec.upgrades.migrate(&from, config),
-        Err(_) => Vec::new(),
-    }
-}
-
-/// Shows in the plan what becomes of the settings of an Application.
-pub(crate) fn show_moved(draft: &mut Draft, application: &str, moved: Vec<MovedValue>) {
-    for one in &moved {
-        let place = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
-        let from = place(&one.from);
-        draft.warnings.push(match &one.to {
-            Some(to) => format!("the setting {from} of {application} becomes {}", place(to)),
-            None => format!("the setting {from} of {application} is dropped"),
-        });
-    }
-    let mut planned = draft.planned.iter_mut();
-    if let Some(entry) = planned.find(|entry| entry.name == application) {
-        let shown = moved.into_iter().map(|one| MovedSetting {
-            from: one.from,
-            to: one.to,
-        });
-        entry.moved.extend(shown);
-    }
-}
-
-/// The dependencies that an Application has and still needs, as choices.
-fn keep_dependencies(
-    ground: &Ground<'_>,
-    application: &Application,
-) -> Result<BTreeMap<String, Choice>, CommandError> {
-    let blueprint = ground.blueprint(&application.spec.blueprint)?;
-    let active = active_dependencies(application, blueprint, ground.place)
-        .map_err(|reason| ground.refuse(reason))?;
-    Ok(active
-        .iter()
-        .filter_map(|dependency| {
-            let kept = application.spec.dependencies.get(dependency.alias())?;
-            let choice = Choice::Existing(kept.application.clone());
-            Some((dependency.alias().to_owned(), choice))
-        })
-        .collect())
-}
-
-/// Solves the dependencies, and enters the Application and every new one.
-fn resolve(
-    ground: &Ground<'_>,
-    draft: &mut Draft,
-    mut root: Application,
-    before: Option<&Application>,
-    choices: BTreeMap<String, Choice>,
-) -> Result<(), CommandError> {
-    let name = root.metadata.name.clone();
-    let reference = root.spec.blueprint.clone();
-    let version = Version::parse(&reference.version).map_err(|error| {
-        ground.refuse(format!("`{}` is no version: {error}", reference.version))
-    })?;
-    let solution = solve(
-        &ground.catalogue.catalog,
-        &Request {
-            source: reference.source.clone(),
-            blueprint: reference.name.clone(),
-            version,
-            application: name.clone(),
-            size: root.spec.size.clone(),
-            config: Value::Object(root.spec.config.clone()),
-            environment: ground.place.scope(),
-            choices,
-            existing: ground.existing(),
-        },
-    )
-    .map_err(|error| CommandError::Solve {
-        action: ground.action.clone(),
-        reason: error.to_string(),
-    })?;
-    let links = |dependencies: &BTreeMap<String, catalyst_blueprint::Link>| {
-        dependencies
-            .iter()
-            .map(|(alias, link)| {
-                let reference = DependencyReference {
-                    application: link.application.clone(),
-                };
-                (alias.clone(), reference)
-            })
-            .collect::<BTreeMap<_, _>>()
-    };
-    let mut needed: BTreeMap<String, (String, String)> = BTreeMap::new();
-    for solved in &solution.applications {
-        for (alias, link) in &solved.dependencies {
-            needed.insert(
-                link.application.clone(),
-                (solved.name.clone(), alias.clone()),
-            );
-        }
-    }
-    if let Some(solved) = solution.root() {
-        root.spec.dependencies = links(&solved.dependencies);
-    }
-    let mut others = Vec::new();
-    for solved in solution.applications.iter().rev().skip(1) {
-        ApplicationName::new(solved.name.clone())
-            .map_err(|error| ground.refuse(error.to_string()))?;
-        let reference = BlueprintReference {
-            source: solved.source.clone(),
-            name: solved.blueprint.clone(),
-            version: solved.version.to_string(),
-        };
-        let blueprint = ground.blueprint(&reference)?;
-        let config = commit_config(
-            ground,
-            draft,
-            &solved.name,
-            blueprint,
-            solved.config.clone(),
-            &Value::Null,
-        )?;
-        let mut new = application(
-            ground.place,
-            &solved.name,
-            reference,
-            solved.size.clone(),
-            config,
-        );
-        new.spec.dependencies = links(&solved.dependencies);
-        let (dependent, alias) = needed.get(&solved.name).cloned().unwrap_or_default();
-        let mut entry = planned(&new, None, format!("{dependent} needs it as {alias}"));
-        let range = asked_range(ground, &root, &solution, &dependent, &alias);
-        entry.alternatives = ground.alternatives(
-            &solved.source,
-            &solved.blueprint,
-            &range.unwrap_or_default(),
-        );
-        entry.alias = Some(solved.path.join("."));
-        others.push(entry);
-        draft.changed.insert(solved.name.clone(), Some(new));
-    }
-    let because = "asked for".to_owned();
-    draft.planned.push(planned(&root, before, because));
-    draft.planned.append(&mut others);
-    draft.changed.insert(name, Some(root));
-    Ok(())
-}
-
-/// The version range in which a dependent asks for an alias.
-fn asked_range(
-    ground: &Ground<'_>,
-    root: &Application,
-    solution: &catalyst_blueprint::Solution,
-    dependent: &str,
-    alias: &str,
-) -> Option<String> {
-    let reference = if dependent == root.metadata.name {
-        root.spec.blueprint.clone()
-    } else {
-        let solved = solution
-            .applications
-            .iter()
-            .find(|solved| solved.name == dependent)?;
-        BlueprintReference {
-            source: solved.source.clone(),
-            name: solved.blueprint.clone(),
-            version: solved.version.to_string(),
-        }
-    };
-    let blueprint = ground.catalogue.get(&reference)?;
-    let dependency = blueprint
-        .blueprint
-        .spec
-        .depends
-        .iter()
-        .find(|dependency| dependency.alias() == alias)?;
-    Some(dependency.version.clone())
-}
-
 pub(crate) fn planned(
     after: &Application,
     before: Option<&Application>,
@@ -739,119 +523,6 @@ pub(crate) fn application(
             deletion: None,
         },
         status: None,
-    }
-}
-
-/// Validates a config as submitted, and puts references in the place of its
-/// secrets. A secret that changes gets another name, so that Git shows that it
-/// did, a rollback brings the earlier value back, and what was approved is what comes.
-fn commit_config(
-    ground: &Ground<'_>,
-    draft: &mut Draft,
-    application: &str,
-    blueprint: &AdmittedBlueprint,
-    mut config: Value,
-    before: &Value,
-) -> Result<Map<String, Value>, CommandError> {
-    let schema = ground.schema(blueprint)?;
-    let problems = schema.validate_config(&config, ConfigForm::Submitted);
-    if !problems.is_empty() {
-        return Err(ground.faulty("the config does not fit", config_faults(problems)));
-    }
-    for pointer in schema.secret_pointers(&config) {
-        let Some(value) = config.pointer_mut(&pointer) else {
-            continue;
-        };
-        let text = match &*value {
-            // A reference: kept from before.
-            Value::Object(_) | Value::Null => continue,
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let previous = before
-            .pointer(&pointer)
-            .and_then(|value| value.get("secretRef"))
-            .and_then(Value::as_str);
-        let (base, number) = secret_name(&pointer, previous);
-        let name = ground.free_name(application, &base, number);
-        *value = serde_json::json!({"secretRef": name});
-        draft.secrets.push(NewSecret {
-            application: application.to_owned(),
-            name,
-            value: Zeroizing::new(text),
-        });
-    }
-    Ok(as_map(config))
-}
-
-pub(crate) fn as_map(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
-pub(crate) fn config_faults(problems: Vec<catalyst_blueprint::ConfigProblem>) -> Vec<Fault> {
-    problems
-        .into_iter()
-        .map(|problem| Fault {
-            pointer: Some(format!("/config{}", problem.pointer)),
-            message: problem.message,
-            ..Fault::default()
-        })
-        .collect()
-}
-
-/// `/smtp/password` → `smtp-password`, then 2 of it: what the names of a secret begin
-/// with, and the number of the next.
-fn secret_name(pointer: &str, previous: Option<&str>) -> (String, u64) {
-    let letters: String = pointer
-        .trim_start_matches('/')
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() {
-                letter
-            } else {
-                '-'
-            }
-        })
-        .take(50)
-        .collect();
-    let letters = letters.trim_matches('-');
-    let base = match letters {
-        "" => "secret".to_owned(),
-        // That name is the generated connection's.
-        CONNECTION => format!("config-{CONNECTION}"),
-        other => other.to_owned(),
-    };
-    let number = previous.map_or(0, |previous| {
-        // A push may have named it as it likes.
-        let number = previous
-            .strip_prefix(base.as_str())
-            .and_then(|rest| rest.strip_prefix('-'))
-            .and_then(|number| number.parse::<u32>().ok());
-        u64::from(number.unwrap_or(1))
-    });
-    (base, number + 1)
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    if let Value::Object(target) = target {
-        for (key, value) in patch {
-            if value.is_null() {
-                target.remove(key);
-            } else {
-                merge(target.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
     }
 }
 
