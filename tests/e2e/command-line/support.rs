@@ -4,6 +4,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::server::Server;
+
+/// A server and a home that knows of it.
+pub fn start() -> (Server, Home) {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    (server, home)
+}
+
 /// A home with nothing in it, and where the server is.
 pub struct Home {
     pub folder: tempfile::TempDir,
