@@ -7,6 +7,7 @@ use catalyst_api::{Accepted, ApplicationCommand, Execute, PlanView};
 use catalyst_names::{ApplicationName, EnvironmentName, NameError};
 use catalyst_plan::{Plan, secret_path};
 use catalyst_resources::Application;
+use catalyst_signature::TrustPolicy;
 use zeroize::Zeroizing;
 
 use crate::change::{self, Draft, Ground};
@@ -14,7 +15,8 @@ use crate::opening::{OF_COMMANDS, Proposal};
 use crate::policy::{self, Brought};
 use crate::state::{Applications, Configuration, application_path};
 use crate::store::{AtCommit, environment_repository, place_of};
-use crate::validate::{Catalogue, Place, application_faults, tree_faults};
+use crate::users::policy_of;
+use crate::validate::{Catalogue, Place, application_faults, choice_fault, tree_faults};
 use crate::{Access, Actor, CommandError, Commands, documents};
 
 /// The values of a secret, by key.
@@ -313,6 +315,7 @@ impl Commands {
             _ => None,
         };
         let promoted_from = source.as_ref().map(|_| &environment);
+        let policy = policy_of(&configuration.content);
         let mut taken = BTreeSet::new();
         let (catalogue, mut draft) = loop {
             let (catalogue, draft) = self
@@ -324,6 +327,7 @@ impl Commands {
                     source.as_ref(),
                     &taken,
                     access.is_sovereign_admin(),
+                    &policy,
                     &action,
                 )
                 .await?;
@@ -345,7 +349,7 @@ impl Commands {
         .await?;
         change::show_host_access(&mut draft, &catalogue);
         let after = after_draft(&tree.content, &draft);
-        check_after(&after, &draft, &place, &catalogue, &action)?;
+        check_after(&tree.content, &after, &draft, &place, &catalogue, &action)?;
 
         let policies = configuration.content.policies_of(&destination);
         let mut names = policy::pull_policies(&policies);
@@ -414,6 +418,7 @@ impl Commands {
         source: Option<&AtCommit<Applications>>,
         taken: &BTreeSet<(String, String)>,
         is_sovereign_admin: bool,
+        policy: &TrustPolicy,
         action: &str,
     ) -> Result<(Catalogue, Draft), CommandError> {
         let mut is_fresh = false;
@@ -422,7 +427,8 @@ impl Commands {
                 .store()
                 .catalogue(self.config(), is_fresh, action)
                 .await?
-                .narrowed(place.organization.as_str(), is_sovereign_admin);
+                .narrowed(place.organization.as_str(), is_sovereign_admin)
+                .offered(policy, &tree.content);
             let ground = Ground {
                 action: action.to_owned(),
                 place,
@@ -679,6 +685,7 @@ fn after_draft(tree: &Applications, draft: &Draft) -> Applications {
 
 /// What a push would be refused for, a command is refused for, too.
 fn check_after(
+    before: &Applications,
     after: &Applications,
     draft: &Draft,
     place: &Place,
@@ -698,9 +705,10 @@ fn check_after(
     let mut faults = Vec::new();
     for name in &touched {
         if let Some(application) = after.applications.get(name) {
+            let path = application_path(name);
             let text = after
                 .files
-                .get(&application_path(name))
+                .get(&path)
                 .map(String::as_str)
                 .unwrap_or_default();
             faults.extend(application_faults(
@@ -710,6 +718,8 @@ fn check_after(
                 place,
                 catalogue,
             ));
+            let known = before.applications.get(name);
+            faults.extend(choice_fault(known, application, &path, text, catalogue));
         }
     }
     // An upgrade of a provider concerns those that depend on it.

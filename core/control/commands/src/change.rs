@@ -125,13 +125,16 @@ impl Ground<'_> {
         self.catalogue
             .get(reference)
             .map(AsRef::as_ref)
-            .ok_or_else(|| CommandError::Find {
-                action: self.action.clone(),
-                what: format!(
-                    "Blueprint {} {} in {}",
-                    reference.name, reference.version, reference.source
-                ),
-                next: "look for it in the marketplace, or register it".to_owned(),
+            .ok_or_else(|| match self.catalogue.refusal(reference) {
+                Some(reason) => self.refuse(reason),
+                None => CommandError::Find {
+                    action: self.action.clone(),
+                    what: format!(
+                        "Blueprint {} {} in {}",
+                        reference.name, reference.version, reference.source
+                    ),
+                    next: "look for it in the marketplace, or register it".to_owned(),
+                },
             })
     }
 

@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::Fault;
+use catalyst_blueprint::is_shared_source;
 use catalyst_names::{EnvironmentName, HostClusterName, OrganizationName};
+use catalyst_ports::RepositoryId;
 use catalyst_resources::Application;
 use catalyst_signature::PublicKey;
 use semver::Version;
@@ -21,8 +23,11 @@ use crate::policy::{self, Brought};
 use crate::push::{PushCheck, PushCommit, PushFile, PushRef, PushVerdict};
 use crate::state::{Applications, BRANCH, CONFIG, Configuration, application_of_path, kind_of};
 use crate::store::place_of;
-use crate::validate::{Catalogue, Place, application_faults, tree_faults};
-use crate::{CommandError, Commands, admins, fleet};
+use crate::users::policy_of;
+use crate::validate::{Catalogue, Place, application_faults, choice_fault, tree_faults};
+use crate::{CommandError, Commands, admins, fleet, source_of_repository};
+
+mod source;
 
 /// More lines help nobody.
 const MOST_MESSAGES: usize = 30;
@@ -103,9 +108,11 @@ impl Commands {
             }
             return Ok(configuration_faults(&state.content, push));
         }
-        if matches!(owner, "system" | "catalog" | "catalog-sovereign") {
+        let repository = RepositoryId::new(owner, name);
+        let source = source_of_repository(&repository);
+        if owner == "system" || is_shared_source(owner) {
             return if access.is_sovereign_admin() {
-                Ok(Vec::new())
+                self.judge_source(push, source, &action).await
             } else {
                 refuse(format!("only a sovereign-admin may push to {owner}"))
             };
@@ -120,7 +127,7 @@ impl Commands {
         });
         let Some(environment) = environment else {
             return if access.can_admin(owner) {
-                Ok(Vec::new())
+                self.judge_source(push, source, &action).await
             } else {
                 refuse(format!(
                     "pushing to {owner}/{name} takes an org-admin of {owner}"
@@ -215,7 +222,8 @@ impl Commands {
                 .store()
                 .catalogue(self.config(), is_fresh, action)
                 .await?
-                .narrowed(place.organization.as_str(), access.is_sovereign_admin());
+                .narrowed(place.organization.as_str(), access.is_sovereign_admin())
+                .offered(&policy_of(configuration), &base);
             messages = environment_faults(&base, push, &place, &catalogue);
             if messages.is_empty() {
                 break;
@@ -340,8 +348,16 @@ fn apply(
     files
 }
 
-/// What is wrong with a file as such: links, submodules, binaries, size.
+/// What is wrong with a file that must be text: links, submodules, binaries, size.
 fn form_problem(file: &PushFile) -> Option<String> {
+    let is_binary = file.status != "removed" && file.encoding.as_deref() == Some("base64");
+    plain_problem(file).or_else(|| {
+        is_binary.then(|| format!("{}: it is not UTF-8 text; save it as such", file.path))
+    })
+}
+
+/// What is wrong with a file whatever it holds: links, submodules, size.
+fn plain_problem(file: &PushFile) -> Option<String> {
     if file.status == "removed" {
         return None;
     }
@@ -351,14 +367,12 @@ fn form_problem(file: &PushFile) -> Option<String> {
             "{path}: links and submodules are not followed; push a plain file"
         ));
     }
-    if file.truncated || file.content.is_none() {
-        return Some(format!(
+    (file.truncated || file.content.is_none()).then(|| {
+        format!(
             "{path}: with {} bytes it is too large to be checked; make it smaller",
             file.size
-        ));
-    }
-    (file.encoding.as_deref() == Some("base64"))
-        .then(|| format!("{path}: it is not UTF-8 text; save it as such"))
+        )
+    })
 }
 
 /// Everything wrong with a push to an Environment's repository.
@@ -417,6 +431,13 @@ pub(crate) fn environment_faults(
                 text,
                 application,
                 place,
+                catalogue,
+            ));
+            faults.extend(choice_fault(
+                base.applications.get(name),
+                application,
+                &path,
+                text,
                 catalogue,
             ));
             faults.extend(upgrade_fault(
@@ -786,6 +807,16 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
             }
         }
         for (index, signer) in sovereign.spec.trusted_signers.iter().enumerate() {
+            let source = &signer.source;
+            if !is_shared_source(source) && !state.organizations.contains_key(source) {
+                // Whoever has the name next is somebody else.
+                faults.push(fault(
+                    path,
+                    text,
+                    &format!("/spec/trustedSigners/{index}/source"),
+                    format!("there is no source {source} of Blueprints: name catalog, catalog-sovereign or an Organization, or remove the signer"),
+                ));
+            }
             if PublicKey::from_pem(&signer.public_key).is_err() {
                 faults.push(fault(
                     path,

@@ -34,6 +34,7 @@ mod pulls;
 mod push;
 mod registration;
 mod request;
+mod sources;
 mod state;
 mod store;
 mod usernames;
@@ -53,6 +54,10 @@ pub use error::CommandError;
 pub use fleet::{Standing, Turn};
 pub use push::{PushCheck, PushFile, PushRef, PushVerdict};
 pub use request::RequestId;
+pub use sources::{
+    FolderFiles, Judgement, content_problem, is_blueprint_folder, judge_folder, place_in_source,
+    source_of_repository, source_repository,
+};
 pub use users::{admitted_blueprint, card, trust_policy};
 
 /// How often a command is decided anew when somebody else was faster.

@@ -106,6 +106,12 @@ pub fn trust_policy(sovereign: &SovereignSpec) -> TrustPolicy {
     policy
 }
 
+/// The policy of a configuration; one without a Sovereign that can be read trusts nobody.
+pub(crate) fn policy_of(configuration: &Configuration) -> TrustPolicy {
+    let sovereign = configuration.sovereign.as_ref();
+    sovereign.map_or_else(TrustPolicy::new, |it| trust_policy(&it.spec))
+}
+
 /// What the Sovereign keeps of an artifact that it admits.
 pub fn admitted_blueprint(admitted: Admitted) -> AdmittedBlueprint {
     AdmittedBlueprint {
@@ -116,6 +122,7 @@ pub fn admitted_blueprint(admitted: Admitted) -> AdmittedBlueprint {
         blueprint: admitted.blueprint,
         icon: admitted.icon,
         description: admitted.description,
+        withdrawn: None,
     }
 }
 

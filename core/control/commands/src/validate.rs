@@ -13,6 +13,7 @@ use catalyst_names::{
 };
 use catalyst_plan::AdmittedBlueprint;
 use catalyst_resources::{Application, BlueprintReference, PlacementMode, Quota};
+use catalyst_signature::TrustPolicy;
 use semver::{Version, VersionReq};
 use serde_json::{Value, json};
 
@@ -20,11 +21,17 @@ use crate::access::Access;
 use crate::documents::fault;
 use crate::state::{Applications, application_path};
 
+/// The most versions that one sentence names.
+const MOST_NAMED: usize = 5;
+
 /// Every admitted Blueprint, or those of them that somebody knows of.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     pub catalog: Catalog,
     admitted: BTreeMap<(String, String), BTreeMap<Version, Arc<AdmittedBlueprint>>>,
+    /// Why nobody may begin with a version that some run: `(source, name)`, version,
+    /// reason.
+    refused: BTreeMap<(String, String), BTreeMap<Version, String>>,
 }
 
 impl Catalogue {
@@ -52,7 +59,89 @@ impl Catalogue {
         Self {
             catalog: self.catalog.narrowed(knows),
             admitted,
+            refused: self.refused.clone(),
         }
+    }
+
+    /// What of it may be chosen in an Environment: neither what its source took back nor
+    /// what nobody signed whom the Sovereign trusts for its source. What Applications
+    /// there run stays, so that they can be changed; none begins with it.
+    pub fn offered(mut self, policy: &TrustPolicy, tree: &Applications) -> Self {
+        let mut trusted: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
+        let mut refused: BTreeMap<(String, String), BTreeMap<Version, String>> = BTreeMap::new();
+        for ((source, name), versions) in &self.admitted {
+            let signers = trusted
+                .entry(source)
+                .or_insert_with(|| match policy.keys(source) {
+                    Ok(keys) => Ok(keys.iter().map(|key| key.fingerprint()).collect()),
+                    Err(refusal) => Err(refusal.to_string()),
+                });
+            for (version, blueprint) in versions {
+                if let Some(reason) = reason_against(blueprint, signers) {
+                    let of_name = (source.clone(), name.clone());
+                    let of_name = refused.entry(of_name).or_default();
+                    of_name.insert(version.clone(), reason);
+                }
+            }
+        }
+        // As good as always; the whole catalog need not be gone through again.
+        if refused.is_empty() {
+            return self;
+        }
+        let running: BTreeSet<(&str, &str, &str)> = tree
+            .applications
+            .values()
+            .map(|application| {
+                let it = &application.spec.blueprint;
+                (it.source.as_str(), it.name.as_str(), it.version.as_str())
+            })
+            .collect();
+        let keeps = |source: &str, name: &str, version: &Version| {
+            let of_name = refused.get(&(source.to_owned(), name.to_owned()));
+            of_name.is_none_or(|versions| !versions.contains_key(version))
+                || running.contains(&(source, name, version.to_string().as_str()))
+        };
+        let catalog = self
+            .catalog
+            .retained(|source, it| keeps(source, it.name(), it.version()));
+        for ((source, name), versions) in &mut self.admitted {
+            versions.retain(|version, _| keeps(source, name, version));
+        }
+        self.admitted.retain(|_, versions| !versions.is_empty());
+        Self {
+            catalog,
+            admitted: self.admitted,
+            refused,
+        }
+    }
+
+    /// Why nobody may begin with the version that is named, though it is there.
+    pub fn refusal(&self, reference: &BlueprintReference) -> Option<String> {
+        let BlueprintReference {
+            source,
+            name,
+            version,
+        } = reference;
+        let refused = self.refused.get(&(source.clone(), name.clone()))?;
+        let reason = refused.get(&Version::parse(version).ok()?)?;
+        let there: Vec<String> = self
+            .versions(source, name)
+            .into_iter()
+            .flat_map(|versions| versions.iter().rev())
+            .filter(|(version, it)| {
+                let visibility = it.blueprint.spec.visibility;
+                !refused.contains_key(*version) && visibility.is_listed(source)
+            })
+            .take(MOST_NAMED)
+            .map(|(version, _)| version.to_string())
+            .collect();
+        let there = match there.as_slice() {
+            [] => "ask whoever publishes it which to take".to_owned(),
+            there => format!("there is {}", there.join(", ")),
+        };
+        Some(format!(
+            "nothing new begins with {name} {version} of {source}: {reason}; {there}"
+        ))
     }
 
     /// The Blueprint that an Application names.
@@ -77,6 +166,7 @@ impl Catalogue {
         let versions = self.versions(source, name)?;
         versions
             .iter()
+            .filter(|(_, blueprint)| blueprint.withdrawn.is_none())
             .max_by_key(|(version, blueprint)| {
                 let is_listed = blueprint.blueprint.spec.visibility.is_listed(source);
                 (is_listed, version.pre.is_empty(), *version)
@@ -86,6 +176,9 @@ impl Catalogue {
 
     /// Why a reference leads nowhere, and what there is instead.
     fn unknown(&self, reference: &BlueprintReference) -> String {
+        if let Some(reason) = self.refusal(reference) {
+            return reason;
+        }
         let BlueprintReference {
             source,
             name,
@@ -117,6 +210,43 @@ impl Catalogue {
             }
         }
     }
+}
+
+/// Why nobody may begin with what was admitted: it was taken back, or none of the keys
+/// that count for its source signed it.
+fn reason_against(
+    blueprint: &AdmittedBlueprint,
+    signers: &Result<BTreeSet<String>, String>,
+) -> Option<String> {
+    if let Some(reason) = &blueprint.withdrawn {
+        return Some(format!("it was withdrawn ({reason})"));
+    }
+    match signers {
+        Ok(signers) if signers.contains(&blueprint.signer) => None,
+        Ok(_) => Some(format!(
+            "its signer {} is not one of those that the Sovereign trusts for {}",
+            blueprint.signer, blueprint.source
+        )),
+        Err(refusal) => Some(refusal.clone()),
+    }
+}
+
+/// A fault where an Application begins with a version with which none may begin.
+pub(crate) fn choice_fault(
+    before: Option<&Application>,
+    after: &Application,
+    path: &str,
+    text: &str,
+    catalogue: &Catalogue,
+) -> Option<Fault> {
+    let reference = &after.spec.blueprint;
+    if before.is_some_and(|before| before.spec.blueprint == *reference) {
+        return None;
+    }
+    // What is not there at all is another fault.
+    catalogue.get(reference)?;
+    let reason = catalogue.refusal(reference)?;
+    Some(fault(path, text, "/spec/blueprint", reason))
 }
 
 /// An Environment, as far as its Applications depend on it.
@@ -448,6 +578,7 @@ pub(crate) mod tests {
             blueprint,
             icon: None,
             description: None,
+            withdrawn: None,
         }
     }
 
@@ -536,6 +667,87 @@ pub(crate) mod tests {
             application_faults("wiki", &text, &application, &place(), &catalogue),
             []
         );
+    }
+
+    /// A key, and the fingerprint by which Blueprints name it.
+    fn key() -> (catalyst_signature::PublicKey, String) {
+        let key = catalyst_signature::SigningKey::generate().unwrap();
+        (key.public().clone(), key.public().fingerprint())
+    }
+
+    #[test]
+    fn nothing_begins_with_what_was_withdrawn_or_is_signed_by_nobody_trusted() {
+        let ((own, own_name), (_, foreign)) = (key(), key());
+        let mut policy = TrustPolicy::new();
+        policy.trust("acme", own);
+        let fill = |all: &mut Catalogue| {
+            for (source, version, signer, withdrawn) in [
+                ("acme", "1.0.0", &own_name, None),
+                ("acme", "1.1.0", &own_name, Some("it loses pages")),
+                ("acme", "1.2.0", &foreign, None),
+                // The same key, which says nothing of another source.
+                ("catalog", "1.0.0", &own_name, None),
+            ] {
+                let mut made = admitted(source, &blueprint("bp-wiki", version, ""));
+                made.signer.clone_from(signer);
+                made.withdrawn = withdrawn.map(str::to_owned);
+                all.insert(made);
+            }
+        };
+        let offered = |tree: &Applications| {
+            let mut all = Catalogue::default();
+            fill(&mut all);
+            all.offered(&policy, tree)
+        };
+        let reference = |source: &str, version: &str| BlueprintReference {
+            source: source.to_owned(),
+            name: "bp-wiki".to_owned(),
+            version: version.to_owned(),
+        };
+        let fresh = offered(&Applications::default());
+        for (source, version, words) in [
+            ("acme", "1.0.0", None),
+            ("acme", "1.1.0", Some("it loses pages")),
+            (
+                "acme",
+                "1.2.0",
+                Some("not one of those that the Sovereign trusts for acme"),
+            ),
+            ("catalog", "1.0.0", Some("no signer is trusted for it")),
+        ] {
+            let reference = reference(source, version);
+            assert_eq!(
+                fresh.get(&reference).is_some(),
+                words.is_none(),
+                "{version}"
+            );
+            match words {
+                None => assert_eq!(fresh.refusal(&reference), None),
+                Some(words) => {
+                    let said = fresh.unknown(&reference);
+                    assert!(said.contains(words), "{said}");
+                }
+            }
+        }
+        assert_eq!(fresh.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
+
+        // Whoever runs it may be changed, and another does not follow.
+        let (text, mut running) = wiki(|text| text);
+        running.spec.blueprint = reference("acme", "1.1.0");
+        let mut tree = Applications::default();
+        tree.applications.insert("wiki".to_owned(), running.clone());
+        let here = offered(&tree);
+        assert!(here.get(&running.spec.blueprint).is_some());
+        assert!(here.get(&reference("acme", "1.2.0")).is_none());
+        let path = application_path("wiki");
+        let judged = |before| choice_fault(before, &running, &path, &text, &here);
+        assert_eq!(judged(Some(&running)), None);
+        let fault = judged(None).unwrap();
+        assert_eq!(
+            fault.message,
+            "nothing new begins with bp-wiki 1.1.0 of acme: it was withdrawn (it loses pages); there is 1.0.0"
+        );
+        assert_eq!(here.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
     }
 
     #[test]

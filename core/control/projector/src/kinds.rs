@@ -69,6 +69,7 @@ pub const MANAGEMENT: &[Watched] = &[
     own("Environment", "environments"),
     own("EnvironmentPolicy", "environmentpolicies"),
     own("Blueprint", "blueprints"),
+    own("BlueprintSource", "blueprintsources"),
     own("FleetUpgrade", "fleetupgrades"),
     in_namespace(
         kind(

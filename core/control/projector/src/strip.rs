@@ -94,7 +94,7 @@ const FLUX_STATUS: Allowed = Fields(&[
 fn allowed(kind: &str) -> &'static [(&'static str, Allowed)] {
     match kind {
         "Application" | "Organization" | "Environment" | "EnvironmentPolicy" | "Blueprint"
-        | "FleetUpgrade" | "Sovereign" => &[("spec", Whole), ("status", Whole)],
+        | "BlueprintSource" | "FleetUpgrade" | "Sovereign" => &[("spec", Whole), ("status", Whole)],
         "VCluster" => &[("status", Fields(&[("ready", Whole), CONDITIONS]))],
         "HelmRelease" | "Kustomization" | "OCIRepository" | "GitRepository" => {
             &[("spec", FLUX_SPEC), ("status", FLUX_STATUS)]

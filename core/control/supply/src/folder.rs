@@ -1,4 +1,4 @@
-//! Reads a Blueprint's folder from disk.
+//! What belongs to a Blueprint's folder, and reading it from disk.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,9 @@ use std::{
 };
 
 /// The most bytes the parts of a Blueprint may have together.
-const MAX_BYTES: u64 = 32 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// The files that belong to a Blueprint beside its parts.
+const FILES: [&str; 2] = ["blueprint.yaml", "README.md"];
 /// What belongs to a Blueprint; anything else in the folder (its source, its
 /// build) stays out of the artifact.
 const PARTS: [&str; 5] = ["chart", "manifests", "compositions", "card", "tests"];
@@ -33,11 +35,19 @@ pub enum FolderError {
     },
 }
 
+/// Whether a file belongs to the Blueprint in whose folder it has this path.
+pub fn is_part(path: &str) -> bool {
+    FILES.contains(&path)
+        || path
+            .split_once('/')
+            .is_some_and(|(part, _)| PARTS.contains(&part))
+}
+
 /// The folder's files as path → bytes, as lint and pack take them.
 pub fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
     let mut files = BTreeMap::new();
     let mut total = 0;
-    for name in ["blueprint.yaml", "README.md"] {
+    for name in FILES {
         let path = folder.join(name);
         if path.exists() {
             add(&path, name.to_owned(), &mut files, &mut total)?;
@@ -114,4 +124,34 @@ fn add(
     }
     files.insert(name, bytes);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_from_disk_and_what_is_read_from_git_are_the_same_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [
+            ("blueprint.yaml", true),
+            ("README.md", true),
+            ("chart/Chart.yaml", true),
+            ("card/icon.svg", true),
+            ("tests/plain/config.yaml", true),
+            ("src/main.rs", false),
+            ("Makefile", false),
+            ("yanked.yaml", false),
+        ];
+        for (path, _) in paths {
+            let file = folder.path().join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "x").unwrap();
+        }
+        let read = read_folder(folder.path()).unwrap();
+        for (path, expected) in paths {
+            assert_eq!(is_part(path), expected, "{path}");
+            assert_eq!(read.contains_key(path), expected, "{path}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ pub use auth::Credentials;
 pub use describe::{Origin, cyclonedx, provenance, spdx};
 pub use docker::{DockerConfig, DockerError};
 pub use error::RegistryError;
-pub use folder::{FolderError, read_folder};
+pub use folder::{FolderError, MAX_BYTES, is_part, read_folder};
 pub use manifest::{Blob, Descriptor, Manifest, digest, media};
 pub use open::Opened;
 pub use package::{PackError, PackOptions, Package, pack};

@@ -40,15 +40,20 @@ impl Catalog {
     /// What of it somebody knows of, `knows` being asked for each version by its
     /// source. The rest is as if it were not there, in answers and in reasons alike.
     pub fn narrowed(&self, knows: impl Fn(&str, Visibility) -> bool) -> Self {
+        self.retained(|source, it| knows(source, it.spec.visibility))
+    }
+
+    /// The versions that `keeps` says yes to, being asked for each by its source.
+    pub fn retained(&self, keeps: impl Fn(&str, &Blueprint) -> bool) -> Self {
         let mut sources = BTreeMap::new();
         for (name, source) in &self.sources {
-            let is_known = |it: &Arc<Blueprint>| knows(name, it.spec.visibility);
-            let kept = if source.values().flat_map(BTreeMap::values).all(is_known) {
+            let is_kept = |it: &Arc<Blueprint>| keeps(name, it);
+            let kept = if source.values().flat_map(BTreeMap::values).all(is_kept) {
                 Arc::clone(source)
             } else {
                 let mut kept = Source::clone(source);
                 for versions in kept.values_mut() {
-                    versions.retain(|_, it| is_known(it));
+                    versions.retain(|_, it| is_kept(it));
                 }
                 kept.retain(|_, versions| !versions.is_empty());
                 Arc::new(kept)

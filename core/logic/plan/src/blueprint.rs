@@ -3,8 +3,11 @@
 
 use catalyst_api::HostAccessView;
 use catalyst_blueprint::Blueprint;
-use catalyst_resources::{BlueprintSpec, GROUP, Metadata, VERSION};
+use catalyst_resources::{BlueprintSpec, ConditionStatus, GROUP, Metadata, VERSION};
 use serde_json::{Value, json};
+
+/// The condition of a Blueprint object whose version was taken back.
+pub const WITHDRAWN: &str = "Withdrawn";
 
 /// A Blueprint whose artifact was verified.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +16,7 @@ pub struct AdmittedBlueprint {
     pub source: String,
     /// `sha256:…` of the artifact's manifest.
     pub digest: String,
-    /// Fingerprint of the key that signed it.
+    /// Fingerprint of the key that signed it: the one by which it was verified last.
     pub signer: String,
     /// Where it lies in the Sovereign's registry, without the host:
     /// `catalog/bp-postgres`.
@@ -24,6 +27,9 @@ pub struct AdmittedBlueprint {
     pub icon: Option<String>,
     /// The card's description, Markdown.
     pub description: Option<String>,
+    /// Why its source took it back, if it did: whoever runs it goes on, and nobody
+    /// begins with it.
+    pub withdrawn: Option<String>,
 }
 
 /// Why an object cannot be read as an admitted Blueprint.
@@ -78,6 +84,15 @@ impl AdmittedBlueprint {
         let object: catalyst_resources::Blueprint =
             serde_json::from_value(object.clone()).map_err(|error| fail(error.to_string()))?;
         let spec = object.spec;
+        // A source's Blueprints lie below its own path, and nowhere else: else what one
+        // source publishes would run under another's name.
+        if spec.repository != format!("{}/{}", spec.source, spec.name) {
+            return Err(fail(format!(
+                "it lies in {}, which is no place for {} of {}",
+                spec.repository, spec.name, spec.source
+            )));
+        }
+        let status = object.status.unwrap_or_default();
         let blueprint = Blueprint::from_value(json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "Blueprint",
@@ -98,11 +113,16 @@ impl AdmittedBlueprint {
         Ok(Self {
             source: spec.source,
             digest: spec.digest,
-            signer: spec.signer,
+            signer: status.signer.unwrap_or(spec.signer),
             repository: spec.repository,
             blueprint,
             icon: spec.icon,
             description: spec.description,
+            withdrawn: status
+                .conditions
+                .into_iter()
+                .find(|one| one.kind == WITHDRAWN && one.status == ConditionStatus::True)
+                .map(|one| one.message),
         })
     }
 

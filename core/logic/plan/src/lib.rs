@@ -29,7 +29,7 @@ pub use author::{
     SetChange, UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example,
     run_cases,
 };
-pub use blueprint::{AdmittedBlueprint, BlueprintObjectError};
+pub use blueprint::{AdmittedBlueprint, BlueprintObjectError, WITHDRAWN};
 pub use context::{
     ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,
     connection_secret_name, secret_path, signers_secret_name,

@@ -52,6 +52,7 @@ fn shipped(folder: &str) -> (AdmittedBlueprint, BlueprintContent) {
         blueprint,
         icon: Some("<svg/>".to_owned()),
         description: None,
+        withdrawn: None,
     };
     (admitted, BlueprintContent { files })
 }

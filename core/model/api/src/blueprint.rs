@@ -62,6 +62,10 @@ pub struct BlueprintDetail {
     pub host_access: Vec<HostAccessView>,
     /// Whether an Application of it has a page to open.
     pub opens: bool,
+    /// Why its source took this version back, if it did: Applications that run it go on,
+    /// and no other can begin with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
 }
 
 /// A dependency of a Blueprint.

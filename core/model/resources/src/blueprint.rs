@@ -50,7 +50,12 @@ pub struct BlueprintStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The details; `Ready` is false once the artifact is no longer trusted.
+    /// The details; `Ready` is false once the artifact is no longer trusted, and
+    /// `Withdrawn` is true while its source has taken the version back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Fingerprint of the key by which it was verified last: another than it was
+    /// admitted by where keys were changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
 }

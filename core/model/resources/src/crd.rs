@@ -5,9 +5,10 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApplicationSpec, ApplicationStatus, BlueprintSpec, BlueprintStatus, EnvironmentPolicySpec,
-    EnvironmentSpec, EnvironmentStatus, FleetUpgradeSpec, FleetUpgradeStatus, GROUP,
-    OrganizationSpec, OrganizationStatus, SovereignSpec, SovereignStatus, VERSION,
+    ApplicationSpec, ApplicationStatus, BlueprintSourceSpec, BlueprintSourceStatus, BlueprintSpec,
+    BlueprintStatus, EnvironmentPolicySpec, EnvironmentSpec, EnvironmentStatus, FleetUpgradeSpec,
+    FleetUpgradeStatus, GROUP, OrganizationSpec, OrganizationStatus, SovereignSpec,
+    SovereignStatus, VERSION,
 };
 
 /// Whether objects of a kind live in namespaces.
@@ -80,6 +81,18 @@ pub fn custom_resource_definitions() -> Vec<(Kind, Value)> {
                 ("Blueprint", ".spec.name"),
                 ("Version", ".spec.version"),
                 ("Signer", ".spec.signer"),
+            ],
+        }),
+        definition::<BlueprintSourceSpec, BlueprintSourceStatus>(Kind {
+            kind: "BlueprintSource",
+            plural: "blueprintsources",
+            short_names: &["bpsource"],
+            scope: Scope::Cluster,
+            in_environment: false,
+            columns: &[
+                ("Repository", ".spec.repository"),
+                ("Revision", ".status.revision"),
+                READY,
             ],
         }),
         definition::<EnvironmentPolicySpec, ()>(Kind {

@@ -6,6 +6,7 @@
 
 mod application;
 mod blueprint;
+mod blueprint_source;
 mod condition;
 mod crd;
 mod environment;
@@ -21,6 +22,9 @@ pub use application::{
     DependencyReference, Phase, Placement, PlacementMode,
 };
 pub use blueprint::{BlueprintSpec, BlueprintStatus};
+pub use blueprint_source::{
+    BlueprintSourceSpec, BlueprintSourceStatus, SourceBlueprint, SourceProblem,
+};
 pub use condition::{Condition, ConditionStatus};
 pub use crd::{Kind, Scope, custom_resource_definitions};
 pub use environment::{EnvironmentPlacement, EnvironmentSpec, EnvironmentStatus};
@@ -80,6 +84,8 @@ pub struct Object<S, T> {
 pub type Application = Object<ApplicationSpec, ApplicationStatus>;
 /// An admitted Blueprint.
 pub type Blueprint = Object<BlueprintSpec, BlueprintStatus>;
+/// A source of Blueprints.
+pub type BlueprintSource = Object<BlueprintSourceSpec, BlueprintSourceStatus>;
 /// An Environment.
 pub type Environment = Object<EnvironmentSpec, EnvironmentStatus>;
 /// An EnvironmentPolicy; it has no status.

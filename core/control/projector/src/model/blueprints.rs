@@ -29,6 +29,7 @@ pub fn detail(
         None => known
             .iter()
             .find(|it| is_listed(it))
+            .or_else(|| known.iter().find(|it| it.withdrawn.is_none()))
             .or_else(|| known.first()),
         Some(version) => known.iter().find(|it| it.version() == version),
     }?;
@@ -36,7 +37,10 @@ pub fn detail(
     let told: Vec<&AdmittedBlueprint> = known
         .iter()
         .copied()
-        .filter(|it| !has_list || is_listed(it) || it.version() == chosen.version())
+        .filter(|it| {
+            let is_told = it.withdrawn.is_none() && (!has_list || is_listed(it));
+            is_told || it.version() == chosen.version()
+        })
         .collect();
     let spec = &chosen.blueprint.spec;
     let form = ConfigSchema::compile(&spec.config_schema)
@@ -66,12 +70,13 @@ pub fn detail(
         depends: depends.collect(),
         host_access: chosen.host_access(),
         opens: spec.provides.http.is_some(),
+        withdrawn: chosen.withdrawn.clone(),
     })
 }
 
 fn is_listed(version: &AdmittedBlueprint) -> bool {
     let visibility = version.blueprint.spec.visibility;
-    visibility.is_listed(&version.source)
+    version.withdrawn.is_none() && visibility.is_listed(&version.source)
 }
 
 fn card_of(chosen: &AdmittedBlueprint, versions: &[&AdmittedBlueprint]) -> BlueprintCard {
@@ -229,6 +234,28 @@ mod tests {
             });
             assert_eq!(found, expected, "{source} {all:?}");
         }
+    }
+
+    #[test]
+    fn what_was_withdrawn_is_in_no_list_and_is_found_by_its_version() {
+        let mut all = versions("acme", &[("1.1.0", "listed"), ("1.0.0", "listed")]);
+        all[0].withdrawn = Some("it loses pages".to_owned());
+        let found = card(&all).unwrap();
+        assert_eq!(
+            (found.version.as_str(), &found.versions[..]),
+            ("1.0.0", &["1.0.0".to_owned()][..])
+        );
+        let newest = detail(&all, None, |_| true).unwrap();
+        assert_eq!(
+            (newest.card.version.as_str(), newest.withdrawn),
+            ("1.0.0", None)
+        );
+        let named = detail(&all, Some("1.1.0"), |_| true).unwrap();
+        assert_eq!(named.withdrawn.as_deref(), Some("it loses pages"));
+        all[1].withdrawn = Some("its folder is gone".to_owned());
+        assert_eq!(card(&all), None);
+        // Whoever runs it looks at it still.
+        assert!(detail(&all, None, |_| true).unwrap().withdrawn.is_some());
     }
 
     #[test]

@@ -108,6 +108,7 @@ pub fn render_example(
         blueprint: blueprint.clone(),
         icon: None,
         description: None,
+        withdrawn: None,
     };
     let expansion = expand(&application, &admitted, &dependencies, &context()?)?;
     Ok(render_sourced(&expansion, content)?)
