@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use catalyst_api::RegisterBlueprint;
 use catalyst_commands::{Actor, trust_policy};
 use catalyst_names::BlueprintName;
-use catalyst_resources::BlueprintSpec;
+use catalyst_plan::WITHDRAWN;
+use catalyst_resources::{BlueprintSourceStatus, BlueprintSpec};
 use catalyst_signature::TrustPolicy;
 use catalyst_supply::{Reference, RegistryError, VerifyError, digest};
 use serde_json::{Map, Value};
@@ -18,11 +19,14 @@ use crate::context::{Context, spec};
 use crate::controllers::Shared;
 use crate::desired::management::SHARED_SOURCES;
 use crate::error::ReconcileError;
-use crate::kubernetes::{BLUEPRINT, ORGANIZATION};
+use crate::kubernetes::{BLUEPRINT, BLUEPRINT_SOURCE, ORGANIZATION};
 use crate::object::{condition, name, text};
 use crate::runtime::Next;
+use crate::source::status_of;
 
 const READY: &str = "Ready";
+/// The reason of one whose artifact the registry no longer has.
+pub const ARTIFACT_MISSING: &str = "ArtifactMissing";
 /// The reason of one whose version's tag names other content than was registered.
 const TAG_MOVED: &str = "TagMoved";
 
@@ -127,8 +131,10 @@ pub async fn reconcile(shared: &Shared, repository: &str) -> Result<Next, Reconc
             "Blueprint not admitted"
         );
     }
+    let found = ctx.management().get(BLUEPRINT_SOURCE, "", source).await?;
+    let of_source = found.as_ref().map(status_of).unwrap_or_default();
     for object in &admitted {
-        verify_again(ctx, object, &policy).await?;
+        verify_again(ctx, object, &policy, &of_source).await?;
     }
     Ok(None)
 }
@@ -156,7 +162,7 @@ async fn admit(ctx: &Context, source: &str, name: &str, version: &str) -> Result
 }
 
 /// The control plane itself, as it appears in what it writes.
-fn catalyst(ctx: &Context) -> Actor {
+pub fn catalyst(ctx: &Context) -> Actor {
     Actor {
         username: "catalyst".to_owned(),
         email: Some(ctx.mail("catalyst")),
@@ -169,14 +175,20 @@ async fn verify_again(
     ctx: &Context,
     object: &Value,
     policy: &TrustPolicy,
+    of_source: &BlueprintSourceStatus,
 ) -> Result<(), ReconcileError> {
     let said: BlueprintSpec = spec(object)?;
+    let mut fields = Map::new();
     let outcome = match reference(ctx, &said.repository, &said.digest) {
         Ok(at) => {
             let (verified, tagged) = futures::join!(
                 ctx.registry.verify(&at, &said.source, policy),
                 ctx.registry.manifest(&at, &said.version),
             );
+            if let Ok(verified) = &verified {
+                let signer = verified.signer.fingerprint();
+                fields.insert("signer".to_owned(), Value::String(signer));
+            }
             (verified.map(drop), tagged.map(|manifest| digest(&manifest)))
         }
         Err(reason) => {
@@ -185,7 +197,7 @@ async fn verify_again(
             (Err(error), Ok(said.digest.clone()))
         }
     };
-    match observe(&said, outcome) {
+    let ready = match observe(&said, outcome) {
         Ok(observed) => {
             let before = condition(object, READY).map(|one| text(one, "/reason"));
             if observed.reason == TAG_MOVED && before != Some(TAG_MOVED) {
@@ -195,14 +207,52 @@ async fn verify_again(
                     "a tag moved"
                 );
             }
-            let management = ctx.management();
-            conditions::write(&management, object, &[observed], Map::new()).await
+            Some(observed)
         }
         // What was true stays true until somebody can be asked.
         Err(error) => {
             tracing::debug!(blueprint = name(object), %error, "Blueprint not verified again");
-            Ok(())
+            kept(object)
         }
+    };
+    let observed: Vec<Observation> = ready
+        .into_iter()
+        .chain(withdrawn(&said, of_source))
+        .collect();
+    if observed.is_empty() {
+        return Ok(());
+    }
+    let management = ctx.management();
+    conditions::write(&management, object, &observed, fields).await
+}
+
+/// What was said of an object's artifact the last time.
+fn kept(object: &Value) -> Option<Observation> {
+    let said = condition(object, READY)?;
+    let status = said.get("status").cloned().unwrap_or_default();
+    Some(Observation {
+        kind: READY,
+        status: serde_json::from_value(status).ok()?,
+        reason: text(said, "/reason").to_owned(),
+        message: text(said, "/message").to_owned(),
+    })
+}
+
+/// Whether its source took a version back, by what is known of the source's repository:
+/// it is named there, or its Blueprint has no folder there any more. What was published
+/// by another road than the repository never had one.
+fn withdrawn(said: &BlueprintSpec, of_source: &BlueprintSourceStatus) -> Option<Observation> {
+    of_source.revision.as_ref()?;
+    let mut folders = of_source.blueprints.iter();
+    match folders.find(|folder| folder.name == said.name) {
+        Some(folder) => {
+            let reason = folder.yanked.get(&said.version)?;
+            Some(Observation::holds(WITHDRAWN, "Yanked", reason.as_str()))
+        }
+        None => (of_source.signer.as_ref() == Some(&said.signer)).then(|| {
+            let why = "its folder is no longer in the repository of its source";
+            Observation::holds(WITHDRAWN, "FolderRemoved", why)
+        }),
     }
 }
 
@@ -220,7 +270,7 @@ fn observe(
                 "the registry no longer has {} {}; publish it again",
                 said.repository, said.digest
             );
-            return Ok(Observation::fails(READY, "ArtifactMissing", why));
+            return Ok(Observation::fails(READY, ARTIFACT_MISSING, why));
         }
         Err(VerifyError::Refused(refusal)) => {
             return Ok(Observation::fails(
@@ -311,6 +361,57 @@ mod tests {
         let away = || VerifyError::Registry(answered(503));
         assert!(observe(&said, (Err(away()), named("sha256:aa"))).is_err());
         assert!(observe(&said, (Ok(()), Err(answered(503)))).is_err());
+    }
+
+    #[test]
+    fn a_version_is_withdrawn_by_what_its_source_says_and_by_nothing_else() {
+        let said = |version: &str, signer: &str| -> BlueprintSpec {
+            serde_json::from_value(serde_json::json!({
+                "source": "acme", "name": "bp-wiki", "version": version, "digest": "sha256:aa",
+                "signer": signer, "repository": "acme/bp-wiki", "blueprint": {},
+            }))
+            .unwrap()
+        };
+        let source = |revision: Option<&str>, folder: Option<&Value>| -> BlueprintSourceStatus {
+            serde_json::from_value(serde_json::json!({
+                "revision": revision, "signer": "own",
+                "blueprints": folder.into_iter().collect::<Vec<_>>(),
+            }))
+            .unwrap()
+        };
+        let plain = serde_json::json!({"name": "bp-wiki", "version": "1.1.0"});
+        let mut yanking = plain.clone();
+        yanking["yanked"] = serde_json::json!({"1.0.0": "it loses pages"});
+        for (of_source, version, signer, expected) in [
+            (source(Some("c1"), Some(&plain)), "1.0.0", "own", None),
+            (source(Some("c1"), Some(&yanking)), "1.1.0", "own", None),
+            (
+                source(Some("c1"), Some(&yanking)),
+                "1.0.0",
+                "own",
+                Some("Yanked"),
+            ),
+            // Whoever published it.
+            (
+                source(Some("c1"), Some(&yanking)),
+                "1.0.0",
+                "other",
+                Some("Yanked"),
+            ),
+            (
+                source(Some("c1"), None),
+                "1.0.0",
+                "own",
+                Some("FolderRemoved"),
+            ),
+            (source(Some("c1"), None), "1.0.0", "other", None),
+            // Nothing is known of a repository that was never read.
+            (source(None, None), "1.0.0", "own", None),
+        ] {
+            let found = withdrawn(&said(version, signer), &of_source);
+            let found = found.as_ref().map(|one| one.reason.as_str());
+            assert_eq!(found, expected, "{version} {signer} {of_source:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::application::Remembered;
 use crate::context::Context;
 use crate::groups::LastRead;
-use crate::kubernetes::{BLUEPRINT, ENVIRONMENT, FLEET_UPGRADE, ORGANIZATION, SOVEREIGN};
+use crate::kubernetes::{
+    BLUEPRINT, BLUEPRINT_SOURCE, ENVIRONMENT, FLEET_UPGRADE, ORGANIZATION, SOVEREIGN,
+};
 use crate::leaving::Leaving;
 use crate::object::{is_deleting, name, text};
 use crate::queue::Queue;
@@ -19,7 +21,7 @@ use crate::vclusters::Vclusters;
 use crate::watching::{Interest, Seen, watch};
 use crate::{
     access, application, blueprint, bootstrap, environment, fleet_upgrade, leftover, organization,
-    sovereign,
+    source, sovereign,
 };
 
 /// A vcluster: an Organization on a host cluster.
@@ -63,6 +65,8 @@ pub struct Shared {
     pub blueprints: Queue<String>,
     /// Names of fleet upgrades.
     pub fleet_upgrades: Queue<String>,
+    /// Sources of Blueprints.
+    pub sources: Queue<String>,
     /// Applications.
     pub applications: Queue<ApplicationKey>,
     /// What is followed.
@@ -71,6 +75,8 @@ pub struct Shared {
     pub remembered: Arc<Remembered>,
     /// Why Blueprints were not admitted when that was last told.
     pub refusals: Arc<blueprint::Refusals>,
+    /// What folders of sources were found to be.
+    pub judged: Arc<source::Judged>,
     /// Who was in which group when that was last read.
     pub groups: Arc<LastRead>,
     /// The worker that this reconcile has.
@@ -89,10 +95,12 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         access: Queue::default(),
         blueprints: Queue::default(),
         fleet_upgrades: Queue::default(),
+        sources: Queue::default(),
         applications: Queue::default(),
         vclusters: Vclusters::new(stop.clone()),
         remembered: Arc::default(),
         refusals: Arc::default(),
+        judged: Arc::default(),
         groups: Arc::default(),
         slot: Slot::default(),
     };
@@ -146,6 +154,7 @@ fn watches(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
                 // What fails here, the sweep does.
                 let _ = environment::sweep(&shared).await;
                 let _ = blueprint::sweep(&shared).await;
+                let _ = source::sweep(&shared).await;
             });
         },
     ));
@@ -157,6 +166,7 @@ fn watches(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         stop.clone(),
         move |object, seen| {
             one.organizations.add(name(object).to_owned());
+            one.sources.add(name(object).to_owned());
             if seen == Seen::Gone {
                 return;
             }
@@ -203,6 +213,14 @@ fn watches(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         Interest::Wanted,
         stop.clone(),
         move |object, _| one.fleet_upgrades.add(name(object).to_owned()),
+    ));
+    let one = shared.clone();
+    tasks.spawn(watch(
+        management.clone(),
+        BLUEPRINT_SOURCE,
+        Interest::Wanted,
+        stop.clone(),
+        move |object, _| one.sources.add(name(object).to_owned()),
     ));
     let one = shared.clone();
     tasks.spawn(watch(
@@ -254,6 +272,10 @@ fn sweeps(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     sweep!("FleetUpgrade", async |shared: &Shared| {
         fleet_upgrade::sweep(shared).await
     });
+    sweep!("BlueprintSource", async |shared: &Shared| source::sweep(
+        shared
+    )
+    .await);
     sweep!("Application", async |shared: &Shared| {
         shared.remembered.forget_applied();
         for application in shared.vclusters.applications() {
@@ -292,5 +314,6 @@ fn workers(shared: &Shared, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     worker!("access", access, 4, access::reconcile);
     worker!("Blueprint", blueprints, 4, blueprint::reconcile);
     worker!("FleetUpgrade", fleet_upgrades, 4, fleet_upgrade::reconcile);
+    worker!("BlueprintSource", sources, 2, source::reconcile);
     worker!("Application", applications, 16, application::reconcile);
 }

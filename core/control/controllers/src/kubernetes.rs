@@ -74,6 +74,8 @@ kinds! {
     /// Catalyst
     BLUEPRINT = "catalyst.openova.io/v1alpha1", "Blueprint", "blueprints";
     /// Catalyst
+    BLUEPRINT_SOURCE = "catalyst.openova.io/v1alpha1", "BlueprintSource", "blueprintsources";
+    /// Catalyst
     APPLICATION = "catalyst.openova.io/v1alpha1", "Application", "applications";
 }
 

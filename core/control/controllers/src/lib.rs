@@ -4,7 +4,8 @@
 //! serves watch events and the sweep every five minutes; retries belong to the
 //! queue. Called by the binary: [`run`] until told to stop, [`waker`] for the
 //! forge's webhook. Entry points, a module a kind: [`bootstrap`], `sovereign`,
-//! `organization`, `environment`, `leftover`, `access`, `blueprint`, `fleet_upgrade`,
+//! `organization`, `environment`, `leftover`, `access`, `source`, `blueprint`,
+//! `fleet_upgrade`,
 //! `application`.
 //!
 //! What must stay true:
@@ -43,6 +44,7 @@ mod report;
 mod runtime;
 mod saga;
 mod secrets;
+mod source;
 mod sovereign;
 #[cfg(test)]
 mod testing;

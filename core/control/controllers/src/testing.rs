@@ -496,10 +496,12 @@ pub fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -
         access: Queue::default(),
         blueprints: Queue::default(),
         fleet_upgrades: Queue::default(),
+        sources: Queue::default(),
         applications: Queue::default(),
         vclusters: Vclusters::new(tokio_util::sync::CancellationToken::new()),
         remembered: Arc::new(Remembered::default()),
         refusals: Arc::default(),
+        judged: Arc::default(),
         groups: Arc::default(),
         slot: Slot::default(),
     }

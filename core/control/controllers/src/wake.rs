@@ -1,6 +1,7 @@
-//! Wakes Flux when the forge says that somebody pushed, so that a commit is
-//! applied at once and not at the next interval.
+//! Wakes Flux, and whoever publishes Blueprints, when the forge says that somebody
+//! pushed, so that a commit is applied at once and not at the next interval.
 
+use catalyst_commands::source_of_repository;
 use catalyst_names::EnvironmentName;
 use catalyst_ports::RepositoryId;
 use futures::FutureExt;
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::desired::management::{CONFIG_REPOSITORY, FLUX_NAMESPACE, SYSTEM_ORGANIZATION};
 use crate::environment::places;
 use crate::error::ReconcileError;
-use crate::kubernetes::{Cluster, GIT_REPOSITORY};
+use crate::kubernetes::{BLUEPRINT_SOURCE, Cluster, GIT_REPOSITORY};
 
 /// Wakes the sources of repositories; the gateway calls it on every webhook.
 #[derive(Clone)]
@@ -28,7 +29,8 @@ pub fn waker(ctx: &Context) -> Wake {
 impl Wake {
     /// Sets `reconcile.fluxcd.io/requestedAt` on every GitRepository of a
     /// repository: of the configuration in the management cluster, of an
-    /// Environment in each of its vclusters. A cluster that does not answer is
+    /// Environment in each of its vclusters; and on the object of a source of
+    /// Blueprints. A cluster that does not answer is
     /// passed over; the source's own interval catches up.
     pub async fn repository_pushed(&self, repository: &RepositoryId) {
         let sources = match self.sources(repository).await {
@@ -60,6 +62,13 @@ impl Wake {
                 management,
                 source(FLUX_NAMESPACE, CONFIG_REPOSITORY),
             )]);
+        }
+        if let Some(source) = source_of_repository(repository) {
+            let object = json!({
+                "apiVersion": BLUEPRINT_SOURCE.api_version, "kind": BLUEPRINT_SOURCE.kind,
+                "metadata": {"name": source},
+            });
+            return Ok(vec![(self.ctx.management(), object)]);
         }
         // Only an Environment's own repository, under its own Organization.
         let Ok(environment) = EnvironmentName::new(repository.name.as_str()) else {

@@ -10,11 +10,12 @@ use super::{environments_of, shared_registry};
 use crate::context::Context;
 use crate::controllers::Shared;
 use crate::error::ReconcileError;
-use crate::kubernetes::{BLUEPRINT, Cluster, ENVIRONMENT};
+use crate::kubernetes::{BLUEPRINT, BLUEPRINT_SOURCE, Cluster, ENVIRONMENT};
 use crate::object::{is_deleting, name, text};
 use crate::report::Part;
 use crate::runtime::Next;
 use crate::saga::Saga;
+use crate::source::signing_key_path;
 use crate::{finalizer, report, secrets};
 
 /// How long each step may take at most, by what it waits for.
@@ -190,10 +191,12 @@ async fn drop_blueprints(management: &Cluster, source: &str) -> Result<(), Recon
             management.delete(BLUEPRINT, "", name(&blueprint)).await?;
         }
     }
+    management.delete(BLUEPRINT_SOURCE, "", source).await?;
     Ok(())
 }
 
-/// The policy, the secrets, and the password that Flux signs in with.
+/// The policy, the secrets, the password that Flux signs in with, and the key that
+/// signed its Blueprints.
 async fn in_vault(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
     let policy = format!("org-{owner}");
     let what = format!("the vault policy {policy}");
@@ -201,14 +204,18 @@ async fn in_vault(ctx: &Context, owner: &str, mut saga: Saga) -> Saga {
         .await;
     let folder = format!("org/{owner}");
     let password = secrets::forge_password_path(&format!("flux-{owner}"));
+    let signing_key = signing_key_path(owner);
     let what = format!("the secrets below {folder}");
     saga.ask(&what, within::SECRETS, || async {
         secrets::delete_below(&ctx.vault, &folder).await?;
-        let deleted = ctx.vault.secret_delete_all(&password).await;
-        deleted.map_err(ReconcileError::port(
-            "delete",
-            format!("the secret {password}"),
-        ))
+        for secret in [&password, &signing_key] {
+            let deleted = ctx.vault.secret_delete_all(secret).await;
+            deleted.map_err(ReconcileError::port(
+                "delete",
+                format!("the secret {secret}"),
+            ))?;
+        }
+        Ok(())
     })
     .await;
     saga
@@ -242,7 +249,10 @@ mod tests {
                 }),
             );
         }
+        let of_source = "/apis/catalyst.openova.io/v1alpha1/blueprintsources/acme";
+        memory.put(of_source, json!({"metadata": {"name": "acme"}}));
         drop_blueprints(&memory.cluster(), "acme").await.unwrap();
+        assert_eq!(memory.get(of_source), None);
         assert_eq!(memory.get(&path("acme-wiki")), None);
         assert!(memory.get(&path("catalog-wiki")).is_some());
     }

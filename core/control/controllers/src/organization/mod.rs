@@ -7,8 +7,9 @@ mod deletion;
 
 use std::collections::BTreeMap;
 
+use catalyst_commands::source_repository;
 use catalyst_names::OrganizationName;
-use catalyst_ports::{Permission, RegistryRole, RepositoryId, RepositoryOptions};
+use catalyst_ports::{Permission, RegistryRole, RepositoryOptions};
 use catalyst_resources::{EnvironmentSpec, Member, OrganizationSpec, Role};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -26,8 +27,6 @@ use crate::runtime::Next;
 use crate::{access, environment, finalizer, groups, secrets};
 
 const READY: &str = "Ready";
-/// The repository of an Organization's own Blueprints.
-const SHARED_BLUEPRINTS: &str = "shared-blueprints";
 /// The forge's teams, and who is in them. None administers repositories: who does
 /// can delete or publish an Environment's, past every policy, and let in people
 /// that no commit names.
@@ -136,7 +135,7 @@ async fn forge(
             private: true,
             description: format!("Blueprints of {owner}"),
         };
-        let shared = RepositoryId::new(owner, SHARED_BLUEPRINTS);
+        let shared = source_repository(owner);
         ctx.forge
             .repository_ensure(&shared, options)
             .await
