@@ -151,6 +151,10 @@ pub async fn every_example_is_taken(sovereign: &Sovereign) {
             "blueprints",
         ),
         (
+            include_str!("../../../docs/spec/blueprint-source.md"),
+            "blueprintsources",
+        ),
+        (
             include_str!("../../../docs/spec/environment.md"),
             "environments",
         ),

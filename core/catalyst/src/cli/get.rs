@@ -1,9 +1,9 @@
 //! `catalyst get`: what there is and how it is.
 
 use catalyst_api::{
-    ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, DeletionView,
-    EnvironmentView, ObjectView, OrganizationView, PolicyView, PullRequestView, StreamItem,
-    UpgradeView, UserView,
+    ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, BlueprintSourceView,
+    DeletionView, EnvironmentView, ObjectView, OrganizationView, PolicyView, PullRequestView,
+    StreamItem, UpgradeView, UserView,
 };
 
 use super::api::{Api, Common};
@@ -48,6 +48,8 @@ enum Kind {
     Applications,
     #[value(alias = "blueprint")]
     Blueprints,
+    #[value(alias = "blueprint-source", alias = "sources")]
+    BlueprintSources,
     #[value(alias = "policy")]
     Policies,
     #[value(alias = "pull-request", alias = "pr", alias = "prs")]
@@ -129,6 +131,7 @@ impl Get {
                 }
             },
             Kind::Upgrades => self.plain::<UpgradeView>(api, "upgrades").await,
+            Kind::BlueprintSources => self.sources(api).await,
             Kind::Policies => {
                 self.listed(api, "policies", |it: &PolicyView| &it.name)
                     .await
@@ -196,6 +199,33 @@ impl Get {
                 format!("`catalyst get {path}` lists them"),
             )),
         }
+    }
+
+    /// Sources of Blueprints, and below them what keeps something from being published.
+    async fn sources(&self, api: &Api) -> anyhow::Result<()> {
+        let mut sources: Vec<BlueprintSourceView> = api.list(&["blueprint-sources"]).await?;
+        if let Some(name) = &self.name {
+            sources.retain(|source| &source.source == name);
+            if sources.is_empty() {
+                return Err(hinted(
+                    format!("there is no source {name} of Blueprints whose repository you may see"),
+                    "`catalyst get blueprint-sources` lists them",
+                ));
+            }
+        }
+        self.common.output.list(&sources)?;
+        if !self.common.output.is_table() {
+            return Ok(());
+        }
+        for problem in sources.iter().flat_map(|source| &source.problems) {
+            let place = match problem.line {
+                Some(line) => format!("{}:{line}", problem.file),
+                None => problem.file.clone(),
+            };
+            let (rule, message, fix) = (&problem.rule, &problem.message, &problem.fix);
+            print(&plain(&format!("{place}: [{rule}] {message}; {fix}\n")))?;
+        }
+        Ok(())
     }
 
     /// The Environments that are meant.

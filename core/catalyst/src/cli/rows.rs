@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use catalyst_api::{
-    Accepted, ApplicationSummary, ApplicationView, BlueprintCard, DeletionView, EnvironmentView,
-    Health, Invitation, MemberView, Membership, ObjectView, OrganizationRole, OrganizationView,
-    PolicyView, PullRequestView, Removed, Revision, TrustedSignerView, UpgradeView, UserView,
+    Accepted, ApplicationSummary, ApplicationView, BlueprintCard, BlueprintSourceView,
+    DeletionView, EnvironmentView, Health, Invitation, MemberView, Membership, ObjectView,
+    OrganizationRole, OrganizationView, PolicyView, PullRequestView, Removed, Revision,
+    TrustedSignerView, UpgradeView, UserView,
 };
 
 use serde_json::Value;
@@ -187,6 +188,28 @@ fn rule(rule: &Value) -> String {
         _ = write!(line, " {name}={value}");
     }
     line
+}
+
+impl Row for BlueprintSourceView {
+    const HEADER: &'static [&'static str] = &[
+        "source",
+        "revision",
+        "blueprints",
+        "problems",
+        "phase",
+        "message",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.source.clone(),
+            short(self.revision.as_deref().unwrap_or_default()),
+            self.blueprints.len().to_string(),
+            self.problems.len().to_string(),
+            phase(&self.health),
+            in_a_line(&self.health.message),
+        ]
+    }
 }
 
 impl Row for PolicyView {

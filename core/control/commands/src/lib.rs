@@ -55,8 +55,8 @@ pub use fleet::{Standing, Turn};
 pub use push::{PushCheck, PushFile, PushRef, PushVerdict};
 pub use request::RequestId;
 pub use sources::{
-    FolderFiles, Judgement, content_problem, is_blueprint_folder, judge_folder, place_in_source,
-    source_of_repository, source_repository,
+    FolderFiles, Judgement, blueprint_of_folder, content_problem, is_blueprint_folder,
+    judge_folder, place_in_source, source_of_repository, source_repository,
 };
 pub use users::{admitted_blueprint, card, trust_policy};
 

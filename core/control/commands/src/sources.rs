@@ -16,6 +16,12 @@ use serde_json::Value;
 
 /// The file of a Blueprint's folder that says which versions are withdrawn.
 const YANKED: &str = "yanked.yaml";
+/// Files that only the folder of a Blueprint has.
+const MAKE_ONE: [&str; 3] = [
+    Blueprint::FILE,
+    "chart/Chart.yaml",
+    "manifests/base/kustomization.yaml",
+];
 /// The most versions that it may name, and the longest reason.
 const MOST_YANKED: usize = 200;
 const LONGEST_REASON: usize = 300;
@@ -47,11 +53,20 @@ pub fn place_in_source(path: &str) -> Option<(&str, &str)> {
     counts.then_some((folder, inner))
 }
 
-/// Whether a folder with these files is one of a Blueprint: it has the file that makes
-/// one, or the name and some part of one.
+/// Whether a folder with these files is one of a Blueprint: it has a file that makes
+/// one, or the whole name and some part of one.
 pub fn is_blueprint_folder<'a>(folder: &str, mut paths: impl Iterator<Item = &'a str>) -> bool {
     let is_named = BlueprintName::new(folder).is_ok();
-    paths.any(|path| path == Blueprint::FILE || (is_named && path != YANKED))
+    paths.any(|path| MAKE_ONE.contains(&path) || (is_named && path != YANKED))
+}
+
+/// The Blueprint whose folder this is, by its name: with `bp-` or, as `catalyst
+/// blueprint new` makes it, without.
+pub fn blueprint_of_folder(folder: &str) -> String {
+    match BlueprintName::new(folder) {
+        Ok(_) => folder.to_owned(),
+        Err(_) => format!("bp-{folder}"),
+    }
 }
 
 /// What a folder is found to be.
@@ -121,12 +136,12 @@ fn packed(
     };
     let line = |pointer: &str| line_of_pointer(&blueprint_text(files), pointer);
     let name = package.blueprint.name();
-    if name != folder {
+    if name != blueprint_of_folder(folder) {
         problems.push(problem(
             "folder-name",
             line("/metadata/name"),
             format!("the folder {folder} holds the Blueprint {name}"),
-            format!("call the folder {name}: it is known by that name, also when it is gone"),
+            format!("call the folder {name}, or that without `bp-`: it is known by it, also when it is gone"),
         ));
     }
     if !package.blueprint.spec.visibility.is_known(source, false) {
@@ -297,6 +312,8 @@ pub(crate) mod tests {
         for (folder, paths, expected) in [
             ("bp-wiki", &["chart/Chart.yaml"][..], true),
             ("wiki", &["blueprint.yaml"], true),
+            // It lost the file by accident.
+            ("wiki", &["chart/Chart.yaml"], true),
             ("wiki", &["README.md"], false),
             ("bp-wiki", &["yanked.yaml"], false),
         ] {
@@ -326,6 +343,7 @@ pub(crate) mod tests {
         let same = wiki(&|it| it);
         let private = wiki(&|it| it.replace("listed", "private"));
         for (source, name, files, expected) in [
+            ("acme", "wiki", same.clone(), None),
             ("acme", "bp-wiki", private.clone(), None),
             (
                 "catalog-sovereign",
@@ -336,7 +354,7 @@ pub(crate) mod tests {
             (
                 "acme",
                 "bp-pages",
-                same.clone(),
+                same,
                 Some("blueprint.yaml:3: [folder-name] the folder bp-pages holds"),
             ),
             (

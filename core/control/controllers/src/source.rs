@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use catalyst_blueprint::is_shared_source;
-use catalyst_commands::{is_blueprint_folder, place_in_source, source_repository};
+use catalyst_commands::{
+    blueprint_of_folder, is_blueprint_folder, place_in_source, source_repository,
+};
 use catalyst_ports::{PortError, RepositoryId, RepositoryOptions, TreeEntry};
 use catalyst_resources::{BlueprintSourceStatus, SourceBlueprint, SourceProblem};
 use serde_json::{Map, Value, json};
@@ -34,7 +36,7 @@ use crate::object::{condition, is_deleting, name, text};
 use crate::runtime::Next;
 
 pub use publish::signing_key_path;
-use publish::{Run, signer, source_problem};
+use publish::{Run, signer, source_problem, twice};
 
 const READY: &str = "Ready";
 /// The most problems that a status tells.
@@ -312,8 +314,14 @@ async fn read(
     let mut run = Run::new(shared, source, &repository, &head);
     let (mut blueprints, mut problems) = (Vec::new(), Vec::new());
     let mut failure: Option<Failure> = None;
+    let mut names = BTreeSet::new();
     for (folder, entries) in &folders {
-        let known = before.blueprints.iter().find(|one| one.name == *folder);
+        let name = blueprint_of_folder(folder);
+        if !names.insert(name.clone()) {
+            problems.push(source_problem(folder, &twice(&name)));
+            continue;
+        }
+        let known = before.blueprints.iter().find(|one| one.name == name);
         let (found, package) = run.judge(folder, entries).await?;
         problems.extend(found.problems.iter().cloned());
         let mut version = None;
@@ -332,7 +340,7 @@ async fn read(
         }
         let yanked = found.yanked;
         blueprints.push(SourceBlueprint {
-            name: folder.clone(),
+            name,
             version,
             yanked: yanked
                 .or_else(|| known.map(|known| known.yanked.clone()))

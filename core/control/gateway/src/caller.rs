@@ -13,7 +13,7 @@ use catalyst_api::{
     ApplicationView, DeletionView, EnvironmentView, Membership, OrganizationView, PolicyView,
     UpgradeView,
 };
-use catalyst_blueprint::Visibility;
+use catalyst_blueprint::{Visibility, is_shared_source};
 use catalyst_commands::{Access, Actor, RequestId};
 use catalyst_names::EnvironmentName;
 use http::request::Parts;
@@ -133,6 +133,16 @@ impl Caller {
     /// everybody, an Organization's own for its members.
     pub fn can_read_source(&self, source: &str) -> bool {
         self.access.can_see_source(source)
+    }
+
+    /// Whether the caller may know what the repository of a source holds, unlisted
+    /// versions and all: what may be read in an Organization, and what all share only by
+    /// whoever administers it.
+    pub fn can_read_repository(&self, source: &str) -> bool {
+        match is_shared_source(source) {
+            true => self.access.is_sovereign_admin(),
+            false => self.access.can_read(source),
+        }
     }
 
     /// Whether the caller may know of a version with this visibility in a source.

@@ -43,7 +43,7 @@ use crate::routes::{
         pulls::pull_list, pulls::pull_open, pulls::pull_get, pulls::pull_approve,
         pulls::pull_merge, pulls::pull_close, pulls::branch_list,
         blueprints::blueprint_list, blueprints::blueprint_register, blueprints::blueprint_get,
-        blueprints::blueprint_icon,
+        blueprints::blueprint_icon, blueprints::blueprint_source_list,
         policies::policy_list, policies::policy_put, policies::policy_delete,
         policies::deletion_list,
         upgrades::upgrade_list, upgrades::upgrade_get, upgrades::upgrade_plan,

@@ -36,8 +36,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use catalyst_api::{
-    ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, DeletionView,
-    EnvironmentView, OrganizationView, PolicyView, PullRequestView, StreamItem, UpgradeView,
+    ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, BlueprintSourceView,
+    DeletionView, EnvironmentView, OrganizationView, PolicyView, PullRequestView, StreamItem,
+    UpgradeView,
 };
 use catalyst_blueprint::Visibility;
 use catalyst_ports::{Clusters, PortError, Spine};
@@ -226,6 +227,11 @@ impl Projector {
         found
             .icon
             .filter(|_| knows(found.blueprint.spec.visibility))
+    }
+
+    /// Every source of Blueprints, by name, with what of it only its own may know.
+    pub fn blueprint_sources(&self) -> Vec<BlueprintSourceView> {
+        self.state.model().blueprint_sources()
     }
 
     /// All policies, by name.

@@ -1,7 +1,11 @@
 //! The marketplace: cards, and all that an install form needs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::Health;
 
 /// A card in the marketplace: the newest version of a Blueprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -176,4 +180,59 @@ pub struct RegisterBlueprint {
     pub name: String,
     /// SemVer, the artifact's tag.
     pub version: String,
+}
+
+/// A source of Blueprints: what is published from its repository, and what is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueprintSourceView {
+    /// `catalog`, `catalog-sovereign` or an Organization.
+    pub source: String,
+    /// The clone URL of its repository.
+    pub repository: String,
+    /// The commit that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Fingerprint of the key that signs what is published from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// The Blueprints that have a folder in it.
+    pub blueprints: Vec<SourceBlueprintView>,
+    /// What stands against publishing.
+    pub problems: Vec<SourceProblemView>,
+    /// `Running`: all of it is published. `Failed`: some is not, for the problems.
+    /// `Stale`: the forge or the registry is away since `since`, and what was published
+    /// stays.
+    pub health: Health,
+}
+
+/// A Blueprint that has a folder in the repository of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceBlueprintView {
+    /// `bp-…`.
+    pub name: String,
+    /// The version of the folder, once it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Versions that are withdrawn, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub yanked: BTreeMap<String, String>,
+}
+
+/// Something that stands against publishing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceProblemView {
+    /// Path from the repository's root.
+    pub file: String,
+    /// Line, counted from 1, where it could be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The rule of lint, or one word of its own.
+    pub rule: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub fix: String,
 }

@@ -10,6 +10,7 @@ mod promotion;
 mod publish;
 mod push;
 mod secrets;
+mod source;
 
 use std::path::Path;
 
@@ -80,6 +81,10 @@ pub async fn run(directory: &Path, with_containers: bool) {
     organizations::roles_are_given_and_taken_by_commits(&sovereign, &mut people).await;
     publish::only_trusted_signatures_count(&sovereign, &mut people, directory).await;
     publish::only_what_is_as_it_was_signed_counts(&sovereign, &mut people).await;
+    source::a_push_publishes_a_blueprint(&sovereign, &mut people, directory).await;
+    let sovereign = power_cut(sovereign, &data, &mut people).await;
+    source::a_bad_push_publishes_nothing(&sovereign, &mut people, directory).await;
+    source::what_is_taken_back_is_not_offered(&sovereign, &mut people, directory).await;
     if !with_containers {
         return;
     }

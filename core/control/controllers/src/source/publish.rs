@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use catalyst_api::{RegisterBlueprint, TrustSigner};
 use catalyst_blueprint::{Blueprint, Problem};
 use catalyst_commands::{
-    CommandError, Judgement, content_problem, judge_folder, place_in_source, trust_policy,
+    CommandError, Judgement, blueprint_of_folder, content_problem, judge_folder, place_in_source,
+    trust_policy,
 };
 use catalyst_ports::{RepositoryId, TreeEntry};
 use catalyst_resources::{BlueprintSpec, SourceProblem};
@@ -166,7 +167,8 @@ impl<'a> Run<'a> {
         package: Option<Package>,
         admitted: &BTreeMap<String, Option<String>>,
     ) -> Result<Option<Problem>, Failure> {
-        let object = BlueprintSpec::object_name(self.source, folder, version);
+        let name = blueprint_of_folder(folder);
+        let object = BlueprintSpec::object_name(self.source, &name, version);
         let known = admitted.get(&object).and_then(Option::as_deref);
         if known == Some(wanted) {
             return Ok(None);
@@ -184,8 +186,8 @@ impl<'a> Run<'a> {
         let shared = self.shared;
         let ctx = &shared.ctx;
         let base = base(ctx, self.source);
-        let at = Reference::parse(&format!("{base}/{folder}:{version}"))
-            .map_err(|error| ReconcileError::invalid("publish", folder, error.to_string()))?;
+        let at = Reference::parse(&format!("{base}/{name}:{version}"))
+            .map_err(|error| ReconcileError::invalid("publish", &name, error.to_string()))?;
         match ctx.registry.manifest(&at, version).await {
             Ok(bytes) => {
                 if let Some(problem) = content_problem(&package, &digest(&bytes)) {
@@ -193,14 +195,14 @@ impl<'a> Run<'a> {
                 }
             }
             Err(error) if error.is_not_found() => {}
-            Err(error) => return not_published(folder, version, &error.into()),
+            Err(error) => return not_published(&name, version, &error.into()),
         }
         let origin = self.origin().await?;
         let key = self.key().await?;
         let published = ctx.registry.publish(&base, &package, key, &origin).await;
         match published {
-            Ok(_) => self.register(folder, version).await,
-            Err(error) => not_published(folder, version, &error),
+            Ok(_) => self.register(&name, version).await,
+            Err(error) => not_published(&name, version, &error),
         }
     }
 
@@ -273,6 +275,12 @@ fn not_published(
         reason: "RegistryAway",
         error: ReconcileError::missing("publish", what, error.to_string()),
     })
+}
+
+/// What stands against the second folder of a Blueprint.
+pub(super) fn twice(name: &str) -> Problem {
+    let message = format!("another folder holds the Blueprint {name} too");
+    problem("folder-name", message, "keep one of the two")
 }
 
 /// A refusal of the registry, or of the registration.

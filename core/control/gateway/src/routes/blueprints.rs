@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use catalyst_api::{BlueprintCard, BlueprintDetail, Page, RegisterBlueprint};
+use catalyst_api::{BlueprintCard, BlueprintDetail, BlueprintSourceView, Page, RegisterBlueprint};
 use catalyst_blueprint::{Described, search};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -91,6 +91,19 @@ pub async fn blueprint_register(
     let commands = gateway.commands();
     let card = commands.blueprint_register(&caller.actor, body).await?;
     Ok((StatusCode::CREATED, Json(card)))
+}
+
+/// The sources of Blueprints whose repositories the caller may know: what is published
+/// from each, and what keeps the rest from it.
+#[utoipa::path(get, path = "/api/v1/blueprint-sources", tag = "blueprints", operation_id = "blueprint_source_list",
+    responses((status = 200, description = "The Organizations' of the caller; all for sovereign-admins.", body = Page<BlueprintSourceView>)))]
+pub async fn blueprint_source_list(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+) -> Result<Json<Page<BlueprintSourceView>>, Refusal> {
+    let mut sources = gateway.projector().blueprint_sources();
+    sources.retain(|it| caller.can_read_repository(&it.source));
+    Ok(page(sources))
 }
 
 /// Which version.

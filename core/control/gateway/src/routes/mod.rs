@@ -134,6 +134,7 @@ pub fn router() -> Router<Gateway> {
             "/blueprints/{source}/{name}/{version}/icon",
             get(blueprints::blueprint_icon),
         )
+        .route("/blueprint-sources", get(blueprints::blueprint_source_list))
         .route("/policies", get(policies::policy_list))
         .route(
             "/policies/{name}",

@@ -21,8 +21,14 @@ const CALLERS: [Option<&str>; 7] = [
 fn expected_of_read(operation: &str) -> [u16; 7] {
     match operation {
         "sovereign_get" | "trusted_root_get" | "openapi_get" => [200; 7],
-        "me_get" | "organization_list" | "environment_list" | "blueprint_list" | "policy_list"
-        | "deletion_list" | "upgrade_list" => [401, 200, 200, 200, 200, 200, 200],
+        "me_get"
+        | "organization_list"
+        | "environment_list"
+        | "blueprint_list"
+        | "blueprint_source_list"
+        | "policy_list"
+        | "deletion_list"
+        | "upgrade_list" => [401, 200, 200, 200, 200, 200, 200],
         "provisioning_list" | "provisioning_schema" => [401, 403, 403, 403, 403, 403, 200],
         "provisioning_get" | "provisioning_events" => [401, 403, 403, 403, 403, 403, 404],
         // Olga administers globex.
@@ -127,7 +133,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 64 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 65 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]
@@ -177,6 +183,15 @@ async fn lists_hold_what_the_caller_may_see_and_no_more() {
         ("upgrades", "name", "bill", &[][..]),
         ("upgrades", "name", "olga", &[][..]),
         ("upgrades", "name", "sol", &["both", "everywhere"][..]),
+        ("blueprint-sources", "source", "vic", &["acme"][..]),
+        ("blueprint-sources", "source", "bill", &[][..]),
+        ("blueprint-sources", "source", "olga", &["globex"][..]),
+        (
+            "blueprint-sources",
+            "source",
+            "sol",
+            &["acme", "catalog", "globex"][..],
+        ),
         ("policies", "name", "vic", &["both"][..]),
         ("policies", "name", "bill", &[][..]),
     ] {

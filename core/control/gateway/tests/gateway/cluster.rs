@@ -47,6 +47,26 @@ pub fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
     object("Blueprint", &format!("{source}.{name}-1.0.0"), admitted)
 }
 
+/// A source of Blueprints with a folder that lint finds something in.
+fn source(name: &str) -> Value {
+    let spec = json!({"repository": format!("{name}/shared-blueprints")});
+    let mut source = object("BlueprintSource", name, spec);
+    source["status"] = json!({
+        "observedGeneration": 1,
+        "conditions": [{
+            "type": "Ready", "status": "False", "reason": "Refused", "message": "1 problem",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }],
+        "revision": "c1",
+        "blueprints": [{"name": "bp-plans"}],
+        "problems": [{
+            "file": "bp-plans/chart/values.yaml", "line": 3, "rule": "image-tag",
+            "message": "the image has the tag latest", "fix": "name a version",
+        }],
+    });
+    source
+}
+
 /// A fleet upgrade of an Organization, or of all, that has stopped.
 pub fn fleet_upgrade(name: &str, organization: Option<&str>) -> Value {
     let stopped = json!({"environment": "acme-dev", "application": "blog", "state": "Failed"});
@@ -124,6 +144,10 @@ pub fn objects() -> BTreeMap<String, Vec<Value>> {
                     json!({"title": "PostgreSQL", "category": "Data", "tags": ["sql"]}),
                 ),
             ],
+        ),
+        (
+            "blueprintsources".to_owned(),
+            ["acme", "catalog", "globex"].map(source).into(),
         ),
         (
             "environmentpolicies".to_owned(),

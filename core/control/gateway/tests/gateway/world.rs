@@ -243,6 +243,7 @@ impl World {
             self.projector.application("acme-dev", "blog").is_some()
                 && self.projector.environment("globex-dev").is_some()
                 && self.projector.upgrade("everywhere").is_some()
+                && self.projector.blueprint_sources().len() == 3
         })
         .await;
     }

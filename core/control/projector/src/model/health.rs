@@ -46,6 +46,17 @@ pub fn of_object(object: &Value, time: Timestamp) -> Health {
     }
 }
 
+/// The health of a source of Blueprints: stale while its parts are away, as what was
+/// published before goes on.
+pub fn of_source(object: &Value, time: Timestamp) -> Health {
+    let said = condition(object, "Ready").map_or("", |it| text(it, "/status"));
+    let mut health = of_object(object, time);
+    if said == "Unknown" {
+        "Stale".clone_into(&mut health.phase);
+    }
+    health
+}
+
 /// The health of an Application: what its controller says of it, corrected by
 /// what is known since, with the cause out of its objects.
 pub fn of_application(application: Seen<'_>, objects: &[Seen<'_>]) -> Health {

@@ -9,6 +9,7 @@ mod blueprints;
 mod health;
 mod json;
 mod objects;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod upgrades;
@@ -294,6 +295,11 @@ impl Model {
         knows: impl Fn(Visibility) -> bool,
     ) -> Option<catalyst_api::BlueprintDetail> {
         blueprints::detail(&self.blueprint_versions(source, name), version, knows)
+    }
+
+    /// Every source of Blueprints, by name.
+    pub fn blueprint_sources(&self) -> Vec<catalyst_api::BlueprintSourceView> {
+        sources::sources(self)
     }
 
     /// Who pushed or merged the commits of an Environment's repository, by commit.
