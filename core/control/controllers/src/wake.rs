@@ -30,8 +30,8 @@ impl Wake {
     /// Sets `reconcile.fluxcd.io/requestedAt` on every GitRepository of a
     /// repository: of the configuration in the management cluster, of an
     /// Environment in each of its vclusters; and on the object of a source of
-    /// Blueprints. A cluster that does not answer is
-    /// passed over; the source's own interval catches up.
+    /// Blueprints. A cluster that does not answer is passed over; the source's own
+    /// interval catches up.
     pub async fn repository_pushed(&self, repository: &RepositoryId) {
         let sources = match self.sources(repository).await {
             Ok(sources) => sources,

@@ -443,6 +443,12 @@ fn the_configuration_is_judged_by_form_and_meaning() {
             "a file is called as its object",
         ),
         (
+            "sovereign.yaml",
+            "modified",
+            format!("{SOVEREIGN}  trustedSigners: [{{source: initech, publicKey: nonsense}}]\n"),
+            "there is no source initech of Blueprints",
+        ),
+        (
             "extra.yaml",
             "added",
             "kind: ClusterRoleBinding\n".to_owned(),
