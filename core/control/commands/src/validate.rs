@@ -24,14 +24,15 @@ use crate::state::{Applications, application_path};
 /// The most versions that one sentence names.
 const MOST_NAMED: usize = 5;
 
+/// Why nobody may begin with a version that is there: by source and name.
+type Refused = BTreeMap<(String, String), BTreeMap<Version, String>>;
+
 /// Every admitted Blueprint, or those of them that somebody knows of.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     pub catalog: Catalog,
     admitted: BTreeMap<(String, String), BTreeMap<Version, Arc<AdmittedBlueprint>>>,
-    /// Why nobody may begin with a version that some run: `(source, name)`, version,
-    /// reason.
-    refused: BTreeMap<(String, String), BTreeMap<Version, String>>,
+    refused: Refused,
 }
 
 impl Catalogue {
@@ -67,23 +68,7 @@ impl Catalogue {
     /// what nobody signed whom the Sovereign trusts for its source. What Applications
     /// there run stays, so that they can be changed; none begins with it.
     pub fn offered(mut self, policy: &TrustPolicy, tree: &Applications) -> Self {
-        let mut trusted: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
-        let mut refused: BTreeMap<(String, String), BTreeMap<Version, String>> = BTreeMap::new();
-        for ((source, name), versions) in &self.admitted {
-            let signers = trusted
-                .entry(source)
-                .or_insert_with(|| match policy.keys(source) {
-                    Ok(keys) => Ok(keys.iter().map(|key| key.fingerprint()).collect()),
-                    Err(refusal) => Err(refusal.to_string()),
-                });
-            for (version, blueprint) in versions {
-                if let Some(reason) = reason_against(blueprint, signers) {
-                    let of_name = (source.clone(), name.clone());
-                    let of_name = refused.entry(of_name).or_default();
-                    of_name.insert(version.clone(), reason);
-                }
-            }
-        }
+        let refused = self.refused_by(policy);
         // As good as always; the whole catalog need not be gone through again.
         if refused.is_empty() {
             return self;
@@ -113,6 +98,28 @@ impl Catalogue {
             admitted: self.admitted,
             refused,
         }
+    }
+
+    /// With which versions nobody may begin, and why.
+    fn refused_by(&self, policy: &TrustPolicy) -> Refused {
+        let mut trusted: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
+        let mut refused = Refused::new();
+        for ((source, name), versions) in &self.admitted {
+            let signers = trusted
+                .entry(source)
+                .or_insert_with(|| match policy.keys(source) {
+                    Ok(keys) => Ok(keys.iter().map(|key| key.fingerprint()).collect()),
+                    Err(refusal) => Err(refusal.to_string()),
+                });
+            for (version, blueprint) in versions {
+                if let Some(reason) = reason_against(blueprint, signers) {
+                    let of_name = (source.clone(), name.clone());
+                    let of_name = refused.entry(of_name).or_default();
+                    of_name.insert(version.clone(), reason);
+                }
+            }
+        }
+        refused
     }
 
     /// Why nobody may begin with the version that is named, though it is there.
