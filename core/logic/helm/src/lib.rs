@@ -14,7 +14,7 @@
 //!   `substr`, `wrap`, `b64dec`) has U+FFFD there.
 //! - Without a [`Host`] there is no time, no randomness, no key: `now`, `uuidv4`,
 //!   `rand*`, `gen*`, `bcrypt`, `htpasswd` and `encryptAES` say so.
-//! - Dates know UTC and offsets, not the names of zones.
+//! - `Local` is UTC, wherever it runs; the rules of other zones come with the program.
 //! - Bounds on steps, output and depth ([`Limits`]) end charts with an error
 //!   that Helm lets run on, and some that crash it, such as one that prints a
 //!   map which holds itself.

@@ -1,4 +1,4 @@
-//! sprig's date functions, in UTC: a template has no other zone to know.
+//! sprig's date functions: in UTC, unless a template names a zone.
 //!
 //! The time of day comes from the host; everything else is arithmetic on
 //! seconds since 1970 (civil-from-days, proleptic Gregorian).
@@ -6,6 +6,7 @@
 use toml_edit::{Datetime, Offset};
 
 use super::date_parse::parse;
+use super::zone::{Abbreviation, shown_in};
 use super::{Row, arg, int, text};
 use crate::exec::{Engine, Outcome};
 use crate::objects::Object;
@@ -42,6 +43,8 @@ pub struct Time {
     pub nanos: u32,
     /// Seconds east of Greenwich by which it is shown.
     pub offset: i64,
+    /// What its zone is called, where that is not UTC and known.
+    pub zone: Option<Abbreviation>,
 }
 
 pub(super) struct Civil {
@@ -55,13 +58,26 @@ pub(super) struct Civil {
     year_day: i64,
 }
 
+/// The layout of HTML's date fields.
+const HTML: &str = "2006-01-02";
+
 pub const TABLE: &[Row] = &[
     ("now", "", |engine, _| Ok(moment(now(engine)?))),
-    ("date", "sa", date),
-    ("dateInZone", "sas", date),
-    ("date_in_zone", "sas", date),
-    ("htmlDate", "a", html_date),
-    ("htmlDateInZone", "as", html_date),
+    ("date", "sa", |engine, a| {
+        date(engine, text(a, 0), &arg(a, 1), "")
+    }),
+    ("dateInZone", "sas", |engine, a| {
+        date(engine, text(a, 0), &arg(a, 1), text(a, 2))
+    }),
+    ("date_in_zone", "sas", |engine, a| {
+        date(engine, text(a, 0), &arg(a, 1), text(a, 2))
+    }),
+    ("htmlDate", "a", |engine, a| {
+        date(engine, HTML, &arg(a, 0), "")
+    }),
+    ("htmlDateInZone", "as", |engine, a| {
+        date(engine, HTML, &arg(a, 0), text(a, 1))
+    }),
     ("toDate", "ss", |_, a| {
         Ok(moment(parse(text(a, 0), text(a, 1)).unwrap_or(ZERO)))
     }),
@@ -143,6 +159,7 @@ const ZERO: Time = Time {
     seconds: -62_135_596_800,
     nanos: 0,
     offset: 0,
+    zone: None,
 };
 
 fn moment(time: Time) -> Value {
@@ -174,6 +191,7 @@ pub fn from_toml(given: &Datetime) -> Value {
         seconds,
         nanos,
         offset,
+        zone: None,
     })
 }
 
@@ -183,6 +201,7 @@ fn now(engine: &mut Engine<'_>) -> Outcome<Time> {
         seconds,
         nanos,
         offset: 0,
+        zone: None,
     })
 }
 
@@ -197,19 +216,15 @@ fn time_of(engine: &mut Engine<'_>, value: &Value) -> Outcome<Time> {
             seconds: *seconds,
             nanos: 0,
             offset: 0,
+            zone: None,
         }),
         _ => now(engine),
     }
 }
 
-fn date(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let time = time_of(engine, &arg(args, 1))?.in_utc();
-    Ok(Value::text(time.format(text(args, 0))))
-}
-
-fn html_date(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
-    let time = time_of(engine, &arg(args, 0))?.in_utc();
-    Ok(Value::text(time.format("2006-01-02")))
+fn date(engine: &mut Engine<'_>, layout: &str, value: &Value, zone: &str) -> Outcome<Value> {
+    let time = time_of(engine, value)?;
+    Ok(Value::text(shown_in(time, zone).format(layout)))
 }
 
 fn modify(engine: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
@@ -272,15 +287,25 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
 }
 
 impl Time {
-    fn in_utc(self) -> Self {
-        Self { offset: 0, ..self }
+    pub(super) fn in_utc(self) -> Self {
+        Self {
+            offset: 0,
+            zone: None,
+            ..self
+        }
     }
 
     /// `+0530`, with `between` hours and minutes.
-    fn zone(self, between: &str) -> String {
+    fn east(self, between: &str) -> String {
         let sign = if self.offset < 0 { '-' } else { '+' };
         let minutes = self.offset.abs() / 60;
         format!("{sign}{:02}{between}{:02}", minutes / 60, minutes % 60)
+    }
+
+    /// The same with seconds, which local mean times have.
+    fn east_to_the_second(self, between: &str) -> String {
+        let seconds = self.offset.abs() % 60;
+        format!("{}{between}{seconds:02}", self.east(between))
     }
 
     fn plus(self, nanos: i64) -> Self {
@@ -289,7 +314,7 @@ impl Time {
         Self {
             seconds: i64::try_from(total.div_euclid(1_000_000_000)).unwrap_or(i64::MAX),
             nanos: u32::try_from(total.rem_euclid(1_000_000_000)).unwrap_or(0),
-            offset: self.offset,
+            ..self
         }
     }
 
@@ -361,14 +386,17 @@ impl Time {
                 "pm" => if civil.hour >= 12 { "pm" } else { "am" }.to_owned(),
                 "002" => format!("{:03}", civil.year_day),
                 "__2" => format!("{:3}", civil.year_day),
-                "MST" if self.offset == 0 => "UTC".to_owned(),
-                "MST" => self.zone(""),
+                "MST" => match &self.zone {
+                    Some(zone) => zone.as_str().to_owned(),
+                    None if self.offset == 0 => "UTC".to_owned(),
+                    None => self.east(""),
+                },
                 zone if zone.starts_with('Z') && self.offset == 0 => "Z".to_owned(),
-                zone if zone.contains("07:00:00") => format!("{}:00", self.zone(":")),
-                zone if zone.contains("070000") => format!("{}00", self.zone("")),
-                zone if zone.contains("07:00") => self.zone(":"),
-                zone if zone.contains("0700") => self.zone(""),
-                zone if zone.contains("07") => self.zone("").chars().take(3).collect(),
+                zone if zone.contains("07:00:00") => self.east_to_the_second(":"),
+                zone if zone.contains("070000") => self.east_to_the_second(""),
+                zone if zone.contains("07:00") => self.east(":"),
+                zone if zone.contains("0700") => self.east(""),
+                zone if zone.contains("07") => self.east("").chars().take(3).collect(),
                 fraction => {
                     let digits: String = format!("{:09}", self.nanos)
                         .chars()

@@ -4,6 +4,7 @@
 //! does not fit is named as Go names it.
 
 use super::date::{DAYS, MONTHS, Time, days_from, element};
+use super::zone::Abbreviation;
 
 /// Why an element could not be read.
 enum Bad {
@@ -90,6 +91,9 @@ struct Parts {
     second: i64,
     nanos: u32,
     offset: Option<i64>,
+    /// The zone was called `UTC`, whatever offset stands beside it.
+    is_utc: bool,
+    zone: Option<Abbreviation>,
     afternoon: Option<bool>,
 }
 
@@ -157,17 +161,16 @@ impl Parts {
                     _ => return Err(Bad::Text),
                 };
             }
-            "MST" => {
-                // Names of zones mean nothing without their tables.
-                let count = match value.get(..3) {
-                    Some("UTC") => 3,
-                    _ => value.bytes().take_while(u8::is_ascii_uppercase).count(),
-                };
-                if !(3..=5).contains(&count) {
-                    return Err(Bad::Text);
+            "MST" => match value.strip_prefix("UTC") {
+                Some(rest) => {
+                    self.is_utc = true;
+                    *value = rest;
                 }
-                take_exactly(value, count)?;
-            }
+                None => {
+                    let name = take_exactly(value, zone_length(value).ok_or(Bad::Text)?)?;
+                    self.zone = Abbreviation::new(name);
+                }
+            },
             zone if zone.contains("07") => self.take_zone(zone, value)?,
             fraction if fraction.ends_with('0') => {
                 self.nanos = take_fraction(value, fraction.len())?;
@@ -239,6 +242,7 @@ impl Parts {
                 seconds: (days_from(self.year, 1, 1) + year_day - 1) * 86_400,
                 nanos: 0,
                 offset: 0,
+                zone: None,
             }
             .civil();
             if self.month.is_some_and(|month| month != civil.month) {
@@ -253,17 +257,72 @@ impl Parts {
         if day < 1 || day > next - days_from(self.year, month, 1) {
             return Err("day out of range");
         }
-        let offset = self.offset.unwrap_or(0);
+        let (behind, offset, zone) = self.place();
         Ok(Time {
             seconds: days_from(self.year, month, day) * 86_400
                 + self.hour * 3_600
                 + self.minute * 60
                 + self.second
-                - offset,
+                - behind,
             nanos: self.nanos,
             offset,
+            zone,
         })
     }
+
+    /// By how much the clock that was read is ahead, how far east the time is shown,
+    /// and what its zone is called. Of a zone by name alone Go knows nothing: it takes
+    /// the clock for UTC's, and shows `GMT+3` by its hours.
+    fn place(&self) -> (i64, i64, Option<Abbreviation>) {
+        match (self.is_utc, self.offset, self.zone) {
+            (false, Some(offset), zone) => (offset, offset, zone),
+            (false, None, Some(zone)) => {
+                let hours = zone.as_str().strip_prefix("GMT").map(str::parse::<i64>);
+                let hours = hours.and_then(Result::ok).unwrap_or(0);
+                (0, hours * 3_600, Some(zone))
+            }
+            _ => (0, 0, None),
+        }
+    }
+}
+
+/// How long the zone's name is that a text begins with; none where it is no name.
+fn zone_length(value: &str) -> Option<usize> {
+    let bytes = value.as_bytes();
+    let head = bytes.get(..3)?;
+    if matches!(bytes.get(..4), Some(b"ChST" | b"MeST")) {
+        return Some(4);
+    }
+    if head == b"GMT" {
+        return Some(3 + signed_length(bytes.get(3..).unwrap_or_default()));
+    }
+    if matches!(head.first(), Some(b'+' | b'-')) {
+        return Some(signed_length(bytes)).filter(|length| *length > 0);
+    }
+    let letters = bytes.iter().take(6).take_while(|b| b.is_ascii_uppercase());
+    match letters.count() {
+        3 => Some(3),
+        4 => (bytes.get(3) == Some(&b'T') || value.starts_with("WITA")).then_some(4),
+        5 => (bytes.get(4) == Some(&b'T')).then_some(5),
+        _ => None,
+    }
+}
+
+/// How long the sign and the hours (at most 23) are that a text begins with, or 0.
+fn signed_length(bytes: &[u8]) -> usize {
+    let Some((b'+' | b'-', rest)) = bytes.split_first() else {
+        return 0;
+    };
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let hours = rest.iter().take(digits).fold(0_u32, |hours, digit| {
+        hours
+            .saturating_mul(10)
+            .saturating_add(u32::from(digit - b'0'))
+    });
+    if digits == 0 || hours > 23 {
+        return 0;
+    }
+    1 + digits
 }
 
 fn first_element(layout: &str) -> &str {

@@ -20,6 +20,7 @@ pub mod semver;
 mod strings;
 mod toml;
 mod url;
+mod zone;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

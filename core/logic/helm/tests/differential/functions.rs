@@ -4,8 +4,8 @@
 //! Kinds: s text, i a literal integer, n any number, f a literal float, b bool,
 //! a anything, m map, l list, and texts of a special form: r regular
 //! expression, R replacement, v version, c constraint, y YAML, j JSON, o TOML,
-//! u URL, p path, d duration, D date layout, T date, t a type's name, k a
-//! kind's name, M a map for TOML, z and Z a password and what it encrypted,
+//! u URL, p path, d duration, D date layout, T date, L a zone, t a type's name,
+//! k a kind's name, M a map for TOML, z and Z a password and what it encrypted,
 //! W a kind of password, e base64, E base32, x a key, F a file's name. A trailing `*`
 //! repeats the last kind.
 
@@ -208,6 +208,8 @@ pub const FUNCTIONS: &[(&str, &str, char)] = &[
     ("mustToDate", "DT", '_'),
     ("date", "Di", 's'),
     ("dateInZone", "Din", 's'),
+    ("dateInZone", "DiL", 's'),
+    ("htmlDateInZone", "iL", 's'),
     ("htmlDate", "i", 's'),
     ("duration", "n", 's'),
     ("durationRound", "d", 's'),
