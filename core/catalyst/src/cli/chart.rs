@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use catalyst_flux::ChartHost;
 use catalyst_helm::{
     Capabilities, Chart, Environment, Hook, Limits, NoLookup, ReleaseOptions, Rendered, render,
 };
@@ -162,7 +163,7 @@ impl Template {
                 release: &release,
                 capabilities: &capabilities,
                 lookup: &NoLookup,
-                host: &Machine,
+                host: &ChartHost,
                 limits: Limits::default(),
             },
         )?;
@@ -249,23 +250,6 @@ fn matches(pattern: &str, path: &str) -> bool {
         }
     }
     inner(pattern.as_bytes(), path.as_bytes())
-}
-
-/// What templates may take from this machine: the time and random numbers.
-struct Machine;
-
-impl catalyst_helm::Host for Machine {
-    fn now(&self) -> Result<(i64, u32), String> {
-        let now = jiff::Timestamp::now();
-        Ok((
-            now.as_second(),
-            u32::try_from(now.subsec_nanosecond()).unwrap_or_default(),
-        ))
-    }
-
-    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
-        aws_lc_rs::rand::fill(bytes).map_err(|_| "the system gives no random numbers".to_owned())
-    }
 }
 
 /// A chart from a folder, an archive or a registry.

@@ -47,6 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use crds::custom_resource_definitions;
+pub use helm::ChartHost;
 pub use state::{BeginClient, Connect};
 
 /// How many objects are worked on at once. Waiting for readiness is work too,

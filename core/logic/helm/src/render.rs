@@ -96,8 +96,8 @@ pub trait Host: Sync {
         ))
     }
 
-    /// A certificate and its key in PEM, for `genCA` and its relatives;
-    /// `args` are the function's arguments.
+    /// A certificate and its key in PEM, for `genCA` and its relatives; `args` are
+    /// the function's arguments, null for what has no JSON.
     fn certificate(&self, function: &str, _args: &[Json]) -> Result<(String, String), String> {
         Err(format!(
             "{function} is not available here; let cert-manager or a Secret hold the certificate"

@@ -208,6 +208,27 @@ fn keys_and_certificates_are_the_hosts() {
     );
 }
 
+/// A key takes the host as long as a great deal of text takes the engine.
+#[test]
+fn no_rendering_asks_for_keys_without_end() {
+    for (call, most) in [
+        ("genCA \"a\" 1", 25),
+        ("genSelfSignedCert \"a\" nil nil 1", 25),
+        ("genPrivateKey \"rsa\"", 6),
+    ] {
+        let template = |count: usize| {
+            format!("{{{{ range until {count} }}}}{{{{ $_ := {call} }}}}{{{{ end }}}}")
+        };
+        let host = Dice::new(1);
+        assert!(notes(&template(most), &json!({}), &host).is_ok(), "{call}");
+        let error = notes(&template(most + 1), &json!({}), &host).unwrap_err();
+        assert!(error.contains("steps"), "{call}: {error}");
+    }
+    // With a key at hand there is only a signature to make.
+    let signed = "{{ range until 500 }}{{ $_ := genCAWithKey \"a\" 1 \"k\" }}{{ end }}";
+    assert!(notes(signed, &json!({}), &Dice::new(1)).is_ok());
+}
+
 #[test]
 fn without_a_host_chance_says_what_to_do() {
     for template in [

@@ -14,6 +14,8 @@ mod action;
 mod attempt;
 mod decide;
 mod drift;
+mod host;
+mod keys;
 mod release;
 mod remedy;
 mod render;
@@ -35,6 +37,7 @@ use crate::state::Inner;
 use crate::status::{READY, Subject};
 use crate::{depend, events};
 use action::{Action, ActionError};
+pub use host::ChartHost;
 use release::Storage;
 use render::Package;
 

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use catalyst_helm::{
-    Capabilities, Chart, Environment, Host, Limits, Lookup, Manifest, ReleaseOptions, Rendered,
-    render,
+    Capabilities, Chart, Environment, Limits, Lookup, Manifest, ReleaseOptions, Rendered, render,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,6 +17,7 @@ use crate::apply::mark;
 use crate::artifact::Files;
 use crate::json::{list, text};
 
+use super::host::ChartHost;
 use super::release::flatten;
 
 /// A chart, read once for what is asked of it.
@@ -124,7 +124,7 @@ pub fn output(
             api: api.clone(),
             runtime,
         },
-        host: &Outside,
+        host: &ChartHost,
         limits: Limits::default(),
     };
     let rendered = render(chart, values, &environment).map_err(|why| chain(&why))?;
@@ -250,22 +250,6 @@ pub async fn api_versions(api: &Api) -> Vec<String> {
         .flat_map(|group| list(group, "/versions"))
         .map(|version| text(version, "/groupVersion").to_owned())
         .collect()
-}
-
-struct Outside;
-
-impl Host for Outside {
-    fn now(&self) -> Result<(i64, u32), String> {
-        let now = jiff::Timestamp::now();
-        Ok((
-            now.as_second(),
-            u32::try_from(now.subsec_nanosecond()).unwrap_or(0),
-        ))
-    }
-
-    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
-        aws_lc_rs::rand::fill(bytes).map_err(|_| "the system gives no random numbers".to_owned())
-    }
 }
 
 struct Live {
