@@ -12,10 +12,17 @@ use catalyst_helm::{
 };
 use serde_json::Value;
 
-use super::failure::Hinted;
+use super::failure::{Hinted, hinted};
 use super::output::print;
 use super::set::Values;
-use super::supply;
+use super::{manifests, supply};
+
+/// What helm calls a release that is given no name.
+const USUAL_NAME: &str = "release-name";
+/// What the names of releases are like, in helm's words.
+const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// Characters of a release's name: its objects' names may grow by ten more.
+const LONGEST_NAME: usize = 53;
 
 /// What helm 3.22 says of `.Capabilities.APIVersions` without a cluster.
 const API_VERSIONS: &[&str] = &[
@@ -120,6 +127,32 @@ struct Template {
     /// Leave tests out.
     #[arg(long)]
     skip_tests: bool,
+    /// Name the release by a template, such as web-{{ randNumeric 3 }}, instead of NAME.
+    #[arg(long, value_name = "TEMPLATE")]
+    name_template: Option<String>,
+    /// Leave NAME out, as in `helm template -g`: the release is called release-name.
+    #[arg(long, short)]
+    generate_name: bool,
+    /// The version of a chart in a registry, where its address names none.
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Write each template's manifests to a file below this folder instead.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["show_only", "post_renderer"])]
+    output_dir: Option<PathBuf>,
+    /// Put the release's name into the paths below --output-dir.
+    #[arg(long, requires = "output_dir")]
+    release_name: bool,
+    /// Give the manifests, hooks aside, to a program and print what it answers.
+    #[arg(long, value_name = "PROGRAM")]
+    post_renderer: Option<String>,
+    /// A word for the post-renderer; may be given more than once.
+    #[arg(
+        long,
+        value_name = "WORD",
+        requires = "post_renderer",
+        allow_hyphen_values = true
+    )]
+    post_renderer_args: Vec<String>,
     #[command(flatten)]
     values: Values,
 }
@@ -134,128 +167,209 @@ impl ChartCommand {
 
 impl Template {
     fn run(&self) -> anyhow::Result<()> {
-        let (name, place) = match self.words.as_slice() {
-            [name, chart] => (name.as_str(), chart),
-            [chart] => ("release-name", chart),
-            _ => bail!("a chart is needed"),
-        };
-        let chart = load(place)?;
-        let values = Value::Object(self.values.merged()?);
+        let (name, place) = self.name_and_chart()?;
+        check_name(&name)?;
         let mut capabilities = Capabilities {
             api_versions: API_VERSIONS.iter().map(|it| (*it).to_owned()).collect(),
             ..Capabilities::default()
         };
         capabilities.api_versions.extend(self.api_versions.clone());
         if let Some(version) = &self.kube_version {
-            capabilities.kube_version = format!("v{}", version.trim_start_matches('v'));
+            capabilities.kube_version = kube_version(version)?;
         }
+        let chart = load(place, self.version.as_deref())?;
+        let missing = chart.missing_dependencies();
+        if !missing.is_empty() {
+            return Err(hinted(
+                format!(
+                    "found in Chart.yaml, but missing in charts/ directory: {}",
+                    missing.join(", ")
+                ),
+                "fetch them with `helm dependency build`, or put them there",
+            ));
+        }
+        let values = Value::Object(self.values.merged()?);
         let release = ReleaseOptions {
-            name: name.to_owned(),
+            name,
             namespace: self.namespace.clone(),
             revision: 1,
             is_upgrade: self.is_upgrade,
             service: "Helm".to_owned(),
         };
-        let rendered = render(
-            &chart,
-            &values,
-            &Environment {
-                release: &release,
-                capabilities: &capabilities,
-                lookup: &NoLookup,
-                host: &ChartHost,
-                limits: Limits::default(),
-            },
-        )?;
-        print(&self.text(&rendered)?)
+        let rendered = rendered(&chart, &values, &release, &capabilities)?;
+        self.print(&rendered, &release.name)
     }
 
-    /// The output, in helm's order.
-    fn text(&self, rendered: &Rendered) -> anyhow::Result<String> {
-        let crds = match self.include_crds {
-            true => whole_files(rendered),
+    /// As helm finds them: what is given twice is refused, and `--generate-name` makes no
+    /// other name here than the usual one.
+    fn name_and_chart(&self) -> anyhow::Result<(String, &str)> {
+        let (name, place) = match self.words.as_slice() {
+            [name, place] => (Some(name), place),
+            [place] => (None, place),
+            _ => bail!("a chart is needed"),
+        };
+        let name = match (name, &self.name_template) {
+            (Some(_), Some(_)) => bail!("cannot set --name-template and also specify a name"),
+            (Some(_), None) if self.generate_name => {
+                bail!("cannot set --generate-name and also specify a name")
+            }
+            (Some(name), None) => name.clone(),
+            (None, Some(template)) => named_by(template)?,
+            (None, None) => USUAL_NAME.to_owned(),
+        };
+        Ok((name, place.as_str()))
+    }
+
+    /// Prints or writes, in helm's order.
+    fn print(&self, rendered: &Rendered, name: &str) -> anyhow::Result<()> {
+        let definitions = match self.include_crds {
+            true => manifests::definitions(rendered),
             false => Vec::new(),
         };
-        let mut documents: Vec<(&str, &str)> = Vec::new();
-        documents.extend(crds.iter().map(|(path, text)| (*path, &**text)));
-        documents.extend(
-            rendered
-                .manifests
-                .iter()
-                .map(|it| (&*it.path, &*it.content)),
-        );
-        if !self.no_hooks {
-            let hooks = rendered
-                .hooks
-                .iter()
-                .filter(|hook| !(self.skip_tests && is_test(hook)));
-            documents.extend(hooks.map(|hook| (&*hook.manifest.path, &*hook.manifest.content)));
+        let definitions = definitions.iter().map(|(path, text)| (*path, &**text));
+        let others = rendered
+            .manifests
+            .iter()
+            .map(|it| (&*it.path, &*it.content));
+        let hooks = rendered
+            .hooks
+            .iter()
+            .filter(|hook| !(self.no_hooks || (self.skip_tests && is_test(hook))))
+            .map(|hook| (&*hook.manifest.path, &*hook.manifest.content));
+        if let Some(folder) = &self.output_dir {
+            // Helm puts definitions beside the releases.
+            let mut said = manifests::write(folder, definitions)?;
+            let folder = match self.release_name {
+                true => &folder.join(name),
+                false => folder,
+            };
+            said.push_str(&manifests::write(folder, others.chain(hooks))?);
+            return print(&format!("{said}\n"));
         }
+        let mut text = manifests::joined(definitions.chain(others));
+        if let Some(program) = &self.post_renderer {
+            text = manifests::post_rendered(program, &self.post_renderer_args, &text)?;
+        }
+        let mut text = format!("{}\n", text.trim());
+        text.push_str(&manifests::joined(hooks));
         if !self.show_only.is_empty() {
-            let mut chosen = Vec::new();
-            for pattern in &self.show_only {
-                let before = chosen.len();
-                chosen.extend(documents.iter().filter(|(path, _)| {
-                    let inner = path.split_once('/').map_or(*path, |(_, inner)| inner);
-                    matches(pattern, inner)
-                }));
-                if chosen.len() == before {
-                    bail!("could not find template {pattern} in chart");
-                }
-            }
-            documents = chosen;
+            text = manifests::chosen(&text, &self.show_only)?;
         }
-        let mut text = String::new();
-        for (path, content) in documents {
-            text.push_str(&format!("---\n# Source: {path}\n{content}\n"));
-        }
-        Ok(text)
+        print(&text)
     }
-}
-
-/// The files of `crds/`: helm prints each as it is, its last line's end included.
-fn whole_files(rendered: &Rendered) -> Vec<(&str, String)> {
-    let mut files: Vec<(&str, String)> = Vec::new();
-    for crd in &rendered.crds {
-        match files.last_mut() {
-            Some((path, text)) if *path == crd.path => {
-                text.push_str("---\n");
-                text.push_str(&crd.content);
-                text.push('\n');
-            }
-            _ => files.push((&crd.path, format!("{}\n", crd.content))),
-        }
-    }
-    files
 }
 
 fn is_test(hook: &Hook) -> bool {
     hook.events.iter().any(|event| event.starts_with("test"))
 }
 
-/// Whether a path is like a pattern; `*` and `?` stand for anything but a slash.
-fn matches(pattern: &str, path: &str) -> bool {
-    fn inner(pattern: &[u8], path: &[u8]) -> bool {
-        match (pattern.split_first(), path.split_first()) {
-            (None, None) => true,
-            (Some((b'*', rest)), _) => {
-                inner(rest, path)
-                    || path
-                        .split_first()
-                        .is_some_and(|(first, left)| *first != b'/' && inner(pattern, left))
-            }
-            (Some((b'?', rest)), Some((first, left))) => *first != b'/' && inner(rest, left),
-            (Some((wanted, rest)), Some((first, left))) => wanted == first && inner(rest, left),
-            _ => false,
+fn rendered(
+    chart: &Chart,
+    values: &Value,
+    release: &ReleaseOptions,
+    capabilities: &Capabilities,
+) -> anyhow::Result<Rendered> {
+    let environment = Environment {
+        release,
+        capabilities,
+        lookup: &NoLookup,
+        host: &ChartHost,
+        limits: Limits::default(),
+    };
+    Ok(render(chart, values, &environment)?)
+}
+
+/// What `--name-template` makes: a chart of that one template.
+fn named_by(template: &str) -> anyhow::Result<String> {
+    let chart = Chart::from_files(BTreeMap::from([
+        (
+            "Chart.yaml".to_owned(),
+            b"apiVersion: v2\nname: name-template\nversion: 0.0.0\n".to_vec(),
+        ),
+        (
+            "templates/NOTES.txt".to_owned(),
+            template.as_bytes().to_vec(),
+        ),
+    ]))?;
+    let release = ReleaseOptions {
+        name: USUAL_NAME.to_owned(),
+        namespace: "default".to_owned(),
+        revision: 1,
+        is_upgrade: false,
+        service: "Helm".to_owned(),
+    };
+    let nothing = Value::Object(serde_json::Map::new());
+    let rendered = rendered(&chart, &nothing, &release, &Capabilities::default())
+        .context("cannot make a name of --name-template")?;
+    Ok(rendered.notes.unwrap_or_default())
+}
+
+/// Helm's rule for the names of releases.
+fn check_name(name: &str) -> anyhow::Result<()> {
+    if name.is_empty() {
+        bail!("release name \"\": no name provided");
+    }
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    if name.len() > LONGEST_NAME || !name.split('.').all(is_label) {
+        return Err(hinted(
+            format!(
+                "release name {name:?}: invalid release name, must match regex {NAME} and the length must not be longer than {LONGEST_NAME}"
+            ),
+            "take small letters and digits, with dashes and dots between them",
+        ));
+    }
+    Ok(())
+}
+
+/// `v1.34.0` of what the user writes, as Kubernetes reads versions: two numbers or more
+/// with dots between them; what follows means nothing.
+fn kube_version(text: &str) -> anyhow::Result<String> {
+    let wrong = |why: &str| {
+        hinted(
+            format!("invalid kube version '{text}': {why}"),
+            "write it like 1.34.0",
+        )
+    };
+    let written = text.trim_start();
+    let written = written.strip_prefix('v').unwrap_or(written);
+    let end = written
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(written.len());
+    let mut numbers = Vec::new();
+    for part in written.get(..end).unwrap_or_default().split('.') {
+        // A dot that no number follows belongs to what means nothing.
+        if part.is_empty() {
+            break;
+        }
+        let number: u64 = part
+            .parse()
+            .map_err(|_| wrong("one of its numbers is too large"))?;
+        numbers.push((number, part));
+    }
+    match numbers.as_slice() {
+        [] => Err(wrong("it is no version")),
+        [_] => Err(wrong("it needs two numbers at least")),
+        [(_, first), ..] if first.len() > 1 && first.starts_with('0') => {
+            Err(wrong("it begins with a zero"))
+        }
+        all => {
+            let all: Vec<String> = all.iter().map(|(number, _)| number.to_string()).collect();
+            Ok(format!("v{}", all.join(".")))
         }
     }
-    inner(pattern.as_bytes(), path.as_bytes())
 }
 
 /// A chart from a folder, an archive or a registry.
-fn load(place: &str) -> anyhow::Result<Chart> {
+fn load(place: &str, version: Option<&str>) -> anyhow::Result<Chart> {
     if place.starts_with("oci://") {
-        let archive = super::client(supply::pull_chart(place))?;
+        let archive = super::client(supply::pull_chart(&versioned(place, version)?))?;
         return Ok(Chart::from_archive(&archive)?);
     }
     let path = Path::new(place);
@@ -269,6 +383,19 @@ fn load(place: &str) -> anyhow::Result<Chart> {
             "name a folder, a .tgz or oci://…",
         ))),
     }
+}
+
+/// The address of a chart with the tag of its version; a tag has no plus, so helm
+/// writes an underscore.
+fn versioned(place: &str, version: Option<&str>) -> anyhow::Result<String> {
+    let Some(version) = version else {
+        return Ok(place.to_owned());
+    };
+    let last = place.rsplit('/').next().unwrap_or(place);
+    if last.contains([':', '@']) {
+        bail!("{place} names a version already; leave out --version");
+    }
+    Ok(format!("{place}:{}", version.replace('+', "_")))
 }
 
 /// The files of a folder, path in it with `/` → bytes. Links are followed, as helm
@@ -324,18 +451,49 @@ pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::*;
 
     #[test]
-    fn templates_are_chosen_by_name_or_pattern() {
-        let check = |pattern: &str, path: &str, expected: bool| {
-            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
-        };
-        check("templates/a.yaml", "templates/a.yaml", true);
-        check("templates/*.yaml", "templates/a.yaml", true);
-        check("templates/*", "templates/x/a.yaml", false);
-        check("templates/?.yaml", "templates/a.yaml", true);
-        check("templates/b.yaml", "templates/a.yaml", false);
-        check("a", "templates/a.yaml", false);
+    fn names_of_releases_are_those_that_helm_takes() {
+        let longest = "a".repeat(LONGEST_NAME);
+        for name in ["a", "web-1", "a.b", "0", &longest] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        let longer = "a".repeat(LONGEST_NAME + 1);
+        for name in ["", "A", "-a", "a-", "a..b", "a_b", "ü", ".a", &longer] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn versions_of_kubernetes_are_read_as_it_reads_them() {
+        for (text, expected) in [
+            ("1.31.2", Some("v1.31.2")),
+            ("v1.31", Some("v1.31")),
+            (" v1.31.2-gke.1+x", Some("v1.31.2")),
+            ("1.31.", Some("v1.31")),
+            ("1.031", Some("v1.31")),
+            ("1", None),
+            ("01.2", None),
+            ("vv1.2", None),
+            ("x", None),
+            ("", None),
+            ("1.99999999999999999999", None),
+        ] {
+            assert_eq!(kube_version(text).ok().as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_added_to_an_address_that_has_none() {
+        let of = |place: &str, version| versioned(place, version).ok();
+        let tagged = Some("oci://r:5000/c/web:1.0.0_b".to_owned());
+        assert_eq!(of("oci://r:5000/c/web", Some("1.0.0+b")), tagged);
+        assert_eq!(
+            of("oci://r:5000/c/web:1", None).as_deref(),
+            Some("oci://r:5000/c/web:1")
+        );
+        assert_eq!(of("oci://r:5000/c/web:1", Some("2")), None);
+        assert_eq!(of("oci://r/c/web@sha256:ab", Some("2")), None);
     }
 }

@@ -29,6 +29,7 @@ mod live;
 mod login;
 mod logs;
 mod make;
+mod manifests;
 mod oauth;
 mod open;
 pub mod output;

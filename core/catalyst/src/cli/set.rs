@@ -18,7 +18,12 @@ const MAX_DEPTH: usize = 30;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Values {
     /// Values from a YAML file; `-` is standard input. May be given more than once.
-    #[arg(long = "values", short = 'f', value_name = "FILE")]
+    #[arg(
+        long = "values",
+        short = 'f',
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     pub files: Vec<PathBuf>,
     /// A value as JSON: KEY=JSON, or one JSON object.
     #[arg(long, value_name = "KEY=JSON")]

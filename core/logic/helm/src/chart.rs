@@ -97,6 +97,20 @@ impl Chart {
         &self.values
     }
 
+    /// The dependencies of `Chart.yaml` that no chart in `charts/` is called like. Helm
+    /// renders without them only where others checked.
+    #[must_use]
+    pub fn missing_dependencies(&self) -> Vec<&str> {
+        let wanted = self.metadata.get("dependencies").and_then(Value::as_array);
+        wanted
+            .into_iter()
+            .flatten()
+            .filter(|wanted| wanted.is_object())
+            .map(|wanted| wanted.get("name").and_then(Value::as_str).unwrap_or(""))
+            .filter(|name| self.subcharts.iter().all(|chart| chart.name != *name))
+            .collect()
+    }
+
     pub(crate) fn meta(&self, key: &str) -> &str {
         self.metadata
             .get(key)
