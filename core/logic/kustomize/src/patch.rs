@@ -235,6 +235,42 @@ pub fn allow(options: &std::collections::BTreeMap<String, bool>) -> Allow {
     }
 }
 
+/// Says where an object came from, with `buildMetadata`.
+pub const ORIGIN: &str = "config.kubernetes.io/origin";
+/// Says what changed it.
+pub const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
+/// Annotations that are kustomize's own while it builds. Whoever wrote them, they are
+/// not in what comes out.
+const BUILD: [&str; 20] = [
+    "internal.config.kubernetes.io/previousKinds",
+    "internal.config.kubernetes.io/previousNames",
+    "internal.config.kubernetes.io/previousNamespaces",
+    "internal.config.kubernetes.io/prefixes",
+    "internal.config.kubernetes.io/suffixes",
+    "internal.config.kubernetes.io/allowNameChange",
+    "internal.config.kubernetes.io/allowKindChange",
+    "internal.config.kubernetes.io/refBy",
+    "internal.config.kubernetes.io/generatorBehavior",
+    "internal.config.kubernetes.io/needsHashSuffix",
+    "internal.config.kubernetes.io/path",
+    "internal.config.kubernetes.io/index",
+    "internal.config.kubernetes.io/seqindent",
+    "internal.config.kubernetes.io/id",
+    "internal.config.kubernetes.io/annotations-migration-resource-id",
+    "config.kubernetes.io/path",
+    "config.kubernetes.io/index",
+    "config.k8s.io/id",
+    ORIGIN,
+    TRANSFORMATIONS,
+];
+
+/// Drops the annotations that a build keeps for itself.
+pub fn drop_build_annotations(value: &mut Value) {
+    if let Some(Value::Object(annotations)) = value.pointer_mut("/metadata/annotations") {
+        annotations.retain(|key, _| !BUILD.contains(&key.as_str()));
+    }
+}
+
 /// Drops what only the build needed and turns annotation values into texts.
 pub fn tidy_annotations(value: &mut Value) {
     let Some(Value::Object(metadata)) = value.get_mut("metadata") else {

@@ -17,8 +17,6 @@ use crate::{Options, order, patch, references, replacement};
 /// The version that `managedByLabel` writes. kubectl and Flux write `(devel)`,
 /// which the API refuses as a label; the stand-alone kustomize writes this.
 const MANAGED_BY: &str = "kustomize-v5.5.0";
-const ORIGIN: &str = "config.kubernetes.io/origin";
-const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
 
 /// Objects so far and the rules that hold for them.
 #[derive(Default)]
@@ -69,20 +67,6 @@ pub fn run(
     };
     let mut place = build.load(&folder)?;
     let metadata = place.kustomization.build_metadata.clone();
-    for wanted in &metadata {
-        if ![
-            "originAnnotations",
-            "transformerAnnotations",
-            "managedByLabel",
-        ]
-        .contains(&wanted.as_str())
-        {
-            return Err(place.transform(
-                "buildMetadata",
-                Fault::new(format!("{wanted:?} is not one of its options")),
-            ));
-        }
-    }
     build.with_origins = !metadata.is_empty();
     if build.with_origins {
         place.origin = Some((String::new(), place.file_name()));
@@ -152,14 +136,15 @@ fn finish(
     Ok(resources
         .into_iter()
         .map(|mut object| {
+            patch::drop_build_annotations(&mut object.value);
             let mut notes = Vec::new();
             if wants("originAnnotations")
                 && let Some(origin) = &object.origin
             {
-                notes.push((ORIGIN, origin.clone()));
+                notes.push((patch::ORIGIN, origin.clone()));
             }
             if wants("transformerAnnotations") && !object.transformations.is_empty() {
-                notes.push((TRANSFORMATIONS, object.transformations.concat()));
+                notes.push((patch::TRANSFORMATIONS, object.transformations.concat()));
             }
             for (key, text) in notes {
                 if let Some(annotations) = object.annotations_mut() {

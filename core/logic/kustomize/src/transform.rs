@@ -153,7 +153,9 @@ pub fn set_entries(
     Ok(())
 }
 
-/// Changes name, tag or digest of images called `image.name`.
+/// Changes name, tag or digest of images called `image.name`: those of every list that
+/// is called `containers` or `initContainers`, wherever it is, then those in `specs`.
+/// Twice where both lead to one, as in kustomize; only a suffix shows it.
 pub fn image(resources: &mut [Resource], image: &Image, specs: &[FieldSpec]) -> Result<(), Fault> {
     // kustomize reads the name as a pattern.
     let pattern = Regex::new(&format!(
@@ -161,24 +163,63 @@ pub fn image(resources: &mut [Resource], image: &Image, specs: &[FieldSpec]) -> 
         image.name
     ))
     .map_err(|_| Fault::new(format!("{:?} is not an image name", image.name)))?;
+    let mut change = |value: &mut Value| {
+        if value.is_object() || value.is_array() {
+            return Err(Fault::new("an image must be text"));
+        }
+        let text = scalar_text(value);
+        if pattern.is_match(&text) {
+            *value = Value::String(changed_image(&text, image));
+        }
+        Ok(())
+    };
     for object in resources {
         if object.kind() == "CustomResourceDefinition" {
             continue;
         }
+        in_containers(&mut object.value, &mut change)?;
         for spec in specs {
-            field::visit(&mut object.value, spec, Make::Nothing, &mut |value| {
-                if value.is_object() || value.is_array() {
-                    return Err(Fault::new("an image must be text"));
-                }
-                let text = scalar_text(value);
-                if pattern.is_match(&text) {
-                    *value = Value::String(changed_image(&text, image));
-                }
-                Ok(())
-            })?;
+            field::visit(&mut object.value, spec, Make::Nothing, &mut change)?;
         }
     }
     Ok(())
+}
+
+/// Calls `change` on the image of every container below `value`, inner ones first.
+fn in_containers(
+    value: &mut Value,
+    change: &mut dyn FnMut(&mut Value) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    match value {
+        Value::Array(items) => {
+            for item in items {
+                in_containers(item, change)?;
+            }
+            Ok(())
+        }
+        Value::Object(map) => {
+            for (name, field) in map.iter_mut() {
+                in_containers(field, change)?;
+                let is_pods = matches!(name.as_str(), "containers" | "initContainers");
+                let Value::Array(containers) = field else {
+                    continue;
+                };
+                for container in containers.iter_mut().filter(|_| is_pods) {
+                    match container {
+                        Value::Object(container) => {
+                            if let Some(image) = container.get_mut("image") {
+                                change(image)?;
+                            }
+                        }
+                        Value::Null => {}
+                        _ => return Err(Fault::new(format!("an item of {name} is no map"))),
+                    }
+                }
+            }
+            Ok(())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
 }
 
 fn changed_image(text: &str, image: &Image) -> String {
