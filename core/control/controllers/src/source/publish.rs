@@ -195,14 +195,16 @@ impl<'a> Run<'a> {
                 }
             }
             Err(error) if error.is_not_found() => {}
-            Err(error) => return not_published(&name, version, &error.into()),
+            Err(error) => {
+                return not_published(&name, version, &error.into()).map_err(registry_away);
+            }
         }
         let origin = self.origin().await?;
         let key = self.key().await?;
         let published = ctx.registry.publish(&base, &package, key, &origin).await;
         match published {
             Ok(_) => self.register(&name, version).await,
-            Err(error) => not_published(&name, version, &error),
+            Err(error) => not_published(&name, version, &error).map_err(registry_away),
         }
     }
 
@@ -266,15 +268,20 @@ fn not_published(
     name: &str,
     version: &str,
     error: &VerifyError,
-) -> Result<Option<Problem>, Failure> {
+) -> Result<Option<Problem>, ReconcileError> {
     if !error.retryable() {
         return Ok(Some(refused(error.to_string())));
     }
     let what = format!("{name} {version}");
-    Err(Failure {
+    Err(ReconcileError::missing("publish", what, error.to_string()))
+}
+
+/// A registry that did not do what it was asked for.
+fn registry_away(error: ReconcileError) -> Failure {
+    Failure {
         reason: "RegistryAway",
-        error: ReconcileError::missing("publish", what, error.to_string()),
-    })
+        error,
+    }
 }
 
 /// What stands against the second folder of a Blueprint.
