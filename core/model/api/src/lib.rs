@@ -14,6 +14,7 @@ mod problem;
 mod provisioning;
 mod sovereign;
 mod upgrade;
+mod vulnerability;
 
 pub use application::*;
 pub use blueprint::*;
@@ -25,6 +26,7 @@ pub use problem::*;
 pub use provisioning::*;
 pub use sovereign::*;
 pub use upgrade::*;
+pub use vulnerability::*;
 
 /// A list in a stable order.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
