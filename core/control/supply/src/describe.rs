@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use serde_json::{Value, json};
 
-use crate::{digest, package::Package};
+use crate::{digest, package::Package, parts};
 
 /// Where and by whom a package was made.
 #[derive(Debug, Clone, Default)]
@@ -48,10 +48,16 @@ pub fn cyclonedx(package: &Package, origin: &Origin) -> Value {
         .collect();
     for image in &package.images {
         let (name, version, purl) = image_parts(image);
-        components.push(json!({
+        let mut component = json!({
             "type": "container", "bom-ref": format!("image:{image}"),
             "name": name, "version": version, "purl": purl,
-        }));
+        });
+        if let (Some(parts), Some(map)) = (package.parts.get(image), component.as_object_mut()) {
+            let within = format!("image:{image}#");
+            let parts = parts.iter().map(|part| parts::component(part, &within));
+            map.insert("components".to_owned(), parts.collect());
+        }
+        components.push(component);
     }
     for dependency in &blueprint.spec.depends {
         components.push(json!({
@@ -126,6 +132,15 @@ pub fn spdx(package: &Package, origin: &Origin) -> Value {
             "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}],
         }));
         relationships.push(json!({"spdxElementId": "SPDXRef-Blueprint", "relationshipType": "DEPENDS_ON", "relatedSpdxElement": id}));
+        for (part_index, part) in package.parts.get(image).into_iter().flatten().enumerate() {
+            let part_id = format!("SPDXRef-Image-{index}-Part-{part_index}");
+            packages.push(json!({
+                "SPDXID": part_id, "name": part.name, "versionInfo": part.version, "downloadLocation": "NOASSERTION", "filesAnalyzed": false,
+                "licenseDeclared": "NOASSERTION", "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
+                "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": part.purl}],
+            }));
+            relationships.push(json!({"spdxElementId": id, "relationshipType": "CONTAINS", "relatedSpdxElement": part_id}));
+        }
     }
     let files: Vec<Value> = package.files.iter().enumerate().map(|(index, (path, bytes))| {
         let id = format!("SPDXRef-File-{index}");

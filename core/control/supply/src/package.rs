@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     archive::{self, ArchiveError, Entry},
     manifest::{Blob, Manifest, media},
+    parts::ImagePart,
 };
 
 /// Why a folder could not be packed.
@@ -45,6 +46,9 @@ pub struct PackOptions {
     /// `repository:tag` → digest: pins the images in the chart's values whose
     /// `digest` is empty. Images are built elsewhere, so the folder cannot know.
     pub images: BTreeMap<String, String>,
+    /// `repository:tag` → the packages in that image, for the SBOMs. The artifact's
+    /// bytes do not depend on them.
+    pub parts: BTreeMap<String, Vec<ImagePart>>,
 }
 
 /// A packed Blueprint: everything that is pushed, except what refers to it.
@@ -58,6 +62,8 @@ pub struct Package {
     pub blobs: Vec<Blob>,
     /// `repository:tag@digest` of the images in the chart's values.
     pub images: Vec<String>,
+    /// The packages in those of them that are known.
+    pub parts: BTreeMap<String, Vec<ImagePart>>,
     /// Path → bytes of what was packed, for SBOM and provenance.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -86,6 +92,15 @@ pub fn pack(
     if let Some(values) = files.get_mut("chart/values.yaml") {
         pin_images(values, &options.images, &mut images)?;
     }
+    let parts = images
+        .iter()
+        .filter_map(|image| {
+            let name = image
+                .split_once('@')
+                .map_or(image.as_str(), |(name, _)| name);
+            Some((image.clone(), options.parts.get(name)?.clone()))
+        })
+        .collect();
     let (config, main) = match blueprint.spec.manifests.source.kind {
         ManifestKind::HelmChart => chart(&blueprint, &files)?,
         ManifestKind::Kustomize => tree(&files)?,
@@ -111,6 +126,7 @@ pub fn pack(
         manifest,
         blobs,
         images,
+        parts,
         files,
     })
 }

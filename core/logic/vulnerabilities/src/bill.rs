@@ -18,7 +18,7 @@ pub enum BillError {
     #[error("it is no CycloneDX document; give one in JSON, such as CycloneDX 1.6")]
     Format,
     /// It lists more than is looked at.
-    #[error("it lists more than {MOST} components; give one for each image")]
+    #[error("it lists more than {} components; give one for each image", MOST)]
     TooMany,
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use catalyst_supply::{Blob, Package};
+use catalyst_supply::{Blob, ImagePart, Package};
 
 /// A Blueprint's folder in the binary.
 pub struct Folder {
@@ -28,6 +29,8 @@ pub struct CarriedImage {
     /// `sha256:…` of its manifest.
     pub digest: String,
     content: Source,
+    /// The list of its packages.
+    bill: Source,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +53,11 @@ impl Payload {
         if !IMAGES.is_empty() {
             let images = IMAGES
                 .iter()
-                .map(|(name, digest, tar)| CarriedImage {
+                .map(|(name, digest, tar, bill)| CarriedImage {
                     name: (*name).to_owned(),
                     digest: (*digest).to_owned(),
                     content: Source::Embedded(tar),
+                    bill: Source::Embedded(bill),
                 })
                 .collect();
             let own = Self {
@@ -107,10 +111,12 @@ impl Payload {
                 let last = name.rsplit('/').next().unwrap_or(&name);
                 let short = last.split(':').next().unwrap_or(last);
                 let content = Source::File(folder.join(format!("{short}.oci.tar")));
+                let bill = Source::File(folder.join(format!("{short}.cdx.json")));
                 CarriedImage {
                     name,
                     digest,
                     content,
+                    bill,
                 }
             })
             .collect();
@@ -160,6 +166,25 @@ impl Payload {
 }
 
 impl CarriedImage {
+    /// The packages that it is made of; none where nobody listed them.
+    pub(super) fn parts(&self) -> anyhow::Result<Option<Vec<ImagePart>>> {
+        let bytes = match &self.bill {
+            Source::Embedded([]) => return Ok(None),
+            Source::Embedded(bytes) => Bytes::from_static(bytes),
+            Source::File(path) => match fs::read(path) {
+                Ok(bytes) => bytes.into(),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                }
+            },
+        };
+        let unreadable = || format!("cannot read the packages of the image {}", self.name);
+        let document = serde_json::from_slice(&bytes).with_context(unreadable)?;
+        let parts = ImagePart::of_cyclonedx(&document).with_context(unreadable)?;
+        Ok(Some(parts))
+    }
+
     /// Opens the image's tar (OCI image layout) and finds what is in it.
     pub(super) fn open(&self) -> anyhow::Result<Content> {
         let bytes = match &self.content {

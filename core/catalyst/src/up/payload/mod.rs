@@ -181,13 +181,20 @@ pub fn registries(
     })
 }
 
-/// Packs a Blueprint's files with the digests of the images carried.
+/// Packs a Blueprint's files with the digests of the images carried, and describes it
+/// with their packages.
 fn pack(mut files: BTreeMap<String, Vec<u8>>, images: &[CarriedImage]) -> anyhow::Result<Package> {
     if let Some(values) = files.get_mut("chart/values.yaml") {
         let text = String::from_utf8_lossy(values).into_owned();
         *values = pin(&text, images).into_bytes();
     }
-    Ok(catalyst_supply::pack(&files, &PackOptions::default())?)
+    let mut options = PackOptions::default();
+    for image in images {
+        if let Some(parts) = image.parts()? {
+            options.parts.insert(image.name.clone(), parts);
+        }
+    }
+    Ok(catalyst_supply::pack(&files, &options)?)
 }
 
 /// Writes the digest of each carried image into the values that name it, line by

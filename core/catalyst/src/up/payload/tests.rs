@@ -6,7 +6,7 @@ use catalyst_registry::{
     Access, AccessError, Action, Credentials as Given, Principal, RepositoryName,
 };
 use catalyst_store::Store;
-use catalyst_supply::{Credentials, Entry, image};
+use catalyst_supply::{Credentials, Entry, ImagePart, cyclonedx, image, image_bill, spdx};
 use futures::future::BoxFuture;
 
 use super::carried::{BLUEPRINTS, IMAGES_FOLDER};
@@ -292,4 +292,40 @@ fn images_of_a_folder_stand_beside_those_of_the_binary_and_replace_none() {
         .beside(Payload::from_folder(Path::new("/nowhere")));
     assert_eq!(absent.images(), own.images());
     assert!(absent.lacking().unwrap().contains("make images"));
+}
+
+#[test]
+fn the_packages_of_a_carried_image_stand_in_the_bill_of_its_blueprint() {
+    let folder = tempfile::tempdir().unwrap();
+    let payload = small_images(folder.path());
+    let image = &payload.images()[0];
+    let parts = [ImagePart::library(
+        "time",
+        "0.1.40",
+        "pkg:cargo/time@0.1.40",
+    )];
+    let bill = image_bill(&image.name, &image.digest, &parts);
+    std::fs::write(folder.path().join("guestbook.cdx.json"), bill.to_string()).unwrap();
+    let packages = payload.packages().unwrap();
+    let digests: Vec<&str> = packages.iter().map(Package::digest).collect();
+    let guestbook = packages
+        .iter()
+        .find(|it| it.blueprint.name() == "bp-guestbook")
+        .unwrap();
+    let document = cyclonedx(guestbook, &Origin::default());
+    let image = document["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["type"] == "container")
+        .unwrap();
+    assert_eq!(image["components"][0]["purl"], "pkg:cargo/time@0.1.40");
+    let listed = spdx(guestbook, &Origin::default());
+    let listed = listed["packages"].as_array().unwrap();
+    assert!(listed.iter().any(|it| it["name"] == "time"), "{listed:?}");
+    // What is known of the images changes no artifact.
+    std::fs::remove_file(folder.path().join("guestbook.cdx.json")).unwrap();
+    let without = payload.packages().unwrap();
+    let without: Vec<&str> = without.iter().map(Package::digest).collect();
+    assert_eq!(without, digests);
 }
