@@ -437,3 +437,107 @@ fn a_key_is_made_only_where_it_may_sign() {
     let public = std::fs::read_to_string(keys.join("acme.pub")).unwrap();
     assert_eq!(writes[0].1["publicKey"], public);
 }
+
+/// Nothing of it asks a network.
+#[test]
+fn a_folder_is_compared_with_a_database_on_this_machine() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let write = |name: &str, text: &serde_json::Value| {
+        std::fs::write(home.path(name), text.to_string()).unwrap();
+    };
+    let record = |id: &str, score: &str, fixed: &str| {
+        serde_json::json!({
+            "id": id, "modified": "2026-01-01T00:00:00Z", "aliases": ["CVE-2020-26235"],
+            "severity": [{"type": "CVSS_V3", "score": score}],
+            "affected": [{
+                "package": {"ecosystem": "crates.io", "name": "time"},
+                "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": fixed}]}],
+            }],
+        })
+    };
+    let medium = "CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:N/I:N/A:H";
+    write("osv.json", &record("RUSTSEC-2020-0071", medium, "0.2.23"));
+    let scan = ["blueprint", "scan", "wiki", "--database", "osv.json"];
+    let blind = home.run(&scan);
+    assert_eq!(blind.worked(), "");
+    assert!(
+        blind.err.contains("is made of is not listed"),
+        "{}",
+        blind.err
+    );
+    assert!(
+        blind.err.contains("The vulnerability database is old"),
+        "{}",
+        blind.err
+    );
+
+    let values = std::fs::read_to_string(home.path("wiki/chart/values.yaml")).unwrap();
+    let values: serde_json::Value = catalyst_yaml::from_str(&values).unwrap();
+    let image = &values["image"];
+    let bill = |version: &str| {
+        serde_json::json!({
+            "bomFormat": "CycloneDX", "specVersion": "1.6",
+            "metadata": {"component": {"type": "container", "name": image["repository"], "version": image["tag"]}},
+            "components": [{"type": "library", "name": "time", "version": version, "purl": format!("pkg:cargo/time@{version}")}],
+        })
+    };
+    write("wiki.cdx.json", &bill("0.1.40"));
+    let with = |words: &[&str]| {
+        let all: Vec<&str> = [&scan[..], &["--sbom", "wiki.cdx.json"][..], words].concat();
+        home.run(&all)
+    };
+    let found = with(&["-o", "json"]);
+    let report: serde_json::Value = serde_json::from_str(found.worked()).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!(finding["id"], "RUSTSEC-2020-0071");
+    assert_eq!(finding["severity"], "medium");
+    assert_eq!(finding["score"], 5.5);
+    assert_eq!(finding["fixedIn"], serde_json::json!(["0.2.23"]));
+    let path: Vec<&str> = finding["path"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap())
+        .collect();
+    assert_eq!(path[0], "Blueprint bp-wiki 0.1.0");
+    let text = |key: &str| image[key].as_str().unwrap();
+    let expected = format!("image {}:{}", text("repository"), text("tag"));
+    assert_eq!(path[1], expected);
+    assert_eq!(path[2], "time 0.1.40");
+    let table = with(&[]);
+    assert!(
+        table.worked().contains("RUSTSEC-2020-0071"),
+        "{}",
+        table.out
+    );
+    let log = with(&["-o", "sarif"]);
+    let log: serde_json::Value = serde_json::from_str(log.worked()).unwrap();
+    let place = "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri";
+    assert_eq!(log.pointer(place).unwrap(), "wiki/blueprint.yaml");
+    with(&["--fail-on", "high"]).worked();
+    let refused = with(&["--fail-on", "medium"]);
+    let said = "error: wiki has 1 vulnerability that is medium or worse\n";
+    assert!(refused.failed().ends_with(said), "{}", refused.err);
+
+    write("wiki.cdx.json", &bill("0.2.23"));
+    let mended = with(&["--fail-on", "unknown"]);
+    assert_eq!(mended.worked(), "");
+    let said = "compared 1 component with 1 record: none is known to be vulnerable\n";
+    assert!(mended.err.ends_with(said), "{}", mended.err);
+
+    std::fs::write(home.path("osv.json"), "PK, but no zip").unwrap();
+    let broken = with(&[]);
+    assert!(
+        broken.failed().contains("it is no whole zip"),
+        "{}",
+        broken.err
+    );
+    std::fs::remove_file(home.path("osv.json")).unwrap();
+    let missing = with(&[]);
+    assert!(
+        missing.failed().contains("osv.json: No such file"),
+        "{}",
+        missing.err
+    );
+}

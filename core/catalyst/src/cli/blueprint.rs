@@ -21,6 +21,7 @@ use super::inspect::Inspect;
 use super::output::{Output, print, say};
 use super::render::Render;
 use super::scaffold;
+use super::scan::Scan;
 use super::shown;
 use super::signer;
 use super::supply;
@@ -39,6 +40,7 @@ enum What {
     Render(Render),
     Inspect(Inspect),
     Diff(Diff),
+    Scan(Scan),
     Test(Test),
     Package(Package),
     Publish(Publish),
@@ -116,6 +118,10 @@ struct Publish {
     sign_with: Option<PathBuf>,
     #[command(flatten)]
     made: Made,
+    /// The packages of an image that the chart names, as a CycloneDX document in JSON:
+    /// they become part of the Blueprint's. May be given once for each image.
+    #[arg(long, value_name = "FILE")]
+    sbom: Vec<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -185,6 +191,7 @@ impl Blueprint {
             What::Render(it) => it.run(),
             What::Inspect(it) => it.run(),
             What::Diff(it) => it.run(),
+            What::Scan(it) => it.run(),
             What::Test(it) => it.run(),
             What::Package(it) => it.run(),
             What::Publish(it) => super::client(it.run()),
@@ -222,13 +229,17 @@ pub(super) fn refused(folder: &Path, problems: &[Problem]) -> anyhow::Error {
 
 /// Packs a folder in which lint finds no errors.
 pub(super) fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> {
+    packed_with(folder, &PackOptions::default())
+}
+
+fn packed_with(folder: &Path, options: &PackOptions) -> anyhow::Result<catalyst_supply::Package> {
     let files = read_folder(folder)?;
     let mut problems = catalyst_plan::lint_blueprint(&files);
     problems.retain(Problem::is_error);
     if !problems.is_empty() {
         return Err(refused(folder, &problems));
     }
-    Ok(pack(&files, &PackOptions::default())?)
+    Ok(pack(&files, options)?)
 }
 
 impl Package {
@@ -260,7 +271,7 @@ impl Package {
 
 impl Publish {
     async fn run(&self) -> anyhow::Result<()> {
-        let package = packed(&self.folder)?;
+        let package = packed_with(&self.folder, &supply::pack_options(&self.sbom)?)?;
         let (name, version) = (
             package.blueprint.name().to_owned(),
             package.blueprint.version().to_string(),

@@ -85,7 +85,7 @@ pub fn report(folder: &Path, problems: &[Problem], form: Form) -> anyhow::Result
 }
 
 /// `1 warning`, `2 warnings`.
-fn counted(count: usize, what: &str) -> String {
+pub fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         many => format!("{many} {what}s"),

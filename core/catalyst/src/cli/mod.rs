@@ -42,6 +42,7 @@ mod pulls;
 mod render;
 mod rows;
 mod scaffold;
+mod scan;
 mod set;
 mod shown;
 mod signer;

@@ -54,9 +54,18 @@ pub struct Signatures {
 impl Subject {
     /// What a person names: on this machine if it is there, else in a registry.
     pub fn find(text: &str, connection: &Connection) -> anyhow::Result<Self> {
+        Self::find_with(text, connection, &PackOptions::default())
+    }
+
+    /// The same, where more is known of what a folder would become.
+    pub fn find_with(
+        text: &str,
+        connection: &Connection,
+        options: &PackOptions,
+    ) -> anyhow::Result<Self> {
         let path = Path::new(text);
         if path.is_dir() {
-            return Self::of_folder(path);
+            return Self::of_folder(path, options);
         }
         if path.is_file() {
             return Self::of_file(path);
@@ -64,7 +73,7 @@ impl Subject {
         super::client(Self::of_reference(text, connection))
     }
 
-    fn of_folder(folder: &Path) -> anyhow::Result<Self> {
+    fn of_folder(folder: &Path, options: &PackOptions) -> anyhow::Result<Self> {
         let files = read_folder(folder)?;
         let text = files.get(Blueprint::FILE).map(Vec::as_slice);
         let text = String::from_utf8_lossy(text.unwrap_or_default());
@@ -79,7 +88,7 @@ impl Subject {
             signatures: None,
         };
         // What lint has errors in can still be looked at.
-        if let Ok(package) = pack(&files, &PackOptions::default()) {
+        if let Ok(package) = pack(&files, options) {
             let origin = Origin::default();
             subject.digest = Some(package.digest().to_owned());
             subject.manifest = Some(Opened::of_package(&package)?.manifest);

@@ -1,5 +1,6 @@
 //! Registries, keys and signatures for `catalyst blueprint` and `chart`.
 
+use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +10,16 @@ use catalyst_api::{
 };
 use catalyst_blueprint::{Blueprint, is_shared_source};
 use catalyst_signature::{PublicKey, SigningKey};
-use catalyst_supply::{Credentials, DockerConfig, Manifest, Package, Reference, Registry, media};
+use catalyst_supply::{
+    Credentials, DockerConfig, ImagePart, Manifest, PackOptions, Package, Reference, Registry,
+    media,
+};
+use serde_json::Value;
 use url::Url;
 
 use super::api::{Api, client_for};
 use super::credentials::{folder, write_private};
-use super::failure::hinted;
+use super::failure::{Hinted, hinted};
 use super::output::say;
 
 /// A client for the registry that a reference names. The caller's token goes to the
@@ -37,6 +42,53 @@ pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry>
         .context("cannot build the HTTP client")?;
     let credentials = DockerConfig::from_environment()?.credentials(host).await?;
     Ok(Registry::new(http, credentials))
+}
+
+/// The largest list of an image's packages.
+const LARGEST_BILL: u64 = 64 * 1024 * 1024;
+
+/// What is known of images beside a Blueprint's folder: their packages, as the tools
+/// that look into images list them.
+pub fn pack_options(bills: &[PathBuf]) -> anyhow::Result<PackOptions> {
+    let mut options = PackOptions::default();
+    for path in bills {
+        let unreadable = || {
+            Hinted::new(
+                format!("cannot read {} as a list of packages", path.display()),
+                "give a CycloneDX document in JSON, of an image that the Blueprint names",
+            )
+        };
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).with_context(unreadable)?;
+        let length = file
+            .take(LARGEST_BILL + 1)
+            .read_to_end(&mut bytes)
+            .with_context(unreadable)?;
+        if length as u64 > LARGEST_BILL {
+            return Err(anyhow::anyhow!("it is larger than 64 MiB")).with_context(unreadable);
+        }
+        let document: Value = serde_json::from_slice(&bytes).with_context(unreadable)?;
+        let parts = ImagePart::of_cyclonedx(&document).with_context(unreadable)?;
+        let image = image_of(&document)
+            .context("it does not say of which image it is")
+            .with_context(unreadable)?;
+        options.parts.insert(image, parts);
+    }
+    Ok(options)
+}
+
+/// The `repository:tag` that a document is about, by its subject's name and version.
+fn image_of(document: &Value) -> Option<String> {
+    let subject = document.pointer("/metadata/component")?;
+    let text = |key: &str| subject.get(key).and_then(Value::as_str);
+    let name = text("name").filter(|name| !name.is_empty())?;
+    let (name, _) = name.split_once('@').unwrap_or((name, ""));
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') {
+        return Some(name.to_owned());
+    }
+    let tag = text("version").filter(|tag| !tag.is_empty() && !tag.contains(':'))?;
+    Some(format!("{name}:{tag}"))
 }
 
 /// The chart's archive from a registry.

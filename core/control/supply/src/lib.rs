@@ -14,6 +14,7 @@
 //!   before it is asked to.
 
 mod admit;
+mod advisories;
 mod archive;
 mod auth;
 mod bundles;
@@ -34,6 +35,7 @@ mod upload;
 mod verify;
 
 pub use admit::Admitted;
+pub use advisories::{AdvisoriesError, AdvisoriesStamp, advisories_stamp, read_advisories};
 pub use archive::{ArchiveError, Entry, EntryKind};
 pub use auth::Credentials;
 pub use describe::{Origin, cyclonedx, provenance, spdx};

@@ -66,7 +66,7 @@ pub use locate::line_of_pointer;
 pub use migrate::{MovedValue, ValueMigration};
 pub use problem::Problem;
 pub use rules::{Level, RULES, Rule, rule};
-pub use sarif::sarif;
+pub use sarif::{sarif, uri};
 pub use search::{Described, search};
 pub use solve::{Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve};
 pub use upgrades::lint_dependencies;

@@ -65,7 +65,7 @@ fn result(problem: &Problem, folder: &str) -> Value {
 }
 
 /// The place of a file as a URI reference (RFC 3986): relative where the folder is.
-fn uri(folder: &str, file: &str) -> String {
+pub fn uri(folder: &str, file: &str) -> String {
     let mut folder = folder.trim_end_matches('/');
     while let Some(rest) = folder.strip_prefix("./") {
         folder = rest.trim_start_matches('/');
