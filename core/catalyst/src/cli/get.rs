@@ -3,12 +3,13 @@
 use catalyst_api::{
     ApplicationSummary, ApplicationView, BlueprintCard, BlueprintDetail, BlueprintSourceView,
     DeletionView, EnvironmentView, ObjectView, OrganizationView, PolicyView, PullRequestView,
-    StreamItem, UpgradeView, UserView,
+    StreamItem, UpgradeView, UserView, VulnerabilityReport,
 };
 
 use super::api::{Api, Common};
 use super::failure::hinted;
 use super::output::{Output, Row, fitted, plain, print, table};
+use super::scan;
 use super::stream::{Event, Stream};
 
 /// Messages up to this length may stand twice.
@@ -23,6 +24,8 @@ pub struct Get {
     #[arg(value_enum)]
     kind: Kind,
     /// One only, by its name; a Blueprint as SOURCE/NAME, a pull request by its number.
+    /// Vulnerabilities are those of an Application with --environment, else of a
+    /// Blueprint, SOURCE/NAME[@VERSION].
     name: Option<String>,
     /// The Environment; all that you may see unless given.
     #[arg(long, short, value_name = "NAME")]
@@ -62,6 +65,8 @@ enum Kind {
     Users,
     #[value(alias = "object")]
     Objects,
+    #[value(alias = "vulnerability")]
+    Vulnerabilities,
 }
 
 impl Get {
@@ -71,6 +76,12 @@ impl Get {
             return Err(hinted(
                 "only Blueprints can be looked for by words",
                 "leave --search out, or `catalyst get blueprints --search WORDS`",
+            ));
+        }
+        if self.watch && self.kind == Kind::Vulnerabilities {
+            return Err(hinted(
+                "vulnerabilities cannot be watched",
+                "leave --watch out, and ask again",
             ));
         }
         let api = self.common.connection.api().await?;
@@ -132,6 +143,16 @@ impl Get {
             },
             Kind::Upgrades => self.plain::<UpgradeView>(api, "upgrades").await,
             Kind::BlueprintSources => self.sources(api).await,
+            Kind::Vulnerabilities => {
+                let report = self.vulnerabilities(api).await?;
+                match output {
+                    Output::Table if report.findings.is_empty() => {}
+                    Output::Table => print(&scan::as_table(&report))?,
+                    _ => output.value(&report)?,
+                }
+                scan::say_what_was_not_seen(&report);
+                Ok(())
+            }
             Kind::Policies => {
                 self.listed(api, "policies", |it: &PolicyView| &it.name)
                     .await
@@ -167,6 +188,30 @@ impl Get {
                 output.list(&pulls)
             }
         }
+    }
+
+    /// Of an Application, or of a Blueprint's version: the newest unless one is named.
+    async fn vulnerabilities(&self, api: &Api) -> anyhow::Result<VulnerabilityReport> {
+        const WHAT: &str = "vulnerabilities";
+        let Some(name) = self.name.as_deref() else {
+            return Err(hinted(
+                "whose vulnerabilities is missing",
+                "name a Blueprint, SOURCE/NAME, or an Application with --environment",
+            ));
+        };
+        if let Some(environment) = self.environment.as_deref() {
+            let path = ["environments", environment, "applications", name, WHAT];
+            return api.get(&path).await;
+        }
+        let (source, name) = name.split_once('/').unwrap_or(("catalog", name));
+        let (name, version) = match name.split_once('@') {
+            Some((name, version)) => (name, version.to_owned()),
+            None => {
+                let found: BlueprintDetail = api.get(&["blueprints", source, name]).await?;
+                (name, found.card.version)
+            }
+        };
+        api.get(&["blueprints", source, name, &version, WHAT]).await
     }
 
     /// A kind whose objects have paths of their own.

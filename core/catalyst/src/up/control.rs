@@ -209,6 +209,8 @@ impl ControlPlane {
             }),
             webhook_secret: credential.webhook.clone(),
             check_token: Zeroizing::new(credential.check.clone()),
+            registry: Arc::clone(&registry),
+            vulnerabilities: site.vulnerabilities.clone(),
         })?;
         Ok(Self {
             gateway,
@@ -241,6 +243,8 @@ impl ControlPlane {
         tasks.spawn(async move { catalyst_controllers::run(context, stopping).await });
         let (gateway, stopping) = (self.gateway.clone(), stop.clone());
         tasks.spawn(async move { gateway.forget_destroyed(stopping, VAULT_AGAIN).await });
+        let (gateway, stopping) = (self.gateway.clone(), stop.clone());
+        tasks.spawn(async move { gateway.watch_vulnerabilities(stopping).await });
         Ok(())
     }
 

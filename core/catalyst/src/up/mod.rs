@@ -97,6 +97,10 @@ pub struct Arguments {
     /// start takes them over.
     #[arg(long)]
     stop_pods: bool,
+    /// The OSV database that Blueprints and Applications are compared with: an all.zip of
+    /// osv.dev, a folder of those, or records as JSON. It is read again when it changes.
+    #[arg(long, value_name = "PATH", env = "CATALYST_VULNERABILITIES")]
+    vulnerabilities: Option<PathBuf>,
 }
 
 /// What asks the process to stop.
@@ -221,6 +225,7 @@ async fn serve(arguments: &Arguments, directory: &Path) -> anyhow::Result<Instan
         host,
         domain: arguments.domain.clone(),
         authority: authority.certificate().to_owned(),
+        vulnerabilities: arguments.vulnerabilities.clone(),
     };
 
     let reach = Reach::new(&site.authority, &site.domain, address)?;

@@ -1,5 +1,6 @@
 //! The parts of an embedded Sovereign and their common router.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -63,6 +64,8 @@ pub struct Site {
     pub kubernetes_here: String,
     /// The Sovereign's certificate authority, PEM.
     pub authority: String,
+    /// Where the database of known vulnerabilities is, if there is one.
+    pub vulnerabilities: Option<PathBuf>,
 }
 
 /// Everything that runs.

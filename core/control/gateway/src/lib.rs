@@ -31,7 +31,9 @@ mod session;
 mod sign_in;
 mod sovereign;
 mod stream;
+mod vulnerabilities;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -42,6 +44,7 @@ use catalyst_commands::{Commands, PushCheck, PushVerdict};
 use catalyst_ports::{Clusters, Identity, RepositoryId, Vault};
 use catalyst_projector::Projector;
 use catalyst_provisioner::service::Service;
+use catalyst_supply::Registry;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
@@ -60,6 +63,7 @@ use oidc::Issuer;
 use problem::Refusal;
 use session::{SessionError, Sessions};
 use sovereign::SovereignReader;
+use vulnerabilities::Vulnerabilities;
 
 /// Wakes whoever applies a repository that was pushed to.
 pub type Wake = Arc<dyn Fn(RepositoryId) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -98,6 +102,10 @@ pub struct Config {
     pub webhook_secret: Zeroizing<String>,
     /// The forge's token for the push check.
     pub check_token: Zeroizing<String>,
+    /// Has the artifacts of Blueprints, with their SBOMs.
+    pub registry: Arc<Registry>,
+    /// Where the database of known vulnerabilities is, if there is one.
+    pub vulnerabilities: Option<PathBuf>,
 }
 
 /// Why a gateway could not be built.
@@ -153,6 +161,7 @@ struct Inner {
     origin: String,
     is_secure: bool,
     console_policy: HeaderValue,
+    vulnerabilities: Vulnerabilities,
 }
 
 impl Gateway {
@@ -181,6 +190,7 @@ impl Gateway {
                 what: "the session key",
             })?;
         let management = config.clusters.management();
+        let registry_host = config.addresses.registry.clone();
         Ok(Self {
             inner: Arc::new(Inner {
                 commands: config.commands,
@@ -202,6 +212,11 @@ impl Gateway {
                 console_policy: HeaderValue::try_from(policy)
                     .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'")),
                 issuer,
+                vulnerabilities: Vulnerabilities::new(
+                    config.vulnerabilities,
+                    config.registry,
+                    registry_host,
+                ),
             }),
         })
     }
@@ -264,6 +279,10 @@ impl Gateway {
 
     fn issuer(&self) -> &Issuer {
         &self.inner.issuer
+    }
+
+    fn vulnerabilities(&self) -> &Vulnerabilities {
+        &self.inner.vulnerabilities
     }
 
     fn sessions(&self) -> &Sessions {

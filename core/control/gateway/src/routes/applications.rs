@@ -3,7 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use catalyst_api::{ApplicationSummary, ApplicationView, LogLine, Page, Revision, RevisionDetail};
+use catalyst_api::{
+    ApplicationSummary, ApplicationView, LogLine, Page, Revision, RevisionDetail,
+    VulnerabilityReport,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -39,6 +42,21 @@ pub async fn application_get(
     gateway
         .application_seen(&caller, &environment, &name)
         .map(Json)
+}
+
+/// What is known to be wrong with what an Application, and those that it depends on, are
+/// made of.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}/applications/{application}/vulnerabilities", tag = "applications", operation_id = "application_vulnerabilities",
+    params(("environment" = String, Path, description = "`{organization}-{env type}`."),
+           ("application" = String, Path, description = "The Application's name.")),
+    responses((status = 200, description = "The findings, and what could not be looked at.", body = VulnerabilityReport)))]
+pub async fn application_vulnerabilities(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((environment, name)): ApiPath<(String, String)>,
+) -> Result<Json<VulnerabilityReport>, Refusal> {
+    let view = gateway.application_seen(&caller, &environment, &name)?;
+    gateway.application_report(view).await.map(Json)
 }
 
 /// Which log lines.

@@ -3,7 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use catalyst_api::{BlueprintCard, BlueprintDetail, BlueprintSourceView, Page, RegisterBlueprint};
+use catalyst_api::{
+    BlueprintCard, BlueprintDetail, BlueprintSourceView, Page, RegisterBlueprint,
+    VulnerabilityReport,
+};
 use catalyst_blueprint::{Described, search};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -164,4 +167,27 @@ pub async fn blueprint_icon(
         (CACHE_CONTROL, "private, max-age=3600"),
     ];
     Ok((headers, icon).into_response())
+}
+
+/// What is known to be wrong with what a version is made of.
+#[utoipa::path(get, path = "/api/v1/blueprints/{source}/{name}/{version}/vulnerabilities", tag = "blueprints", operation_id = "blueprint_vulnerabilities",
+    params(("source" = String, Path, description = "`catalog`, `catalog-sovereign` or an Organization."),
+           ("name" = String, Path, description = "`bp-…`."),
+           ("version" = String, Path, description = "SemVer.")),
+    responses((status = 200, description = "The findings, and what could not be looked at.", body = VulnerabilityReport)))]
+pub async fn blueprint_vulnerabilities(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+    ApiPath((source, name, version)): ApiPath<(String, String, String)>,
+) -> Result<Json<VulnerabilityReport>, Refusal> {
+    let missing = || Refusal::not_found("Blueprint", &format!("{source}/{name}/{version}"));
+    if !caller.can_read_source(&source) {
+        return Err(missing());
+    }
+    let knows = |visibility| caller.knows_of(&source, visibility);
+    let detail = gateway
+        .projector()
+        .blueprint(&source, &name, Some(&version), knows)
+        .ok_or_else(missing)?;
+    gateway.blueprint_report(&detail).await.map(Json)
 }

@@ -49,6 +49,10 @@ pub fn router() -> Router<Gateway> {
             get(applications::application_logs),
         )
         .route(
+            "/applications/{application}/vulnerabilities",
+            get(applications::application_vulnerabilities),
+        )
+        .route(
             "/applications/{application}/history",
             get(applications::revision_list),
         )
@@ -135,6 +139,10 @@ pub fn router() -> Router<Gateway> {
             get(blueprints::blueprint_icon),
         )
         .route("/blueprint-sources", get(blueprints::blueprint_source_list))
+        .route(
+            "/blueprints/{source}/{name}/{version}/vulnerabilities",
+            get(blueprints::blueprint_vulnerabilities),
+        )
         .route("/policies", get(policies::policy_list))
         .route(
             "/policies/{name}",

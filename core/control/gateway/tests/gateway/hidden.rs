@@ -103,7 +103,12 @@ async fn each_caller_is_shown_what_is_for_them() {
                     .any(|item| item["source"] == source && item["name"] == name);
                 assert_eq!(is_in, expected == "list", "{what} in {list}");
             }
-            for path in ["", "?version=1.0.0", "/1.0.0/icon"] {
+            for path in [
+                "",
+                "?version=1.0.0",
+                "/1.0.0/icon",
+                "/1.0.0/vulnerabilities",
+            ] {
                 let path = format!("/api/v1/blueprints/{source}/{name}{path}");
                 let (status, answer) = world.ask(Some(caller), "GET", &path, None).await;
                 assert_eq!(
@@ -138,7 +143,14 @@ async fn what_is_hidden_answers_as_what_is_not_there() {
         ("dan", ("catalog", "bp-inner"), ("catalog", "bp-nothing")),
         ("olga", ("acme", "bp-plans"), ("acme", "bp-nothing")),
     ] {
-        for road in ["", "?version=1.0.0", "/1.0.0/icon", "register", "plan"] {
+        for road in [
+            "",
+            "?version=1.0.0",
+            "/1.0.0/icon",
+            "/1.0.0/vulnerabilities",
+            "register",
+            "plan",
+        ] {
             let mut answers = Vec::new();
             for (source, name) in [hidden, nothing] {
                 let version = json!("1.0.0");

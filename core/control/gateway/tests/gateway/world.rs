@@ -311,8 +311,10 @@ async fn gateway(
         url("/oidc/admin/realms/catalyst"),
         tokens.clone(),
     );
-    let registry =
-        catalyst_supply::Registry::new(http.clone(), catalyst_supply::Credentials::Anonymous);
+    let registry = Arc::new(catalyst_supply::Registry::new(
+        http.clone(),
+        catalyst_supply::Credentials::Anonymous,
+    ));
     let vault = Vault::new(
         http.clone(),
         url("/vault"),
@@ -322,7 +324,7 @@ async fn gateway(
         forge: Forge::new(http.clone(), url("/git"), tokens),
         identity: identity.clone(),
         vault: vault.clone(),
-        registry: Arc::new(registry),
+        registry: Arc::clone(&registry),
         registry_host: "127.0.0.1:1".to_owned(),
         registry_insecure: true,
         clusters: clusters.clone(),
@@ -375,6 +377,8 @@ async fn gateway(
         }),
         webhook_secret: Zeroizing::new(WEBHOOK_SECRET.to_owned()),
         check_token: Zeroizing::new(CHECK_TOKEN.to_owned()),
+        registry,
+        vulnerabilities: None,
     };
     (Gateway::new(config).unwrap(), commands, projector)
 }
