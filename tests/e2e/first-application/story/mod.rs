@@ -11,6 +11,7 @@ mod publish;
 mod push;
 mod secrets;
 mod source;
+mod vulnerabilities;
 
 use std::path::Path;
 
@@ -45,8 +46,14 @@ fn everything_ends(sovereign: Sovereign, data: &Path) -> String {
     listen
 }
 
+fn begin(data: &Path, listen: &str) -> Sovereign {
+    let database = vulnerabilities::database(data);
+    let further = ["--vulnerabilities", database.to_str().unwrap()];
+    Sovereign::start_logging_with(data, listen, &further)
+}
+
 fn begin_again(data: &Path, listen: &str, people: &mut People) -> Sovereign {
-    let sovereign = Sovereign::start_logging(data, listen);
+    let sovereign = begin(data, listen);
     for user in [
         &mut people.admin,
         &mut people.alice,
@@ -62,11 +69,13 @@ fn begin_again(data: &Path, listen: &str, people: &mut People) -> Sovereign {
 /// cannot run any, and then it ends before the first Application must run.
 pub async fn run(directory: &Path, with_containers: bool) {
     let data = directory.join("data");
-    let sovereign = Sovereign::start_logging(&data, &own_address());
+    vulnerabilities::mirror(&data);
+    let sovereign = begin(&data, &own_address());
     let link = sovereign.address("signIn").to_owned();
     let mut admin = User::join(&sovereign, "sovereign-admin", &link).await;
 
     publish::the_shipped_blueprints_are_there(&mut admin).await;
+    vulnerabilities::known_ones_are_shown_of_a_blueprint(&mut admin).await;
     let (alice, bob, mallory) =
         organizations::two_organizations_are_made(&sovereign, &mut admin).await;
     let mut people = People {
@@ -90,6 +99,7 @@ pub async fn run(directory: &Path, with_containers: bool) {
     }
     install::a_plan_shows_everything_and_writes_nothing(&mut people).await;
     install::the_guestbook_goes_live(&sovereign, &mut people).await;
+    vulnerabilities::known_ones_are_shown_of_an_application(&mut people).await;
     database::a_database_that_is_there_can_be_picked(&sovereign, &mut people).await;
     secrets::the_database_password_is_nowhere(&sovereign, &mut people, &data).await;
     publish::cases_are_installed_upgraded_and_removed(&mut people, directory).await;
