@@ -2,6 +2,22 @@ import { expect, signInAs, test } from './support'
 
 const GUESTBOOK = '/environments/acme-dev/applications/guestbook'
 
+test('known vulnerabilities stand with the way to them, and with what was not compared', async ({ signedIn: page }) => {
+  for (const [path, first] of [[GUESTBOOK, 'Application guestbook'], ['/marketplace/catalog/bp-guestbook', 'Blueprint bp-guestbook']] as const) {
+    await page.goto(path)
+    const panel = page.getByRole('region', { name: 'Known vulnerabilities' })
+    await expect(panel.getByTestId('verdict')).toContainText('2 known vulnerabilities in 12 packages.')
+    const row = panel.getByRole('row', { name: /RUSTSEC-2020-0071/ })
+    await expect(row).toContainText('High')
+    await expect(row).toContainText(first)
+    await expect(row).toContainText('› time 0.1.40')
+    await expect(row).toContainText('0.2.23')
+    await expect(panel.getByRole('row', { name: /RUSTSEC-2026-0001/ })).toContainText('no version yet')
+    await panel.getByText('Not compared: 1').click()
+    await expect(panel.getByText('is made of is not listed')).toBeVisible()
+  }
+})
+
 test('status has phase, cause and freshness', async ({ signedIn: page }) => {
   await page.goto('/environments/acme-dev/applications/blog')
   const health = page.getByTestId('health')

@@ -224,6 +224,7 @@ export function startFixture(port = 0) {
     }],
     ['GET', '/environments/:environment/applications', ({ parameters }) => page([...data.applications.values()].filter((one) => one.environment === parameters.environment).map(({ environment, name, source, blueprint, version, health, url }) => ({ environment, name, source, blueprint, version, health, url })))],
     ['GET', '/environments/:environment/applications/:application', ({ parameters }) => one(data.applications.get(`${parameters.environment}/${parameters.application}`), `Application ${parameters.application}`)],
+    ['GET', '/environments/:environment/applications/:application/vulnerabilities', ({ parameters }) => [200, vulnerabilities([`Application ${parameters.application}`])]],
     ['GET', '/environments/:environment/applications/:application/history', ({ parameters }) => page((data.history.get(`${parameters.environment}/${parameters.application}`) ?? []).map((one) => ({ ...one, diff: undefined })))],
     ['GET', '/environments/:environment/applications/:application/history/:commit', ({ parameters }) => one((data.history.get(`${parameters.environment}/${parameters.application}`) ?? []).find((revision) => revision.commit === parameters.commit), `commit ${parameters.commit}`)],
     ['POST', '/environments/:environment/plans', ({ parameters, body }) => { const planned = plan(data, parameters.environment, body); return planned.problem ? [planned.problem.status, planned.problem] : [200, planned.plan] }],
@@ -274,6 +275,7 @@ export function startFixture(port = 0) {
       return page(found.map(({ source, name, version, versions, title, tagline, category, tags, license, icon }) => ({ source, name, version, versions, title, tagline, category, tags, license, icon })))
     }],
     ['GET', '/blueprints/:source/:name', ({ parameters, query }) => { const found = data.blueprints.find((blueprint) => blueprint.name === parameters.name); return one(found && { ...found, version: query.get('version') ?? found.version }, `Blueprint ${parameters.name}`) }],
+    ['GET', '/blueprints/:source/:name/:version/vulnerabilities', ({ parameters }) => [200, vulnerabilities([`Blueprint ${parameters.name} ${parameters.version}`])]],
     ['GET', '/policies', () => page([...data.policies.values()])],
     ['PUT', '/policies/:name', ({ parameters, body }) => { data.policies.set(parameters.name, body); emit('policy', body); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
     ['DELETE', '/policies/:name', ({ parameters }) => { data.policies.delete(parameters.name); tell.removed('policy', parameters.name); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
@@ -281,6 +283,20 @@ export function startFixture(port = 0) {
     ...provisioned.routes,
   ]
 
+  /** Two findings of one package, and an image that nobody listed. */
+  const vulnerabilities = (path) => {
+    const finding = { component: 'time', version: '0.1.40', purl: 'pkg:cargo/time@0.1.40', path: [...path, 'image ghcr.io/acme/shop:1.0', 'time 0.1.40'] }
+    return {
+      database: { state: 'current', message: 'The newest record of the vulnerability database was changed 2 hours ago.', modified: now(-7_200_000), records: 1200, ecosystems: ['crates.io'] },
+      components: 12,
+      counts: { critical: 0, high: 1, medium: 0, low: 0, unknown: 1 },
+      findings: [
+        { ...finding, id: 'RUSTSEC-2020-0071', aliases: ['CVE-2020-26235'], summary: 'Potential segfault', severity: 'high', score: 7.5, fixedIn: ['0.2.23'] },
+        { ...finding, id: 'RUSTSEC-2026-0001', severity: 'unknown' },
+      ],
+      gaps: ['What image ghcr.io/acme/other:1.0 is made of is not listed, so that nothing in it was compared.'],
+    }
+  }
   const openFrom = (environment, branch) => [...data.pulls.values()].find((one) => one.environment === environment && one.head === branch && one.state === 'open')
   const pick = ({ username, email, sovereignAdmin }) => ({ username, email, sovereignAdmin })
   const page = (items) => [200, { items }]

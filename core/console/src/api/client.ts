@@ -173,6 +173,8 @@ export const api = {
       'GET',
       '/blueprints' + path(source, name) + (version ? `?version=${encodeURIComponent(version)}` : ''),
     ),
+  blueprintVulnerabilities: (source: string, name: string, version: string) =>
+    json<Api.VulnerabilityReport>('GET', '/blueprints' + path(source, name, version, 'vulnerabilities')),
 
   plan: (environment: string, command: Api.ApplicationCommand) =>
     json<Api.PlanView>('POST', '/environments' + path(environment, 'plans'), command),
@@ -182,6 +184,8 @@ export const api = {
     list<Api.ApplicationSummary>('/environments' + path(environment, 'applications')),
   application: (environment: string, name: string) =>
     json<Api.ApplicationView>('GET', '/environments' + path(environment, 'applications', name)),
+  applicationVulnerabilities: (environment: string, name: string) =>
+    json<Api.VulnerabilityReport>('GET', '/environments' + path(environment, 'applications', name, 'vulnerabilities')),
   history: (environment: string, name: string) =>
     list<Api.Revision>('/environments' + path(environment, 'applications', name, 'history')),
   revision: (environment: string, name: string, commit: string) =>

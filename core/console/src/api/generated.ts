@@ -55,6 +55,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/blueprints/{source}/{name}/{version}/vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is known to be wrong with what a version is made of. */
+        get: operations["blueprint_vulnerabilities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/checks/push": {
         parameters: {
             query?: never;
@@ -204,6 +221,26 @@ export interface paths {
          *     with `pod/container `.
          */
         get: operations["application_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications/{application}/vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is known to be wrong with what an Application, and those that it depends on, are
+         *     made of.
+         */
+        get: operations["application_vulnerabilities"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1051,6 +1088,11 @@ export interface components {
             planOnly?: boolean;
         };
         /**
+         * @description Whether a database can be relied on.
+         * @enum {string}
+         */
+        DatabaseState: "current" | "old" | "missing" | "broken";
+        /**
          * @description What a deletion does with data.
          * @enum {string}
          */
@@ -1136,6 +1178,35 @@ export interface components {
             message: string;
             /** @description JSON pointer (RFC 6901) into the request or the file's document. */
             pointer?: string | null;
+        };
+        /** @description One known vulnerability of one component. */
+        Finding: {
+            /** @description What others call it. */
+            aliases?: string[];
+            /** @description The component, as its package is called. */
+            component: string;
+            /**
+             * @description The versions that have it no more, one for each line of versions that is
+             *     mended; empty where no version is.
+             */
+            fixedIn?: string[];
+            /** @description The record's id, such as `GHSA-…`, `RUSTSEC-…` or `CVE-…`. */
+            id: string;
+            /** @description From what was asked about to the component, each in words. */
+            path: string[];
+            /** @description The component's package URL. */
+            purl: string;
+            /**
+             * Format: double
+             * @description The base score from 0 to 10 that the severity stands on, if it stands on one.
+             */
+            score?: number | null;
+            /** @description How bad it is. */
+            severity: components["schemas"]["Severity"];
+            /** @description What is wrong, in a line. */
+            summary?: string;
+            /** @description The version of the component. */
+            version: string;
         };
         /** @description One field of the install form. */
         FormField: {
@@ -1965,6 +2036,39 @@ export interface components {
             role: components["schemas"]["OrganizationRole"];
         };
         /**
+         * @description How bad it is, by CVSS where there is a vector, else by the database's own word.
+         * @enum {string}
+         */
+        Severity: "unknown" | "low" | "medium" | "high" | "critical";
+        /** @description How many findings there are of each severity. */
+        SeverityCounts: {
+            /**
+             * Format: int32
+             * @description Critical ones.
+             */
+            critical: number;
+            /**
+             * Format: int32
+             * @description High ones.
+             */
+            high: number;
+            /**
+             * Format: int32
+             * @description Low ones.
+             */
+            low: number;
+            /**
+             * Format: int32
+             * @description Medium ones.
+             */
+            medium: number;
+            /**
+             * Format: int32
+             * @description Those whose severity nobody says.
+             */
+            unknown: number;
+        };
+        /**
          * @description What is needed to provision and is no part of the description. Kept in the vault
          *     until the Sovereign is destroyed, and never answered.
          */
@@ -2073,6 +2177,42 @@ export interface components {
             sovereignAdmin: boolean;
             /** @description The user's name. */
             username: string;
+        };
+        /** @description The database of known vulnerabilities (OSV records) that a Sovereign was given. */
+        VulnerabilityDatabase: {
+            /** @description The ecosystems that they are about. */
+            ecosystems: string[];
+            /** @description The same in a sentence, with what to do where something is to be done. */
+            message: string;
+            /** @description When the newest of its records was changed; absent where there is none. */
+            modified?: string | null;
+            /**
+             * Format: int64
+             * @description How many records are in use.
+             */
+            records: number;
+            /** @description Whether it can be relied on. */
+            state: components["schemas"]["DatabaseState"];
+        };
+        /**
+         * @description The known vulnerabilities of a Blueprint's version or of an Application. That none
+         *     is listed means that there is none only where the database is `current` and there
+         *     are no gaps.
+         */
+        VulnerabilityReport: {
+            /**
+             * Format: int32
+             * @description How many components could be compared.
+             */
+            components: number;
+            /** @description How many findings there are of each severity. */
+            counts: components["schemas"]["SeverityCounts"];
+            /** @description What the components were compared with. */
+            database: components["schemas"]["VulnerabilityDatabase"];
+            /** @description The findings: the worst first, then by component and id. */
+            findings: components["schemas"]["Finding"][];
+            /** @description What could not be looked at, in sentences. */
+            gaps: string[];
         };
     };
     responses: never;
@@ -2215,6 +2355,42 @@ export interface operations {
                 };
                 content: {
                     "image/svg+xml": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    blueprint_vulnerabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `bp-…`. */
+                name: string;
+                /** @description `catalog`, `catalog-sovereign` or an Organization. */
+                source: string;
+                /** @description SemVer. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The findings, and what could not be looked at. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilityReport"];
                 };
             };
             /** @description Refused or failed. */
@@ -2553,6 +2729,40 @@ export interface operations {
                 content: {
                     "application/x-ndjson": components["schemas"]["LogLine"];
                     "text/plain": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    application_vulnerabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Application's name. */
+                application: string;
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The findings, and what could not be looked at. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilityReport"];
                 };
             };
             /** @description Refused or failed. */
