@@ -134,11 +134,15 @@ pub fn spdx(package: &Package, origin: &Origin) -> Value {
         relationships.push(json!({"spdxElementId": "SPDXRef-Blueprint", "relationshipType": "DEPENDS_ON", "relatedSpdxElement": id}));
         for (part_index, part) in package.parts.get(image).into_iter().flatten().enumerate() {
             let part_id = format!("SPDXRef-Image-{index}-Part-{part_index}");
-            packages.push(json!({
-                "SPDXID": part_id, "name": part.name, "versionInfo": part.version, "downloadLocation": "NOASSERTION", "filesAnalyzed": false,
+            let mut listed = json!({
+                "SPDXID": part_id, "name": part.name, "downloadLocation": "NOASSERTION", "filesAnalyzed": false,
                 "licenseDeclared": "NOASSERTION", "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
                 "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": part.purl}],
-            }));
+            });
+            if let (false, Some(map)) = (part.version.is_empty(), listed.as_object_mut()) {
+                map.insert("versionInfo".to_owned(), json!(part.version));
+            }
+            packages.push(listed);
             relationships.push(json!({"spdxElementId": id, "relationshipType": "CONTAINS", "relatedSpdxElement": part_id}));
         }
     }

@@ -62,7 +62,7 @@ impl Range {
         };
         Some(Self {
             order,
-            events: range.events.into_iter().flat_map(read).collect(),
+            events: range.events.into_iter().flatten().flat_map(read).collect(),
         })
     }
 

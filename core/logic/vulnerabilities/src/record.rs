@@ -89,7 +89,7 @@ pub struct Range {
     #[serde(rename = "type", default)]
     pub kind: String,
     #[serde(default)]
-    pub events: Vec<Event>,
+    pub events: Option<Vec<Event>>,
 }
 
 #[derive(Debug, Deserialize)]

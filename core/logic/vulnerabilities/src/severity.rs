@@ -16,7 +16,7 @@ pub fn of(vectors: &[Score], specific: &[Option<&Value>]) -> (Severity, Option<f
     let words = specific.iter().copied().flatten().flat_map(|value| {
         ["severity", "urgency", "cvss"]
             .into_iter()
-            .filter_map(|key| value.get(key).and_then(Value::as_str))
+            .filter_map(move |key| value.get(key).and_then(Value::as_str))
     });
     let mut worst = (Severity::Unknown, None);
     for word in words {
