@@ -433,13 +433,13 @@ impl Verify {
             return self.common.output.value(&json!({
                 "reference": self.reference,
                 "digest": verified.digest,
-                "signer": verified.signer.fingerprint(),
+                "signer": verified.signer.to_string(),
             }));
         }
         say(&format!(
             "{} is signed by {}",
             at.name(),
-            verified.signer.fingerprint()
+            verified.signer
         ));
         print(&format!("{}\n", verified.digest))
     }

@@ -21,7 +21,7 @@ pub struct Admitted {
     pub source: String,
     /// `sha256:…` of its manifest.
     pub digest: String,
-    /// Fingerprint of the key that signed it.
+    /// Who signed it: the fingerprint of a key, or an identity's claims.
     pub signer: String,
     /// Where it lies in the registry, without the host: `{source}/{name}`.
     pub repository: String,
@@ -36,8 +36,8 @@ pub struct Admitted {
 }
 
 impl Registry {
-    /// Verifies `{host}/{source}/{name}:{version}` by the policy's keys for the
-    /// source, and reads it. `host` may carry a scheme (`http://…`).
+    /// Verifies `{host}/{source}/{name}:{version}` by the policy's signers for
+    /// the source, and reads it. `host` may carry a scheme (`http://…`).
     pub async fn admit(
         &self,
         host: &str,
@@ -65,7 +65,7 @@ impl Registry {
         Ok(Admitted {
             source: source.to_owned(),
             digest: pulled.verified.digest,
-            signer: pulled.verified.signer.fingerprint(),
+            signer: pulled.verified.signer.to_string(),
             repository: at.repository,
             blueprint: pulled.blueprint,
             icon,

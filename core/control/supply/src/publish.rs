@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use catalyst_blueprint::{Blueprint, Problem};
 use catalyst_signature::{
-    Expected, KeyError, MAX_SIGNATURES, PublicKey, Refusal, Refusals, SigningKey, TrustPolicy,
-    Verified, bundle, simple,
+    Expected, KeyError, MAX_SIGNATURES, PublicKey, Refusal, Refusals, Signers, SigningKey,
+    TrustPolicy, Verified, bundle, simple,
 };
 use serde_json::{Value, json};
 
@@ -219,17 +219,17 @@ impl Registry {
             digest,
             name: at.artifact(),
         };
-        let keys = [key.public()];
+        let signers = Signers::of_keys([key.public()]);
         let mut refusals = Refusals::default();
         if self
-            .signed_by_tag(at, expected, &keys, &mut refusals)
+            .signed_by_tag(at, expected, &signers, &mut refusals)
             .await?
             .is_none()
         {
             self.sign_tag(at, digest, key).await?;
         }
         if self
-            .signed_by_referrer(at, &subject.bytes, expected, &keys, &mut refusals)
+            .signed_by_referrer(at, &subject.bytes, expected, &signers, &mut refusals)
             .await?
             .is_none()
         {
@@ -339,9 +339,9 @@ impl Registry {
         source: &str,
         policy: &TrustPolicy,
     ) -> Result<Pulled, VerifyError> {
-        let keys = policy.keys(source)?;
+        let signers = policy.signers(source)?;
         let bytes = self.manifest(at, at.target()).await?;
-        let verified = self.verify_manifest(at, &bytes, &keys).await?;
+        let verified = self.verify_manifest(at, &bytes, &signers).await?;
         let opened = self.open_manifest(at, &bytes).await?;
         let not_a_blueprint = |reason: &str| VerifyError::NotABlueprint {
             reference: at.to_string(),

@@ -1,7 +1,7 @@
 //! Whether an artifact is signed by somebody trusted.
 //!
 //! What must stay true:
-//! - Fail-closed: nothing but a signature by one of the keys ends in [`Verified`].
+//! - Fail-closed: nothing but a signature by one of the signers ends in [`Verified`].
 //! - A signature that cannot be read, or is not what the registry calls it, is one
 //!   that does not count, so that nobody can spoil the good one beside it; when the
 //!   registry cannot be asked, there is no verdict at all.
@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use catalyst_signature::{
-    Budget, Expected, MAX_SIGNATURE, PublicKey, Refusal, Refusals, TrustPolicy, Verified, bundle,
+    Budget, Expected, MAX_SIGNATURE, Refusal, Refusals, Signers, TrustPolicy, Verified, bundle,
     in_order, simple,
 };
 
@@ -22,7 +22,7 @@ use crate::{
 
 impl Registry {
     /// Decides whether an artifact may be used: resolves the reference, and looks
-    /// for a signature, in either form, by a key that `policy` trusts for `source`.
+    /// for a signature, in either form, by somebody whom `policy` trusts for `source`.
     ///
     /// When no signature counts, the answer is the most telling reason.
     pub async fn verify(
@@ -31,9 +31,9 @@ impl Registry {
         source: &str,
         policy: &TrustPolicy,
     ) -> Result<Verified, VerifyError> {
-        let keys = policy.keys(source)?;
+        let signers = policy.signers(source)?;
         let manifest = self.manifest(at, at.target()).await?;
-        self.verify_manifest(at, &manifest, &keys).await
+        self.verify_manifest(at, &manifest, &signers).await
     }
 
     /// How many signatures an artifact carries, by whomever and however good: those
@@ -61,9 +61,9 @@ impl Registry {
         &self,
         at: &Reference,
         manifest: &Bytes,
-        keys: &[&PublicKey],
+        signers: &Signers<'_>,
     ) -> Result<Verified, VerifyError> {
-        let verdict = self.verdict(at, manifest, keys);
+        let verdict = self.verdict(at, manifest, signers);
         match tokio::time::timeout(self.patience.verdict, verdict).await {
             Ok(verdict) => verdict,
             Err(_) => Err(RegistryError::TimedOut {
@@ -78,7 +78,7 @@ impl Registry {
         &self,
         at: &Reference,
         manifest: &Bytes,
-        keys: &[&PublicKey],
+        signers: &Signers<'_>,
     ) -> Result<Verified, VerifyError> {
         let actual = digest(manifest);
         let expected = Expected {
@@ -86,11 +86,11 @@ impl Registry {
             name: at.artifact(),
         };
         let mut refusals = Refusals::default();
-        let by_tag = self.signed_by_tag(at, expected, keys, &mut refusals);
+        let by_tag = self.signed_by_tag(at, expected, signers, &mut refusals);
         if let Some(verified) = by_tag.await? {
             return Ok(verified);
         }
-        let by_referrer = self.signed_by_referrer(at, manifest, expected, keys, &mut refusals);
+        let by_referrer = self.signed_by_referrer(at, manifest, expected, signers, &mut refusals);
         if let Some(verified) = by_referrer.await? {
             return Ok(verified);
         }
@@ -103,7 +103,7 @@ impl Registry {
         &self,
         at: &Reference,
         expected: Expected<'_>,
-        keys: &[&PublicKey],
+        signers: &Signers<'_>,
         refusals: &mut Refusals,
     ) -> Result<Option<Verified>, RegistryError> {
         let tag = simple::signature_tag(expected.digest);
@@ -114,16 +114,18 @@ impl Registry {
                 return Ok(None);
             }
         };
-        let mut signed: Vec<(&str, &Descriptor)> = layers
+        let mut signed: Vec<(simple::Annotations<'_>, &Descriptor)> = layers
             .iter()
             .filter_map(|layer| {
-                let signature = layer.annotations.get(simple::SIGNATURE_ANNOTATION)?;
-                Some((signature.as_str(), layer))
+                let annotations = simple::Annotations::of(|name| {
+                    layer.annotations.get(name).map(String::as_str)
+                })?;
+                Some((annotations, layer))
             })
             .collect();
         in_order(&mut signed, |(_, layer)| (false, layer.size));
         let mut budget = Budget::default();
-        for (signature, layer) in &signed {
+        for (annotations, layer) in &signed {
             if !budget.begin() {
                 break;
             }
@@ -135,7 +137,7 @@ impl Registry {
                     continue;
                 }
             };
-            match simple::verify(&payload, signature, expected, keys) {
+            match simple::verify(&payload, annotations, expected, signers) {
                 Ok(verified) => return Ok(Some(verified)),
                 Err(refusal) => refusals.push(refusal),
             }
@@ -150,7 +152,7 @@ impl Registry {
         at: &Reference,
         manifest: &[u8],
         expected: Expected<'_>,
-        keys: &[&PublicKey],
+        signers: &Signers<'_>,
         refusals: &mut Refusals,
     ) -> Result<Option<Verified>, RegistryError> {
         let referrers = match self.referrers(at, expected.digest).await {
@@ -172,7 +174,7 @@ impl Registry {
             if !bundle::is_signature(&found) {
                 continue;
             }
-            match bundle::verify(&found, manifest, expected, keys) {
+            match bundle::verify(&found, manifest, expected, signers) {
                 Ok(verified) => return Ok(Some(verified)),
                 Err(refusal) => refusals.push(refusal),
             }

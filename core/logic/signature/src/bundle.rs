@@ -1,16 +1,17 @@
-//! The sigstore bundle v0.3 for a plain key, without a transparency log: what
-//! cosign 3 and current Flux attach as a referrer.
+//! The sigstore bundle v0.3: what cosign 3 and current Flux attach as a referrer.
 //!
-//! Written as a DSSE envelope around an in-toto statement, as cosign does for
-//! container signatures; a `messageSignature` over the manifest's digest is read
-//! too. A bundle that carries a certificate instead of a key hint is refused:
-//! keyless identities need a trust root that a self-contained Sovereign lacks.
+//! Written for a plain key, without a transparency log, as a DSSE envelope around an
+//! in-toto statement, as cosign does for container signatures; a `messageSignature`
+//! over the manifest's digest is read too. One that carries a certificate instead of a
+//! key hint counts where the policy names identities and a trusted root.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
-use crate::{Expected, KeyError, PublicKey, Refusal, SigningKey, Verified};
+use crate::{
+    Expected, KeyError, PublicKey, Refusal, Signer, Signers, SigningKey, Verified, keyless,
+};
 
 /// The media type of the bundle, and the `artifactType` of its referrer.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -35,6 +36,7 @@ struct Bundle {
 #[serde(rename_all = "camelCase")]
 struct Material {
     public_key: Option<KeyHint>,
+    certificate: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -120,23 +122,27 @@ pub fn verify(
     bundle: &[u8],
     manifest: &[u8],
     expected: Expected<'_>,
-    keys: &[&PublicKey],
+    signers: &Signers<'_>,
 ) -> Result<Verified, Refusal> {
-    let bundle = parse(bundle, expected)?;
-    let candidates = candidates(&bundle, keys);
-    let signer = match (&bundle.dsse_envelope, &bundle.message_signature) {
+    let asked = Asked {
+        bundle: parse(bundle, expected)?,
+        bytes: bundle,
+        expected,
+        signers,
+    };
+    let signer = match (&asked.bundle.dsse_envelope, &asked.bundle.message_signature) {
         (Some(envelope), None) => {
-            let (statement, signer) = open(envelope, expected, &candidates, keys)?;
+            let (statement, signer) = asked.open(envelope)?;
             if statement.predicate_type != PREDICATE_TYPE {
                 return Err(expected.malformed(format!(
                     "the statement's predicate is {:?}, not {PREDICATE_TYPE:?}",
                     statement.predicate_type
                 )));
             }
-            check_subjects(&statement, expected)?;
+            check_subject(&statement, expected)?;
             signer
         }
-        (None, Some(message)) => verify_message(message, manifest, expected, &candidates, keys)?,
+        (None, Some(message)) => asked.signer_of_message(message, manifest)?,
         _ => {
             return Err(
                 expected.malformed("it must hold either a dsseEnvelope or a messageSignature")
@@ -154,15 +160,19 @@ pub fn verify(
 pub fn verify_statement(
     bundle: &[u8],
     expected: Expected<'_>,
-    keys: &[&PublicKey],
+    signers: &Signers<'_>,
 ) -> Result<(Value, Verified), Refusal> {
-    let bundle = parse(bundle, expected)?;
-    let candidates = candidates(&bundle, keys);
-    let Some(envelope) = &bundle.dsse_envelope else {
+    let asked = Asked {
+        bundle: parse(bundle, expected)?,
+        bytes: bundle,
+        expected,
+        signers,
+    };
+    let Some(envelope) = &asked.bundle.dsse_envelope else {
         return Err(expected.malformed("it holds no dsseEnvelope"));
     };
-    let (statement, signer) = open(envelope, expected, &candidates, keys)?;
-    check_subjects(&statement, expected)?;
+    let (statement, signer) = asked.open(envelope)?;
+    check_subject(&statement, expected)?;
     let payload = STANDARD
         .decode(&envelope.payload)
         .map_err(|_| expected.malformed("the payload is not base64"))?;
@@ -197,59 +207,118 @@ fn parse(bundle: &[u8], expected: Expected<'_>) -> Result<Bundle, Refusal> {
             bundle.media_type
         )));
     }
-    if bundle.verification_material.public_key.is_none() {
-        return Err(expected
-            .malformed("it is not signed by a plain key, and certificates are not accepted here"));
+    let material = &bundle.verification_material;
+    if material.public_key.is_some() == material.certificate.is_some() {
+        return Err(expected.malformed("it must name either a public key or a certificate"));
     }
     Ok(bundle)
 }
 
-/// The trusted keys the bundle may mean. A hint only narrows; it is not trusted.
-fn candidates<'k>(bundle: &Bundle, keys: &[&'k PublicKey]) -> Vec<&'k PublicKey> {
-    let hint = bundle
-        .verification_material
-        .public_key
-        .as_ref()
-        .map_or("", |key| key.hint.as_str());
-    let named: Vec<&PublicKey> = keys
-        .iter()
-        .copied()
-        .filter(|key| key.hint() == hint)
-        .collect();
-    if named.is_empty() {
-        keys.to_vec()
-    } else {
-        named
+/// One bundle, and who may have made it.
+struct Asked<'a> {
+    bundle: Bundle,
+    /// The same as it came.
+    bytes: &'a [u8],
+    expected: Expected<'a>,
+    signers: &'a Signers<'a>,
+}
+
+impl Asked<'_> {
+    fn open(&self, envelope: &Envelope) -> Result<(Statement, Signer), Refusal> {
+        let expected = self.expected;
+        if envelope.payload_type != PAYLOAD_TYPE {
+            return Err(expected.malformed(format!(
+                "its payload type is {:?}, not {PAYLOAD_TYPE:?}",
+                envelope.payload_type
+            )));
+        }
+        let payload = STANDARD
+            .decode(&envelope.payload)
+            .map_err(|_| expected.malformed("the payload is not base64"))?;
+        let [signature] = envelope.signatures.as_slice() else {
+            return Err(expected.malformed("a bundle holds exactly one signature"));
+        };
+        let raw = STANDARD
+            .decode(&signature.sig)
+            .map_err(|_| expected.malformed("the signature is not base64"))?;
+        if self.is_keyless() {
+            let statement = statement(&payload, expected)?;
+            let signer = self.keyless_signer(subject_of(&statement, expected)?.1)?;
+            return Ok((statement, signer));
+        }
+        let message = pre_authentication(&envelope.payload_type, &payload);
+        let signer = self.key_of(&message, &raw)?;
+        Ok((statement(&payload, expected)?, signer))
+    }
+
+    fn signer_of_message(
+        &self,
+        message: &MessageSignature,
+        manifest: &[u8],
+    ) -> Result<Signer, Refusal> {
+        let expected = self.expected;
+        if message.message_digest.algorithm != "SHA2_256" {
+            return Err(expected.malformed(format!(
+                "its digest algorithm is {:?}, not SHA2_256",
+                message.message_digest.algorithm
+            )));
+        }
+        let claimed = STANDARD
+            .decode(&message.message_digest.digest)
+            .map_err(|_| expected.malformed("the message digest is not base64"))?;
+        let raw = STANDARD
+            .decode(&message.signature)
+            .map_err(|_| expected.malformed("the signature is not base64"))?;
+        let claimed = hex::encode(claimed);
+        // The name is not part of a message signature; the digest speaks alone.
+        expected.check_claims(&format!("sha256:{claimed}"), expected.name)?;
+        match self.is_keyless() {
+            true => self.keyless_signer(&claimed),
+            false => self.key_of(manifest, &raw),
+        }
+    }
+
+    fn is_keyless(&self) -> bool {
+        self.bundle.verification_material.certificate.is_some()
+    }
+
+    /// The identity that made it, about something of the digest that it claims.
+    fn keyless_signer(&self, claimed: &str) -> Result<Signer, Refusal> {
+        match self.signers.keyless() {
+            Some(keyless) => keyless::signer_of_bundle(self.bytes, claimed, self.expected, keyless),
+            None => Err(self.expected.foreign(self.signers)),
+        }
+    }
+
+    /// The key that made a signature of a message.
+    fn key_of(&self, message: &[u8], signature: &[u8]) -> Result<Signer, Refusal> {
+        self.candidates()
+            .into_iter()
+            .find(|key| key.is_signer_of(message, signature))
+            .map(|key| Signer::Key(key.clone()))
+            .ok_or_else(|| self.expected.foreign(self.signers))
+    }
+
+    /// The trusted keys the bundle may mean. A hint only narrows; it is not trusted.
+    fn candidates(&self) -> Vec<&PublicKey> {
+        let key = self.bundle.verification_material.public_key.as_ref();
+        let hint = key.map_or("", |key| key.hint.as_str());
+        let keys = self.signers.keys();
+        let named: Vec<&PublicKey> = keys
+            .iter()
+            .copied()
+            .filter(|key| key.hint() == hint)
+            .collect();
+        if named.is_empty() {
+            keys.to_vec()
+        } else {
+            named
+        }
     }
 }
 
-fn open(
-    envelope: &Envelope,
-    expected: Expected<'_>,
-    candidates: &[&PublicKey],
-    trusted: &[&PublicKey],
-) -> Result<(Statement, PublicKey), Refusal> {
-    if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(expected.malformed(format!(
-            "its payload type is {:?}, not {PAYLOAD_TYPE:?}",
-            envelope.payload_type
-        )));
-    }
-    let payload = STANDARD
-        .decode(&envelope.payload)
-        .map_err(|_| expected.malformed("the payload is not base64"))?;
-    let [signature] = envelope.signatures.as_slice() else {
-        return Err(expected.malformed("a bundle holds exactly one signature"));
-    };
-    let raw = STANDARD
-        .decode(&signature.sig)
-        .map_err(|_| expected.malformed("the signature is not base64"))?;
-    let message = pre_authentication(&envelope.payload_type, &payload);
-    let signer = candidates
-        .iter()
-        .find(|key| key.is_signer_of(&message, &raw))
-        .ok_or_else(|| expected.foreign(trusted))?;
-    let statement: Statement = serde_json::from_slice(&payload).map_err(|error| {
+fn statement(payload: &[u8], expected: Expected<'_>) -> Result<Statement, Refusal> {
+    let statement: Statement = serde_json::from_slice(payload).map_err(|error| {
         expected.malformed(format!("the payload is not an in-toto statement: {error}"))
     })?;
     if statement.kind != STATEMENT_TYPE {
@@ -258,47 +327,28 @@ fn open(
             statement.kind
         )));
     }
-    Ok((statement, (*signer).clone()))
+    Ok(statement)
 }
 
-fn check_subjects(statement: &Statement, expected: Expected<'_>) -> Result<(), Refusal> {
+/// What a statement is about: a name, where it has one, and a digest.
+fn subject_of<'a>(
+    statement: &'a Statement,
+    expected: Expected<'_>,
+) -> Result<(Option<&'a str>, &'a str), Refusal> {
     let [subject] = statement.subject.as_slice() else {
         return Err(expected.malformed("the statement must have exactly one subject"));
     };
     let Some(hex) = subject.digest.get("sha256") else {
         return Err(expected.malformed("the statement's subject has no sha256 digest"));
     };
-    // cosign leaves the subject unnamed; the digest then speaks alone.
-    let name = subject.name.as_deref().unwrap_or(expected.name);
-    expected.check_claims(&format!("sha256:{hex}"), name)
+    Ok((subject.name.as_deref(), hex))
 }
 
-fn verify_message(
-    message: &MessageSignature,
-    manifest: &[u8],
-    expected: Expected<'_>,
-    candidates: &[&PublicKey],
-    trusted: &[&PublicKey],
-) -> Result<PublicKey, Refusal> {
-    if message.message_digest.algorithm != "SHA2_256" {
-        return Err(expected.malformed(format!(
-            "its digest algorithm is {:?}, not SHA2_256",
-            message.message_digest.algorithm
-        )));
-    }
-    let claimed = STANDARD
-        .decode(&message.message_digest.digest)
-        .map_err(|_| expected.malformed("the message digest is not base64"))?;
-    let raw = STANDARD
-        .decode(&message.signature)
-        .map_err(|_| expected.malformed("the signature is not base64"))?;
-    // The name is not part of a message signature; the digest speaks alone.
-    expected.check_claims(&format!("sha256:{}", hex::encode(claimed)), expected.name)?;
-    candidates
-        .iter()
-        .find(|key| key.is_signer_of(manifest, &raw))
-        .map(|key| (*key).clone())
-        .ok_or_else(|| expected.foreign(trusted))
+fn check_subject(statement: &Statement, expected: Expected<'_>) -> Result<(), Refusal> {
+    let (name, hex) = subject_of(statement, expected)?;
+    // cosign leaves the subject unnamed; the digest then speaks alone.
+    let name = name.unwrap_or(expected.name);
+    expected.check_claims(&format!("sha256:{hex}"), name)
 }
 
 /// DSSE's pre-authentication encoding (DSSE v1.0.2, "PAE").

@@ -1,15 +1,80 @@
-//! Which keys are trusted for which source of Blueprints.
+//! Who is trusted for which source of Blueprints.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{PublicKey, Refusal};
+use crate::{Identity, PublicKey, Refusal, TrustedRoot};
 
-/// Source (`catalog`, `catalog-sovereign`, an Organization's slug) → the keys
-/// whose signatures count there. A key trusted for one source says nothing about
-/// another, and a source that is not listed trusts nobody.
+/// Source (`catalog`, `catalog-sovereign`, an Organization's slug) → the keys and
+/// identities whose signatures count there. One that is trusted for a source says
+/// nothing about another, and a source that is not listed trusts nobody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustPolicy {
-    sources: BTreeMap<String, BTreeSet<PublicKey>>,
+    sources: BTreeMap<String, Trusted>,
+    root: Option<TrustedRoot>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Trusted {
+    keys: BTreeSet<PublicKey>,
+    identities: Vec<Identity>,
+}
+
+/// Those whose signatures count for one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signers<'a> {
+    keys: Vec<&'a PublicKey>,
+    keyless: Option<Keyless<'a>>,
+}
+
+/// Those among them who sign by certificates, and what these are held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyless<'a> {
+    /// Whose certificates and logs are believed.
+    pub root: &'a TrustedRoot,
+    /// Who may have signed.
+    pub identities: &'a [Identity],
+}
+
+impl<'a> Signers<'a> {
+    /// Signers by keys alone.
+    pub fn of_keys(keys: impl IntoIterator<Item = &'a PublicKey>) -> Self {
+        Self {
+            keys: keys.into_iter().collect(),
+            keyless: None,
+        }
+    }
+
+    /// Signers by certificates alone.
+    pub fn of_identities(root: &'a TrustedRoot, identities: &'a [Identity]) -> Self {
+        Self {
+            keys: Vec::new(),
+            keyless: (!identities.is_empty()).then_some(Keyless { root, identities }),
+        }
+    }
+
+    /// The keys, in a stable order.
+    pub fn keys(&self) -> &[&'a PublicKey] {
+        &self.keys
+    }
+
+    /// Who signs by certificates; none where nobody does.
+    pub fn keyless(&self) -> Option<Keyless<'a>> {
+        self.keyless
+    }
+
+    /// All of them by name, for the message that refuses everybody else.
+    pub(crate) fn told(&self) -> String {
+        let keys = self.keys.iter().map(|key| key.fingerprint());
+        let identities = self.keyless.map_or(&[][..], |keyless| keyless.identities);
+        let names: Vec<String> = keys
+            .chain(identities.iter().map(ToString::to_string))
+            .collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
 }
 
 impl TrustPolicy {
@@ -20,7 +85,24 @@ impl TrustPolicy {
 
     /// Trusts `key` for `source`, beside those already trusted there.
     pub fn trust(&mut self, source: impl Into<String>, key: PublicKey) -> &mut Self {
-        self.sources.entry(source.into()).or_default().insert(key);
+        let trusted = self.sources.entry(source.into()).or_default();
+        trusted.keys.insert(key);
+        self
+    }
+
+    /// Trusts `identity` for `source`, beside those already trusted there. It counts
+    /// where there is a trusted root to hold its certificates against.
+    pub fn trust_identity(&mut self, source: impl Into<String>, identity: Identity) -> &mut Self {
+        let trusted = self.sources.entry(source.into()).or_default();
+        if !trusted.identities.contains(&identity) {
+            trusted.identities.push(identity);
+        }
+        self
+    }
+
+    /// Holds certificates and logs against `root`.
+    pub fn believe(&mut self, root: TrustedRoot) -> &mut Self {
+        self.root = Some(root);
         self
     }
 
@@ -28,25 +110,38 @@ impl TrustPolicy {
     pub fn distrust(&mut self, source: &str, key: &PublicKey) -> bool {
         self.sources
             .get_mut(source)
-            .is_some_and(|keys| keys.remove(key))
+            .is_some_and(|trusted| trusted.keys.remove(key))
     }
 
-    /// The keys trusted for `source`, in a stable order; an empty set is a refusal.
-    pub fn keys(&self, source: &str) -> Result<Vec<&PublicKey>, Refusal> {
-        let keys: Vec<&PublicKey> = self.sources.get(source).into_iter().flatten().collect();
-        if keys.is_empty() {
-            return Err(Refusal::UntrustedSource {
+    /// Who is trusted for `source`; nobody is a refusal.
+    pub fn signers(&self, source: &str) -> Result<Signers<'_>, Refusal> {
+        let signers = self.sources.get(source).map(|it| self.counting(it));
+        signers
+            .filter(|signers| !signers.keys.is_empty() || signers.keyless.is_some())
+            .ok_or_else(|| Refusal::UntrustedSource {
                 source_name: source.to_owned(),
-            });
-        }
-        Ok(keys)
+            })
     }
 
-    /// The sources that have at least one trusted key.
+    /// The sources that have at least one trusted signer.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.sources
-            .iter()
-            .filter(|(_, keys)| !keys.is_empty())
-            .map(|(source, _)| source.as_str())
+            .keys()
+            .map(String::as_str)
+            .filter(move |source| self.signers(source).is_ok())
+    }
+
+    /// Those of a source whose signatures can count: no identity does without a root.
+    fn counting<'a>(&'a self, trusted: &'a Trusted) -> Signers<'a> {
+        let identities = trusted.identities.as_slice();
+        let keyless = self
+            .root
+            .as_ref()
+            .filter(|_| !identities.is_empty())
+            .map(|root| Keyless { root, identities });
+        Signers {
+            keys: trusted.keys.iter().collect(),
+            keyless,
+        }
     }
 }

@@ -109,14 +109,20 @@ impl Refusals {
         if self.kept.is_empty() {
             self.kept.push(unsigned(expected));
         }
-        // An alteration says more than a foreign signer, and that more than an
-        // unreadable one.
+        // An alteration says more than a signer who cannot count, that more than a
+        // foreign one, and that more than an unreadable one.
         self.kept.sort_by_key(|refusal| match refusal {
             Refusal::AlteredDigest { .. } => 0,
             Refusal::WrongIdentity { .. } => 1,
             Refusal::TooMany { .. } => 2,
-            Refusal::ForeignKey { .. } => 3,
-            _ => 4,
+            Refusal::ForeignIdentity { .. }
+            | Refusal::ForeignIssuer { .. }
+            | Refusal::ExpiredCertificate { .. }
+            | Refusal::LoggedOtherwise { .. }
+            | Refusal::Unlogged { .. } => 3,
+            Refusal::UnknownAuthority { .. } => 4,
+            Refusal::ForeignKey { .. } => 5,
+            _ => 6,
         });
         self.kept
     }

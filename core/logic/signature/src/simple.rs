@@ -5,12 +5,20 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::{Expected, KeyError, PublicKey, Refusal, SigningKey, Verified};
+use crate::{Expected, KeyError, Refusal, Signer, Signers, SigningKey, Verified, keyless};
 
 /// The media type of the payload's layer.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The layer's annotation that holds the signature, base64 of ASN.1 DER.
 pub const SIGNATURE_ANNOTATION: &str = "dev.cosignproject.cosign/signature";
+/// That of the certificate (PEM) by which it was made, where it was made by one.
+pub const CERTIFICATE_ANNOTATION: &str = "dev.sigstore.cosign/certificate";
+/// That of the certificates (PEM) which lead from it to an authority.
+pub const CHAIN_ANNOTATION: &str = "dev.sigstore.cosign/chain";
+/// That of the transparency log's promise, JSON.
+pub const BUNDLE_ANNOTATION: &str = "dev.sigstore.cosign/bundle";
+/// That of a timestamp (RFC 3161), JSON.
+pub const TIMESTAMP_ANNOTATION: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 const PAYLOAD_TYPE: &str = "cosign container image signature";
 
@@ -49,6 +57,36 @@ pub struct SimpleSignature {
     pub signature: String,
 }
 
+/// What a layer of the tag's form carries beside its payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Annotations<'a> {
+    /// The value of [`SIGNATURE_ANNOTATION`].
+    pub signature: &'a str,
+    /// That of [`CERTIFICATE_ANNOTATION`].
+    pub certificate: Option<&'a str>,
+    /// That of [`CHAIN_ANNOTATION`].
+    pub chain: Option<&'a str>,
+    /// That of [`BUNDLE_ANNOTATION`].
+    pub bundle: Option<&'a str>,
+    /// That of [`TIMESTAMP_ANNOTATION`].
+    pub timestamp: Option<&'a str>,
+}
+
+impl<'a> Annotations<'a> {
+    /// Those of a layer, whose annotation of a name `get` gives; none where it carries
+    /// no signature.
+    pub fn of(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let given = |name| get(name).filter(|value| !value.is_empty());
+        Some(Self {
+            signature: given(SIGNATURE_ANNOTATION)?,
+            certificate: given(CERTIFICATE_ANNOTATION),
+            chain: given(CHAIN_ANNOTATION),
+            bundle: given(BUNDLE_ANNOTATION),
+            timestamp: given(TIMESTAMP_ANNOTATION),
+        })
+    }
+}
+
 /// The tag under which the signature manifest of `digest` lives beside the artifact.
 pub fn signature_tag(digest: &str) -> String {
     format!("{}.sig", digest.replacen(':', "-", 1))
@@ -80,17 +118,14 @@ pub fn sign(key: &SigningKey, reference: &str, digest: &str) -> Result<SimpleSig
 /// trusted signed is never interpreted.
 pub fn verify(
     payload: &[u8],
-    signature: &str,
+    annotations: &Annotations<'_>,
     expected: Expected<'_>,
-    keys: &[&PublicKey],
+    signers: &Signers<'_>,
 ) -> Result<Verified, Refusal> {
     let raw = STANDARD
-        .decode(signature.trim())
+        .decode(annotations.signature.trim())
         .map_err(|_| expected.malformed("the signature is not base64"))?;
-    let signer = keys
-        .iter()
-        .find(|key| key.is_signer_of(payload, &raw))
-        .ok_or_else(|| expected.foreign(keys))?;
+    let signer = signer(payload, &raw, annotations, expected, signers)?;
     let payload: Payload = serde_json::from_slice(payload).map_err(|error| {
         expected.malformed(format!("the payload is not simple signing JSON: {error}"))
     })?;
@@ -106,6 +141,31 @@ pub fn verify(
     )?;
     Ok(Verified {
         digest: expected.digest.to_owned(),
-        signer: (*signer).clone(),
+        signer,
     })
+}
+
+/// Who of the trusted ones made it. A trusted key counts whatever else lies beside it.
+fn signer(
+    payload: &[u8],
+    signature: &[u8],
+    annotations: &Annotations<'_>,
+    expected: Expected<'_>,
+    signers: &Signers<'_>,
+) -> Result<Signer, Refusal> {
+    let mut keys = signers.keys().iter();
+    if let Some(key) = keys.find(|key| key.is_signer_of(payload, signature)) {
+        return Ok(Signer::Key((*key).clone()));
+    }
+    match (annotations.certificate, signers.keyless()) {
+        (Some(certificate), Some(keyless)) => keyless::signer_of_payload(
+            payload,
+            signature,
+            certificate,
+            annotations,
+            expected,
+            keyless,
+        ),
+        _ => Err(expected.foreign(signers)),
+    }
 }

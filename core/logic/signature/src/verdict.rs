@@ -1,6 +1,6 @@
 //! What a verification is asked, and the two things it may answer.
 
-use crate::PublicKey;
+use crate::{Identity, PublicKey, Signers};
 
 /// What the caller holds and wants vouched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,33 @@ pub struct Expected<'a> {
 pub struct Verified {
     /// The digest that was vouched for.
     pub digest: String,
-    /// The key that did.
-    pub signer: PublicKey,
+    /// Who did.
+    pub signer: Signer,
+}
+
+/// Who made a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// The holder of a key.
+    Key(PublicKey),
+    /// Whoever a certificate was made out to.
+    Identity {
+        /// The mail address or URI that the certificate names.
+        subject: String,
+        /// The OpenID Connect issuer that vouched for them.
+        issuer: String,
+    },
+}
+
+/// The name of a signer in messages and records: a key's fingerprint, or an
+/// identity's claims.
+impl std::fmt::Display for Signer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => formatter.write_str(&key.fingerprint()),
+            Self::Identity { subject, issuer } => write!(formatter, "{subject} by {issuer}"),
+        }
+    }
 }
 
 /// Why an artifact is refused. Each reason is its own, since what to do differs.
@@ -56,8 +81,86 @@ pub enum Refusal {
         name: String,
         /// Its digest.
         digest: String,
-        /// Fingerprints of the keys that would have counted.
+        /// Fingerprints of the keys and identities that would have counted.
         trusted: String,
+    },
+    /// Signed by a certificate of somebody whom the policy does not name.
+    #[error(
+        "refused {name}@{digest}: {signer} made its signature and is not trusted (trusted: {trusted}); have it signed by whom is trusted, or have a security-officer trust them"
+    )]
+    ForeignIdentity {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// Whom the certificate is made out to, and by which issuer.
+        signer: String,
+        /// Who would have counted.
+        trusted: String,
+    },
+    /// Signed by a certificate that names a trusted subject, whom another issuer
+    /// vouched for: it is somebody else.
+    #[error(
+        "refused {name}@{digest}: {signer} made its signature, and that issuer is not trusted for them (trusted: {trusted}); have it signed by whom is trusted, or have a security-officer trust them by that issuer"
+    )]
+    ForeignIssuer {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// Whom the certificate is made out to, and by which issuer.
+        signer: String,
+        /// Who would have counted.
+        trusted: String,
+    },
+    /// The certificate was not valid when the signature was made.
+    #[error(
+        "refused {name}@{digest}: its certificate was not valid when it was signed ({reason}); sign it again"
+    )]
+    ExpiredCertificate {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// Which times do not fit.
+        reason: String,
+    },
+    /// No authority of the trusted root made the certificate.
+    #[error(
+        "refused {name}@{digest}: no authority of the trusted root made its certificate ({reason}); sign it with a certificate of a trusted authority, or have the authority added to the trusted root"
+    )]
+    UnknownAuthority {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// What is wrong with the certificate's chain.
+        reason: String,
+    },
+    /// No log or timestamp authority of the trusted root vouches for the signature or
+    /// its certificate.
+    #[error(
+        "refused {name}@{digest}: nothing of the trusted root vouches that its signature was logged ({reason}); sign it again with its logs, or have these added to the trusted root"
+    )]
+    Unlogged {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// What is missing or does not hold.
+        reason: String,
+    },
+    /// The log's entry beside the signature is of another one.
+    #[error(
+        "refused {name}@{digest}: the log's entry beside its signature is for something else ({reason}); sign it again"
+    )]
+    LoggedOtherwise {
+        /// The artifact's name.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// What does not fit.
+        reason: String,
     },
     /// The signature cannot be read.
     #[error(
@@ -114,6 +217,12 @@ impl Refusal {
             Self::Unsigned { .. } => "Unsigned",
             Self::AlteredDigest { .. } => "AlteredDigest",
             Self::ForeignKey { .. } => "ForeignKey",
+            Self::ForeignIdentity { .. } => "ForeignIdentity",
+            Self::ForeignIssuer { .. } => "ForeignIssuer",
+            Self::ExpiredCertificate { .. } => "ExpiredCertificate",
+            Self::UnknownAuthority { .. } => "UnknownAuthority",
+            Self::Unlogged { .. } => "Unlogged",
+            Self::LoggedOtherwise { .. } => "LoggedOtherwise",
             Self::Malformed { .. } => "MalformedSignature",
             Self::WrongIdentity { .. } => "WrongIdentity",
             Self::TooMany { .. } => "TooManySignatures",
@@ -132,16 +241,69 @@ impl Expected<'_> {
         }
     }
 
-    pub(crate) fn foreign(&self, keys: &[&PublicKey]) -> Refusal {
-        let trusted: Vec<String> = keys.iter().map(|key| key.fingerprint()).collect();
+    pub(crate) fn foreign(&self, signers: &Signers<'_>) -> Refusal {
         Refusal::ForeignKey {
             name: self.name.to_owned(),
             digest: self.digest.to_owned(),
-            trusted: if trusted.is_empty() {
-                "none".to_owned()
-            } else {
-                trusted.join(", ")
+            trusted: signers.told(),
+        }
+    }
+
+    pub(crate) fn foreign_identity(
+        &self,
+        subject: &str,
+        issuer: &str,
+        identities: &[Identity],
+    ) -> Refusal {
+        let (name, digest) = (self.name.to_owned(), self.digest.to_owned());
+        let signer = format!("{subject} by {issuer}");
+        let told: Vec<String> = identities.iter().map(ToString::to_string).collect();
+        let trusted = told.join(", ");
+        match identities.iter().any(|one| one.has_subject(subject)) {
+            true => Refusal::ForeignIssuer {
+                name,
+                digest,
+                signer,
+                trusted,
             },
+            false => Refusal::ForeignIdentity {
+                name,
+                digest,
+                signer,
+                trusted,
+            },
+        }
+    }
+
+    pub(crate) fn expired(&self, reason: String) -> Refusal {
+        Refusal::ExpiredCertificate {
+            name: self.name.to_owned(),
+            digest: self.digest.to_owned(),
+            reason,
+        }
+    }
+
+    pub(crate) fn unknown_authority(&self, reason: String) -> Refusal {
+        Refusal::UnknownAuthority {
+            name: self.name.to_owned(),
+            digest: self.digest.to_owned(),
+            reason,
+        }
+    }
+
+    pub(crate) fn unlogged(&self, reason: impl Into<String>) -> Refusal {
+        Refusal::Unlogged {
+            name: self.name.to_owned(),
+            digest: self.digest.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn logged_otherwise(&self, reason: String) -> Refusal {
+        Refusal::LoggedOtherwise {
+            name: self.name.to_owned(),
+            digest: self.digest.to_owned(),
+            reason,
         }
     }
 

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use catalyst_signature::{Expected, PublicKey, Refusal, SigningKey, TrustPolicy, bundle, simple};
+use catalyst_signature::{
+    Expected, PublicKey, Refusal, Signer, Signers, SigningKey, TrustPolicy, bundle, simple,
+};
 use sha2::{Digest, Sha256};
 
 const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
@@ -11,6 +13,13 @@ const REFERENCE: &str = "127.0.0.1:8080/catalog/bp-guestbook";
 
 fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+fn signed_by(signature: &str) -> simple::Annotations<'_> {
+    simple::Annotations {
+        signature,
+        ..simple::Annotations::default()
+    }
 }
 
 type Form = fn(&SigningKey, &str, Expected<'_>, &[u8], &[&PublicKey]) -> Result<(), Refusal>;
@@ -23,7 +32,14 @@ fn through_simple(
     keys: &[&PublicKey],
 ) -> Result<(), Refusal> {
     let made = simple::sign(key, reference, &digest(signed)).unwrap();
-    simple::verify(&made.payload, &made.signature, expected, keys).map(drop)
+    let signers = Signers::of_keys(keys.iter().copied());
+    simple::verify(
+        &made.payload,
+        &signed_by(&made.signature),
+        expected,
+        &signers,
+    )
+    .map(drop)
 }
 
 fn through_bundle(
@@ -34,7 +50,8 @@ fn through_bundle(
     keys: &[&PublicKey],
 ) -> Result<(), Refusal> {
     let made = bundle::sign(key, reference, &digest(signed)).unwrap();
-    bundle::verify(&made, MANIFEST, expected, keys).map(drop)
+    let signers = Signers::of_keys(keys.iter().copied());
+    bundle::verify(&made, MANIFEST, expected, &signers).map(drop)
 }
 
 fn through_message(
@@ -45,7 +62,8 @@ fn through_message(
     keys: &[&PublicKey],
 ) -> Result<(), Refusal> {
     let made = message_bundle(key, signed);
-    bundle::verify(&made, MANIFEST, expected, keys).map(drop)
+    let signers = Signers::of_keys(keys.iter().copied());
+    bundle::verify(&made, MANIFEST, expected, &signers).map(drop)
 }
 
 fn message_bundle(key: &SigningKey, signed: &[u8]) -> Vec<u8> {
@@ -155,8 +173,8 @@ fn a_forged_hint_does_not_buy_trust() {
         digest: &held,
         name: "bp-guestbook",
     };
-    let refusal =
-        bundle::verify(forged.as_bytes(), MANIFEST, expected, &[trusted.public()]).unwrap_err();
+    let signers = Signers::of_keys([trusted.public()]);
+    let refusal = bundle::verify(forged.as_bytes(), MANIFEST, expected, &signers).unwrap_err();
     assert_eq!(refusal.reason(), "ForeignKey");
 }
 
@@ -168,14 +186,14 @@ fn what_cannot_be_read_is_refused_as_malformed() {
         digest: &held,
         name: "bp-guestbook",
     };
-    let keys = [key.public()];
+    let keys = Signers::of_keys([key.public()]);
     let junk = b"{\"hello\":1}";
     let junk_signature = STANDARD.encode(key.sign(junk).unwrap());
     for (payload, signature) in [
         (&b"{}"[..], "not base64!"),
         (&junk[..], junk_signature.as_str()),
     ] {
-        let refusal = simple::verify(payload, signature, expected, &keys).unwrap_err();
+        let refusal = simple::verify(payload, &signed_by(signature), expected, &keys).unwrap_err();
         assert_eq!(refusal.reason(), "MalformedSignature", "{refusal}");
     }
     let good: serde_json::Value =
@@ -218,15 +236,16 @@ fn an_attestation_of_another_predicate_is_no_signature() {
     });
     let attested = bundle::sign_statement(&key, &statement).unwrap();
     assert!(!bundle::is_signature(&attested));
+    let keys = Signers::of_keys([key.public()]);
     assert_eq!(
-        bundle::verify(&attested, MANIFEST, expected, &[key.public()])
+        bundle::verify(&attested, MANIFEST, expected, &keys)
             .unwrap_err()
             .reason(),
         "MalformedSignature"
     );
-    let (read, verified) = bundle::verify_statement(&attested, expected, &[key.public()]).unwrap();
+    let (read, verified) = bundle::verify_statement(&attested, expected, &keys).unwrap();
     assert_eq!(read, statement);
-    assert_eq!(&verified.signer, key.public());
+    assert_eq!(verified.signer, Signer::Key(key.public().clone()));
 }
 
 #[test]
@@ -234,15 +253,15 @@ fn trust_is_per_source() {
     let key = SigningKey::generate().unwrap();
     let mut policy = TrustPolicy::new();
     policy.trust("acme", key.public().clone());
-    assert_eq!(policy.keys("acme").unwrap(), vec![key.public()]);
+    assert_eq!(policy.signers("acme").unwrap().keys(), [key.public()]);
     assert_eq!(
-        policy.keys("globex").unwrap_err(),
+        policy.signers("globex").unwrap_err(),
         Refusal::UntrustedSource {
             source_name: "globex".to_owned()
         }
     );
     assert!(policy.distrust("acme", key.public()));
-    assert!(policy.keys("acme").is_err());
+    assert!(policy.signers("acme").is_err());
     assert_eq!(policy.sources().count(), 0);
 }
 

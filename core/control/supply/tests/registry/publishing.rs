@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use catalyst_signature::{SigningKey, TrustPolicy};
+use catalyst_signature::{Signer, SigningKey, TrustPolicy};
 use catalyst_supply::{
     Credentials, Entry, Opened, Origin, PackOptions, VerifyError, digest, image, media, pack,
     provenance, read_folder,
@@ -156,7 +156,7 @@ async fn publishing_again_keeps_every_signature_and_adds_none() {
         let mut policy = TrustPolicy::new();
         policy.trust("catalog", key.public().clone());
         let verified = bench.anonymous().verify(&at, "catalog", &policy).await;
-        assert_eq!(&verified.unwrap().signer, key.public());
+        assert_eq!(verified.unwrap().signer, Signer::Key(key.public().clone()));
     }
 }
 
@@ -194,7 +194,10 @@ async fn what_is_published_is_verified_and_pulled_again() {
     let at = bench.reference("bp-x:1.0.0");
     let pulled = registry.pull(&at, "catalog", &bench.policy).await.unwrap();
     assert_eq!(pulled.verified.digest, published);
-    assert_eq!(&pulled.verified.signer, bench.key.public());
+    assert_eq!(
+        pulled.verified.signer,
+        Signer::Key(bench.key.public().clone())
+    );
     assert_eq!(pulled.blueprint.name(), "bp-x");
     assert!(pulled.manifests.contains_key("bp-x/Chart.yaml"));
     let values = String::from_utf8(pulled.manifests["bp-x/values.yaml"].clone()).unwrap();

@@ -1,16 +1,16 @@
 //! OCIRepository: a layer of an OCI artifact, verified, as an artifact.
 //!
-//! What must stay true: with `spec.verify` nothing is stored that no trusted
-//! key signed; a digest in `spec.ref` is never answered by other bytes.
+//! What must stay true: with `spec.verify` nothing is stored that nobody trusted
+//! signed; a digest in `spec.ref` is never answered by other bytes.
 
 mod registry;
+mod trust;
 mod verify;
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use catalyst_signature::PublicKey;
 use serde_json::Value;
 
 use crate::api::ApiError;
@@ -21,6 +21,7 @@ use crate::state::Inner;
 use crate::status::Subject;
 use crate::{artifact, range, source};
 use registry::{Login, MAX_LAYER, PullError, Repository};
+use trust::Trusted;
 use verify::VerifyError;
 
 const VERIFIED: &str = "SourceVerified";
@@ -109,11 +110,19 @@ async fn pull(
         Ok(repository) => repository,
         Err(failure) => return Ok(Err(failure)),
     };
-    let keys = match keys(inner, subject, spec).await? {
-        Ok(keys) => keys,
+    let trusted = match trust::trusted(inner, subject, spec).await? {
+        Ok(trusted) => trusted,
         Err(failure) => return Ok(Err(failure)),
     };
-    Ok(fetch(inner, subject, spec, previous, &repository, keys.as_deref()).await)
+    Ok(fetch(
+        inner,
+        subject,
+        spec,
+        previous,
+        &repository,
+        trusted.as_ref(),
+    )
+    .await)
 }
 
 async fn fetch(
@@ -122,7 +131,7 @@ async fn fetch(
     spec: &Value,
     previous: Option<&Value>,
     repository: &Repository,
-    keys: Option<&[PublicKey]>,
+    trusted: Option<&Trusted>,
 ) -> Result<Value, Failure> {
     let (tag, target) = target(repository, spec).await?;
     let (bytes, digest) = repository.manifest(&target).await?;
@@ -130,10 +139,17 @@ async fn fetch(
         Some(tag) => format!("{tag}@{digest}"),
         None => digest.clone(),
     };
-    if let Some(keys) = keys {
-        match verify::verify(repository, &bytes, &digest, keys).await {
+    if let Some(trusted) = trusted {
+        match verify::verify(repository, &bytes, &digest, &trusted.signers()).await {
             Ok(signer) => {
-                let message = format!("verified signature of revision {revision} by key {signer}");
+                let message = match trusted {
+                    Trusted::Keys(_) => {
+                        format!("verified signature of revision {revision} by key {signer}")
+                    }
+                    Trusted::Identities(..) => {
+                        format!("verified signature of revision {revision} by {signer}")
+                    }
+                };
                 subject.condition(VERIFIED, "True", "Succeeded", &message);
             }
             Err(refused @ VerifyError::Refused(_)) => {
@@ -300,64 +316,6 @@ async fn repository(
             format!("could not use the Secret {name}: {why}"),
         )),
     })
-}
-
-/// The trusted keys; `None` when the artifact need not be signed.
-async fn keys(
-    inner: &Inner,
-    subject: &Subject,
-    spec: &Value,
-) -> Result<Result<Option<Vec<PublicKey>>, Failure>, ApiError> {
-    let Some(wanted) = spec.get("verify") else {
-        return Ok(Ok(None));
-    };
-    let refuse = |why: String| Ok(Err(failure("VerificationError", why)));
-    let provider = text(wanted, "/provider");
-    if provider != "cosign" && !provider.is_empty() {
-        return refuse(format!(
-            "could not verify: the provider {provider} is not supported here; use cosign with keys"
-        ));
-    }
-    let Some(name) = some_text(wanted, "/secretRef/name") else {
-        return refuse(
-            "could not verify: keyless signatures are not supported here; name a Secret with public keys in spec.verify.secretRef".into(),
-        );
-    };
-    let Some(found) = secret(inner, subject, name).await? else {
-        return refuse(format!(
-            "could not verify: the Secret {name} does not exist"
-        ));
-    };
-    let mut keys = Vec::new();
-    for (file, value) in found
-        .get("data")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        if !file.ends_with(".pub") {
-            continue;
-        }
-        let pem = value
-            .as_str()
-            .and_then(|text| STANDARD.decode(text).ok())
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .unwrap_or_default();
-        match PublicKey::from_pem(&pem) {
-            Ok(key) => keys.push(key),
-            Err(why) => {
-                return refuse(format!(
-                    "could not verify: {file} of the Secret {name}: {why}"
-                ));
-            }
-        }
-    }
-    if keys.is_empty() {
-        return refuse(format!(
-            "could not verify: the Secret {name} holds no key file that ends in .pub"
-        ));
-    }
-    Ok(Ok(Some(keys)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Whether an artifact carries a signature by one of the trusted keys.
+//! Whether an artifact carries a signature by one of the trusted signers.
 //!
 //! Both of cosign's forms count: the `.sig` tag and sigstore bundles that
 //! refer to the manifest. What must stay true:
@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catalyst_signature::{
-    Budget, Expected, MAX_SIGNATURE, PublicKey, Refusal, Refusals, SMALL, bundle, in_order, simple,
+    Budget, Expected, MAX_SIGNATURE, Refusal, Refusals, SMALL, Signer, Signers, bundle, in_order,
+    simple,
 };
 use serde_json::Value;
 
@@ -60,14 +61,14 @@ fn told(refusals: &[Refusal]) -> String {
     reasons.join("; ")
 }
 
-/// The fingerprint of the key that signed `manifest`.
+/// Who signed `manifest`, of those who are trusted.
 pub async fn verify(
     repository: &Repository,
     manifest: &[u8],
     digest: &str,
-    keys: &[PublicKey],
-) -> Result<String, VerifyError> {
-    verify_within(PATIENCE, repository, manifest, digest, keys).await
+    signers: &Signers<'_>,
+) -> Result<Signer, VerifyError> {
+    verify_within(PATIENCE, repository, manifest, digest, signers).await
 }
 
 async fn verify_within(
@@ -75,12 +76,12 @@ async fn verify_within(
     repository: &Repository,
     manifest: &[u8],
     digest: &str,
-    keys: &[PublicKey],
-) -> Result<String, VerifyError> {
+    signers: &Signers<'_>,
+) -> Result<Signer, VerifyError> {
     let mut search = Search {
         repository,
         manifest,
-        keys: keys.iter().collect(),
+        signers,
         expected: Expected {
             digest,
             name: repository.artifact(),
@@ -107,7 +108,7 @@ async fn verify_within(
 struct Search<'a> {
     repository: &'a Repository,
     manifest: &'a [u8],
-    keys: Vec<&'a PublicKey>,
+    signers: &'a Signers<'a>,
     expected: Expected<'a>,
     /// Why those that were looked at do not count.
     refusals: Refusals,
@@ -116,15 +117,15 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The fingerprint of the key that made the first good one.
-    async fn signer(&mut self) -> Option<String> {
+    /// Who made the first good one.
+    async fn signer(&mut self) -> Option<Signer> {
         match self.signer_by_tag().await {
             Some(signer) => Some(signer),
             None => self.signer_by_bundle().await,
         }
     }
 
-    async fn signer_by_tag(&mut self) -> Option<String> {
+    async fn signer_by_tag(&mut self) -> Option<Signer> {
         let mut layers = self.simple_layers().await;
         in_order(&mut layers, |layer| (false, size_of(layer)));
         let mut budget = Budget::default();
@@ -135,8 +136,11 @@ impl Search<'_> {
             let Some(payload) = self.blob(layer, &mut budget).await else {
                 continue;
             };
-            match simple::verify(&payload, signature_of(layer), self.expected, &self.keys) {
-                Ok(verified) => return Some(verified.signer.fingerprint()),
+            let Some(annotations) = annotations_of(layer) else {
+                continue;
+            };
+            match simple::verify(&payload, &annotations, self.expected, self.signers) {
+                Ok(verified) => return Some(verified.signer),
                 Err(refusal) => self.refusals.push(refusal),
             }
         }
@@ -145,7 +149,7 @@ impl Search<'_> {
         None
     }
 
-    async fn signer_by_bundle(&mut self) -> Option<String> {
+    async fn signer_by_bundle(&mut self) -> Option<Signer> {
         let mut referrers = self.bundles().await;
         in_order(&mut referrers, |one| (is_other(one), size_of(one)));
         let mut budget = Budget::default();
@@ -174,14 +178,14 @@ impl Search<'_> {
         None
     }
 
-    /// The fingerprint of the key that signed by this bundle, if that is good.
-    async fn signer_of(&mut self, layer: &Value, budget: &mut Budget) -> Option<String> {
+    /// Who signed by this bundle, if that is good.
+    async fn signer_of(&mut self, layer: &Value, budget: &mut Budget) -> Option<Signer> {
         let found = self.blob(layer, budget).await?;
         if !bundle::is_signature(&found) {
             return None;
         }
-        match bundle::verify(&found, self.manifest, self.expected, &self.keys) {
-            Ok(verified) => Some(verified.signer.fingerprint()),
+        match bundle::verify(&found, self.manifest, self.expected, self.signers) {
+            Ok(verified) => Some(verified.signer),
             Err(refusal) => {
                 self.refusals.push(refusal);
                 None
@@ -207,7 +211,7 @@ impl Search<'_> {
         let layers = list(&manifest, "/layers");
         let signatures = layers
             .iter()
-            .filter(|layer| !signature_of(layer).is_empty());
+            .filter(|layer| annotations_of(layer).is_some());
         signatures.cloned().collect()
     }
 
@@ -306,13 +310,11 @@ impl Search<'_> {
     }
 }
 
-/// The signature that a layer of the tag's form carries; "" where it carries none.
-fn signature_of(layer: &Value) -> &str {
-    layer
-        .get("annotations")
-        .and_then(|all| all.get(simple::SIGNATURE_ANNOTATION))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+/// The signature that a layer of the tag's form carries, and what lies beside it; none
+/// where it carries none.
+fn annotations_of(layer: &Value) -> Option<simple::Annotations<'_>> {
+    let annotations = layer.get("annotations")?;
+    simple::Annotations::of(|name| annotations.get(name).and_then(Value::as_str))
 }
 
 /// Whether a referrer is said to be another statement than a signature.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use catalyst_signature::{MAX_SIGNATURES, SigningKey};
+use catalyst_signature::{Identity, IdentityFields, MAX_SIGNATURES, SigningKey, TrustedRoot};
 use http::{StatusCode, Uri};
 use serde_json::json;
 
@@ -64,7 +64,9 @@ struct World {
 }
 
 async fn serve(State((files, blobs)): State<(Files, Arc<AtomicUsize>)>, uri: Uri) -> Response {
-    let path = uri.path().trim_start_matches("/v2/charts/web/");
+    // Whatever the repository is called.
+    let path = uri.path().trim_start_matches("/v2/").splitn(3, '/').nth(2);
+    let path = path.unwrap_or_default();
     if path.starts_with("blobs/") {
         blobs.fetch_add(1, Ordering::Relaxed);
     }
@@ -75,10 +77,14 @@ async fn serve(State((files, blobs)): State<(Files, Arc<AtomicUsize>)>, uri: Uri
 
 impl World {
     async fn new() -> Self {
+        Self::of_repository(NAME).await
+    }
+
+    async fn of_repository(name: &str) -> Self {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let files = Files::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("oci://{}/{NAME}", listener.local_addr().unwrap());
+        let url = format!("oci://{}/{name}", listener.local_addr().unwrap());
         let blobs = Arc::new(AtomicUsize::new(0));
         let state = (Arc::clone(&files), Arc::clone(&blobs));
         let router = Router::new().fallback(serve).with_state(state);
@@ -166,8 +172,10 @@ impl World {
     }
 
     async fn verify(&self) -> Result<String, VerifyError> {
-        let keys = [self.key.public().clone()];
-        verify(&self.repository, MANIFEST, &digest(MANIFEST), &keys).await
+        let signers = Signers::of_keys([self.key.public()]);
+        verify(&self.repository, MANIFEST, &digest(MANIFEST), &signers)
+            .await
+            .map(|signer| signer.to_string())
     }
 
     /// Lays signatures beside the manifest, in the tag's form and as bundles, and asks.
@@ -247,6 +255,62 @@ async fn without_a_good_one_it_is_refused_with_every_reason() {
     }
 }
 
+/// What `catalyst_signature` keeps for its own tests.
+fn keyless(path: &str) -> Vec<u8> {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../logic/signature/tests/keyless"
+    );
+    std::fs::read(format!("{folder}/{path}")).unwrap()
+}
+
+#[tokio::test]
+async fn who_signed_by_a_certificate_is_asked_in_both_forms() {
+    let world = World::of_repository("catalog/bp-guestbook").await;
+    let root = String::from_utf8(keyless("trusted_root.json")).unwrap();
+    let root = TrustedRoot::from_json(&root).unwrap();
+    let identities = [Identity::new(IdentityFields {
+        subject_regexp: Some("^https://github\\.com/acme/"),
+        issuer_regexp: Some("^https://token\\."),
+        ..IdentityFields::default()
+    })
+    .unwrap()];
+    let signers = Signers::of_identities(&root, &identities);
+    let manifest = keyless("manifest.json");
+    let subject = digest(&manifest);
+    for (case, said) in [
+        ("good", None),
+        ("other-subject", Some("is not trusted")),
+        ("after-expiry", Some("not valid when it was signed")),
+    ] {
+        let payload = keyless(&format!("simple-{case}/payload.json"));
+        let mut layer = world.put("blobs", payload, Kind::Good);
+        let annotations = keyless(&format!("simple-{case}/annotations.json"));
+        layer["annotations"] = serde_json::from_slice(&annotations).unwrap();
+        let bundle = keyless(&format!("statement-{case}/bundle.json"));
+        let bundle = json!({"layers": [world.put("blobs", bundle, Kind::Good)]});
+        let bundle = bundle.to_string().into_bytes();
+        let mut referrer = world.put("manifests", bundle, Kind::Good);
+        referrer["artifactType"] = json!(bundle::MEDIA_TYPE);
+        for (layers, manifests) in [(vec![layer], Vec::new()), (Vec::new(), vec![referrer])] {
+            let tag = format!("manifests/{}", simple::signature_tag(&subject));
+            world.files.lock().unwrap().remove(&tag);
+            world.lay(&subject, &layers, &manifests);
+            let found = verify(&world.repository, &manifest, &subject, &signers).await;
+            match said {
+                None => {
+                    let signer = found.unwrap();
+                    assert!(matches!(&signer, Signer::Identity { .. }), "{signer}");
+                }
+                Some(said) => {
+                    let text = found.unwrap_err().to_string();
+                    assert!(text.contains(said), "{case}: {text}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn nobody_hides_the_good_one_behind_many_of_theirs() {
     let world = World::new().await;
@@ -311,9 +375,9 @@ async fn a_search_that_takes_too_long_has_no_verdict() {
     let url = format!("oci://{}/{NAME}", silent.local_addr().unwrap());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let repository = Repository::new(http, &url, true, Duration::from_secs(10)).unwrap();
-    let keys = [world.key.public().clone()];
+    let signers = Signers::of_keys([world.key.public()]);
     let patience = Duration::from_millis(50);
-    let found = verify_within(patience, &repository, MANIFEST, &digest(MANIFEST), &keys).await;
+    let found = verify_within(patience, &repository, MANIFEST, &digest(MANIFEST), &signers).await;
     assert!(
         matches!(&found, Err(VerifyError::Pull(error)) if error.to_string().contains("within 0 s")),
         "{found:?}"

@@ -1,0 +1,341 @@
+//! Signatures by certificates, as cosign makes them, good and bad: a folder each in
+//! `keyless`, written by `tests/real/cosign/keyless`, where stock cosign is asked the
+//! same. Their certificates are held against the time at which they were logged, so
+//! that none of them gets too old.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use catalyst_signature::{
+    Expected, Identity, IdentityFields, Refusal, Signer, Signers, SigningKey, TrustPolicy,
+    TrustedRoot, TrustedRootError, Verified, bundle, simple,
+};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+const NAME: &str = "bp-guestbook";
+
+#[derive(Deserialize)]
+struct Case {
+    form: String,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Maker {
+    subject: String,
+    issuer: String,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keyless")
+}
+
+fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    let path = folder().join(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn root() -> TrustedRoot {
+    TrustedRoot::from_json(&trusted_root()).unwrap()
+}
+
+fn trusted_root() -> String {
+    String::from_utf8(read("trusted_root.json")).unwrap()
+}
+
+fn maker() -> Maker {
+    serde_json::from_slice(&read("signer.json")).unwrap()
+}
+
+/// Who should have made them.
+fn identity() -> Identity {
+    let maker = maker();
+    Identity::new(IdentityFields {
+        subject: Some(&maker.subject),
+        issuer: Some(&maker.issuer),
+        ..IdentityFields::default()
+    })
+    .unwrap()
+}
+
+fn expression(subject: &str, issuer: &str) -> Identity {
+    Identity::new(IdentityFields {
+        subject_regexp: Some(subject),
+        issuer_regexp: Some(issuer),
+        ..IdentityFields::default()
+    })
+    .unwrap()
+}
+
+/// What is decided on one of them, for whom is trusted.
+fn verdict(case: &str, signers: &Signers<'_>) -> Result<Verified, Refusal> {
+    let manifest = read("manifest.json");
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&manifest)));
+    let expected = Expected {
+        digest: &digest,
+        name: NAME,
+    };
+    let found = folder().join(case).join("bundle.json");
+    if found.exists() {
+        return bundle::verify(&read(found), &manifest, expected, signers);
+    }
+    let annotations: BTreeMap<String, String> =
+        serde_json::from_slice(&read(format!("{case}/annotations.json"))).unwrap();
+    let annotations =
+        simple::Annotations::of(|name| annotations.get(name).map(String::as_str)).unwrap();
+    let payload = read(format!("{case}/payload.json"));
+    simple::verify(&payload, &annotations, expected, signers)
+}
+
+fn cases() -> Vec<(String, Case)> {
+    let mut cases: Vec<(String, Case)> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            let case = serde_json::from_slice(&read(format!("{name}/case.json"))).unwrap();
+            (name, case)
+        })
+        .collect();
+    cases.sort_by(|left, right| left.0.cmp(&right.0));
+    cases
+}
+
+#[test]
+fn each_is_decided_for_its_own_reason() {
+    let (root, identities) = (root(), [identity()]);
+    let signers = Signers::of_identities(&root, &identities);
+    let maker = maker();
+    let signer = Signer::Identity {
+        subject: maker.subject,
+        issuer: maker.issuer,
+    };
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, case) in cases() {
+        let decided = verdict(&name, &signers);
+        if let Ok(verified) = &decided {
+            assert_eq!(verified.signer, signer, "{name}");
+        }
+        let reason = decided.as_ref().map_or_else(Refusal::reason, |_| "");
+        if reason != case.reason {
+            wrong.push(format!("{name}: {decided:?}"));
+        }
+        seen.insert((case.form, reason.to_owned()));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // No form and no reason is left out.
+    let in_both = [
+        "",
+        "ForeignIdentity",
+        "ForeignIssuer",
+        "ExpiredCertificate",
+        "UnknownAuthority",
+        "Unlogged",
+        "LoggedOtherwise",
+        "MalformedSignature",
+        "AlteredDigest",
+        "WrongIdentity",
+    ];
+    for form in ["simple", "statement"] {
+        for reason in in_both {
+            let one = (form.to_owned(), reason.to_owned());
+            assert!(seen.contains(&one), "{one:?} is no case");
+        }
+    }
+}
+
+const GOOD: [&str; 4] = [
+    "simple-good",
+    "statement-good",
+    "message-good",
+    "rekor2-good",
+];
+
+#[test]
+fn whoever_trusts_by_expressions_finds_the_same() {
+    let root = root();
+    for (subject, issuer, reason) in [
+        ("^https://github\\.com/acme/", "githubusercontent", ""),
+        ("refs/tags/v1\\.0\\.0$", "^https://token\\.", ""),
+        ("^acme/", ".", "ForeignIdentity"),
+        ("acme", "^https://issuer\\.", "ForeignIssuer"),
+    ] {
+        let identities = [expression(subject, issuer)];
+        let signers = Signers::of_identities(&root, &identities);
+        for name in GOOD {
+            let decided = verdict(name, &signers);
+            let found = decided.as_ref().map_or_else(Refusal::reason, |_| "");
+            assert_eq!(
+                found, reason,
+                "{name} for {subject} by {issuer}: {decided:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_of_several_is_enough() {
+    let root = root();
+    let identities = [expression("^nobody$", "."), identity()];
+    let signers = Signers::of_identities(&root, &identities);
+    for name in GOOD {
+        verdict(name, &signers).unwrap();
+    }
+}
+
+#[test]
+fn without_an_identity_or_a_root_a_certificate_is_nobodys() {
+    let key = SigningKey::generate().unwrap();
+    let keys = Signers::of_keys([key.public()]);
+    let root = root();
+    let nobody = Signers::of_identities(&root, &[]);
+    let mut policy = TrustPolicy::new();
+    policy.trust_identity("acme", identity());
+    assert_eq!(
+        policy.signers("acme").unwrap_err().reason(),
+        "UntrustedSource"
+    );
+    assert_eq!(policy.sources().count(), 0);
+    for name in GOOD {
+        for signers in [&keys, &nobody] {
+            let refusal = verdict(name, signers).unwrap_err();
+            assert_eq!(refusal.reason(), "ForeignKey", "{name}: {refusal}");
+        }
+    }
+    policy.believe(root.clone());
+    let signers = policy.signers("acme").unwrap();
+    assert_eq!(policy.sources().collect::<Vec<_>>(), ["acme"]);
+    for name in GOOD {
+        verdict(name, &signers).unwrap();
+    }
+    // Trusted for one source, and for no other.
+    policy.trust("globex", key.public().clone());
+    let signers = policy.signers("globex").unwrap();
+    assert_eq!(
+        verdict(GOOD[0], &signers).unwrap_err().reason(),
+        "ForeignKey"
+    );
+    // A key's signature is not an identity's.
+    let identities = [identity()];
+    let signers = Signers::of_identities(&root, &identities);
+    let manifest = read("manifest.json");
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&manifest)));
+    let expected = Expected {
+        digest: &digest,
+        name: NAME,
+    };
+    let made = bundle::sign(&key, NAME, &digest).unwrap();
+    let refusal = bundle::verify(&made, &manifest, expected, &signers).unwrap_err();
+    assert_eq!(refusal.reason(), "ForeignKey");
+    assert!(
+        refusal.to_string().contains(&identities[0].to_string()),
+        "{refusal}"
+    );
+}
+
+/// The trusted root with one list of it changed.
+fn changed_root(list: &str, change: impl Fn(&mut Vec<serde_json::Value>)) -> String {
+    let mut root: serde_json::Value = serde_json::from_str(&trusted_root()).unwrap();
+    change(root[list].as_array_mut().unwrap());
+    root.to_string()
+}
+
+#[test]
+fn a_root_without_an_authority_or_a_log_is_refused() {
+    for list in ["certificateAuthorities", "ctlogs", "tlogs"] {
+        let error = TrustedRoot::from_json(&changed_root(list, Vec::clear)).unwrap_err();
+        assert!(
+            matches!(error, TrustedRootError::Incomplete { .. }),
+            "{list}: {error}"
+        );
+    }
+    let spoiled = changed_root("certificateAuthorities", |all| {
+        all[0]["certChain"]["certificates"][0]["rawBytes"] = "AAAA".into();
+    });
+    let error = TrustedRoot::from_json(&spoiled).unwrap_err();
+    assert!(
+        matches!(error, TrustedRootError::Malformed { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_authority_or_a_log_is_believed_in_its_time_alone() {
+    let identities = [identity()];
+    let later = serde_json::json!({"start": "2025-07-01T00:00:00Z"});
+    for (list, pointer, reason) in [
+        ("certificateAuthorities", "/validFor", "UnknownAuthority"),
+        ("tlogs", "/publicKey/validFor", "Unlogged"),
+        ("ctlogs", "/publicKey/validFor", "Unlogged"),
+    ] {
+        let changed = changed_root(list, |all| {
+            *all[0].pointer_mut(pointer).unwrap() = later.clone();
+        });
+        let root = TrustedRoot::from_json(&changed).unwrap();
+        let signers = Signers::of_identities(&root, &identities);
+        for name in ["simple-good", "statement-good"] {
+            let refusal = verdict(name, &signers).unwrap_err();
+            assert_eq!(refusal.reason(), reason, "{list}, {name}: {refusal}");
+        }
+    }
+}
+
+#[test]
+fn a_timestamp_says_nothing_where_no_authority_for_them_is_believed() {
+    let root = TrustedRoot::from_json(&changed_root("timestampAuthorities", Vec::clear)).unwrap();
+    let identities = [identity()];
+    let signers = Signers::of_identities(&root, &identities);
+    for name in ["simple-timestamped", "statement-timestamped"] {
+        verdict(name, &signers).unwrap();
+    }
+    // There the log alone says no time.
+    let refusal = verdict("rekor2-good", &signers).unwrap_err();
+    assert_eq!(refusal.reason(), "Unlogged", "{refusal}");
+}
+
+#[test]
+fn what_lies_beside_a_signature_may_be_anything() {
+    let (root, identities) = (root(), [identity()]);
+    let signers = Signers::of_identities(&root, &identities);
+    let payload = read("simple-good/payload.json");
+    let good: BTreeMap<String, String> =
+        serde_json::from_slice(&read("simple-good/annotations.json")).unwrap();
+    let expected = Expected {
+        digest: "sha256:00",
+        name: NAME,
+    };
+    let long = good[simple::CHAIN_ANNOTATION].repeat(1_000);
+    for (name, value, reason) in [
+        (simple::SIGNATURE_ANNOTATION, "%", "MalformedSignature"),
+        (simple::CERTIFICATE_ANNOTATION, "%", "MalformedSignature"),
+        (
+            simple::CERTIFICATE_ANNOTATION,
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            "MalformedSignature",
+        ),
+        (simple::BUNDLE_ANNOTATION, "{}", "MalformedSignature"),
+        (simple::BUNDLE_ANNOTATION, "", "Unlogged"),
+        (simple::TIMESTAMP_ANNOTATION, "[]", "MalformedSignature"),
+        (
+            simple::TIMESTAMP_ANNOTATION,
+            r#"{"SignedRFC3161Timestamp":"AAAA"}"#,
+            "Unlogged",
+        ),
+        // However many lead nowhere: what it signs is not what is held.
+        (simple::CHAIN_ANNOTATION, long.as_str(), "AlteredDigest"),
+        (simple::CHAIN_ANNOTATION, "", "AlteredDigest"),
+    ] {
+        let mut annotations = good.clone();
+        annotations.insert(name.to_owned(), value.to_owned());
+        let annotations =
+            simple::Annotations::of(|name| annotations.get(name).map(String::as_str)).unwrap();
+        let refusal = simple::verify(&payload, &annotations, expected, &signers).unwrap_err();
+        assert_eq!(refusal.reason(), reason, "{name} = {value:.40}: {refusal}");
+    }
+}
