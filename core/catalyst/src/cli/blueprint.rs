@@ -25,6 +25,7 @@ use super::scan::Scan;
 use super::shown;
 use super::signer;
 use super::supply;
+use super::trust;
 
 /// Write, check, sign and publish Blueprints.
 #[derive(Debug, clap::Args)]
@@ -161,10 +162,8 @@ impl Made {
 struct Verify {
     /// The artifact, such as 127.0.0.1:8080/acme/bp-name:1.0.0.
     reference: String,
-    /// The public key that must have signed it (PEM); those that the Sovereign
-    /// trusts for its source unless given.
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    signer: trust::Signer,
     #[command(flatten)]
     common: Common,
 }
@@ -402,30 +401,23 @@ impl Verify {
         let at = Reference::parse(&self.reference)?;
         let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
         let source = source.to_owned();
+        let named = self.signer.policy(&source)?;
+        let is_named = named.is_some();
         // Without a sign-in, what everyone may read can still be verified.
         let api = match self.common.connection.api().await {
             Ok(api) => Some(api),
-            Err(_) if self.key.is_some() => None,
+            Err(_) if is_named => None,
             Err(error) => return Err(error),
         };
-        let mut policy = TrustPolicy::new();
-        match (&self.key, &api) {
-            (Some(path), _) => {
-                policy.trust(source.clone(), supply::public_key(path)?);
-            }
-            (None, Some(api)) => {
-                let sovereign: SovereignView = api.sovereign().await?;
-                for signer in &sovereign.trusted_signers {
-                    let key = catalyst_signature::PublicKey::from_pem(&signer.public_key)?;
-                    policy.trust(signer.source.clone(), key);
-                }
-            }
-            (None, None) => {}
-        }
-        // With a key of one's own and a Sovereign that is not there, the artifact
-        // may lie in any registry.
+        let policy = match (named, &api) {
+            (Some(policy), _) => policy,
+            (None, Some(api)) => trust::of_sovereign(api).await?,
+            (None, None) => TrustPolicy::new(),
+        };
+        // With a signer of one's own naming and a Sovereign that is not there, the
+        // artifact may lie in any registry.
         let registry = match supply::registry(api.as_ref(), &at.host).await {
-            Err(_) if self.key.is_some() => supply::registry(None, &at.host).await?,
+            Err(_) if is_named => supply::registry(None, &at.host).await?,
             other => other?,
         };
         let verified = registry.verify(&at, &source, &policy).await?;
@@ -436,11 +428,7 @@ impl Verify {
                 "signer": verified.signer.to_string(),
             }));
         }
-        say(&format!(
-            "{} is signed by {}",
-            at.name(),
-            verified.signer
-        ));
+        say(&format!("{} is signed by {}", at.name(), verified.signer));
         print(&format!("{}\n", verified.digest))
     }
 }

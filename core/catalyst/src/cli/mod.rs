@@ -49,6 +49,7 @@ mod signer;
 mod stream;
 mod subject;
 mod supply;
+mod trust;
 mod upgrade;
 mod wait;
 

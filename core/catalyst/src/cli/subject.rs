@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::Context;
 use catalyst_blueprint::{Blueprint, ManifestKind};
 use catalyst_plan::{BlueprintContent, BlueprintVersion};
-use catalyst_signature::{PublicKey, TrustPolicy};
 use catalyst_supply::image::Image;
 use catalyst_supply::{
     Manifest, Opened, Origin, PackOptions, Reference, Registry, cyclonedx, media, pack,
@@ -19,6 +18,7 @@ use super::api::{Api, Connection};
 use super::blueprint::refused;
 use super::failure::{Hinted, hinted};
 use super::supply;
+use super::trust;
 
 /// A Blueprint, wherever it lies.
 pub struct Subject {
@@ -43,10 +43,10 @@ pub struct Subject {
 pub struct Signatures {
     /// How many there are, by whomever.
     pub count: usize,
-    /// Fingerprints of the keys among them that the Sovereign trusts for the
-    /// artifact's source.
+    /// Who among their makers the Sovereign trusts for the artifact's source:
+    /// fingerprints of keys, and certificates' subjects and issuers.
     pub trusted: Vec<String>,
-    /// Why no key is trusted, where none is.
+    /// Why nobody is trusted, where nobody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -161,7 +161,7 @@ impl Subject {
     }
 }
 
-/// Who signed an artifact, as far as the Sovereign's keys tell.
+/// Who signed an artifact, as far as those whom the Sovereign trusts tell.
 async fn signatures(
     registry: &Registry,
     at: &Reference,
@@ -178,31 +178,19 @@ async fn signatures(
         return Ok(found);
     };
     let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
-    let mut keys = Vec::new();
-    for signer in api.sovereign().await?.trusted_signers {
-        if signer.source == source {
-            keys.push(PublicKey::from_pem(&signer.public_key)?);
-        }
-    }
+    let policy = trust::of_sovereign(api).await?;
     // All together first: that verdict has the most telling reason.
-    if let Err(error) = registry.verify(at, source, &policy(source, &keys)).await {
+    if let Err(error) = registry.verify(at, source, &policy).await {
         found.reason = Some(error.to_string());
         return Ok(found);
     }
-    for key in &keys {
-        let alone = policy(source, std::slice::from_ref(key));
-        if registry.verify(at, source, &alone).await.is_ok() {
-            found.trusted.push(key.fingerprint());
+    for alone in policy.each_alone(source) {
+        if let Ok(verified) = registry.verify(at, source, &alone).await {
+            let signer = verified.signer.to_string();
+            if !found.trusted.contains(&signer) {
+                found.trusted.push(signer);
+            }
         }
     }
     Ok(found)
-}
-
-/// One that trusts these keys for a source.
-fn policy(source: &str, keys: &[PublicKey]) -> TrustPolicy {
-    let mut policy = TrustPolicy::new();
-    for key in keys {
-        policy.trust(source, key.clone());
-    }
-    policy
 }

@@ -408,6 +408,8 @@ fn initial(site: &Site, hosts: &[String], key: &SigningKey) -> SovereignSpec {
             source: payload::SOURCE.to_owned(),
             public_key: key.public().to_pem(),
         }],
+        keyless_signers: Vec::new(),
+        trusted_root: None,
     }
 }
 

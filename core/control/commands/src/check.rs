@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalyst_api::Fault;
 use catalyst_blueprint::is_shared_source;
 use catalyst_names::{EnvironmentName, HostClusterName, OrganizationName};
+use catalyst_plan::keyless_identity;
 use catalyst_ports::RepositoryId;
 use catalyst_resources::Application;
-use catalyst_signature::PublicKey;
+use catalyst_signature::{PublicKey, TrustedRoot};
 use semver::Version;
 
 use crate::access::Access;
@@ -825,6 +826,25 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
                     "the public key cannot be read; give a P-256 key in PEM",
                 ));
             }
+        }
+        let mut add = |pointer: &str, why: String| faults.push(fault(path, text, pointer, why));
+        for (index, signer) in sovereign.spec.keyless_signers.iter().enumerate() {
+            if let Err(error) = keyless_identity(signer) {
+                let pointer = format!("/spec/keylessSigners/{index}");
+                add(&pointer, error.to_string());
+            }
+        }
+        match &sovereign.spec.trusted_root {
+            Some(root) => {
+                if let Err(error) = TrustedRoot::from_json(root) {
+                    add("/spec/trustedRoot", error.to_string());
+                }
+            }
+            None if sovereign.spec.keyless_signers.is_empty() => {}
+            None => add(
+                "/spec/keylessSigners",
+                "there is nothing to hold their certificates against; give a sigstore TrustedRoot in spec.trustedRoot, as `cosign trusted-root create` writes it".to_owned(),
+            ),
         }
     }
     faults

@@ -158,19 +158,20 @@ pub(crate) fn delete_organization(
     })
 }
 
-/// The Sovereign without the keys that sign for a source: whoever has the name next
+/// The Sovereign without those who sign for a source: whoever has the name next
 /// is somebody else, and trusts nobody yet.
 fn without_signers(
     configuration: &Configuration,
     source: &str,
 ) -> Option<(String, Option<String>)> {
     let mut sovereign = configuration.sovereign.clone()?;
-    let before = sovereign.spec.trusted_signers.len();
-    sovereign
-        .spec
-        .trusted_signers
+    let spec = &mut sovereign.spec;
+    let before = (spec.trusted_signers.len(), spec.keyless_signers.len());
+    spec.trusted_signers
         .retain(|signer| signer.source != source);
-    if sovereign.spec.trusted_signers.len() == before {
+    spec.keyless_signers
+        .retain(|signer| signer.source != source);
+    if (spec.trusted_signers.len(), spec.keyless_signers.len()) == before {
         return None;
     }
     let path = "sovereign.yaml".to_owned();

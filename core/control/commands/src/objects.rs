@@ -262,9 +262,7 @@ fn context(
     .map_err(|error| CommandError::validate(action, error.to_string()))?;
     context.quota.clone_from(&place.quota);
     if let Some(sovereign) = &configuration.sovereign {
-        context
-            .trusted_signers
-            .clone_from(&sovereign.spec.trusted_signers);
+        context.trust(&sovereign.spec);
     }
     Ok(context)
 }

@@ -7,10 +7,10 @@ use catalyst_api::{
     Accepted, BlueprintCard, CreateEnvironment, CreateOrganization, Invitation, Invite,
     OrganizationRole, PolicyView, SetRole, TrustSigner,
 };
-use catalyst_plan::AdmittedBlueprint;
+use catalyst_plan::{AdmittedBlueprint, keyless_identity};
 use catalyst_ports::{NewUser, User};
 use catalyst_resources::{Organization, SovereignSpec};
-use catalyst_signature::{PublicKey, TrustPolicy};
+use catalyst_signature::{PublicKey, TrustPolicy, TrustedRoot};
 use catalyst_supply::Admitted;
 use serde_json::Value;
 
@@ -89,8 +89,8 @@ fn may_renew_link<'a>(
     was_made_here && belongs_here_alone && is_known_here
 }
 
-/// The policy that the Sovereign's configuration makes: which key counts for
-/// which source. A key that cannot be read trusts nobody.
+/// The policy that the Sovereign's configuration makes: which key and whose
+/// certificates count for which source. What cannot be read trusts nobody.
 pub fn trust_policy(sovereign: &SovereignSpec) -> TrustPolicy {
     let mut policy = TrustPolicy::new();
     for signer in &sovereign.trusted_signers {
@@ -102,6 +102,27 @@ pub fn trust_policy(sovereign: &SovereignSpec) -> TrustPolicy {
                 tracing::warn!(%error, source = signer.source, "trusted signer's key cannot be read");
             }
         }
+    }
+    for signer in &sovereign.keyless_signers {
+        match keyless_identity(signer) {
+            Ok(identity) => {
+                policy.trust_identity(signer.source.clone(), identity);
+            }
+            Err(error) => {
+                tracing::warn!(%error, source = signer.source, "keyless signer cannot be read");
+            }
+        }
+    }
+    match sovereign
+        .trusted_root
+        .as_deref()
+        .map(TrustedRoot::from_json)
+    {
+        Some(Ok(root)) => {
+            policy.believe(root);
+        }
+        Some(Err(error)) => tracing::warn!(%error, "trusted root cannot be read"),
+        None => {}
     }
     policy
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use catalyst_api::{Addresses, SovereignView, TrustedSignerView};
+use catalyst_api::{Addresses, KeylessSignerView, SovereignView, TrustedSignerView};
 use catalyst_names::HostClusterName;
 use catalyst_resources::Sovereign;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
@@ -26,7 +26,14 @@ const STAGES: [&str; 5] = ["poc", "dev", "uat", "stg", "prod"];
 pub struct SovereignReader {
     client: kube::Client,
     addresses: Addresses,
-    last: Mutex<Option<(Instant, SovereignView)>>,
+    last: Mutex<Option<(Instant, Seen)>>,
+}
+
+/// What of the Sovereign everybody may see.
+#[derive(Debug, Clone)]
+struct Seen {
+    view: SovereignView,
+    trusted_root: Option<String>,
 }
 
 impl SovereignReader {
@@ -41,21 +48,33 @@ impl SovereignReader {
 
     /// The Sovereign.
     pub async fn read(&self) -> Result<SovereignView, Refusal> {
+        Ok(self.seen().await?.view)
+    }
+
+    /// What certificates are held against, as it is configured.
+    pub async fn trusted_root(&self) -> Result<Option<String>, Refusal> {
+        Ok(self.seen().await?.trusted_root)
+    }
+
+    async fn seen(&self) -> Result<Seen, Refusal> {
         let mut last = self.last.lock().await;
-        if let Some((at, view)) = &*last
+        if let Some((at, seen)) = &*last
             && at.elapsed() < FRESH
         {
-            return Ok(view.clone());
+            return Ok(seen.clone());
         }
-        let sovereign = self.sovereign().await.ok_or_else(|| {
+        let mut sovereign = self.sovereign().await.ok_or_else(|| {
             Refusal::unavailable(
                 "Read the Sovereign",
                 "Its object cannot be read from the management cluster yet.",
             )
         })?;
-        let view = view(sovereign, self.addresses.clone());
-        *last = Some((Instant::now(), view.clone()));
-        Ok(view)
+        let seen = Seen {
+            trusted_root: sovereign.spec.trusted_root.take(),
+            view: view(sovereign, self.addresses.clone()),
+        };
+        *last = Some((Instant::now(), seen.clone()));
+        Ok(seen)
     }
 
     async fn sovereign(&self) -> Option<Sovereign> {
@@ -123,6 +142,17 @@ fn view(sovereign: Sovereign, addresses: Addresses) -> SovereignView {
                 fingerprint: fingerprint(&signer.public_key),
                 source: signer.source,
                 public_key: signer.public_key,
+            })
+            .collect(),
+        keyless_signers: spec
+            .keyless_signers
+            .into_iter()
+            .map(|signer| KeylessSignerView {
+                source: signer.source,
+                subject: signer.subject,
+                subject_regexp: signer.subject_regexp,
+                issuer: signer.issuer,
+                issuer_regexp: signer.issuer_regexp,
             })
             .collect(),
         host_clusters,

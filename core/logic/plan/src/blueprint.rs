@@ -16,7 +16,8 @@ pub struct AdmittedBlueprint {
     pub source: String,
     /// `sha256:…` of the artifact's manifest.
     pub digest: String,
-    /// Fingerprint of the key that signed it: the one by which it was verified last.
+    /// Who signed it, as it was verified last: a key's fingerprint, or a certificate's
+    /// subject and issuer.
     pub signer: String,
     /// Where it lies in the Sovereign's registry, without the host:
     /// `catalog/bp-postgres`.

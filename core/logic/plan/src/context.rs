@@ -6,7 +6,7 @@ use catalyst_names::{
     ApplicationName, EnvType, EnvironmentName, HostClusterName, NameError, OrganizationName,
     VclusterName, application_host, workload_namespace,
 };
-use catalyst_resources::{Quota, TrustedSigner};
+use catalyst_resources::{KeylessSigner, Quota, SovereignSpec, TrustedSigner};
 
 use crate::AdmittedBlueprint;
 
@@ -34,6 +34,10 @@ pub struct ApplicationContext {
     /// The Sovereign's trusted signers; only those of the Blueprint's source
     /// are used.
     pub trusted_signers: Vec<TrustedSigner>,
+    /// Those of them who sign by certificates.
+    pub keyless_signers: Vec<KeylessSigner>,
+    /// What certificates are held against.
+    pub trusted_root: Option<String>,
     /// Where the page is served, once it is known what the chart creates.
     pub http_backend: Option<HttpBackend>,
     /// Applications of the Environment that depend on this one.
@@ -61,9 +65,18 @@ impl ApplicationContext {
             host_cluster: host_cluster.clone(),
             quota: None,
             trusted_signers: Vec::new(),
+            keyless_signers: Vec::new(),
+            trusted_root: None,
             http_backend: None,
             dependents: Vec::new(),
         })
+    }
+
+    /// Takes over whom the Sovereign trusts.
+    pub fn trust(&mut self, sovereign: &SovereignSpec) {
+        self.trusted_signers.clone_from(&sovereign.trusted_signers);
+        self.keyless_signers.clone_from(&sovereign.keyless_signers);
+        self.trusted_root.clone_from(&sovereign.trusted_root);
     }
 
     /// The qualified name of the vcluster.

@@ -4,6 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use catalyst_blueprint::ManifestKind;
+use catalyst_resources::KeylessSigner;
+use catalyst_signature::{Identity, IdentityError, IdentityFields};
 use serde_json::{Map, Value, json};
 
 use crate::expand::{ExpandError, Input};
@@ -28,9 +30,62 @@ pub(crate) fn objects(input: &Input<'_>) -> Result<Vec<Value>, ExpandError> {
     Ok(vec![signers(input), repository(input), release])
 }
 
-/// The public keys that the artifact may be signed by, as Flux wants them. A
-/// Secret by kind only: public keys are no secret.
+/// Whoever signs by certificates, as the configuration names them.
+pub fn keyless_identity(signer: &KeylessSigner) -> Result<Identity, IdentityError> {
+    Identity::new(IdentityFields {
+        subject: signer.subject.as_deref(),
+        subject_regexp: signer.subject_regexp.as_deref(),
+        issuer: signer.issuer.as_deref(),
+        issuer_regexp: signer.issuer_regexp.as_deref(),
+    })
+}
+
+/// The file of a trusted root in a Secret, as Flux names it.
+const TRUSTED_ROOT: &str = "trusted_root.json";
+
+/// Who may have signed the artifact by a certificate, and what it is held against; none
+/// where its signer has a key. Flux takes either keys or identities, and without any
+/// identity would let anybody sign: then it is keys, of which there may be none.
+fn keyless<'a>(input: &Input<'a>) -> Option<(Vec<Identity>, &'a str)> {
+    if input.blueprint.signer.starts_with("sha256:") {
+        return None;
+    }
+    let root = input.ctx.trusted_root.as_deref()?;
+    let identities: Vec<Identity> = input
+        .ctx
+        .keyless_signers
+        .iter()
+        .filter(|signer| signer.source == input.blueprint.source)
+        .filter_map(|signer| keyless_identity(signer).ok())
+        .collect();
+    (!identities.is_empty()).then_some((identities, root))
+}
+
+/// The public keys that the artifact may be signed by, or what certificates are held
+/// against, as Flux wants them. A Secret by kind only: neither is a secret.
 fn signers(input: &Input<'_>) -> Value {
+    let data: Map<String, Value> = match keyless(input) {
+        Some((_, root)) => Map::from_iter([(TRUSTED_ROOT.to_owned(), encoded(root))]),
+        None => keys(input)
+            .into_iter()
+            .enumerate()
+            .map(|(index, key)| (format!("signer-{index}.pub"), encoded(key)))
+            .collect(),
+    };
+    environment(
+        input,
+        "v1",
+        "Secret",
+        &signers_secret_name(input.name),
+        json!({"type": "Opaque", "data": data}),
+    )
+}
+
+fn encoded(text: &str) -> Value {
+    json!(STANDARD.encode(text))
+}
+
+fn keys<'a>(input: &Input<'a>) -> Vec<&'a str> {
     let mut keys: Vec<&str> = input
         .ctx
         .trusted_signers
@@ -40,18 +95,31 @@ fn signers(input: &Input<'_>) -> Value {
         .collect();
     keys.sort_unstable();
     keys.dedup();
-    let data: Map<String, Value> = keys
-        .into_iter()
-        .enumerate()
-        .map(|(index, key)| (format!("signer-{index}.pub"), json!(STANDARD.encode(key))))
-        .collect();
-    environment(
-        input,
-        "v1",
-        "Secret",
-        &signers_secret_name(input.name),
-        json!({"type": "Opaque", "data": data}),
-    )
+    keys
+}
+
+/// How Flux verifies the artifact.
+fn verification(input: &Input<'_>) -> Value {
+    let secret = json!({"name": signers_secret_name(input.name)});
+    match keyless(input) {
+        Some((identities, _)) => {
+            let matched: Vec<Value> = identities
+                .iter()
+                .map(|one| {
+                    json!({
+                        "issuer": one.issuer().to_expression(),
+                        "subject": one.subject().to_expression(),
+                    })
+                })
+                .collect();
+            json!({
+                "provider": "cosign",
+                "matchOIDCIdentity": matched,
+                "trustedRootSecretRef": secret,
+            })
+        }
+        None => json!({"provider": "cosign", "secretRef": secret}),
+    }
 }
 
 fn repository(input: &Input<'_>) -> Value {
@@ -66,7 +134,7 @@ fn repository(input: &Input<'_>) -> Value {
         "ref": {"digest": input.blueprint.digest},
         "layerSelector": {"mediaType": layer, "operation": operation},
         "secretRef": {"name": REGISTRY_CREDENTIALS},
-        "verify": {"provider": "cosign", "secretRef": {"name": signers_secret_name(input.name)}},
+        "verify": verification(input),
     });
     if input.ctx.registry_insecure
         && let Some(spec) = spec.as_object_mut()

@@ -34,6 +34,7 @@ pub use context::{
     ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,
     connection_secret_name, secret_path, signers_secret_name,
 };
+pub use delivery::keyless_identity;
 pub use derived::derived;
 pub use expand::{ExpandError, Expansion, expand};
 pub use plan::{OwnedObject, Plan, PlanInput, digest_of, plan};

@@ -17,7 +17,7 @@ use catalyst_plan::{
     AdmittedBlueprint, ApplicationContext, BlueprintContent, Expansion, OwnedObject, PlanInput,
     ResolvedDependency, expand, expand_rendered, http_backend, plan,
 };
-use catalyst_resources::{Application, Quota, TrustedSigner};
+use catalyst_resources::{Application, KeylessSigner, Quota, TrustedSigner};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -327,6 +327,59 @@ fn secrets_are_paths_and_the_release_waits_for_its_database() {
     let signers = find(&guestbook.objects, "Secret", "guestbook-signers");
     // Keys of another source do not count.
     assert_eq!(signers["data"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn what_was_signed_by_a_certificate_is_delivered_by_its_identities() {
+    let (mut blueprint, content) = shipped("platform/postgres");
+    blueprint.signer = "https://ci.example/acme by https://issuer.example".to_owned();
+    let signer = |source: &str, subject: Option<&str>| KeylessSigner {
+        source: source.to_owned(),
+        subject: subject.map(str::to_owned),
+        subject_regexp: None,
+        issuer: None,
+        issuer_regexp: Some("^https://issuer\\.".to_owned()),
+    };
+    let mut trusting = context();
+    trusting.keyless_signers = vec![
+        signer("catalog", Some("https://ci.example/acme")),
+        // Of another source, and of no subject.
+        signer("globex", Some("https://ci.example/globex")),
+        signer("catalog", None),
+    ];
+    trusting.trusted_root = Some("{}".to_owned());
+    let verify = |context: &ApplicationContext| {
+        let application = application("db", &blueprint, json!({}));
+        let (made, _) = expand_rendered(&application, &blueprint, &[], context, &content).unwrap();
+        let secret = find(&made.objects, "Secret", "db-signers");
+        let source = find(&made.objects, "OCIRepository", "db");
+        (source["spec"]["verify"].clone(), secret["data"].clone())
+    };
+    assert_eq!(
+        verify(&trusting),
+        (
+            json!({
+                "provider": "cosign",
+                "matchOIDCIdentity": [{
+                    "issuer": "^https://issuer\\.",
+                    "subject": "^https://ci\\.example/acme$",
+                }],
+                "trustedRootSecretRef": {"name": "db-signers"},
+            }),
+            json!({"trusted_root.json": "e30="})
+        )
+    );
+    // Flux would believe anybody where none is named: then keys are asked for.
+    let by_key = json!({"provider": "cosign", "secretRef": {"name": "db-signers"}});
+    let mut nobody = trusting.clone();
+    nobody.keyless_signers.retain(|it| it.source != "catalog");
+    let mut rootless = trusting.clone();
+    rootless.trusted_root = None;
+    for context in [nobody, rootless] {
+        let (verification, data) = verify(&context);
+        assert_eq!(verification, by_key);
+        assert!(data.get("trusted_root.json").is_none(), "{data}");
+    }
 }
 
 #[test]

@@ -104,6 +104,14 @@ impl Pattern {
         &self.text
     }
 
+    /// As an expression, for whoever takes these alone.
+    pub fn to_expression(&self) -> String {
+        match self.is_expression() {
+            true => self.text.clone(),
+            false => format!("^{}$", regex::escape(&self.text)),
+        }
+    }
+
     /// Whether it is an expression.
     pub fn is_expression(&self) -> bool {
         self.expression.is_some()
@@ -267,5 +275,9 @@ mod tests {
         assert_eq!(text, Identity::new(exact("a", "b")).unwrap());
         assert_eq!(text.to_string(), "a by b");
         assert_eq!(expression.to_string(), "/a/ by /b/");
+        // Where only expressions are taken they stay what they are.
+        let text = Identity::new(exact("a.b+c", "b")).unwrap();
+        assert_eq!(text.subject().to_expression(), r"^a\.b\+c$");
+        assert_eq!(expression.subject().to_expression(), "a");
     }
 }

@@ -123,6 +123,28 @@ impl TrustPolicy {
             })
     }
 
+    /// One policy for each whose signatures count for `source`, which trusts nobody else.
+    pub fn each_alone(&self, source: &str) -> Vec<Self> {
+        let Ok(signers) = self.signers(source) else {
+            return Vec::new();
+        };
+        let keys = signers.keys.iter().map(|key| {
+            let mut alone = Self::new();
+            alone.trust(source, (*key).clone());
+            alone
+        });
+        let identities = signers.keyless.into_iter().flat_map(|keyless| {
+            keyless.identities.iter().map(move |identity| {
+                let mut alone = Self::new();
+                alone
+                    .trust_identity(source, identity.clone())
+                    .believe(keyless.root.clone());
+                alone
+            })
+        });
+        keys.chain(identities).collect()
+    }
+
     /// The sources that have at least one trusted signer.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.sources

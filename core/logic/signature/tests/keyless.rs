@@ -221,6 +221,17 @@ fn without_an_identity_or_a_root_a_certificate_is_nobodys() {
         verdict(GOOD[0], &signers).unwrap_err().reason(),
         "ForeignKey"
     );
+    // Each of several is asked alone, about the source in question.
+    policy.trust("acme", key.public().clone());
+    let alone = policy.each_alone("acme");
+    let reasons = alone.iter().map(|one| {
+        let signers = one.signers("acme").unwrap();
+        let decided = verdict(GOOD[0], &signers);
+        decided.as_ref().map_or_else(Refusal::reason, |_| "")
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), ["ForeignKey", ""]);
+    assert_eq!(policy.each_alone("globex").len(), 1);
+    assert_eq!(policy.each_alone("nobody").len(), 0);
     // A key's signature is not an identity's.
     let identities = [identity()];
     let signers = Signers::of_identities(&root, &identities);

@@ -47,7 +47,7 @@ pub struct BlueprintDetail {
     pub card: BlueprintCard,
     /// `sha256:…` of the artifact.
     pub digest: String,
-    /// Fingerprint of the key that signed it.
+    /// Who signed it: a key's fingerprint, or a certificate's subject and issuer.
     pub signer: String,
     /// Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,6 +24,10 @@ pub struct SovereignView {
     pub host_clusters: Vec<String>,
     /// Who may publish Blueprints, by source.
     pub trusted_signers: Vec<TrustedSignerView>,
+    /// Who may without a key of their own, by certificates that hold against the
+    /// trusted root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyless_signers: Vec<KeylessSignerView>,
 }
 
 /// Base URLs of the surfaces.
@@ -54,6 +58,27 @@ pub struct TrustedSignerView {
     pub public_key: String,
     /// `sha256:…` of the key's DER.
     pub fingerprint: String,
+}
+
+/// Somebody whose signatures by certificates count for one source. Of the subject and
+/// of the issuer there is either the text itself or an expression.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeylessSignerView {
+    /// `catalog`, `catalog-sovereign` or an Organization.
+    pub source: String,
+    /// Whom the certificate must be made out to: a mail address or a URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// A regular expression that must be found in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_regexp: Option<String>,
+    /// The OpenID Connect issuer that must have vouched for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// A regular expression that must be found in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_regexp: Option<String>,
 }
 
 /// Adds a trusted signer.

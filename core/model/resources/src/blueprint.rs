@@ -20,7 +20,7 @@ pub struct BlueprintSpec {
     pub version: String,
     /// `sha256:…` of the artifact's manifest.
     pub digest: String,
-    /// Fingerprint of the key that signed it.
+    /// Who signed it: a key's fingerprint, or a certificate's subject and issuer.
     pub signer: String,
     /// Where it lies in the Sovereign's registry, without the registry's host:
     /// `{source}/{name}`.

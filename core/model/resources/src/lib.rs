@@ -36,7 +36,9 @@ pub use fleet_upgrade::{
     UpgradedApplication,
 };
 pub use organization::{Member, OrganizationSpec, OrganizationStatus, Quota, Role};
-pub use sovereign::{HostCluster, IdentityTopology, SovereignSpec, SovereignStatus, TrustedSigner};
+pub use sovereign::{
+    HostCluster, IdentityTopology, KeylessSigner, SovereignSpec, SovereignStatus, TrustedSigner,
+};
 
 /// The API group of every kind here.
 pub const GROUP: &str = "catalyst.openova.io";

@@ -24,6 +24,13 @@ pub struct SovereignSpec {
     /// Who may publish Blueprints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_signers: Vec<TrustedSigner>,
+    /// Who may publish Blueprints without a key of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyless_signers: Vec<KeylessSigner>,
+    /// The authorities and logs that their certificates are held against: a sigstore
+    /// TrustedRoot, JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_root: Option<String>,
 }
 
 /// A Kubernetes cluster that vclusters run on.
@@ -59,6 +66,27 @@ pub struct TrustedSigner {
     pub source: String,
     /// The public key, PEM.
     pub public_key: String,
+}
+
+/// Somebody whose signatures by certificates count, for one source of Blueprints. Of
+/// the subject and of the issuer there is either the text itself or an expression.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeylessSigner {
+    /// `catalog`, `catalog-sovereign` or an Organization.
+    pub source: String,
+    /// Whom the certificate must be made out to: a mail address or a URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// A regular expression that must be found in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_regexp: Option<String>,
+    /// The OpenID Connect issuer that must have vouched for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// A regular expression that must be found in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_regexp: Option<String>,
 }
 
 /// What was observed of a Sovereign.

@@ -449,6 +449,26 @@ fn the_configuration_is_judged_by_form_and_meaning() {
             "there is no source initech of Blueprints",
         ),
         (
+            "sovereign.yaml",
+            "modified",
+            format!("{SOVEREIGN}  trustedRoot: '{{}}'\n"),
+            "could not read the trusted root",
+        ),
+        (
+            "sovereign.yaml",
+            "modified",
+            format!("{SOVEREIGN}  keylessSigners: [{{source: catalog, subject: a, issuer: b}}]\n"),
+            "nothing to hold their certificates against",
+        ),
+        (
+            "sovereign.yaml",
+            "modified",
+            format!(
+                "{SOVEREIGN}  keylessSigners: [{{source: catalog, subjectRegexp: '(', issuer: b}}]\n"
+            ),
+            "the expression for its subject cannot be used",
+        ),
+        (
             "extra.yaml",
             "added",
             "kind: ClusterRoleBinding\n".to_owned(),

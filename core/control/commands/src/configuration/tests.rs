@@ -361,11 +361,23 @@ fn a_signer_is_trusted_once() {
         1
     );
     // Whoever has the name next does not inherit them.
+    let mut again = again;
+    let keyless = |source: &str| catalyst_resources::KeylessSigner {
+        source: source.to_owned(),
+        subject: Some("a@example.org".to_owned()),
+        subject_regexp: None,
+        issuer: Some("https://issuer.example".to_owned()),
+        issuer_regexp: None,
+    };
+    let spec = &mut again.sovereign.as_mut().unwrap().spec;
+    spec.keyless_signers = vec![keyless("acme"), keyless("catalog")];
     let gone = apply(
         &again,
         delete_organization(&again, "acme", "delete").unwrap(),
     );
-    assert!(gone.sovereign.unwrap().spec.trusted_signers.is_empty());
+    let left = gone.sovereign.unwrap().spec;
+    assert!(left.trusted_signers.is_empty());
+    assert_eq!(left.keyless_signers, [keyless("catalog")]);
     for (source, public_key) in [("nobody", request.public_key.as_str()), ("acme", "no key")] {
         let request = TrustSigner {
             source: source.to_owned(),

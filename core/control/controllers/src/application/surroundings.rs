@@ -72,7 +72,7 @@ pub async fn read(
     )
     .map_err(invalid)?;
     place.quota = wanted.quota;
-    place.trusted_signers = sovereign.trusted_signers;
+    place.trust(&sovereign);
     place.dependents = dependents(&siblings, &at.name)
         .into_iter()
         .filter_map(|name| ApplicationName::new(name).ok())

@@ -26,18 +26,23 @@ pub async fn sovereign_get(State(gateway): State<Gateway>) -> Result<Json<Sovere
 #[utoipa::path(get, path = "/api/v1/sovereign/trusted-root", tag = "sovereign", operation_id = "trusted_root_get",
     security(()),
     responses((status = 200, description = "A sigstore TrustedRoot.", body = Object)))]
-pub async fn trusted_root_get() -> Json<Value> {
-    // The JSON form of dev.sigstore.trustroot.v1.TrustedRoot. A Sovereign trusts
-    // keys, which cosign is given by `--key`; it runs neither a transparency log nor
-    // a certificate authority that signs, so it vouches for none. cosign asks for
-    // the document all the same, and would else fetch that of a public service.
-    Json(json!({
-        "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-        "tlogs": [],
-        "certificateAuthorities": [],
-        "ctlogs": [],
-        "timestampAuthorities": [],
-    }))
+pub async fn trusted_root_get(State(gateway): State<Gateway>) -> Result<Json<Value>, Refusal> {
+    // The JSON form of dev.sigstore.trustroot.v1.TrustedRoot. A Sovereign runs neither
+    // a transparency log nor a certificate authority that signs: it tells those that
+    // it is configured to believe. Where it trusts keys alone, which cosign is given by
+    // `--key`, cosign asks for the document all the same, and would else fetch that of
+    // a public service.
+    let configured = gateway.sovereign().trusted_root().await?;
+    let configured = configured.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(Json(configured.unwrap_or_else(|| {
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+            "tlogs": [],
+            "certificateAuthorities": [],
+            "ctlogs": [],
+            "timestampAuthorities": [],
+        })
+    })))
 }
 
 /// Who is asking, and what they may do.
