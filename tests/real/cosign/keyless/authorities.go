@@ -186,13 +186,13 @@ func (a *authorities) promise(by *ecdsa.PrivateKey, body []byte, index, at int64
 }
 
 // inclusion is the proof that an entry stands second in a log of two, and the log's
-// signature over its root.
-func (a *authorities) inclusion(by *ecdsa.PrivateKey, body []byte) (hashes [][]byte, root []byte, checkpoint string) {
+// signature over its root. The first kind of log has its number in the origin.
+func (a *authorities) inclusion(by *ecdsa.PrivateKey, body []byte, origin string) (hashes [][]byte, root []byte, checkpoint string) {
 	first := sha256.Sum256([]byte("\x00the entry before"))
 	leaf := sha256.Sum256(append([]byte{0}, body...))
 	both := append([]byte{1}, first[:]...)
 	hash := sha256.Sum256(append(both, leaf[:]...))
-	text := fmt.Sprintf("%s\n2\n%s\n", logHost, b64(hash[:]))
+	text := fmt.Sprintf("%s\n2\n%s\n", origin, b64(hash[:]))
 	id := sha256.Sum256(spki(by))
 	signature := append(id[:4:4], sign(by, []byte(text))...)
 	checkpoint = fmt.Sprintf("%s\n— %s %s\n", text, logHost, b64(signature))

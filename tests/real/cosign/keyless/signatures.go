@@ -209,7 +209,11 @@ func (o order) made(form string, manifest []byte) signature {
 		entry["inclusionPromise"] = dict{"signedEntryTimestamp": b64(promise)}
 	}
 	if !o.unlogged {
-		hashes, root, checkpoint := o.by.inclusion(o.log, body)
+		origin := logHost
+		if form != "rekor2" {
+			origin += " - 1"
+		}
+		hashes, root, checkpoint := o.by.inclusion(o.log, body, origin)
 		if o.forgedProof {
 			hashes[0][0] ^= 1
 		}
