@@ -185,6 +185,11 @@ impl Report {
             if let Some(reason) = &signatures.reason {
                 rows.push(("not trusted", reason.clone()));
             }
+            for it in &signatures.attestations {
+                let by = it.signer.as_ref();
+                let by = by.map_or_else(|| "nobody trusted".to_owned(), Clone::clone);
+                rows.push(("attested", format!("{} by {by}", it.predicate_type)));
+            }
         }
         for (kind, counts) in &self.sbom {
             let counts: Vec<String> = counts

@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::Context;
 use catalyst_blueprint::{Blueprint, ManifestKind};
 use catalyst_plan::{BlueprintContent, BlueprintVersion};
+use catalyst_signature::TrustPolicy;
 use catalyst_supply::image::Image;
 use catalyst_supply::{
-    Manifest, Opened, Origin, PackOptions, Reference, Registry, cyclonedx, media, pack,
-    read_folder, spdx,
+    Attestation, Manifest, Opened, Origin, PackOptions, Reference, Registry, cyclonedx, media,
+    pack, read_folder, spdx,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub struct Signatures {
     /// Who among their makers the Sovereign trusts for the artifact's source:
     /// fingerprints of keys, and certificates' subjects and issuers.
     pub trusted: Vec<String>,
+    /// What else is said of it, and by whom of those.
+    pub attestations: Vec<Attestation>,
     /// Why nobody is trusted, where nobody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -171,14 +174,20 @@ async fn signatures(
     let mut found = Signatures {
         count: registry.count_signatures(at, digest).await?,
         trusted: Vec::new(),
+        attestations: Vec::new(),
         reason: None,
     };
-    let Some(api) = api else {
+    let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
+    let policy = match api {
+        Some(api) => trust::of_sovereign(api).await?,
+        None => TrustPolicy::new(),
+    };
+    let signers = policy.signers(source).unwrap_or_default();
+    found.attestations = registry.attestations(at, digest, &signers).await?;
+    if api.is_none() {
         found.reason = Some("nobody is signed in to a Sovereign that could tell".to_owned());
         return Ok(found);
-    };
-    let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
-    let policy = trust::of_sovereign(api).await?;
+    }
     // All together first: that verdict has the most telling reason.
     if let Err(error) = registry.verify(at, source, &policy).await {
         found.reason = Some(error.to_string());

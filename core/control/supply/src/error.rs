@@ -170,7 +170,7 @@ async fn refused(at: &Reference, action: &'static str, response: Response) -> Re
 
 /// Somebody else's words for a terminal or a log: of bounded length, and without
 /// what would move the cursor or end the line.
-fn readable(words: &str) -> String {
+pub(crate) fn readable(words: &str) -> String {
     words
         .chars()
         .filter(|c| !c.is_control())

@@ -49,3 +49,4 @@ pub use parts::{ImagePart, PartsError, image_bill};
 pub use publish::{Published, Pulled, VerifyError};
 pub use reference::{Reference, ReferenceError};
 pub use registry::{Patience, Registry};
+pub use verify::Attestation;

@@ -15,10 +15,26 @@ use catalyst_signature::{
     in_order, simple,
 };
 
+use serde::Serialize;
+
 use crate::{
-    Descriptor, Manifest, Reference, Registry, RegistryError, VerifyError, bundles::Bundles,
-    digest, error::malformed, reference::is_digest,
+    Descriptor, Manifest, Reference, Registry, RegistryError, VerifyError,
+    bundles::Bundles,
+    digest,
+    error::{malformed, readable},
+    reference::is_digest,
 };
+
+/// What somebody says of an artifact, beside that they made it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attestation {
+    /// The kind of statement, a URI.
+    pub predicate_type: String,
+    /// Who said it, where it is somebody trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+}
 
 impl Registry {
     /// Decides whether an artifact may be used: resolves the reference, and looks
@@ -54,6 +70,41 @@ impl Registry {
         while let Some(attached) = bundles.following().await {
             found += usize::from(bundle::is_signature(&attached?));
         }
+        Ok(found)
+    }
+
+    /// What is attested of an artifact in bundles, and by whom of `signers`. What cannot
+    /// be read says nothing.
+    pub async fn attestations(
+        &self,
+        at: &Reference,
+        subject: &str,
+        signers: &Signers<'_>,
+    ) -> Result<Vec<Attestation>, RegistryError> {
+        let expected = Expected {
+            digest: subject,
+            name: at.artifact(),
+        };
+        let referrers = self.referrers(at, subject).await?;
+        let mut bundles = Bundles::of(self, at, &referrers);
+        let mut found = Vec::new();
+        while let Some(attached) = bundles.following().await {
+            let attached = match attached {
+                Ok(attached) => attached,
+                Err(error) => {
+                    unreadable(expected, error)?;
+                    continue;
+                }
+            };
+            if let Some(predicate) = bundle::attested(&attached) {
+                let verified = bundle::verify_statement(&attached, expected, signers);
+                found.push(Attestation {
+                    predicate_type: readable(&predicate),
+                    signer: verified.ok().map(|(_, by)| by.signer.to_string()),
+                });
+            }
+        }
+        found.sort();
         Ok(found)
     }
 

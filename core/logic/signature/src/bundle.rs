@@ -22,6 +22,8 @@ pub const PREDICATE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// That of the statements that cosign 2 attests.
+const OLDER_STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v0.1";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,6 +135,12 @@ pub fn verify(
     let signer = match (&asked.bundle.dsse_envelope, &asked.bundle.message_signature) {
         (Some(envelope), None) => {
             let (statement, signer) = asked.open(envelope)?;
+            if statement.kind != STATEMENT_TYPE {
+                return Err(expected.malformed(format!(
+                    "the statement's type is {:?}, not {STATEMENT_TYPE:?}",
+                    statement.kind
+                )));
+            }
             if statement.predicate_type != PREDICATE_TYPE {
                 return Err(expected.malformed(format!(
                     "the statement's predicate is {:?}, not {PREDICATE_TYPE:?}",
@@ -183,19 +191,19 @@ pub fn verify_statement(
 }
 
 /// Whether a bundle is the signature of a container, as opposed to some other
-/// attestation that also hangs on it. Reads without verifying, only to choose.
+/// attestation that also hangs on it. Reads without verifying, only to choose; one
+/// that cannot be read is left to verification, which says why.
 pub fn is_signature(bundle: &[u8]) -> bool {
-    let Ok(bundle) = serde_json::from_slice::<Bundle>(bundle) else {
-        return true; // Unreadable: let verification say why.
-    };
-    let Some(envelope) = bundle.dsse_envelope else {
-        return true;
-    };
-    let Ok(payload) = STANDARD.decode(&envelope.payload) else {
-        return true;
-    };
-    serde_json::from_slice::<Statement>(&payload)
-        .map_or(true, |statement| statement.predicate_type == PREDICATE_TYPE)
+    attested(bundle).is_none()
+}
+
+/// The predicate that a bundle attests, where it is no signature of a container. Reads
+/// without verifying.
+pub fn attested(bundle: &[u8]) -> Option<String> {
+    let bundle: Bundle = serde_json::from_slice(bundle).ok()?;
+    let payload = STANDARD.decode(&bundle.dsse_envelope?.payload).ok()?;
+    let statement: Statement = serde_json::from_slice(&payload).ok()?;
+    (statement.predicate_type != PREDICATE_TYPE).then_some(statement.predicate_type)
 }
 
 fn parse(bundle: &[u8], expected: Expected<'_>) -> Result<Bundle, Refusal> {
@@ -321,7 +329,7 @@ fn statement(payload: &[u8], expected: Expected<'_>) -> Result<Statement, Refusa
     let statement: Statement = serde_json::from_slice(payload).map_err(|error| {
         expected.malformed(format!("the payload is not an in-toto statement: {error}"))
     })?;
-    if statement.kind != STATEMENT_TYPE {
+    if ![STATEMENT_TYPE, OLDER_STATEMENT_TYPE].contains(&statement.kind.as_str()) {
         return Err(expected.malformed(format!(
             "the statement's type is {:?}, not {STATEMENT_TYPE:?}",
             statement.kind

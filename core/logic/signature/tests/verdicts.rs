@@ -243,8 +243,20 @@ fn an_attestation_of_another_predicate_is_no_signature() {
             .reason(),
         "MalformedSignature"
     );
+    let predicate = "https://slsa.dev/provenance/v1".to_owned();
+    assert_eq!(bundle::attested(&attested), Some(predicate));
     let (read, verified) = bundle::verify_statement(&attested, expected, &keys).unwrap();
     assert_eq!(read, statement);
+    // The type that cosign 2 writes is one of attestations, and of no signature.
+    let mut older = statement.clone();
+    older["_type"] = "https://in-toto.io/Statement/v0.1".into();
+    let made = bundle::sign_statement(&key, &older).unwrap();
+    bundle::verify_statement(&made, expected, &keys).unwrap();
+    older["predicateType"] = bundle::PREDICATE_TYPE.into();
+    let made = bundle::sign_statement(&key, &older).unwrap();
+    assert_eq!(bundle::attested(&made), None);
+    let refusal = bundle::verify(&made, MANIFEST, expected, &keys).unwrap_err();
+    assert_eq!(refusal.reason(), "MalformedSignature");
     assert_eq!(verified.signer, Signer::Key(key.public().clone()));
 }
 
