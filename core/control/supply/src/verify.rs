@@ -73,8 +73,8 @@ impl Registry {
         Ok(found)
     }
 
-    /// What is attested of an artifact in bundles, and by whom of `signers`. What cannot
-    /// be read says nothing.
+    /// What is attested of an artifact in bundles, and by whom of `signers`, each once.
+    /// What cannot be read says nothing.
     pub async fn attestations(
         &self,
         at: &Reference,
@@ -105,6 +105,7 @@ impl Registry {
             }
         }
         found.sort();
+        found.dedup();
         Ok(found)
     }
 

@@ -48,7 +48,7 @@ func faults(strangers *authorities) []fault {
 		{"no-timestamp", "Unlogged", func(o *order) { o.stamped = false }, stamped},
 		{"other-entry", "LoggedOtherwise", func(o *order) { o.otherEntry = true }, forms},
 		{"other-key", "MalformedSignature", func(o *order) { o.otherKey = true }, forms},
-		{"other-artifact", "AlteredDigest", func(o *order) { o.digest = "sha256:" + digestOf([]byte("another")) }, forms},
+		{"other-artifact", "AlteredDigest", func(o *order) { o.manifest = []byte("another") }, forms},
 		{"other-name", "WrongIdentity", func(o *order) { o.reference = strings.Replace(o.reference, "bp-", "bp-not-", 1) }, nil},
 	}
 }
@@ -87,13 +87,13 @@ func writeCases(folder, reference string, manifest []byte, at time.Time) {
 					subject: subject, issuer: issuer, from: at, usage: x509.ExtKeyUsageCodeSigning,
 					certificates: own.certificates,
 				},
-				digest: "sha256:" + digestOf(manifest), reference: reference,
+				manifest: manifest, reference: reference,
 				by: own, at: at.Add(time.Minute), log: own.log, stamps: own,
 				// The second kind of log says no time.
 				stamped: form == "rekor2",
 			}
 			one.turn(&good)
-			laid := good.made(form, manifest)
+			laid := good.made(form)
 			name := form + "-" + one.name
 			write(filepath.Join(name, "case.json"), indented(written{form, one.reason}))
 			if laid.bundle != nil {

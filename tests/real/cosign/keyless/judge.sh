@@ -79,6 +79,8 @@ judge() {
             simple) asked=(verify --new-bundle-format=false --offline=true "$at@$3") ;;
             *) asked=(verify --new-bundle-format=true "$at@$3") ;;
             esac
+            # Else cosign 2 looks for the time in the log alone.
+            [ "$version-$form" != 2-rekor2 ] || asked+=(--use-signed-timestamps=true)
             if [ -z "$reason" ] || [[ $differs == *" $fault "* ]]; then
                 holds "cosign $version: ${case##*/}" "${cosign[$version]}" "${asked[@]}" "${by[@]}"
             else

@@ -102,7 +102,11 @@ func (a *authorities) certificateOld(response http.ResponseWriter, body []byte) 
 	if err := json.Unmarshal(body, &asked); err != nil {
 		return err
 	}
-	certificate, err := a.now(asked.PublicKey.Content)
+	block, _ := pem.Decode(asked.PublicKey.Content)
+	if block == nil {
+		return errors.New("the public key is no PEM")
+	}
+	certificate, err := a.now(block.Bytes)
 	if err != nil {
 		return err
 	}

@@ -26,9 +26,10 @@ var forms = []string{"simple", "statement", "message", "rekor2"}
 // order is what one signature is made of; the cases turn single fields of a good one.
 type order struct {
 	claims
-	// The artifact that is signed.
-	digest, reference string
-	by                *authorities
+	// What is signed, and its name.
+	manifest  []byte
+	reference string
+	by        *authorities
 	// The time that the log or the timestamp authority vouches for.
 	at time.Time
 	// Who signs what the log says.
@@ -121,29 +122,29 @@ func preAuthentication(payload []byte) []byte {
 	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(statementType), statementType, len(payload), payload)
 }
 
-// made makes a signature in a form. The manifest is what a message signature covers.
-func (o order) made(form string, manifest []byte) signature {
+// made makes a signature in a form.
+func (o order) made(form string) signature {
 	key := newKey()
 	certificate := o.by.issue(o.claims, key.Public())
 	signer := key
 	if o.otherKey {
 		signer = newKey()
 	}
-	hash := o.digest[len("sha256:"):]
+	hash := digestOf(o.manifest)
 	var message, payload []byte
 	switch form {
 	case "simple":
 		payload = object(dict{
 			"critical": dict{
 				"identity": dict{"docker-reference": o.reference},
-				"image":    dict{"docker-manifest-digest": o.digest},
+				"image":    dict{"docker-manifest-digest": "sha256:" + hash},
 				"type":     "cosign container image signature",
 			},
 			"optional": nil,
 		})
 		message = payload
 	case "message":
-		message = manifest
+		message = o.manifest
 	default:
 		payload = object(dict{
 			"_type":         "https://in-toto.io/Statement/v1",
