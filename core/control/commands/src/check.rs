@@ -807,16 +807,15 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
                 }
             }
         }
+        // Whoever has the name next is somebody else.
+        let stranger = |source: &str| {
+            let is_there = is_shared_source(source) || state.organizations.contains_key(source);
+            (!is_there).then(|| format!("there is no source {source} of Blueprints: name catalog, catalog-sovereign or an Organization, or remove the signer"))
+        };
         for (index, signer) in sovereign.spec.trusted_signers.iter().enumerate() {
-            let source = &signer.source;
-            if !is_shared_source(source) && !state.organizations.contains_key(source) {
-                // Whoever has the name next is somebody else.
-                faults.push(fault(
-                    path,
-                    text,
-                    &format!("/spec/trustedSigners/{index}/source"),
-                    format!("there is no source {source} of Blueprints: name catalog, catalog-sovereign or an Organization, or remove the signer"),
-                ));
+            if let Some(why) = stranger(&signer.source) {
+                let pointer = format!("/spec/trustedSigners/{index}/source");
+                faults.push(fault(path, text, &pointer, why));
             }
             if PublicKey::from_pem(&signer.public_key).is_err() {
                 faults.push(fault(
@@ -829,6 +828,9 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
         }
         let mut add = |pointer: &str, why: String| faults.push(fault(path, text, pointer, why));
         for (index, signer) in sovereign.spec.keyless_signers.iter().enumerate() {
+            if let Some(why) = stranger(&signer.source) {
+                add(&format!("/spec/keylessSigners/{index}/source"), why);
+            }
             if let Err(error) = keyless_identity(signer) {
                 let pointer = format!("/spec/keylessSigners/{index}");
                 add(&pointer, error.to_string());

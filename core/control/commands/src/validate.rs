@@ -13,7 +13,7 @@ use catalyst_names::{
 };
 use catalyst_plan::AdmittedBlueprint;
 use catalyst_resources::{Application, BlueprintReference, PlacementMode, Quota};
-use catalyst_signature::TrustPolicy;
+use catalyst_signature::{Keyless, TrustPolicy};
 use semver::{Version, VersionReq};
 use serde_json::{Value, json};
 
@@ -102,15 +102,12 @@ impl Catalogue {
 
     /// With which versions nobody may begin, and why.
     fn refused_by(&self, policy: &TrustPolicy) -> Refused {
-        let mut trusted: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
+        let mut trusted: BTreeMap<&str, Result<Counting<'_>, String>> = BTreeMap::new();
         let mut refused = Refused::new();
         for ((source, name), versions) in &self.admitted {
             let signers = trusted
                 .entry(source)
-                .or_insert_with(|| match policy.keys(source) {
-                    Ok(keys) => Ok(keys.iter().map(|key| key.fingerprint()).collect()),
-                    Err(refusal) => Err(refusal.to_string()),
-                });
+                .or_insert_with(|| Counting::of(policy, source));
             for (version, blueprint) in versions {
                 if let Some(reason) = reason_against(blueprint, signers) {
                     let of_name = (source.clone(), name.clone());
@@ -219,17 +216,41 @@ impl Catalogue {
     }
 }
 
-/// Why nobody may begin with what was admitted: it was taken back, or none of the keys
-/// that count for its source signed it.
+/// Those whose signatures count for a source, by the names that Blueprints keep. The
+/// fingerprints are made once: there may be thousands of versions.
+struct Counting<'a> {
+    fingerprints: BTreeSet<String>,
+    keyless: Option<Keyless<'a>>,
+}
+
+impl<'a> Counting<'a> {
+    fn of(policy: &'a TrustPolicy, source: &str) -> Result<Self, String> {
+        let signers = policy
+            .signers(source)
+            .map_err(|refusal| refusal.to_string())?;
+        Ok(Self {
+            fingerprints: signers.keys().iter().map(|key| key.fingerprint()).collect(),
+            keyless: signers.keyless(),
+        })
+    }
+
+    fn include(&self, signer: &str) -> bool {
+        self.fingerprints.contains(signer)
+            || self.keyless.is_some_and(|keyless| keyless.includes(signer))
+    }
+}
+
+/// Why nobody may begin with what was admitted: it was taken back, or nobody whose
+/// signatures count for its source signed it.
 fn reason_against(
     blueprint: &AdmittedBlueprint,
-    signers: &Result<BTreeSet<String>, String>,
+    signers: &Result<Counting<'_>, String>,
 ) -> Option<String> {
     if let Some(reason) = &blueprint.withdrawn {
         return Some(format!("it was withdrawn ({reason})"));
     }
     match signers {
-        Ok(signers) if signers.contains(&blueprint.signer) => None,
+        Ok(signers) if signers.include(&blueprint.signer) => None,
         Ok(_) => Some(format!(
             "its signer {} is not one of those that the Sovereign trusts for {}",
             blueprint.signer, blueprint.source

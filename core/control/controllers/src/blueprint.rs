@@ -186,7 +186,7 @@ async fn verify_again(
                 ctx.registry.manifest(&at, &said.version),
             );
             if let Ok(verified) = &verified {
-                let signer = verified.signer.fingerprint();
+                let signer = verified.signer.to_string();
                 fields.insert("signer".to_owned(), Value::String(signer));
             }
             (verified.map(drop), tagged.map(|manifest| digest(&manifest)))

@@ -35,6 +35,18 @@ pub struct Keyless<'a> {
     pub identities: &'a [Identity],
 }
 
+impl Keyless<'_> {
+    /// Whether `signer`, as [`crate::Signer`] is shown and kept, is one of them.
+    pub fn includes(&self, signer: &str) -> bool {
+        // An issuer is a URL: only a subject may hold the word.
+        let named = signer.rsplit_once(" by ");
+        named.is_some_and(|(subject, issuer)| {
+            let mut identities = self.identities.iter();
+            identities.any(|identity| identity.is_of(subject, issuer))
+        })
+    }
+}
+
 impl<'a> Signers<'a> {
     /// Signers by keys alone.
     pub fn of_keys(keys: impl IntoIterator<Item = &'a PublicKey>) -> Self {

@@ -350,3 +350,37 @@ fn what_lies_beside_a_signature_may_be_anything() {
         assert_eq!(refusal.reason(), reason, "{name} = {value:.40}: {refusal}");
     }
 }
+
+/// What a Blueprint keeps of its signer is held against who is trusted today.
+#[test]
+fn a_signer_is_known_again_by_the_name_that_is_kept() {
+    let root = root();
+    let identities = [
+        identity(),
+        expression("^.+ by example\\.org$", "^https://issuer\\."),
+    ];
+    let signers = Signers::of_identities(&root, &identities);
+    let keyless = signers.keyless().unwrap();
+    let name = |subject: &str, issuer: &str| {
+        let signer = Signer::Identity {
+            subject: subject.to_owned(),
+            issuer: issuer.to_owned(),
+        };
+        signer.to_string()
+    };
+    let maker = maker();
+    for (signer, expected) in [
+        (name(&maker.subject, &maker.issuer), true),
+        (
+            name("one by example.org", "https://issuer.example.org"),
+            true,
+        ),
+        (name(&maker.subject, "https://issuer.example.org"), false),
+        (name("somebody", &maker.issuer), false),
+        (maker.subject.clone(), false),
+        (format!("sha256:{}", "a".repeat(64)), false),
+        (String::new(), false),
+    ] {
+        assert_eq!(keyless.includes(&signer), expected, "{signer:?}");
+    }
+}

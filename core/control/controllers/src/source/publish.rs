@@ -373,7 +373,8 @@ fn new_key(source: &str) -> Result<BTreeMap<String, Zeroizing<String>>, Reconcil
 async fn check_trust(ctx: &Context, source: &str, key: &SigningKey) -> Result<(), Failure> {
     let policy = trust_policy(&ctx.sovereign().await?);
     let own = key.public();
-    if policy.keys(source).is_ok_and(|keys| keys.contains(&own)) {
+    let signers = policy.signers(source);
+    if signers.is_ok_and(|signers| signers.keys().contains(&own)) {
         return Ok(());
     }
     let reason = format!(
