@@ -107,7 +107,8 @@ impl Cluster {
     async fn list(&self, of: &Value) -> Value {
         let mut items = Vec::new();
         for object in of["items"].as_array().unwrap() {
-            let read = self.send(Method::GET, &place(object), "json", &Value::Null);
+            let place = place(object);
+            let read = self.send(Method::GET, &place, "json", &Value::Null);
             let (code, found) = read.await;
             if code == 200 {
                 items.push(found);
@@ -200,6 +201,17 @@ fn definition(
         })
         .collect();
     let text = json!({"type": "string"});
+    let condition = json!({
+        "type": "object", "required": ["lastTransitionTime", "reason", "status", "type"], "properties": {
+            "type": text, "status": text, "reason": text, "message": text,
+            "lastTransitionTime": {"type": "string", "format": "date-time"},
+            "observedGeneration": {"type": "integer", "format": "int64"},
+        },
+    });
+    let status = json!({"type": "object", "properties": {
+        "atProvider": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        "conditions": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"], "items": condition},
+    }});
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": format!("{plural}.{group}")},
@@ -218,14 +230,7 @@ fn definition(
                         },
                         "x-kubernetes-validations": rules,
                     },
-                    "status": {"type": "object", "properties": {
-                        "atProvider": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                        "conditions": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"], "items": {
-                            "type": "object", "required": ["lastTransitionTime", "reason", "status", "type"], "properties": {
-                                "type": text, "status": text, "reason": text, "message": text,
-                                "lastTransitionTime": {"type": "string", "format": "date-time"},
-                                "observedGeneration": {"type": "integer", "format": "int64"}}}},
-                    }},
+                    "status": status,
                 }}},
             }],
         },

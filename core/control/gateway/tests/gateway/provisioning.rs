@@ -204,7 +204,8 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
 
 #[tokio::test]
 async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
-    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
     let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
     assert_eq!(status, 202, "{view}");
     assert_eq!(

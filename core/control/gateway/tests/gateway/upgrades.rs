@@ -116,9 +116,10 @@ async fn a_plan_names_who_is_left_out_and_by_which_versions_to_go() {
         (blog("1.5.0", "  deletion: {data: keep}\n"), 0, ""),
     ] {
         let changed = [(BLOG_FILE, Some(application.as_str()))];
-        let mut parts = world.parts();
-        parts.repository.commit("main", "ada", "Next", &changed);
-        drop(parts);
+        {
+            let mut parts = world.parts();
+            parts.repository.commit("main", "ada", "Next", &changed);
+        }
         let (status, view) = plan(&world, "ada", &body).await;
         assert_eq!(status, 200, "{view}");
         let blocked = view["blocked"].as_array().map_or(0, Vec::len);
