@@ -41,6 +41,7 @@ pub struct Vulnerabilities {
     registry: Arc<Registry>,
     /// Of the registry, as references name it.
     host: String,
+    /// By `{source}/{name}@{digest}`.
     bills: Mutex<BTreeMap<String, (Instant, Arc<Bills>)>>,
 }
 
@@ -173,9 +174,12 @@ impl Vulnerabilities {
         (known.index.clone(), view)
     }
 
-    /// What an artifact is made of; kept for a while.
+    /// What an artifact is made of; kept for a while. The same artifact in another
+    /// source's path has other SBOMs, by whoever publishes there: these are neither for
+    /// others to see nor to be believed about theirs.
     async fn bills(&self, wanted: &Wanted, digest: &str) -> Result<Arc<Bills>, Refusal> {
-        if let Some((at, bills)) = lock(&self.bills).get(digest)
+        let place = format!("{}/{}@{digest}", wanted.source, wanted.name);
+        if let Some((at, bills)) = lock(&self.bills).get(&place)
             && at.elapsed() < KEPT
         {
             return Ok(Arc::clone(bills));
@@ -186,7 +190,7 @@ impl Vulnerabilities {
                 "The registry does not answer, so that what the artifact is made of is not known.",
             )
         };
-        let text = format!("{}/{}/{}@{digest}", self.host, wanted.source, wanted.name);
+        let text = format!("{}/{place}", self.host);
         let at = Reference::parse(&text).map_err(|error| {
             tracing::warn!(%error, "SBOM not read");
             unavailable()
@@ -203,7 +207,7 @@ impl Vulnerabilities {
         let mut kept = lock(&self.bills);
         kept.retain(|_, (at, _)| at.elapsed() < KEPT);
         if kept.len() < MOST {
-            kept.insert(digest.to_owned(), (Instant::now(), Arc::clone(&bills)));
+            kept.insert(place, (Instant::now(), Arc::clone(&bills)));
         }
         Ok(bills)
     }
@@ -436,6 +440,27 @@ mod tests {
         assert_eq!(state(&of), (DatabaseState::Current, true));
         let later = "2026-03-01T00:00:00Z".parse().unwrap();
         assert_eq!(of.current(later).1.state, DatabaseState::Old);
+    }
+
+    #[tokio::test]
+    async fn what_one_source_says_of_an_artifact_is_not_said_of_another_s() {
+        let of = watched(None);
+        let wanted = |source: &str| Wanted {
+            path: Vec::new(),
+            source: source.to_owned(),
+            name: "bp-shop".to_owned(),
+            version: "1.0.0".to_owned(),
+        };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let kept = Arc::new(read_bills(&wanted("acme"), &[]));
+        lock(&of.bills).insert(
+            format!("acme/bp-shop@{digest}"),
+            (Instant::now(), Arc::clone(&kept)),
+        );
+        let own = of.bills(&wanted("acme"), &digest).await;
+        assert!(own.is_ok_and(|found| Arc::ptr_eq(&found, &kept)));
+        // The same bytes, and the registry is asked, which is not there.
+        assert!(of.bills(&wanted("catalog"), &digest).await.is_err());
     }
 
     #[test]
