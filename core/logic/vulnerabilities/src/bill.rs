@@ -8,6 +8,9 @@ use crate::Package;
 
 /// The most components of one bill that are looked at.
 const MOST: usize = 100_000;
+/// The most steps of one path that are told, the nearest ones: a chain of as many as are
+/// looked at would otherwise be told once for each of its links.
+const MOST_STEPS: usize = 32;
 /// The longest name or version that is shown, in characters.
 const LONGEST: usize = 200;
 
@@ -42,7 +45,7 @@ pub struct Component {
     pub version: String,
     /// Its package URL.
     pub purl: String,
-    /// What leads to it, itself the last.
+    /// What leads to it, itself the last; of a long way its end, after a `…`.
     pub path: Vec<String>,
 }
 
@@ -191,6 +194,10 @@ fn path(at: usize, nodes: &[Node<'_>], above: &Above) -> Vec<String> {
     // Nesting is a tree, and so is what was walked; together they may go in a circle.
     let mut seen = BTreeSet::new();
     while let Some(at) = next.filter(|at| seen.insert(*at)) {
+        if path.len() == MOST_STEPS {
+            path.push("…".to_owned());
+            break;
+        }
         let Some(node) = nodes.get(at) else {
             break;
         };
@@ -292,6 +299,25 @@ mod tests {
                 "round 1.0.0"
             ]
         );
+    }
+
+    #[test]
+    fn of_a_long_way_its_end_is_told() {
+        let name = |at: usize| format!("p{at}");
+        let library = |at| json!({"type": "library", "name": name(at), "bom-ref": name(at), "purl": format!("pkg:npm/p{at}@1.0.0")});
+        let mut edges = vec![json!({"ref": "blueprint", "dependsOn": ["p0"]})];
+        edges.extend((1..1000).map(|at| json!({"ref": name(at - 1), "dependsOn": [name(at)]})));
+        let components: Vec<Value> = (0..1000).map(library).collect();
+        let bill = bill(json!({"components": components, "dependencies": edges}));
+        assert_eq!(bill.components.len(), 1000);
+        let told = |at: usize| &bill.components[at].path;
+        assert_eq!(told(MOST_STEPS - 1).len(), MOST_STEPS, "the whole way");
+        assert_eq!(told(MOST_STEPS - 1)[0], "p0");
+        let last = told(999);
+        assert_eq!(last.len(), MOST_STEPS + 1);
+        assert_eq!(last[0], "…");
+        assert_eq!(last[1], name(1000 - MOST_STEPS));
+        assert_eq!(last[MOST_STEPS], "p999");
     }
 
     #[test]
