@@ -15,9 +15,11 @@ use crate::{
     describe, media,
 };
 
-/// The most documents of one artifact that are read, and the largest.
+/// The most documents of one artifact that are read, the largest, and the most bytes of
+/// them together: all are in memory at once, several times as large once they are parsed.
 const MAX_DOCUMENTS: usize = 8;
 const MAX_DOCUMENT: u64 = 32 * 1024 * 1024;
+const MAX_DOCUMENT_BYTES: u64 = 2 * MAX_DOCUMENT;
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -408,8 +410,8 @@ impl Registry {
     }
 
     /// The documents attached to an artifact (SBOMs), by media type. They are
-    /// not signed themselves; provenance is, as a bundle. What cannot be read is
-    /// left out.
+    /// not signed themselves; provenance is, as a bundle. What cannot be read, and
+    /// what is more than is read of all of them, is left out.
     pub async fn documents(
         &self,
         at: &Reference,
@@ -421,9 +423,11 @@ impl Registry {
             let kind = referrer.artifact_type.as_deref()?;
             matches!(kind, media::CYCLONEDX | media::SPDX).then_some((kind, referrer))
         });
+        let mut left = MAX_DOCUMENT_BYTES;
         for (kind, referrer) in documents.take(MAX_DOCUMENTS) {
-            match self.attached(at, referrer, MAX_DOCUMENT).await {
+            match self.attached(at, referrer, left.min(MAX_DOCUMENT)).await {
                 Ok(bytes) => {
+                    left = left.saturating_sub(bytes.len() as u64);
                     if let Ok(document) = serde_json::from_slice(&bytes) {
                         found.push((kind.to_owned(), document));
                     }

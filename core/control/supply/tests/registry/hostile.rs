@@ -709,3 +709,29 @@ async fn what_a_registry_says_cannot_dress_up_as_something_else() {
     assert!(!error.contains(['\u{1b}', '\n']), "{error:?}");
     assert!(error.len() < 600, "{}", error.len());
 }
+
+#[tokio::test]
+async fn no_more_is_read_of_documents_than_is_let_into_memory() {
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    {
+        let mut stored = bench.shared.lock().unwrap();
+        for version in 0..3 {
+            let document = json!({"bomFormat": "CycloneDX", "version": version});
+            let mut bytes = document.to_string().into_bytes();
+            bytes.resize(30 << 20, b' ');
+            let layer = stored.put_blob(media::CYCLONEDX, &bytes);
+            let config = stored.put_blob(media::EMPTY, b"{}");
+            let manifest = json!({
+                "schemaVersion": 2, "mediaType": media::MANIFEST, "artifactType": media::CYCLONEDX,
+                "config": config, "layers": [layer],
+                "subject": {"mediaType": media::MANIFEST, "digest": published, "size": 1},
+            });
+            stored.put(&format!("bill-{version}"), &manifest);
+        }
+    }
+    let at = bench.reference("bp-x:1.0.0");
+    let found = bench.anonymous().documents(&at, &published).await.unwrap();
+    // The two that were published, and two of those three.
+    assert_eq!(found.len(), 4);
+}
