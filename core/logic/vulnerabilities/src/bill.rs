@@ -1,6 +1,7 @@
 //! The packages of a bill of materials, each with the path that leads to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::Package;
 const MOST: usize = 100_000;
 /// The most steps of one path that are told, the nearest ones: a chain of as many as are
 /// looked at would otherwise be told once for each of its links.
-const MOST_STEPS: usize = 32;
+const MOST_STEPS: usize = 16;
 /// The longest name or version that is shown, in characters.
 const LONGEST: usize = 200;
 
@@ -46,7 +47,7 @@ pub struct Component {
     /// Its package URL.
     pub purl: String,
     /// What leads to it, itself the last; of a long way its end, after a `…`.
-    pub path: Vec<String>,
+    pub path: Vec<Arc<str>>,
 }
 
 /// A component as the document has it.
@@ -67,10 +68,11 @@ impl Bill {
         let mut nodes = Vec::new();
         collect(document, None, &mut nodes)?;
         let above = above(document, &nodes);
+        // Once each: many paths may lead through one.
+        let labels: Vec<Arc<str>> = nodes.iter().map(|it| label(it.value).into()).collect();
         let mut bill = Self::default();
-        for (at, node) in nodes.iter().enumerate() {
+        for (at, (node, label)) in nodes.iter().zip(&labels).enumerate() {
             let kind = text(node.value, "type");
-            let label = label(node.value);
             if kind == "container" && !node.has_parts && !above.with_parts.contains(&at) {
                 bill.gaps.push(format!(
                     "What {label} is made of is not listed, so that nothing in it was compared."
@@ -95,7 +97,7 @@ impl Bill {
                 name: short(text(node.value, "name")),
                 version: short(text(node.value, "version")),
                 purl: purl.to_owned(),
-                path: path(at, &nodes, &above),
+                path: path(at, &nodes, &labels, &above),
             });
         }
         bill.gaps.sort();
@@ -188,20 +190,20 @@ fn above(document: &Value, nodes: &[Node<'_>]) -> Above {
     }
 }
 
-fn path(at: usize, nodes: &[Node<'_>], above: &Above) -> Vec<String> {
+fn path(at: usize, nodes: &[Node<'_>], labels: &[Arc<str>], above: &Above) -> Vec<Arc<str>> {
     let mut path = Vec::new();
     let mut next = Some(at);
     // Nesting is a tree, and so is what was walked; together they may go in a circle.
     let mut seen = BTreeSet::new();
     while let Some(at) = next.filter(|at| seen.insert(*at)) {
         if path.len() == MOST_STEPS {
-            path.push("…".to_owned());
+            path.push("…".into());
             break;
         }
-        let Some(node) = nodes.get(at) else {
+        let Some((node, label)) = nodes.get(at).zip(labels.get(at)) else {
             break;
         };
-        path.push(label(node.value));
+        path.push(Arc::clone(label));
         next = node.parent.or_else(|| above.parents.get(&at).copied());
     }
     path.reverse();
@@ -312,12 +314,12 @@ mod tests {
         assert_eq!(bill.components.len(), 1000);
         let told = |at: usize| &bill.components[at].path;
         assert_eq!(told(MOST_STEPS - 1).len(), MOST_STEPS, "the whole way");
-        assert_eq!(told(MOST_STEPS - 1)[0], "p0");
+        assert_eq!(&*told(MOST_STEPS - 1)[0], "p0");
         let last = told(999);
         assert_eq!(last.len(), MOST_STEPS + 1);
-        assert_eq!(last[0], "…");
-        assert_eq!(last[1], name(1000 - MOST_STEPS));
-        assert_eq!(last[MOST_STEPS], "p999");
+        assert_eq!(&*last[0], "…");
+        assert_eq!(&*last[1], name(1000 - MOST_STEPS));
+        assert_eq!(&*last[MOST_STEPS], "p999");
     }
 
     #[test]

@@ -260,6 +260,8 @@ impl Index {
             .get(package.ecosystem.as_str())
             .and_then(|packages| packages.get(package.name.as_str()));
         let mut answer = Answer::default();
+        // Some packages have thousands of records.
+        let mut by_name = BTreeMap::new();
         for entry in entries.into_iter().flatten() {
             let is_of_it = match (&entry.release, &package.release) {
                 (Some(of), Some(wanted)) => **of == **wanted,
@@ -271,7 +273,7 @@ impl Index {
             match entry.stands(&package.version) {
                 Standing::Inside => {
                     let fixed = entry.ranges.iter();
-                    answer.take(Match {
+                    let found = Match {
                         id: &advisory.id,
                         aliases: advisory.aliases.iter().map(AsRef::as_ref).collect(),
                         summary: &advisory.summary,
@@ -280,7 +282,8 @@ impl Index {
                         fixed_in: fixed
                             .filter_map(|range| range.fixed_after(&package.version))
                             .collect(),
-                    });
+                    };
+                    answer.take(found, &mut by_name);
                 }
                 Standing::Unknown => {
                     answer.untold.insert(&advisory.id);
@@ -288,28 +291,22 @@ impl Index {
                 Standing::Outside => {}
             }
         }
-        let told = &answer.matches;
-        answer
-            .untold
-            .retain(|id| !told.iter().any(|found| found.id == *id));
+        let told: BTreeSet<&str> = answer.matches.iter().map(|found| found.id).collect();
+        answer.untold.retain(|id| !told.contains(id));
         answer
     }
 }
 
 impl<'a> Answer<'a> {
-    /// Adds a match, or what it says more to the one that it is the same as.
-    fn take(&mut self, found: Match<'a>) {
-        let names = |of: &Match<'a>| {
-            let mut names = of.aliases.clone();
-            names.insert(of.id);
-            names
-        };
-        let its = names(&found);
-        let same = self
-            .matches
-            .iter_mut()
-            .find(|known| !names(known).is_disjoint(&its));
-        let Some(known) = same else {
+    /// Adds a match, or what it says more to the one that it is the same as: the first
+    /// that has one of its names, which `by_name` knows.
+    fn take(&mut self, found: Match<'a>, by_name: &mut BTreeMap<&'a str, usize>) {
+        let mut its = found.aliases.clone();
+        its.insert(found.id);
+        let same = its.iter().filter_map(|name| by_name.get(name).copied());
+        let place = same.min().unwrap_or(self.matches.len());
+        by_name.extend(its.iter().map(|name| (*name, place)));
+        let Some(known) = self.matches.get_mut(place) else {
             self.matches.push(found);
             return;
         };

@@ -14,6 +14,9 @@ use crate::{Bill, Component, Index};
 const FRESH: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The most findings and gaps of one report.
 const MOST: usize = 10_000;
+/// How many are looked for at most: a bill may list one package any number of times, and
+/// a package may have thousands.
+const MOST_FOUND: usize = 10 * MOST;
 
 /// A bill, and the way to it.
 #[derive(Debug, Clone)]
@@ -74,9 +77,21 @@ pub fn report(
     index: Option<&Index>,
     database: VulnerabilityDatabase,
     parts: &[Part<'_>],
-    mut gaps: Vec<String>,
+    gaps: Vec<String>,
+) -> VulnerabilityReport {
+    report_within(MOST_FOUND, index, database, parts, gaps)
+}
+
+fn report_within(
+    most_found: usize,
+    index: Option<&Index>,
+    database: VulnerabilityDatabase,
+    parts: &[Part<'_>],
+    gaps: Vec<String>,
 ) -> VulnerabilityReport {
     let known: BTreeSet<&str> = index.into_iter().flat_map(Index::ecosystems).collect();
+    // Parts of the same bill tell the same gaps.
+    let mut gaps: BTreeSet<String> = gaps.into_iter().collect();
     let mut findings = Vec::new();
     let mut components = 0_u32;
     let mut lacking: BTreeMap<&str, usize> = BTreeMap::new();
@@ -86,6 +101,12 @@ pub fn report(
             continue;
         };
         for component in &part.bill.components {
+            if findings.len() >= most_found {
+                gaps.insert(format!(
+                    "There are {most_found} findings and more, so that the rest was not compared."
+                ));
+                break;
+            }
             let ecosystem = component.package.ecosystem.as_str();
             if !known.contains(ecosystem) {
                 *lacking.entry(ecosystem).or_default() += 1;
@@ -96,7 +117,7 @@ pub fn report(
         }
     }
     for (ecosystem, count) in lacking {
-        gaps.push(format!(
+        gaps.insert(format!(
             "The database has no records of {ecosystem}, of which there {} here.",
             match count {
                 1 => "is 1 package".to_owned(),
@@ -115,14 +136,13 @@ pub fn report(
     findings.dedup();
     let counts = SeverityCounts::of(&findings);
     if findings.len() > MOST {
-        gaps.push(format!(
+        gaps.insert(format!(
             "There are {} findings, of which the worst {MOST} are listed.",
             findings.len()
         ));
         findings.truncate(MOST);
     }
-    gaps.sort();
-    gaps.dedup();
+    let mut gaps: Vec<String> = gaps.into_iter().collect();
     if gaps.len() > MOST {
         let more = gaps.len() - MOST;
         gaps.truncate(MOST);
@@ -142,18 +162,18 @@ fn compare(
     part: &Part<'_>,
     component: &Component,
     findings: &mut Vec<Finding>,
-    gaps: &mut Vec<String>,
+    gaps: &mut BTreeSet<String>,
 ) {
     let answer = index.ask(&component.package);
     for id in answer.untold {
-        gaps.push(format!(
+        gaps.insert(format!(
             "Whether {id} is about {} {} cannot be told: nothing here puts its versions in order.",
             component.name, component.version
         ));
     }
     for found in answer.matches {
         let mut path = part.path.clone();
-        path.extend(component.path.iter().cloned());
+        path.extend(component.path.iter().map(|step| String::from(&**step)));
         findings.push(Finding {
             id: found.id.to_owned(),
             aliases: found.aliases.into_iter().map(str::to_owned).collect(),
@@ -232,6 +252,24 @@ mod tests {
             ]
         );
         assert!(report.gaps.is_empty(), "{:?}", report.gaps);
+    }
+
+    #[test]
+    fn what_lists_one_package_again_and_again_is_compared_up_to_a_bound() {
+        let index = index("2026-01-01T00:00:00Z");
+        let bill = bill(&vec![library("bad", "1.0.0", "npm"); 50]);
+        let parts = ["one", "two"].map(|place| Part {
+            path: vec![place.to_owned()],
+            bill: &bill,
+        });
+        for (most, compared, listed) in [(60, 60, 2), (100, 100, 2), (50, 50, 1)] {
+            let database = database(&index, at("2026-01-02T00:00:00Z"));
+            let report = report_within(most, Some(&index), database, &parts, Vec::new());
+            assert_eq!(report.components, compared);
+            assert_eq!(report.findings.len(), listed);
+            let told = report.gaps.iter().any(|gap| gap.contains("not compared"));
+            assert_eq!(told, compared < 100, "{most}: {:?}", report.gaps);
+        }
     }
 
     #[test]
