@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::{digest, package::Package, parts};
 
+/// What provenance says it is.
+pub(crate) const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+
 /// Where and by whom a package was made.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
@@ -192,7 +195,7 @@ pub fn provenance(package: &Package, reference: &str, origin: &Origin) -> Value 
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": reference, "digest": {"sha256": hex_of(package.digest())}}],
-        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicateType": PROVENANCE,
         "predicate": {
             "buildDefinition": {
                 "buildType": "https://openova.io/catalyst/blueprint-package/v1",

@@ -10,7 +10,7 @@ use catalyst_signature::{
 use serde_json::{Value, json};
 
 use crate::{
-    Blob, Descriptor, Manifest, Origin, Package, Reference, Registry, RegistryError,
+    Attestation, Blob, Descriptor, Manifest, Origin, Package, Reference, Registry, RegistryError,
     archive::{self, ArchiveError},
     describe, media,
 };
@@ -123,7 +123,8 @@ impl Registry {
     /// Pushes a package under `<base>/<name>:<version>`, signs it in both forms,
     /// and attaches SBOMs and provenance. `base` is a registry and a source, such
     /// as `127.0.0.1:8080/catalog`. The tag is set last, so that nobody finds an
-    /// artifact that is not signed yet.
+    /// artifact that is not signed yet. What the key said of it before is not said
+    /// again.
     pub async fn publish(
         &self,
         base: &str,
@@ -135,20 +136,41 @@ impl Registry {
         self.push_package(&at, package).await?;
         self.sign(&at, &package.manifest, key).await?;
         self.attach_documents(&at, package, origin).await?;
-        let statement = describe::provenance(package, &at.name(), origin);
-        self.attach_bundle(
-            &at,
-            &package.manifest.descriptor,
-            bundle::sign_statement(key, &statement)?,
-            "https://slsa.dev/provenance/v1",
-        )
-        .await?;
+        self.attest(&at, package, key, origin).await?;
         self.push_version(&at, package).await?;
         Ok(Published {
             reference: at.to_string(),
             digest: package.digest().to_owned(),
             signer: key.public().clone(),
         })
+    }
+
+    /// Attaches provenance, unless the key vouches for some already: no two signatures
+    /// are the same, so each time would leave another behind.
+    async fn attest(
+        &self,
+        at: &Reference,
+        package: &Package,
+        key: &SigningKey,
+        origin: &Origin,
+    ) -> Result<(), VerifyError> {
+        let signers = Signers::of_keys([key.public()]);
+        let said = self.attestations(at, package.digest(), &signers).await?;
+        let is_provenance = |it: &Attestation| it.predicate_type == describe::PROVENANCE;
+        if said
+            .iter()
+            .any(|it| is_provenance(it) && it.signer.is_some())
+        {
+            return Ok(());
+        }
+        let statement = describe::provenance(package, &at.name(), origin);
+        self.attach_bundle(
+            at,
+            &package.manifest.descriptor,
+            bundle::sign_statement(key, &statement)?,
+            describe::PROVENANCE,
+        )
+        .await
     }
 
     /// Pushes a package by its digest alone: nobody finds it by its version yet.

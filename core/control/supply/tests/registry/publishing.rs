@@ -150,8 +150,14 @@ async fn publishing_again_keeps_every_signature_and_adds_none() {
         assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
         stored.tag(&tag).unwrap().clone()
     };
+    let attached = || async {
+        let registry = bench.anonymous();
+        registry.referrers(&at, &published).await.unwrap().len()
+    };
+    assert_eq!(attached().await, 5, "two signatures, SBOMs, provenance");
     bench.publish().await;
     assert_eq!(bench.shared.lock().unwrap().tag(&tag).unwrap(), &before);
+    assert_eq!(attached().await, 5);
     for key in [&bench.key, &other] {
         let mut policy = TrustPolicy::new();
         policy.trust("catalog", key.public().clone());
