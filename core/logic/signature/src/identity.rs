@@ -182,9 +182,11 @@ impl Identity {
         &self.issuer
     }
 
-    /// Whether a certificate of these claims is theirs.
+    /// Whether a certificate of these claims is theirs. One that lacks a claim is
+    /// nobody's, whatever an expression finds in nothing.
     pub fn is_of(&self, subject: &str, issuer: &str) -> bool {
-        self.issuer.matches(issuer) && self.subject.matches(subject)
+        let is_told = !subject.is_empty() && !issuer.is_empty();
+        is_told && self.issuer.matches(issuer) && self.subject.matches(subject)
     }
 
     /// Whether it is at least made out to the subject, by whomever.
@@ -240,6 +242,16 @@ mod tests {
         ] {
             let identity = Identity::new(fields).unwrap();
             assert_eq!(identity.is_of(CI, ISSUER), is_theirs, "{fields:?}");
+        }
+        let anybody = Identity::new(expressions(".*", ".*")).unwrap();
+        for (subject, issuer, is_theirs) in
+            [(CI, ISSUER, true), (CI, "", false), ("", ISSUER, false)]
+        {
+            assert_eq!(
+                anybody.is_of(subject, issuer),
+                is_theirs,
+                "{subject} {issuer}"
+            );
         }
     }
 
