@@ -345,6 +345,8 @@ fn look(path: &Path, before: Option<&AdvisoriesStamp>) -> Looked {
     };
     match read_advisories(path) {
         Ok(index) => Looked::Read(stamp, index),
+        // What cannot be read now may be in a moment, though no file changes.
+        Err(error @ AdvisoriesError::Read { .. }) => failed(None, &error),
         Err(error) => failed(Some(stamp), &error),
     }
 }
@@ -461,6 +463,23 @@ mod tests {
         assert!(own.is_ok_and(|found| Arc::ptr_eq(&found, &kept)));
         // The same bytes, and the registry is asked, which is not there.
         assert!(of.bills(&wanted("catalog"), &digest).await.is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_tried_again_and_what_is_no_database_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("osv.json");
+        // It is there and is opened, and its first byte is nobody's to read.
+        std::os::unix::fs::symlink("/proc/self/mem", &file).unwrap();
+        let looked = look(&file, None);
+        assert!(matches!(looked, Looked::Failed(None, Trouble::Broken)));
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, "no record").unwrap();
+        let looked = look(&file, None);
+        let Looked::Failed(Some(stamp), Trouble::Broken) = looked else {
+            panic!("it is no database until it changes");
+        };
+        assert!(matches!(look(&file, Some(&stamp)), Looked::Same));
     }
 
     #[test]
