@@ -13,7 +13,7 @@ use catalyst_names::{EnvironmentName, HostClusterName, OrganizationName};
 use catalyst_plan::keyless_identity;
 use catalyst_ports::RepositoryId;
 use catalyst_resources::Application;
-use catalyst_signature::{PublicKey, TrustedRoot};
+use catalyst_signature::{MAX_IDENTITIES, PublicKey, TrustedRoot};
 use semver::Version;
 
 use crate::access::Access;
@@ -827,13 +827,26 @@ fn meaning_faults(state: &Configuration) -> Vec<Fault> {
             }
         }
         let mut add = |pointer: &str, why: String| faults.push(fault(path, text, pointer, why));
+        let mut by_source: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, signer) in sovereign.spec.keyless_signers.iter().enumerate() {
+            *by_source.entry(&signer.source).or_default() += 1;
             if let Some(why) = stranger(&signer.source) {
                 add(&format!("/spec/keylessSigners/{index}/source"), why);
             }
             if let Err(error) = keyless_identity(signer) {
                 let pointer = format!("/spec/keylessSigners/{index}");
                 add(&pointer, error.to_string());
+            }
+        }
+        for (source, count) in by_source {
+            if count > MAX_IDENTITIES {
+                // What is delivered then verifies nothing at all.
+                add(
+                    "/spec/keylessSigners",
+                    format!(
+                        "{count} are named for {source}, and {MAX_IDENTITIES} at most are read; say several by one expression, or remove some"
+                    ),
+                );
             }
         }
         match &sovereign.spec.trusted_root {

@@ -30,7 +30,7 @@ mod verdict;
 
 pub use identity::{Identity, IdentityError, IdentityFields, Pattern};
 pub use key::{KeyError, PemContent, PublicKey, SigningKey};
-pub use policy::{Keyless, Signers, TrustPolicy};
+pub use policy::{Keyless, MAX_IDENTITIES, Signers, TrustPolicy};
 pub use root::{MAX_TRUSTED_ROOT, TrustedRoot, TrustedRootError};
 pub use search::{Budget, MAX_BYTES, MAX_SIGNATURE, MAX_SIGNATURES, Refusals, SMALL, in_order};
 pub use verdict::{Expected, Refusal, Signer, Verified};

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Identity, PublicKey, Refusal, TrustedRoot};
 
+/// The most identities that are read of those who may sign one artifact.
+pub const MAX_IDENTITIES: usize = 64;
+
 /// Source (`catalog`, `catalog-sovereign`, an Organization's slug) → the keys and
 /// identities whose signatures count there. One that is trusted for a source says
 /// nothing about another, and a source that is not listed trusts nobody.

@@ -469,6 +469,15 @@ fn the_configuration_is_judged_by_form_and_meaning() {
             "the expression for its subject cannot be used",
         ),
         (
+            "sovereign.yaml",
+            "modified",
+            format!(
+                "{SOVEREIGN}  keylessSigners: [{}]\n",
+                "{source: catalog, subject: a, issuer: b}, ".repeat(65)
+            ),
+            "65 are named for catalog, and 64 at most are read",
+        ),
+        (
             "extra.yaml",
             "added",
             "kind: ClusterRoleBinding\n".to_owned(),

@@ -5,7 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use catalyst_signature::{Identity, IdentityFields, PublicKey, Signers, TrustedRoot};
+use catalyst_signature::{
+    Identity, IdentityFields, MAX_IDENTITIES, PublicKey, Signers, TrustedRoot,
+};
 use serde_json::Value;
 
 use super::{Failure, failure, secret};
@@ -16,8 +18,6 @@ use crate::status::Subject;
 
 /// The file of a trusted root in its Secret.
 const ROOT_FILE: &str = "trusted_root.json";
-/// The most identities that are read.
-const MAX_IDENTITIES: usize = 64;
 
 /// Those that may have signed an artifact.
 #[derive(Debug)]
