@@ -4,6 +4,7 @@
 mod clients;
 mod database;
 mod deletion;
+mod fleet;
 mod install;
 mod organizations;
 mod promotion;
@@ -116,8 +117,11 @@ pub async fn run(directory: &Path, with_containers: bool) {
     push::a_push_updates_the_application(&sovereign, &mut people, directory).await;
     push::bad_pushes_are_refused_with_file_and_line(&sovereign, &mut people, directory).await;
     push::a_push_takes_nothing_back_and_passes_for_nobody(&sovereign, &mut people, directory).await;
+    fleet::a_failure_stops_it_until_somebody_goes_on(&sovereign, &mut people, directory).await;
     promotion::a_promotion_waits_for_another_user(&sovereign, &mut people).await;
+    let begun = fleet::a_wave_waits_for_a_pull_request(&mut people, directory).await;
     let sovereign = power_cut(sovereign, &data, &mut people).await;
+    fleet::it_goes_on_after_a_power_cut(&sovereign, &mut people, directory, &begun).await;
     promotion::a_rollback_is_a_commit(&sovereign, &mut people).await;
     promotion::what_is_an_environments_own_stays(&sovereign, &mut people).await;
     secrets::a_secret_setting_is_nowhere(&sovereign, &mut people, &data).await;

@@ -129,7 +129,7 @@ fn pull_request(number: u64) -> String {
 }
 
 /// bob approves what alice wants in acme-prod, and she merges it.
-async fn approved_and_merged(people: &mut People, number: u64) {
+pub async fn approved_and_merged(people: &mut People, number: u64) {
     let path = pull_request(number);
     people
         .bob

@@ -88,7 +88,8 @@ fn next_version(directory: &Path) -> PathBuf {
     folder
 }
 
-fn edit(file: &Path, (from, to): (&str, &str)) {
+/// Puts one text in another's place, which must be there.
+pub fn edit(file: &Path, (from, to): (&str, &str)) {
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{from:?} is not in {}", file.display());
     std::fs::write(file, text.replacen(from, to, 1)).unwrap();
