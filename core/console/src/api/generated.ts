@@ -55,23 +55,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/blueprints/{source}/{name}/{version}/vulnerabilities": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What is known to be wrong with what a version is made of. */
-        get: operations["blueprint_vulnerabilities"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/checks/push": {
         parameters: {
             query?: never;
@@ -221,26 +204,6 @@ export interface paths {
          *     with `pod/container `.
          */
         get: operations["application_logs"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/environments/{environment}/applications/{application}/vulnerabilities": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What is known to be wrong with what an Application, and those that it depends on, are
-         *     made of.
-         */
-        get: operations["application_vulnerabilities"];
         put?: never;
         post?: never;
         delete?: never;
@@ -821,6 +784,101 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/upgrade-plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says what a fleet upgrade would do, wave by wave, and what is left out and why;
+         *     writes nothing.
+         */
+        post: operations["upgrade_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/upgrades": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fleet upgrades of Organizations that the caller may read, by name; those of all
+         *     Organizations for sovereign-admins only.
+         */
+        get: operations["upgrade_list"];
+        put?: never;
+        /** Begins a fleet upgrade. */
+        post: operations["upgrade_start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/upgrades/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One fleet upgrade. */
+        get: operations["upgrade_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/upgrades/{name}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has nothing more of a fleet upgrade begin; what was begun goes on by itself. */
+        post: operations["upgrade_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/upgrades/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Goes on with a fleet upgrade that stopped, in the name of the caller: what failed has
+         *     its turn again.
+         */
+        post: operations["upgrade_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -979,6 +1037,19 @@ export interface components {
             /** @description The overlay. */
             size?: string | null;
         };
+        /** @description An Application that a fleet upgrade leaves out. */
+        BlockedUpgrade: {
+            /** @description Its name. */
+            application: string;
+            /** @description Its Environment. */
+            environment: string;
+            /** @description The version that it has. */
+            from: string;
+            /** @description What to do about it, such as by which versions to go. */
+            next?: string | null;
+            /** @description Why it cannot have the new one. */
+            reason: string;
+        };
         /** @description A card in the marketplace: the newest version of a Blueprint. */
         BlueprintCard: {
             /** @description Where it belongs. */
@@ -1088,11 +1159,6 @@ export interface components {
             planOnly?: boolean;
         };
         /**
-         * @description Whether a database can be relied on.
-         * @enum {string}
-         */
-        DatabaseState: "current" | "old" | "missing" | "broken";
-        /**
          * @description What a deletion does with data.
          * @enum {string}
          */
@@ -1132,6 +1198,11 @@ export interface components {
              *     the token alone.
              */
             credentials?: components["schemas"]["SovereignCredentials"];
+            /**
+             * @description Whether everything that was made was removed by hand: a token of a project that
+             *     has nothing of it is refused otherwise.
+             */
+            removedByHand?: boolean;
         };
         /** @description An Environment. */
         EnvironmentView: {
@@ -1178,35 +1249,6 @@ export interface components {
             message: string;
             /** @description JSON pointer (RFC 6901) into the request or the file's document. */
             pointer?: string | null;
-        };
-        /** @description One known vulnerability of one component. */
-        Finding: {
-            /** @description What others call it. */
-            aliases?: string[];
-            /** @description The component, as its package is called. */
-            component: string;
-            /**
-             * @description The versions that have it no more, one for each line of versions that is
-             *     mended; empty where no version is.
-             */
-            fixedIn?: string[];
-            /** @description The record's id, such as `GHSA-…`, `RUSTSEC-…` or `CVE-…`. */
-            id: string;
-            /** @description From what was asked about to the component, each in words. */
-            path: string[];
-            /** @description The component's package URL. */
-            purl: string;
-            /**
-             * Format: double
-             * @description The base score from 0 to 10 that the severity stands on, if it stands on one.
-             */
-            score?: number | null;
-            /** @description How bad it is. */
-            severity: components["schemas"]["Severity"];
-            /** @description What is wrong, in a line. */
-            summary?: string;
-            /** @description The version of the component. */
-            version: string;
         };
         /** @description One field of the install form. */
         FormField: {
@@ -1701,6 +1743,39 @@ export interface components {
             next?: string | null;
         };
         /** @description A list in a stable order. */
+        Page_UpgradeView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description The Blueprint. */
+                blueprint: string;
+                /** @description The cause, for people. */
+                message: string;
+                /** @description Its name. */
+                name: string;
+                /** @description When the newest fact behind this was observed. */
+                observedAt: string;
+                /** @description The Organization; absent: all. */
+                organization?: string | null;
+                /** @description Progressing, Stopped, Cancelled or Completed. */
+                phase: string;
+                /** @description In whose name the Applications are changed. */
+                requestedBy: string;
+                /** @description The Blueprint's source. */
+                source: string;
+                /** @description The version that its Applications shall have. */
+                to: string;
+                /**
+                 * Format: int32
+                 * @description The wave that it is at, counted from 1; absent before it begins.
+                 */
+                wave?: number | null;
+                /** @description All waves, in order. */
+                waves: components["schemas"]["WaveView"][];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
         Page_UserView: {
             /** @description The items, in the order that the operation documents. */
             items: {
@@ -1787,6 +1862,46 @@ export interface components {
             action: string;
             /** @description Address in the module. */
             address: string;
+        };
+        /**
+         * @description What a fleet upgrade would do to one Application, as things stand now; what it does
+         *     is planned anew when its turn comes.
+         */
+        PlannedUpgrade: {
+            /** @description Its name. */
+            application: string;
+            /**
+             * Format: int32
+             * @description How many Kubernetes objects come.
+             */
+            creates: number;
+            /**
+             * Format: int32
+             * @description How many go.
+             */
+            deletes: number;
+            /** @description Its Environment. */
+            environment: string;
+            /** @description The version that it has. */
+            from: string;
+            /** @description What becomes of settings that the new version has otherwise. */
+            moved?: components["schemas"]["MovedSetting"][];
+            /** @description Policies that turn this into a pull request, for which the wave waits. */
+            policies?: string[];
+            /**
+             * Format: int32
+             * @description How many change.
+             */
+            updates: number;
+            /** @description What the caller should know but need not mend. */
+            warnings?: string[];
+        };
+        /** @description Applications that are upgraded at the same time. */
+        PlannedWave: {
+            /** @description Which. */
+            applications: components["schemas"]["PlannedUpgrade"][];
+            /** @description The stage of their Environments. */
+            stage: string;
         };
         /** @description What a change would do, object by object. Immutable; named by its digest. */
         PlanView: {
@@ -1997,6 +2112,11 @@ export interface components {
             config?: Record<string, unknown> | null;
             /** @description Credentials that take the place of those given before. */
             credentials?: components["schemas"]["SovereignCredentials"];
+            /**
+             * @description Whether everything that was made was removed by hand: a token of a project that
+             *     has nothing of it is refused otherwise.
+             */
+            removedByHand?: boolean;
         };
         /** @description A commit that concerns an Application. */
         Revision: {
@@ -2036,39 +2156,6 @@ export interface components {
             role: components["schemas"]["OrganizationRole"];
         };
         /**
-         * @description How bad it is, by CVSS where there is a vector, else by the database's own word.
-         * @enum {string}
-         */
-        Severity: "unknown" | "low" | "medium" | "high" | "critical";
-        /** @description How many findings there are of each severity. */
-        SeverityCounts: {
-            /**
-             * Format: int32
-             * @description Critical ones.
-             */
-            critical: number;
-            /**
-             * Format: int32
-             * @description High ones.
-             */
-            high: number;
-            /**
-             * Format: int32
-             * @description Low ones.
-             */
-            low: number;
-            /**
-             * Format: int32
-             * @description Medium ones.
-             */
-            medium: number;
-            /**
-             * Format: int32
-             * @description Those whose severity nobody says.
-             */
-            unknown: number;
-        };
-        /**
          * @description What is needed to provision and is no part of the description. Kept in the vault
          *     until the Sovereign is destroyed, and never answered.
          */
@@ -2101,6 +2188,14 @@ export interface components {
             trustedSigners: components["schemas"]["TrustedSignerView"][];
             /** @description The version of Catalyst that serves this. */
             version: string;
+        };
+        /** @description Begins a fleet upgrade, as planned. */
+        StartUpgrade: components["schemas"]["UpgradeRequest"] & {
+            /**
+             * @description The digest of the plan that the caller saw; refused with 409 when the plan would
+             *     differ by now. Absent: begun unseen.
+             */
+            plan?: string | null;
         };
         /**
          * @description One change of the read model. On the wire (`text/event-stream`) `id` is the
@@ -2144,6 +2239,11 @@ export interface components {
             /** @enum {string} */
             kind: "deletion";
         } | {
+            /** @description A fleet upgrade came or went on. */
+            item: components["schemas"]["UpgradeView"];
+            /** @enum {string} */
+            kind: "upgrade";
+        } | {
             /** @description Something is gone. */
             item: components["schemas"]["Removed"];
             /** @enum {string} */
@@ -2165,6 +2265,116 @@ export interface components {
             /** @description `catalog`, `catalog-sovereign` or an Organization. */
             source: string;
         };
+        /** @description A fleet upgrade that was accepted: in Git, not necessarily begun yet. */
+        UpgradeAccepted: {
+            /** @description The commit that declares it. */
+            commit?: string | null;
+            /** @description The name by which it is asked after. */
+            name: string;
+            /** @description The digest of its plan. */
+            plan: string;
+            /** @description The repository that declares it, `owner/name`. */
+            repository: string;
+        };
+        /** @description An Application of a fleet upgrade and how far it is. */
+        UpgradedApplicationView: {
+            /** @description Its name. */
+            application: string;
+            /** @description The commit that gave it the version. */
+            commit?: string | null;
+            /** @description Its Environment. */
+            environment: string;
+            /** @description The version that it had. */
+            from: string;
+            /** @description The cause, for people. */
+            message?: string;
+            /**
+             * Format: int64
+             * @description The pull request that brings the version.
+             */
+            pullRequest?: number | null;
+            /** @description Since when it is in this state. */
+            since?: string | null;
+            /** @description Waiting, Proposed, RollingOut, Done, Left or Failed. */
+            state: string;
+        };
+        /** @description What a fleet upgrade would do. */
+        UpgradePlanView: {
+            /** @description Applications that are left out, and why. */
+            blocked?: components["schemas"]["BlockedUpgrade"][];
+            /** @description The Blueprint. */
+            blueprint: string;
+            /**
+             * @description `sha256:…` over everything below and the plan of each Application, but for
+             *     warnings.
+             */
+            digest: string;
+            /** @description The Organization; absent: all. */
+            organization?: string | null;
+            /** @description The Blueprint's source. */
+            source: string;
+            /** @description The version that they shall have. */
+            to: string;
+            /** @description One after the other. */
+            waves: components["schemas"]["PlannedWave"][];
+        };
+        /** @description Which Applications shall have which version, and in what order. */
+        UpgradeRequest: {
+            /**
+             * Format: int32
+             * @description The most Applications that are upgraded at a time, 1 to 500; all of a stage if absent.
+             */
+            batch?: number | null;
+            /** @description `bp-…`. */
+            blueprint: string;
+            /**
+             * @description The Organization whose Applications are meant. If absent, those of all for a
+             *     sovereign-admin, and for an org-admin those of the one Organization of theirs.
+             */
+            organization?: string | null;
+            /** @description The Blueprint's source; `catalog` if absent. */
+            source?: string | null;
+            /**
+             * Format: int32
+             * @description Within how many seconds of its commit each must run, 1 to 86400; 1800 if absent.
+             */
+            timeoutSeconds?: number | null;
+            /** @description The version that they shall have, SemVer. */
+            to: string;
+            /**
+             * @description Stages in the order of their turn; of others nothing is upgraded. If empty: poc,
+             *     dev, uat, stg, prod.
+             */
+            waves?: string[];
+        };
+        /** @description A fleet upgrade and how far it is. */
+        UpgradeView: {
+            /** @description The Blueprint. */
+            blueprint: string;
+            /** @description The cause, for people. */
+            message: string;
+            /** @description Its name. */
+            name: string;
+            /** @description When the newest fact behind this was observed. */
+            observedAt: string;
+            /** @description The Organization; absent: all. */
+            organization?: string | null;
+            /** @description Progressing, Stopped, Cancelled or Completed. */
+            phase: string;
+            /** @description In whose name the Applications are changed. */
+            requestedBy: string;
+            /** @description The Blueprint's source. */
+            source: string;
+            /** @description The version that its Applications shall have. */
+            to: string;
+            /**
+             * Format: int32
+             * @description The wave that it is at, counted from 1; absent before it begins.
+             */
+            wave?: number | null;
+            /** @description All waves, in order. */
+            waves: components["schemas"]["WaveView"][];
+        };
         /** @description A user of the Sovereign. */
         UserView: {
             /** @description Whether they have set a password yet. */
@@ -2178,41 +2388,12 @@ export interface components {
             /** @description The user's name. */
             username: string;
         };
-        /** @description The database of known vulnerabilities (OSV records) that a Sovereign was given. */
-        VulnerabilityDatabase: {
-            /** @description The ecosystems that they are about. */
-            ecosystems: string[];
-            /** @description The same in a sentence, with what to do where something is to be done. */
-            message: string;
-            /** @description When the newest of its records was changed; absent where there is none. */
-            modified?: string | null;
-            /**
-             * Format: int64
-             * @description How many records are in use.
-             */
-            records: number;
-            /** @description Whether it can be relied on. */
-            state: components["schemas"]["DatabaseState"];
-        };
-        /**
-         * @description The known vulnerabilities of a Blueprint's version or of an Application. That none
-         *     is listed means that there is none only where the database is `current` and there
-         *     are no gaps.
-         */
-        VulnerabilityReport: {
-            /**
-             * Format: int32
-             * @description How many components could be compared.
-             */
-            components: number;
-            /** @description How many findings there are of each severity. */
-            counts: components["schemas"]["SeverityCounts"];
-            /** @description What the components were compared with. */
-            database: components["schemas"]["VulnerabilityDatabase"];
-            /** @description The findings: the worst first, then by component and id. */
-            findings: components["schemas"]["Finding"][];
-            /** @description What could not be looked at, in sentences. */
-            gaps: string[];
+        /** @description A wave and how far it is. */
+        WaveView: {
+            /** @description Its Applications. */
+            applications: components["schemas"]["UpgradedApplicationView"][];
+            /** @description The stage of its Environments. */
+            stage: string;
         };
     };
     responses: never;
@@ -2355,42 +2536,6 @@ export interface operations {
                 };
                 content: {
                     "image/svg+xml": string;
-                };
-            };
-            /** @description Refused or failed. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    blueprint_vulnerabilities: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description `bp-…`. */
-                name: string;
-                /** @description `catalog`, `catalog-sovereign` or an Organization. */
-                source: string;
-                /** @description SemVer. */
-                version: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The findings, and what could not be looked at. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VulnerabilityReport"];
                 };
             };
             /** @description Refused or failed. */
@@ -2729,40 +2874,6 @@ export interface operations {
                 content: {
                     "application/x-ndjson": components["schemas"]["LogLine"];
                     "text/plain": string;
-                };
-            };
-            /** @description Refused or failed. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    application_vulnerabilities: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The Application's name. */
-                application: string;
-                /** @description `{organization}-{env type}`. */
-                environment: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The findings, and what could not be looked at. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VulnerabilityReport"];
                 };
             };
             /** @description Refused or failed. */
@@ -4080,6 +4191,197 @@ export interface operations {
                 "application/json": components["schemas"]["TrustSigner"];
             };
         };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upgrade_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpgradeRequest"];
+            };
+        };
+        responses: {
+            /** @description The plan. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpgradePlanView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upgrade_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fleet upgrades. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UpgradeView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upgrade_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartUpgrade"];
+            };
+        };
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpgradeAccepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upgrade_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The fleet upgrade's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fleet upgrade. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpgradeView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upgrade_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The fleet upgrade's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In Git. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upgrade_resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The fleet upgrade's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description In Git. */
             202: {
