@@ -1,5 +1,6 @@
 // Sovereigns that are provisioned, in memory: the shapes of core/model/api, jobs that end
-// after a moment. `failing.example` fails in preflight until its token is changed.
+// after a moment. `failing.example` fails in preflight until its token is changed;
+// of `removed.example` nothing is left, which somebody has to say.
 import { readFileSync } from 'node:fs'
 import { now, refuse } from './fixture-data.mjs'
 
@@ -19,6 +20,8 @@ const NEXT = {
   planned: 'Resume it to create what is planned.',
   archived: 'Change it in its Git repository. Restore it to have OpenTofu change or destroy it.',
 }
+
+const NOTHING_LEFT = 'cannot go on with removed.example: the token’s project has nothing of what was made for it: no network 1; give one of the project’s API tokens as the credential hetznerToken; if all of it was removed by hand, ask again with removedByHand as true'
 
 const steps = (done, failed) => STEPS.map(([name, title, expectedSeconds], index) => ({
   name, title, expectedSeconds,
@@ -61,6 +64,7 @@ export function sovereigns({ data, inTime }) {
     tell(one, { event: 'job-begun', task })
     inTime(() => {
       if (one.view.state === 'cancelling') end(one, 'cancelled', { next: 'Resume it to go on, or destroy it.' })
+      else if (fqdn === 'removed.example' && !body.removedByHand) end(one, 'failed', { failure: NOTHING_LEFT, next: NEXT.failed })
       else if (task === 'destroy' && fqdn === 'failing.example' && one.token !== 'better') {
         end(one, 'failed', { failure: 'token: Hetzner does not know it', next: 'Put right what is told, if anything is, and destroy it again: that goes on where it stood.' })
       } else if (task === 'destroy') end(one, 'destroyed', { steps: steps(0), outputs: {} })

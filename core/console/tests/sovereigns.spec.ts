@@ -160,6 +160,43 @@ test('a destroy that failed is given another token', async ({ signedIn: page }) 
   await expect(phase(page, 'Destroyed')).toBeVisible()
 })
 
+test('where nothing of what was made is left, that somebody removed it is said once', async ({ signedIn: page, fixture }) => {
+  await describe(page, 'removed.example')
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(page.getByRole('alert')).toContainText('has nothing of what was made for it')
+  const removed = page.getByLabel('All that was made was removed by hand')
+  await expect(removed).toHaveAccessibleDescription(/made anew there/)
+  expect(await violations(page), 'resume').toEqual([])
+  // Not said, it is refused as before.
+  await fixture.control('pace', { held: true })
+  await page.getByRole('button', { name: 'Resume' }).click()
+  await expect(phase(page, 'Provisioning')).toBeVisible()
+  await fixture.control('pace', { held: false })
+  await expect(phase(page, 'Failed')).toBeVisible()
+  await removed.focus()
+  await page.keyboard.press('Space')
+  await page.getByRole('button', { name: 'Resume' }).click()
+  await expect(phase(page, 'Provisioned')).toBeVisible()
+  await expect(removed).toHaveCount(0)
+
+  const dialog = page.getByRole('dialog', { name: 'Destroy removed.example' })
+  const destroy = async () => {
+    await dialog.getByLabel(/to confirm/).fill('removed.example')
+    await dialog.getByRole('button', { name: 'Destroy' }).click()
+    await expect(dialog).toHaveCount(0)
+  }
+  await page.getByRole('button', { name: 'Destroy' }).click()
+  await expect(removed).toHaveCount(0)
+  await destroy()
+  await expect(page.getByRole('alert')).toContainText('has nothing of what was made for it')
+  await page.getByRole('button', { name: 'Destroy' }).click()
+  await expect(dialog.getByLabel('All that was made was removed by hand')).not.toBeChecked()
+  expect(await violations(page), 'destroy').toEqual([])
+  await dialog.getByLabel('All that was made was removed by hand').check()
+  await destroy()
+  await expect(phase(page, 'Destroyed')).toBeVisible()
+})
+
 test('events go on where they were after the connection was cut', async ({ signedIn: page, fixture }) => {
   await fixture.control('pace', { held: true })
   await page.goto('/sovereigns/omantel.example')

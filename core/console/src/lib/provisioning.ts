@@ -1,5 +1,5 @@
 /** What a Sovereign that is provisioned looks like, and what its events say to people. */
-import type { DestroySovereign, ProvisioningSummary } from '../api/types'
+import type { DestroySovereign, ProvisioningSummary, ProvisioningView, ResumeSovereign } from '../api/types'
 
 /** Its phase, as `Phase.svelte` shows it. */
 export function phaseOf(one: Pick<ProvisioningSummary, 'state' | 'task'>): string {
@@ -16,10 +16,16 @@ export const mayWantToken = (one: Pick<ProvisioningSummary, 'state'>) => ['faile
 /** Where a refusal says that the token is missing or wrong. */
 export const TOKEN_POINTER = '/credentials/hetznerToken'
 
+/** Whether the last job was refused because its token's project has nothing of what was made. */
+export const mayBeRemoved = (one: Pick<ProvisioningView, 'state' | 'failure'>) => one.state === 'failed' && (one.failure ?? '').includes('removedByHand')
+
+/** What is sent to resume. */
+export const resumeOf = (isRemoved: boolean): ResumeSovereign => (isRemoved ? { removedByHand: true } : {})
+
 /** What is sent to destroy: another token only where one was given. */
-export function destroyOf(token: string): DestroySovereign {
+export function destroyOf(token: string, isRemoved: boolean): DestroySovereign {
   const given = token.trim()
-  return given === '' ? {} : { credentials: { hetznerToken: given } }
+  return { ...resumeOf(isRemoved), ...(given !== '' && { credentials: { hetznerToken: given } }) }
 }
 
 /** Seconds as people say them. */
