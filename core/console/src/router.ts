@@ -26,6 +26,9 @@ const PATTERNS: [pattern: string, page: string][] = [
   ['/marketplace', 'marketplace'],
   ['/marketplace/:source/:blueprint', 'blueprint'],
   ['/marketplace/:source/:blueprint/install', 'install'],
+  ['/marketplace/:source/:blueprint/upgrade', 'upgrade-new'],
+  ['/upgrades', 'upgrades'],
+  ['/upgrades/:upgrade', 'upgrade'],
   ['/users', 'users'],
   ['/policies', 'policies'],
   ['/sovereigns', 'sovereigns'],
@@ -87,6 +90,10 @@ export const paths = {
     to('marketplace', source, name) + query(options),
   install: (source: string, name: string, options: { environment?: string; version?: string } = {}) =>
     to('marketplace', source, name, 'install') + query(options),
+  upgradeNew: (source: string, name: string, options: { version?: string } = {}) =>
+    to('marketplace', source, name, 'upgrade') + query(options),
+  upgrades: '/upgrades',
+  upgrade: (name: string) => to('upgrades', name),
   users: '/users',
   policies: '/policies',
   sovereigns: '/sovereigns',

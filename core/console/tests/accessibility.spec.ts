@@ -17,6 +17,9 @@ const PAGES: [path: string, heading: string][] = [
   ['/marketplace', 'Marketplace'],
   ['/marketplace/catalog/bp-guestbook', 'Guestbook'],
   ['/marketplace/catalog/bp-every-field/install', 'Install Every field'],
+  ['/marketplace/catalog/bp-guestbook/upgrade', 'Upgrade all Guestbook'],
+  ['/upgrades', 'Fleet upgrades'],
+  ['/upgrades/postgres-3f9a2c1b', 'postgres-3f9a2c1b'],
   ['/users', 'Users'],
   ['/policies', 'Policies'],
   ['/sovereigns', 'Sovereigns'],
@@ -150,7 +153,7 @@ for (const width of [320, 390]) {
     await tabTo(page, 'Menu ▾')
     await page.keyboard.press('Enter')
     await expect(menu).toHaveAttribute('aria-expanded', 'true')
-    await expect(links).toHaveText(['Organizations', 'Marketplace', 'Policies', 'Users', 'Sovereigns'])
+    await expect(links).toHaveText(['Organizations', 'Marketplace', 'Upgrades', 'Policies', 'Users', 'Sovereigns'])
     expect(await violations(page)).toEqual([])
     await page.keyboard.press('Tab')
     await page.keyboard.press('Escape')
@@ -165,7 +168,7 @@ for (const width of [320, 390]) {
     // A wide window has room for them.
     await page.setViewportSize({ width: 1180, height: 640 })
     await expect(menu).toBeHidden()
-    await expect(links).toHaveCount(5)
+    await expect(links).toHaveCount(6)
   })
 
   test(`a window of ${width} pixels needs no sideways scrolling, nor does a table in it`, async ({ signedIn: page }) => {

@@ -71,7 +71,7 @@ export function search(all, words) {
 
 export function seed(kind) {
   const data = {
-    organizations: new Map(), environments: new Map(), applications: new Map(), policies: new Map(), pulls: new Map(), branches: new Map(), deletions: new Map(), sovereigns: new Map(),
+    organizations: new Map(), environments: new Map(), applications: new Map(), policies: new Map(), pulls: new Map(), branches: new Map(), deletions: new Map(), sovereigns: new Map(), upgrades: new Map(),
     history: new Map(), heads: new Map(), blueprints: blueprints(), speed: 400,
     users: new Map([
       ['admin', { username: 'admin', email: 'admin@example.org', active: true, sovereignAdmin: true }],

@@ -7,6 +7,7 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addApplication, addEnvironment, addRevision, commitId, ENV_TYPES, health, now, plan, refuse, search, seed } from './fixture-data.mjs'
 import { addSovereign, sovereigns } from './fixture-sovereigns.mjs'
+import { addUpgrade, upgrades } from './fixture-upgrades.mjs'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
@@ -22,7 +23,10 @@ const HEADERS = {
 export function startFixture(port = 0) {
   const begin = (kind) => {
     const data = seed(kind)
-    if (kind !== 'empty') addSovereign(data, 'omantel.example')
+    if (kind !== 'empty') {
+      addSovereign(data, 'omantel.example')
+      addUpgrade(data, kind === 'long')
+    }
     return data
   }
   let data = begin('full')
@@ -179,6 +183,14 @@ export function startFixture(port = 0) {
     return [409, refuse(409, 'refused', title, `There are Applications in it: ${there.join(', ')}.`, 'Delete the Applications first.')]
   }
 
+  const upgraded = upgrades({
+    data: () => data, inTime, later, apply,
+    sees: (username, organization) => (organization ? sees(username, organization) : data.users.get(username).sovereignAdmin),
+    isAdmin: (username, organization) => data.users.get(username).sovereignAdmin || rolesOf(username).some((one) => one.organization === organization && one.role === 'org-admin'),
+    tell: (upgrade) => emit('upgrade', upgrade, upgrade.organization),
+    tellPull: (key) => tell.pull(key),
+  })
+
   // [method, pattern, handler({username, parameters, body, query})] → [status, json]
   const routes = [
     ['GET', '/me', ({ username }) => [200, { ...pick(data.users.get(username)), organizations: rolesOf(username) }]],
@@ -257,8 +269,9 @@ export function startFixture(port = 0) {
       if (pull.blockedBy.length > 0) return [409, refuse(409, 'blocked', `Merge pull request ${parameters.number}`, pull.blockedBy.join(' '))]
       data.pulls.set(key, { ...pull, state: 'merged' })
       tell.pull(key)
-      const from = data.applications.get(`${pull.source}/${pull.command.application}`)
-      if (pull.command.command === 'promote') apply(username, pull.environment, { command: 'install', name: from.name, blueprint: from.blueprint, version: from.version, config: from.config })
+      const from = data.applications.get(`${pull.source}/${pull.command?.application}`)
+      if (pull.command?.command === 'change') apply(username, pull.environment, pull.command)
+      if (pull.command?.command === 'promote') apply(username, pull.environment, { command: 'install', name: from.name, blueprint: from.blueprint, version: from.version, config: from.config })
       return [202, { repository: `${organizationOf(pull.environment)}/${pull.environment}`, commit: commitId('merge') }]
     }],
     ['POST', '/environments/:environment/pull-requests/:number/close', ({ parameters }) => {
@@ -281,6 +294,7 @@ export function startFixture(port = 0) {
     ['DELETE', '/policies/:name', ({ parameters }) => { data.policies.delete(parameters.name); tell.removed('policy', parameters.name); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
     ['GET', '/deletions', () => page([...data.deletions.values()])],
     ...provisioned.routes,
+    ...upgraded.routes,
   ]
 
   /** Two findings of one package, and an image that nobody listed. */
@@ -461,6 +475,9 @@ export function startFixture(port = 0) {
       data.applications.set(body.application, { ...application, ...(body.nothingDeployed && { deployedVersion: undefined }), health: health(body.phase, body.message ?? '', body.reason) })
       // `silent`: a change that the stream does not tell, as when it fell out of the log.
       if (!body.silent) tell.application(body.application)
+    } else if (what === 'install') {
+      addApplication(data, body.environment, body.name, body.blueprint, body.version, {}, {}, body.phase)
+      tell.application(`${body.environment}/${body.name}`)
     } else if (what === 'commit') data.heads.set(body.environment, (data.heads.get(body.environment) ?? 0) + 1)
     else if (what === 'revision') {
       // A commit that somebody pushed, by whomever it was made.

@@ -220,6 +220,13 @@ export const api = {
   policyPut: (policy: Api.PolicyView) => json<Api.Accepted>('PUT', '/policies' + path(policy.name), policy),
   policyDelete: (name: string) => json<Api.Accepted>('DELETE', '/policies' + path(name)),
 
+  upgrades: () => list<Api.UpgradeView>('/upgrades'),
+  upgrade: (name: string) => json<Api.UpgradeView>('GET', '/upgrades' + path(name)),
+  upgradePlan: (body: Api.UpgradeRequest) => json<Api.UpgradePlanView>('POST', '/upgrade-plans', body),
+  upgradeStart: (body: Api.StartUpgrade) => json<Api.UpgradeAccepted>('POST', '/upgrades', body),
+  upgradeCancel: (name: string) => json<Api.Accepted>('POST', '/upgrades' + path(name, 'cancel')),
+  upgradeResume: (name: string) => json<Api.Accepted>('POST', '/upgrades' + path(name, 'resume')),
+
   deletions: () => list<Api.DeletionView>('/deletions'),
 
   sovereigns: () => list<Api.ProvisioningSummary>('/sovereigns'),

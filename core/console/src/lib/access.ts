@@ -2,7 +2,7 @@
  * What the signed-in user may do, to offer only what would be granted. The
  * gateway decides; this only spares people useless buttons.
  */
-import type { Me, PolicyView, PullRequestView, Role } from '../api/types'
+import type { Me, PolicyView, PullRequestView, Role, UpgradeView } from '../api/types'
 
 /** `acme-prod` → `acme`: an env type has no hyphen. */
 export function organizationOf(environment: string): string {
@@ -44,6 +44,27 @@ export function mayUseSource(source: string, organization: string): boolean {
 /** Whether there can be an Environment to install a source's Blueprints into. */
 export function mayInstall(me: Me, source: string): boolean {
   return me.sovereignAdmin || me.organizations.some((one) => mayUseSource(source, one.organization) && mayChangeSome(me, one.organization))
+}
+
+/**
+ * Whose Applications of a source's Blueprints may be upgraded all at once: of the known
+ * Organizations, and those administered; empty text stands for all.
+ */
+export function upgradeScopes(me: Me, source: string, known: readonly string[]): string[] {
+  const all = new Set([...(me.sovereignAdmin ? known : []), ...me.organizations.map((one) => one.organization)])
+  const some = [...all].filter((one) => mayUseSource(source, one) && mayAdminister(me, one)).sort()
+  // What is an Organization's own is for nobody else.
+  return me.sovereignAdmin && mayUseSource(source, '') ? ['', ...some] : some
+}
+
+/** Whether there can be Applications of a source's Blueprints to upgrade all at once. */
+export function mayBeginUpgrade(me: Me, source: string): boolean {
+  return me.sovereignAdmin || upgradeScopes(me, source, []).length > 0
+}
+
+/** Whether a fleet upgrade may be cancelled and resumed. */
+export function maySteerUpgrade(me: Me, upgrade: Pick<UpgradeView, 'organization'>): boolean {
+  return upgrade.organization ? mayAdminister(me, upgrade.organization) : me.sovereignAdmin
 }
 
 /** Whether pull requests may be approved: those who may change the Environment, and whom a policy names. */

@@ -13,6 +13,15 @@ const PHASES: Record<string, { sign: string; tone: Tone }> = {
   Stale: { sign: '?', tone: 'warn' },
   Failed: { sign: '✕', tone: 'bad' },
   Paused: { sign: '‖', tone: 'idle' },
+  // Of fleet upgrades, and of the Applications in one.
+  Progressing: { sign: '↻', tone: 'busy' },
+  Stopped: { sign: '!', tone: 'bad' },
+  Completed: { sign: '✓', tone: 'good' },
+  Waiting: { sign: '·', tone: 'idle' },
+  Proposed: { sign: '◔', tone: 'warn' },
+  RollingOut: { sign: '↻', tone: 'busy' },
+  Done: { sign: '✓', tone: 'good' },
+  Left: { sign: '–', tone: 'idle' },
   // Of Sovereigns that are provisioned.
   Planning: { sign: '↻', tone: 'busy' },
   Provisioning: { sign: '↓', tone: 'busy' },

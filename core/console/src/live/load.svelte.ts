@@ -136,6 +136,18 @@ export async function loadPullRequest(environment: string, number: number): Prom
   return (await one(state.pullRequests, `${environment}/${number}`, () => api.pullRequest(environment, number))).diff ?? undefined
 }
 
+export async function loadUpgrades(): Promise<void> {
+  const begun = state.upgrades.begin()
+  const items = await api.upgrades()
+  state.upgrades.answerAll(begun, items.map((item) => [item.name, item]), () => true)
+}
+
+/** Reads the list instead while the upgrade was accepted and is not there yet, as {@link loadOrganization} does. */
+export async function loadUpgrade(name: string): Promise<void> {
+  if (isAwaited(`upgrade/${name}`, state.upgrades, name)) return await loadUpgrades()
+  await one(state.upgrades, name, () => api.upgrade(name))
+}
+
 export async function loadDeletions(): Promise<void> {
   const begun = state.deletions.begin()
   const items = await api.deletions()

@@ -21,10 +21,11 @@ export const blueprints = new Collection<Api.BlueprintCard>(new SvelteMap())
 export const policies = new Collection<Api.PolicyView>(new SvelteMap())
 /** By `{environment}/{number}`; the page of one asks for its diff. */
 export const pullRequests = new Collection<Api.PullRequestView>(new SvelteMap())
+export const upgrades = new Collection<Api.UpgradeView>(new SvelteMap())
 /** By `{kind}/{name}`. */
 export const deletions = new Collection<Api.DeletionView>(new SvelteMap())
 
-/** What was accepted and has yet to show: `organization/acme`, `application/acme-dev/blog`. */
+/** What was accepted and has yet to show: `organization/acme`, `application/acme-dev/blog`, `upgrade/blog-1`. */
 export const expected = new SvelteSet<string>()
 
 export const session = $state({
@@ -101,7 +102,7 @@ export function signedOut(): void {
   session.hasEnded = session.me !== undefined
   session.state = 'signed-out'
   session.me = undefined
-  for (const collection of [organizations, environments, applications, blueprints, policies, pullRequests, deletions]) {
+  for (const collection of [organizations, environments, applications, blueprints, policies, pullRequests, upgrades, deletions]) {
     collection.items.clear()
   }
   expected.clear()
@@ -184,6 +185,12 @@ function take(change: Api.StreamItem): void {
       }
       break
     }
+    case 'upgrade': {
+      const known = upgrades.items.get(change.item.name)
+      upgrades.put(change.item.name, change.item)
+      if (known && known.phase !== change.item.phase) announce(`Fleet upgrade ${change.item.name} is now ${words(change.item.phase)}.`)
+      break
+    }
     case 'deletion': {
       const key = `${change.item.kind}/${change.item.name}`
       const known = deletions.items.get(key)
@@ -204,6 +211,7 @@ function remove({ kind, name }: Api.Removed): void {
     blueprint: blueprints,
     policy: policies,
     pullRequest: pullRequests,
+    upgrade: upgrades,
     deletion: deletions,
   }
   collections[kind]?.remove(name)
