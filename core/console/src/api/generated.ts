@@ -1,5 +1,25 @@
 // Made from core/control/gateway/openapi.json by `npm run types`; not to be edited.
 export interface paths {
+    "/api/v1/blueprint-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The sources of Blueprints whose repositories the caller may know: what is published
+         *     from each, and what keeps the rest from it.
+         */
+        get: operations["blueprint_source_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/blueprints": {
         parameters: {
             query?: never;
@@ -47,6 +67,23 @@ export interface paths {
         };
         /** The icon of a version, SVG. */
         get: operations["blueprint_icon"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blueprints/{source}/{name}/{version}/vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is known to be wrong with what a version is made of. */
+        get: operations["blueprint_vulnerabilities"];
         put?: never;
         post?: never;
         delete?: never;
@@ -204,6 +241,26 @@ export interface paths {
          *     with `pod/container `.
          */
         get: operations["application_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/environments/{environment}/applications/{application}/vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is known to be wrong with what an Application, and those that it depends on, are
+         *     made of.
+         */
+        get: operations["application_vulnerabilities"];
         put?: never;
         post?: never;
         delete?: never;
@@ -640,6 +697,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sovereigns/{fqdn}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts OpenTofu's state away, once every step is done: nothing applies it again. */
+        post: operations["provisioning_archive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sovereigns/{fqdn}/cancel": {
         parameters: {
             query?: never;
@@ -706,6 +780,23 @@ export interface paths {
         put?: never;
         /** Looks for problems and plans; creates nothing. */
         post: operations["provisioning_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/{fqdn}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes the archived state back, where OpenTofu can read it; else it stays archived. */
+        post: operations["provisioning_restore"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1089,10 +1180,36 @@ export interface components {
             hostAccess?: components["schemas"]["HostAccessView"][];
             /** @description Whether an Application of it has a page to open. */
             opens: boolean;
-            /** @description Fingerprint of the key that signed it. */
+            /** @description Who signed it: a key's fingerprint, or a certificate's subject and issuer. */
             signer: string;
             /** @description The sizes one may choose; empty if there is one only. */
             sizes: string[];
+            /**
+             * @description Why its source took this version back, if it did: Applications that run it go on,
+             *     and no other can begin with it.
+             */
+            withdrawn?: string | null;
+        };
+        /** @description A source of Blueprints: what is published from its repository, and what is not. */
+        BlueprintSourceView: {
+            /** @description The Blueprints that have a folder in it. */
+            blueprints: components["schemas"]["SourceBlueprintView"][];
+            /**
+             * @description `Running`: all of it is published. `Failed`: some is not, for the problems.
+             *     `Stale`: the forge or the registry is away since `since`, and what was published
+             *     stays.
+             */
+            health: components["schemas"]["Health"];
+            /** @description What stands against publishing. */
+            problems: components["schemas"]["SourceProblemView"][];
+            /** @description The clone URL of its repository. */
+            repository: string;
+            /** @description The commit that was read last. */
+            revision?: string | null;
+            /** @description Fingerprint of the key that signs what is published from it. */
+            signer?: string | null;
+            /** @description `catalog`, `catalog-sovereign` or an Organization. */
+            source: string;
         };
         /** @description A branch that somebody pushed to an Environment's repository. */
         BranchView: {
@@ -1158,6 +1275,11 @@ export interface components {
             /** @description Whether it shall only be planned for now; resuming it then creates. */
             planOnly?: boolean;
         };
+        /**
+         * @description Whether a database can be relied on.
+         * @enum {string}
+         */
+        DatabaseState: "current" | "old" | "missing" | "broken";
         /**
          * @description What a deletion does with data.
          * @enum {string}
@@ -1249,6 +1371,35 @@ export interface components {
             message: string;
             /** @description JSON pointer (RFC 6901) into the request or the file's document. */
             pointer?: string | null;
+        };
+        /** @description One known vulnerability of one component. */
+        Finding: {
+            /** @description What others call it. */
+            aliases?: string[];
+            /** @description The component, as its package is called. */
+            component: string;
+            /**
+             * @description The versions that have it no more, one for each line of versions that is
+             *     mended; empty where no version is.
+             */
+            fixedIn?: string[];
+            /** @description The record's id, such as `GHSA-…`, `RUSTSEC-…` or `CVE-…`. */
+            id: string;
+            /** @description From what was asked about to the component, each in words. */
+            path: string[];
+            /** @description The component's package URL. */
+            purl: string;
+            /**
+             * Format: double
+             * @description The base score from 0 to 10 that the severity stands on, if it stands on one.
+             */
+            score?: number | null;
+            /** @description How bad it is. */
+            severity: components["schemas"]["Severity"];
+            /** @description What is wrong, in a line. */
+            summary?: string;
+            /** @description The version of the component. */
+            version: string;
         };
         /** @description One field of the install form. */
         FormField: {
@@ -1372,6 +1523,22 @@ export interface components {
             sovereignAdmin?: boolean;
             /** @description The new user's name; an existing user is only given the role. */
             username: string;
+        };
+        /**
+         * @description Somebody whose signatures by certificates count for one source. Of the subject and
+         *     of the issuer there is either the text itself or an expression.
+         */
+        KeylessSignerView: {
+            /** @description The OpenID Connect issuer that must have vouched for them. */
+            issuer?: string | null;
+            /** @description A regular expression that must be found in it. */
+            issuerRegexp?: string | null;
+            /** @description `catalog`, `catalog-sovereign` or an Organization. */
+            source: string;
+            /** @description Whom the certificate must be made out to: a mail address or a URI. */
+            subject?: string | null;
+            /** @description A regular expression that must be found in it. */
+            subjectRegexp?: string | null;
         };
         /** @description A line that a container of an Application wrote. */
         LogLine: {
@@ -1519,6 +1686,32 @@ export interface components {
                 version: string;
                 /** @description All versions, newest first. */
                 versions: string[];
+            }[];
+            /** @description Pass as `after` to read on; absent on the last page. */
+            next?: string | null;
+        };
+        /** @description A list in a stable order. */
+        Page_BlueprintSourceView: {
+            /** @description The items, in the order that the operation documents. */
+            items: {
+                /** @description The Blueprints that have a folder in it. */
+                blueprints: components["schemas"]["SourceBlueprintView"][];
+                /**
+                 * @description `Running`: all of it is published. `Failed`: some is not, for the problems.
+                 *     `Stale`: the forge or the registry is away since `since`, and what was published
+                 *     stays.
+                 */
+                health: components["schemas"]["Health"];
+                /** @description What stands against publishing. */
+                problems: components["schemas"]["SourceProblemView"][];
+                /** @description The clone URL of its repository. */
+                repository: string;
+                /** @description The commit that was read last. */
+                revision?: string | null;
+                /** @description Fingerprint of the key that signs what is published from it. */
+                signer?: string | null;
+                /** @description `catalog`, `catalog-sovereign` or an Organization. */
+                source: string;
             }[];
             /** @description Pass as `after` to read on; absent on the last page. */
             next?: string | null;
@@ -2024,7 +2217,7 @@ export interface components {
          * @description What a job does.
          * @enum {string}
          */
-        ProvisioningTask: "plan" | "provision" | "destroy";
+        ProvisioningTask: "plan" | "provision" | "destroy" | "archive" | "restore";
         /** @description A Sovereign that is provisioned, whole. */
         ProvisioningView: components["schemas"]["ProvisioningSummary"] & {
             /** @description The description, without credentials. */
@@ -2156,6 +2349,66 @@ export interface components {
             role: components["schemas"]["OrganizationRole"];
         };
         /**
+         * @description How bad it is, by CVSS where there is a vector, else by the database's own word.
+         * @enum {string}
+         */
+        Severity: "unknown" | "low" | "medium" | "high" | "critical";
+        /** @description How many findings there are of each severity. */
+        SeverityCounts: {
+            /**
+             * Format: int32
+             * @description Critical ones.
+             */
+            critical: number;
+            /**
+             * Format: int32
+             * @description High ones.
+             */
+            high: number;
+            /**
+             * Format: int32
+             * @description Low ones.
+             */
+            low: number;
+            /**
+             * Format: int32
+             * @description Medium ones.
+             */
+            medium: number;
+            /**
+             * Format: int32
+             * @description Those whose severity nobody says.
+             */
+            unknown: number;
+        };
+        /** @description A Blueprint that has a folder in the repository of a source. */
+        SourceBlueprintView: {
+            /** @description `bp-…`. */
+            name: string;
+            /** @description The version of the folder, once it is published. */
+            version?: string | null;
+            /** @description Versions that are withdrawn, with the reason. */
+            yanked?: {
+                [key: string]: string;
+            };
+        };
+        /** @description Something that stands against publishing. */
+        SourceProblemView: {
+            /** @description Path from the repository's root. */
+            file: string;
+            /** @description What to do about it. */
+            fix: string;
+            /**
+             * Format: int32
+             * @description Line, counted from 1, where it could be told.
+             */
+            line?: number | null;
+            /** @description What is wrong. */
+            message: string;
+            /** @description The rule of lint, or one word of its own. */
+            rule: string;
+        };
+        /**
          * @description What is needed to provision and is no part of the description. Kept in the vault
          *     until the Sovereign is destroyed, and never answered.
          */
@@ -2182,6 +2435,11 @@ export interface components {
             envTypes: string[];
             /** @description Its host clusters. */
             hostClusters: string[];
+            /**
+             * @description Who may without a key of their own, by certificates that hold against the
+             *     trusted root.
+             */
+            keylessSigners?: components["schemas"]["KeylessSignerView"][];
             /** @description Its name. */
             name: string;
             /** @description Who may publish Blueprints, by source. */
@@ -2388,6 +2646,42 @@ export interface components {
             /** @description The user's name. */
             username: string;
         };
+        /** @description The database of known vulnerabilities (OSV records) that a Sovereign was given. */
+        VulnerabilityDatabase: {
+            /** @description The ecosystems that they are about. */
+            ecosystems: string[];
+            /** @description The same in a sentence, with what to do where something is to be done. */
+            message: string;
+            /** @description When the newest of its records was changed; absent where there is none. */
+            modified?: string | null;
+            /**
+             * Format: int64
+             * @description How many records are in use.
+             */
+            records: number;
+            /** @description Whether it can be relied on. */
+            state: components["schemas"]["DatabaseState"];
+        };
+        /**
+         * @description The known vulnerabilities of a Blueprint's version or of an Application. That none
+         *     is listed means that there is none only where the database is `current` and there
+         *     are no gaps.
+         */
+        VulnerabilityReport: {
+            /**
+             * Format: int32
+             * @description How many components could be compared.
+             */
+            components: number;
+            /** @description How many findings there are of each severity. */
+            counts: components["schemas"]["SeverityCounts"];
+            /** @description What the components were compared with. */
+            database: components["schemas"]["VulnerabilityDatabase"];
+            /** @description The findings: the worst first, then by component and id. */
+            findings: components["schemas"]["Finding"][];
+            /** @description What could not be looked at, in sentences. */
+            gaps: string[];
+        };
         /** @description A wave and how far it is. */
         WaveView: {
             /** @description Its Applications. */
@@ -2404,6 +2698,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    blueprint_source_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The Organizations' of the caller; all for sovereign-admins. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BlueprintSourceView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     blueprint_list: {
         parameters: {
             query?: {
@@ -2536,6 +2859,42 @@ export interface operations {
                 };
                 content: {
                     "image/svg+xml": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    blueprint_vulnerabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `bp-…`. */
+                name: string;
+                /** @description `catalog`, `catalog-sovereign` or an Organization. */
+                source: string;
+                /** @description SemVer. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The findings, and what could not be looked at. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilityReport"];
                 };
             };
             /** @description Refused or failed. */
@@ -2874,6 +3233,40 @@ export interface operations {
                 content: {
                     "application/x-ndjson": components["schemas"]["LogLine"];
                     "text/plain": string;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    application_vulnerabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Application's name. */
+                application: string;
+                /** @description `{organization}-{env type}`. */
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The findings, and what could not be looked at. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilityReport"];
                 };
             };
             /** @description Refused or failed. */
@@ -3940,6 +4333,38 @@ export interface operations {
             };
         };
     };
+    provisioning_archive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job is at work. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     provisioning_cancel: {
         parameters: {
             query?: never;
@@ -4061,6 +4486,38 @@ export interface operations {
                 "application/json": components["schemas"]["ResumeSovereign"];
             };
         };
+        responses: {
+            /** @description The job is at work. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_restore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description The job is at work. */
             202: {
