@@ -45,6 +45,9 @@ const PATIENCE: u32 = 1800;
 /// The most of that.
 const LONGEST: u32 = 86_400;
 
+/// The ordinary plan of an Application; or why there is none, and what to do.
+type Planned = Result<PlanView, (String, Option<String>)>;
+
 /// Where an Application stands in Git.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -89,7 +92,7 @@ impl Commands {
         let found = self
             .behind(&at.content, scope.as_deref(), &stages, &to, &action)
             .await?;
-        let plans = self.plans_of(actor, &found, &to).await;
+        let plans = self.plans_of(actor, &found, &to, &action).await?;
         let mut members = Vec::new();
         let mut left_out = Vec::new();
         let mut digests = Vec::new();
@@ -233,9 +236,10 @@ impl Commands {
         let who = &spec.requested_by;
         let mut actor = self.store().actor(self.config(), who, &action).await?;
         if actor.username.is_empty() {
-            return Err(CommandError::Authorize {
+            return Err(CommandError::Allow {
                 action,
-                reason: format!("{who}, in whose name it goes, is no user any more"),
+                reason: format!("there is no user {who} any more, in whose name it goes"),
+                next: Some("resume the upgrade, which then goes in your name".to_owned()),
             });
         }
         actor.request = RequestId::parse(upgrade);
@@ -360,14 +364,15 @@ impl Commands {
         Ok(found)
     }
 
-    /// The ordinary plan of each, in the same order; or why there is none, and what to
-    /// do.
+    /// The ordinary plan of each, in the same order. What may be otherwise in a moment is
+    /// no reason to leave one out, so that it fails the whole.
     async fn plans_of(
         &self,
         actor: &Actor,
         candidates: &[Candidate],
         to: &BlueprintReference,
-    ) -> Vec<Result<PlanView, (String, Option<String>)>> {
+        action: &str,
+    ) -> Result<Vec<Planned>, CommandError> {
         let limit = Arc::new(Semaphore::new(AT_ONCE));
         let mut answers = JoinSet::new();
         for (position, candidate) in candidates.iter().enumerate() {
@@ -390,26 +395,33 @@ impl Commands {
                 plans.insert(position, plan);
             }
         }
-        candidates
-            .iter()
-            .enumerate()
-            .map(|(position, candidate)| {
-                if let Some((reason, next)) = &candidate.blocked {
-                    return Err((reason.clone(), Some(next.clone())));
+        let mut found = Vec::new();
+        for (position, candidate) in candidates.iter().enumerate() {
+            if let Some((reason, next)) = &candidate.blocked {
+                found.push(Err((reason.clone(), Some(next.clone()))));
+                continue;
+            }
+            found.push(match plans.remove(&position) {
+                Some(Ok(plan)) => Ok(plan),
+                Some(Err(error)) if error.retryable() => return Err(error),
+                Some(Err(error)) => {
+                    let problem = error.problem();
+                    Err((problem.detail, problem.next))
                 }
-                match plans.remove(&position) {
-                    Some(Ok(plan)) => Ok(plan),
-                    Some(Err(error)) => {
-                        let problem = error.problem();
-                        Err((problem.detail, problem.next))
-                    }
-                    None => Err((
-                        "planning it ended early".to_owned(),
-                        Some("try again in a moment".to_owned()),
-                    )),
+                None => {
+                    let member = &candidate.member;
+                    return Err(CommandError::Allow {
+                        action: action.to_owned(),
+                        reason: format!(
+                            "the plan of {} in {} ended early",
+                            member.application, member.environment
+                        ),
+                        next: Some("try again in a moment".to_owned()),
+                    });
                 }
-            })
-            .collect()
+            });
+        }
+        Ok(found)
     }
 
     /// The fleet upgrades of the management cluster.

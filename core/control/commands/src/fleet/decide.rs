@@ -227,13 +227,28 @@ pub(super) fn declare(
             continue;
         }
         if !found.spec.cancelled && !over.contains(other) {
+            let blueprint = &found.spec.blueprint;
+            // Of one that they do not see, people learn no more than that it is there.
+            let (reason, next) = match is_seen(access, &found.spec) {
+                true => (
+                    format!(
+                        "there is a fleet upgrade of {} to {} that is not over: {other}",
+                        blueprint.name, blueprint.version
+                    ),
+                    format!("wait for it, or cancel {other}"),
+                ),
+                false => (
+                    format!(
+                        "there is a fleet upgrade of {} in all Organizations that is not over",
+                        blueprint.name
+                    ),
+                    "wait for it, or ask a sovereign-admin to cancel it".to_owned(),
+                ),
+            };
             return Err(CommandError::Allow {
                 action: action.to_owned(),
-                reason: format!(
-                    "there is a fleet upgrade of {} to {} that is not over: {other}",
-                    found.spec.blueprint.name, found.spec.blueprint.version
-                ),
-                next: Some(format!("wait for it, or cancel {other}")),
+                reason,
+                next: Some(next),
             });
         }
         if found.spec.organization == spec.organization {
@@ -256,6 +271,15 @@ pub(super) fn declare(
     })
 }
 
+/// Whether somebody may know of a fleet upgrade: one of all Organizations names
+/// Applications of each.
+fn is_seen(access: &Access, spec: &FleetUpgradeSpec) -> bool {
+    match &spec.organization {
+        Some(organization) => access.can_read(organization),
+        None => access.is_sovereign_admin(),
+    }
+}
+
 /// A fleet upgrade that somebody may steer.
 fn steered<'a>(
     configuration: &'a Configuration,
@@ -264,12 +288,8 @@ fn steered<'a>(
     action: &str,
 ) -> Result<&'a FleetUpgrade, CommandError> {
     let found = configuration.upgrades.get(name);
-    let is_seen = |spec: &FleetUpgradeSpec| match &spec.organization {
-        Some(organization) => access.can_read(organization),
-        None => access.is_sovereign_admin(),
-    };
     let found = found
-        .filter(|found| is_seen(&found.spec))
+        .filter(|found| is_seen(access, &found.spec))
         .ok_or_else(|| CommandError::Find {
             action: action.to_owned(),
             what: format!("fleet upgrade {name}"),

@@ -11,6 +11,17 @@ use crate::world::World;
 
 const BLOG_FILE: &str = "applications/blog/application.yaml";
 
+/// Whose signatures count for the catalog, and that key's fingerprint.
+const SIGNERS: &str = "  trustedSigners:
+  - source: catalog
+    publicKey: |
+      -----BEGIN PUBLIC KEY-----
+      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEtggXkooXRMB+YRoM3niW9w2jqArT
+      KR4uMELj0JC9GiWVQDb4ed3Tycv9cTdroSfBz2I1QyqwZH17cCHMd1QHqg==
+      -----END PUBLIC KEY-----
+";
+const SIGNER: &str = "sha256:b900594abf122c63d439878310eee1e49d899da6482539484bc029d77ee20e50";
+
 /// The Application blog of acme-dev, at a version.
 fn blog(version: &str, rest: &str) -> String {
     format!(
@@ -28,6 +39,7 @@ async fn world(application: &str, upgrades: &[(&str, Option<&str>)]) -> World {
         made["metadata"]["name"] = json!(format!("catalog.bp-blog-{version}"));
         made["metadata"]["uid"] = json!(format!("bp-blog-{version}"));
         made["spec"]["version"] = json!(version);
+        made["spec"]["signer"] = json!(SIGNER);
         made["spec"]["blueprint"]["version"] = json!(version);
         if version == "2.0.0" {
             made["spec"]["blueprint"]["upgrades"] = json!({"from": ["1.5.x"]});
@@ -44,8 +56,9 @@ async fn world(application: &str, upgrades: &[(&str, Option<&str>)]) -> World {
             .objects
             .insert("fleetupgrades".to_owned(), objects.collect());
         parts.has_configuration = true;
+        let sovereign = format!("{SOVEREIGN}{SIGNERS}");
         let files = [
-            ("sovereign.yaml", SOVEREIGN),
+            ("sovereign.yaml", sovereign.as_str()),
             ("organizations/acme.yaml", ACME),
             ("environments/acme-dev.yaml", ACME_DEV),
         ];
@@ -126,6 +139,19 @@ async fn a_plan_names_who_is_left_out_and_by_which_versions_to_go() {
         assert_eq!(blocked, count, "{application}: {view}");
         assert!(view.to_string().contains(words), "{view}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_left_out_because_a_part_is_away() {
+    // The registry, which has what the new version is made of, does not answer.
+    let world = world(&blog("1.5.0", ""), &[]).await;
+    let body = json!({"blueprint": "bp-blog", "to": "2.0.0"});
+    let (status, problem) = plan(&world, "ada", &body).await;
+    assert_eq!(status, 503, "{problem}");
+    let path = "/api/v1/upgrades";
+    let (status, problem) = world.ask(Some("ada"), "POST", path, Some(&body)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert!(world.parts().commits.is_empty());
 }
 
 #[tokio::test]

@@ -186,6 +186,16 @@ fn one_fleet_upgrade_of_a_blueprint_goes_on_at_a_time() {
         let wanted = spec(Some("acme"), "2.0.0");
         let made = declare(&configuration, &access, "new", &wanted, over, "upgrade");
         match (made, expected) {
+            // Who does not see it learns no more than that it is there.
+            (Err(error), None) if there.organization.is_none() => {
+                let problem = error.problem();
+                let told = format!("{} {}", problem.detail, problem.next.unwrap_or_default());
+                assert!(
+                    told.contains("ask a sovereign-admin to cancel it"),
+                    "{told}"
+                );
+                assert!(!told.contains("old") && !told.contains("1.5.0"), "{told}");
+            }
             (Err(error), None) => assert!(error.told().contains("not over: old"), "{error}"),
             (Ok(edit), Some(becomes)) => {
                 assert_eq!(edit.subject, "Upgrade every bp-wiki of acme to 2.0.0");
