@@ -137,15 +137,22 @@ async fn look_at(
     state: UpgradeState,
     pull: Option<u64>,
 ) -> Look {
-    if state != UpgradeState::Proposed {
-        return rollout(ctx, wanted, member).await;
-    }
     let commands = &ctx.commands;
+    let is_proposed = state == UpgradeState::Proposed;
     match commands.upgrade_standing(wanted, member).await {
         Ok(Standing::There) => return rollout(ctx, wanted, member).await,
         Ok(Standing::Left(why)) => return Look::Left(why),
-        Ok(Standing::Behind) => {}
-        Err(error) => return unknown(&error),
+        Ok(Standing::Behind) if is_proposed => {}
+        // Nothing will ever roll it out.
+        Ok(Standing::Behind) => {
+            return Look::Failed(
+                "it does not have the version in Git any more; look at its history, then resume or cancel"
+                    .to_owned(),
+            );
+        }
+        Err(error) if is_proposed => return unknown(&error),
+        // The cluster knows without the forge how it goes.
+        Err(_) => return rollout(ctx, wanted, member).await,
     }
     let Some(number) = pull else {
         return Look::Failed("its pull request is not known; resume to open it".to_owned());
@@ -233,7 +240,9 @@ async fn turn(
         Ok(Turn::Left(why)) => Look::Left(why),
         Err(error) if error.retryable() => {
             let object = format!("{}/{}", member.environment, member.application);
-            return Err(ReconcileError::missing("upgrade", object, error.told()));
+            let why = error.told();
+            run.take(place, Look::Delayed(why.clone()));
+            return Err(ReconcileError::missing("upgrade", object, why));
         }
         Err(error) => Look::Failed(told(&error)),
     };

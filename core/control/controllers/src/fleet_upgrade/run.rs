@@ -31,6 +31,8 @@ pub enum Look {
     Left(String),
     /// It will not become so by waiting.
     Failed(String),
+    /// It could not be done now, and why; it is tried again.
+    Delayed(String),
     /// Nothing new.
     Unchanged,
 }
@@ -133,6 +135,7 @@ impl Run {
         };
         let (state, message) = match look {
             Look::Unchanged => (record.state, record.message.clone()),
+            Look::Delayed(why) => (record.state, why),
             Look::Committed(commit) => {
                 record.commit = commit.or(record.commit.take());
                 (UpgradeState::RollingOut, String::new())
@@ -201,7 +204,8 @@ impl Run {
         let count = self.waves.len();
         let (phase, wave, observed) = match &step {
             Step::Begin { wave, .. } | Step::Wait { wave } => {
-                let message = format!("wave {} of {count} goes on", wave + 1);
+                let delay = self.delay().unwrap_or_default();
+                let message = format!("wave {} of {count} goes on{delay}", wave + 1);
                 let observed = Observation::unknown(COMPLETED, "Progressing", message);
                 (UpgradePhase::Progressing, Some(*wave), observed)
             }
@@ -230,6 +234,17 @@ impl Run {
             conditions: Vec::new(),
         };
         (status, observed)
+    }
+
+    /// Whose turn could not be had yet, and why.
+    fn delay(&self) -> Option<String> {
+        let mut records = self.waves.iter().flatten().map(|(_, record)| record);
+        let delayed = records
+            .find(|record| record.state == UpgradeState::Waiting && !record.message.is_empty())?;
+        Some(format!(
+            "; {} in {} is tried again: {}",
+            delayed.application, delayed.environment, delayed.message
+        ))
     }
 
     /// What failed, in a sentence.

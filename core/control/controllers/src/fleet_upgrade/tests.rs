@@ -367,4 +367,43 @@ async fn a_part_that_is_away_fails_nothing() {
     let (phase, states) = status_of(&management);
     assert_eq!(phase, "Progressing");
     assert_eq!(states, ["Waiting", "Waiting"]);
+    // Whoever looks at it learns what it waits for.
+    let object = management.get(UPGRADE).unwrap();
+    let why = text(&object, "/status/applications/0/message");
+    assert!(why.contains("acme-dev"), "{object}");
+    let told = text(&object, "/status/conditions/0/message");
+    let begin = "wave 1 of 2 goes on; wiki in acme-dev is tried again: ";
+    assert_eq!(told, format!("{begin}{why}"));
+}
+
+#[tokio::test]
+async fn what_is_taken_back_or_removed_meanwhile_is_not_waited_for() {
+    let (management, told, files) = (Memory::default(), Told::default(), Files::default());
+    management.put(
+        UPGRADE,
+        json!({
+            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "FleetUpgrade",
+            "metadata": {"name": "wiki-1", "generation": 1}, "spec": wanted(),
+        }),
+    );
+    files.put("acme-dev", "wiki", "2.0.0");
+    files.put("acme-prod", "blog", "2.0.0");
+    let (forge, others) = (files.serve().await, Empty::serve().await);
+    let shared = with_parts(&management, &told, &forge, others.address());
+    let rolling = ["RollingOut", "Waiting"];
+    assert!(check(&shared, &management, "Progressing", &rolling).await);
+
+    files.put("acme-dev", "wiki", "1.0.0");
+    assert!(!check(&shared, &management, "Stopped", &["Failed", "Waiting"]).await);
+    let object = management.get(UPGRADE).unwrap();
+    let why = text(&object, "/status/applications/0/message");
+    assert!(why.contains("the version in Git any more"), "{why}");
+
+    files.put("acme-dev", "wiki", "2.0.0");
+    management.merge(UPGRADE, &json!({"spec": {"attempt": 1}}));
+    assert!(check(&shared, &management, "Progressing", &rolling).await);
+    files.texts.lock().unwrap().clear();
+    files.put("acme-prod", "blog", "2.0.0");
+    let states = ["Left", "RollingOut"];
+    assert!(check(&shared, &management, "Progressing", &states).await);
 }
