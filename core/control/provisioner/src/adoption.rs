@@ -196,11 +196,18 @@ pub fn progress(adoptions: &[Adoption], policy: Policy, list: &Value) -> Vec<(St
     all.collect()
 }
 
-/// Where what Crossplane sees is not what OpenTofu made.
+/// Where what Crossplane sees is not what OpenTofu made. Of what is not there nothing is
+/// proved, so that it counts as one.
 pub fn differences(adoptions: &[Adoption], list: &Value) -> Vec<String> {
     let all = adoptions
         .iter()
-        .filter_map(|adoption| adoption.difference(adoption.find(list)?));
+        .filter_map(|adoption| match adoption.find(list) {
+            Some(item) => adoption.difference(item),
+            None => Some(format!(
+                "{}: it is not in the cluster any more",
+                adoption.title()
+            )),
+        });
     all.collect()
 }
 
@@ -590,6 +597,14 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].ends_with(expected), "{found:?}");
         }
+        // What is not there proves nothing.
+        assert_eq!(differences(&adoptions, &json!({"items": []})).len(), 3);
+        let mut list = whole.clone();
+        list["items"].as_array_mut().unwrap().remove(1);
+        assert_eq!(
+            differences(&adoptions, &list),
+            ["Server server-worker-0: it is not in the cluster any more"]
+        );
         // The form of a number is nothing to it.
         let mut list = whole;
         list["items"][2]["status"]["atProvider"]["listenPort"] = json!(80.0);

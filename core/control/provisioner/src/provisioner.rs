@@ -165,6 +165,14 @@ pub enum ProvisionError {
         /// What differs.
         differences: Vec<String>,
     },
+    /// The cluster answered with something else than it was asked for.
+    #[error(
+        "cannot {action}: what the control plane answered is no list of objects; run `catalyst provision resume` to ask again"
+    )]
+    NoList {
+        /// What was attempted.
+        action: &'static str,
+    },
     /// The credentials of a private Git repository are not given.
     #[error(
         "cannot hand secrets over: gitCredentials is true, and CATALYST_GIT_USERNAME or CATALYST_GIT_PASSWORD is not set; set both, then run `catalyst provision resume`"

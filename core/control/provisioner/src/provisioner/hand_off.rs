@@ -150,8 +150,12 @@ impl Provisioner<'_> {
         }
         let command = adoption::get(&self.record.given, &self.config.derived().name);
         let ssh = self.control_plane()?;
-        let said = ssh.run(ASK, &command, None, MINUTE).await?;
-        Ok(Some(parsed(&said)))
+        let list = parsed(&ssh.run(ASK, &command, None, MINUTE).await?);
+        // It would pass for nothing to let go of.
+        match list.get("items").is_some_and(Value::is_array) {
+            true => Ok(Some(list)),
+            false => Err(ProvisionError::NoList { action: ASK }),
+        }
     }
 
     /// Gives Crossplane everything under a policy, waits until it is done with it, and
@@ -184,8 +188,8 @@ impl Provisioner<'_> {
             })
         })
         .await?;
-        let said = ssh.run(ASK, &command, None, MINUTE).await?;
-        let differences = adoption::differences(adoptions, &parsed(&said));
+        let list = self.given().await?.unwrap_or_default();
+        let differences = adoption::differences(adoptions, &list);
         match differences.is_empty() {
             true => Ok(()),
             false => Err(ProvisionError::NotTheSame { step, differences }),

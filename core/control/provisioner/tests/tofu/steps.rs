@@ -457,6 +457,21 @@ async fn what_crossplane_sees_otherwise_it_is_not_given_to_keep() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_list_does_not_pass_for_nothing_to_let_go_of() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = with_network(&binary, root.path()).await;
+    world.run(&config(0)).await.1.unwrap();
+    let managed = std::fs::read_to_string(root.path().join("managed")).unwrap();
+    world.write("managed", "Welcome to omantel");
+    let error = world.run(&config(1)).await.1.unwrap_err().to_string();
+    assert!(error.contains("is no list of objects"), "{error}");
+    assert_eq!(world.record().attempt.unwrap().step, Step::Observe);
+    world.write("managed", &managed);
+    world.run(&config(1)).await.1.unwrap();
+}
+
+#[tokio::test]
 async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     let Some(binary) = binary() else { return };
     let root = tempfile::tempdir().unwrap();
