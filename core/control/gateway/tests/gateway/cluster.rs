@@ -33,6 +33,23 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
+/// Who signed every Blueprint here: the fingerprint of [`SIGNING_KEY`].
+const SIGNER: &str = "sha256:b900594abf122c63d439878310eee1e49d899da6482539484bc029d77ee20e50";
+const SIGNING_KEY: &str = "      -----BEGIN PUBLIC KEY-----
+      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEtggXkooXRMB+YRoM3niW9w2jqArT
+      KR4uMELj0JC9GiWVQDb4ed3Tycv9cTdroSfBz2I1QyqwZH17cCHMd1QHqg==
+      -----END PUBLIC KEY-----
+";
+
+/// A Sovereign's file, with that signer trusted for all sources: without, no Blueprint is
+/// offered, whatever else is the matter with it.
+pub fn trusting(sovereign: &str) -> String {
+    let signers = ["acme", "catalog", "globex"]
+        .map(|source| format!("  - source: {source}\n    publicKey: |\n{SIGNING_KEY}"))
+        .concat();
+    format!("{sovereign}  trustedSigners:\n{signers}")
+}
+
 /// A Blueprint as it was admitted.
 pub fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
     card["license"] = json!("Apache-2.0");
@@ -42,7 +59,7 @@ pub fn blueprint(source: &str, name: &str, mut card: Value) -> Value {
     });
     let admitted = json!({
         "source": source, "name": name, "version": "1.0.0", "digest": format!("sha256:{}", "a".repeat(64)),
-        "signer": "one", "repository": format!("{source}/{name}"), "blueprint": said,
+        "signer": SIGNER, "repository": format!("{source}/{name}"), "blueprint": said,
     });
     object("Blueprint", &format!("{source}.{name}-1.0.0"), admitted)
 }

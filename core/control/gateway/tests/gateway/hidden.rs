@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::cluster::blueprint;
+use crate::cluster::{blueprint, trusting};
 use crate::pulls::{ACME, ACME_DEV, SOVEREIGN};
 use crate::world::{World, wait};
 
@@ -47,8 +47,9 @@ async fn world() -> World {
         let mut parts = world.parts();
         parts.objects.insert("blueprints".to_owned(), all);
         parts.has_configuration = true;
+        let sovereign = trusting(SOVEREIGN);
         let files = [
-            ("sovereign.yaml", SOVEREIGN),
+            ("sovereign.yaml", sovereign.as_str()),
             ("organizations/acme.yaml", ACME),
             ("environments/acme-dev.yaml", ACME_DEV),
         ];
@@ -189,6 +190,7 @@ async fn what_is_hidden_answers_as_what_is_not_there() {
             answers.push((status, text.replace(other, "OTHER")));
         }
         assert_eq!(answers[0].0, StatusCode::CONFLICT, "{answers:?}");
+        assert!(answers[0].1.contains("dependency-conflict"), "{answers:?}");
         assert_eq!(answers[0], answers[1]);
     }
 }

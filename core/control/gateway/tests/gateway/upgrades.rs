@@ -5,22 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::cluster::{blueprint, fleet_upgrade};
+use crate::cluster::{blueprint, fleet_upgrade, trusting};
 use crate::pulls::{ACME, ACME_DEV, SOVEREIGN};
 use crate::world::World;
 
 const BLOG_FILE: &str = "applications/blog/application.yaml";
-
-/// Whose signatures count for the catalog, and that key's fingerprint.
-const SIGNERS: &str = "  trustedSigners:
-  - source: catalog
-    publicKey: |
-      -----BEGIN PUBLIC KEY-----
-      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEtggXkooXRMB+YRoM3niW9w2jqArT
-      KR4uMELj0JC9GiWVQDb4ed3Tycv9cTdroSfBz2I1QyqwZH17cCHMd1QHqg==
-      -----END PUBLIC KEY-----
-";
-const SIGNER: &str = "sha256:b900594abf122c63d439878310eee1e49d899da6482539484bc029d77ee20e50";
 
 /// The Application blog of acme-dev, at a version.
 fn blog(version: &str, rest: &str) -> String {
@@ -39,7 +28,6 @@ async fn world(application: &str, upgrades: &[(&str, Option<&str>)]) -> World {
         made["metadata"]["name"] = json!(format!("catalog.bp-blog-{version}"));
         made["metadata"]["uid"] = json!(format!("bp-blog-{version}"));
         made["spec"]["version"] = json!(version);
-        made["spec"]["signer"] = json!(SIGNER);
         made["spec"]["blueprint"]["version"] = json!(version);
         if version == "2.0.0" {
             made["spec"]["blueprint"]["upgrades"] = json!({"from": ["1.5.x"]});
@@ -56,7 +44,7 @@ async fn world(application: &str, upgrades: &[(&str, Option<&str>)]) -> World {
             .objects
             .insert("fleetupgrades".to_owned(), objects.collect());
         parts.has_configuration = true;
-        let sovereign = format!("{SOVEREIGN}{SIGNERS}");
+        let sovereign = trusting(SOVEREIGN);
         let files = [
             ("sovereign.yaml", sovereign.as_str()),
             ("organizations/acme.yaml", ACME),
