@@ -159,14 +159,171 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
     world
         .condition(&path, "Ready", "False", "RollbackSucceeded")
         .await;
+    let message = world
+        .condition(&path, "Released", "False", "UpgradeFailed")
+        .await;
+    assert!(
+        message.contains("Deployment/shop/slow status: 'InProgress'"),
+        "{message}"
+    );
+    world
+        .condition(&path, "Stalled", "True", "RetriesExceeded")
+        .await;
+    assert_eq!(stored(&world, 3).await.unwrap()["info"]["status"], "failed");
+    let back = stored(&world, 4).await.unwrap();
+    assert_eq!(back["info"]["description"], "Rollback to 2");
+    assert_eq!(back["chart"]["metadata"]["version"], "1.1.0");
+    assert!(
+        world
+            .get("/apis/apps/v1/namespaces/shop/deployments/slow")
+            .await
+            .is_none()
+    );
+
+    // A change is a new chance.
+    world
+        .merge(
+            &format!("{SOURCES}/web"),
+            json!({"spec": {"ref": {"tag": "1.1.0"}}}),
+        )
+        .await;
+    world
+        .condition(&path, "Ready", "True", "UpgradeSucceeded")
+        .await;
+
+    world.delete(&path).await;
+    world.until(&path, |one| one.is_none()).await;
+    assert!(world.get(&format!("{MAPS}/web")).await.is_none());
+    for version in 1..6 {
+        assert!(
+            stored(&world, version).await.is_none(),
+            "v{version} is left"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_install_is_undone_and_tried_as_often_as_asked() {
+    let world = World::start().await;
+    world.push_chart(
+        "charts/web",
+        "latest",
+        &chart("1.0.0", &[("slow.yaml", SLOW)]),
+    );
+    world.post(SOURCES, source(&world, json!({}))).await;
+    let install = json!({"createNamespace": true, "remediation": {"retries": 1}});
+    world
+        .post(RELEASES, release(json!({"install": install})))
+        .await;
+    let path = format!("{RELEASES}/web");
+    world
+        .condition(&path, "Stalled", "True", "RetriesExceeded")
+        .await;
+    let object = world.get(&path).await.unwrap();
+    assert_eq!(object["status"]["installFailures"], 2);
+    // The last failure stays for people to look at, as in Flux.
+    assert!(
+        world
+            .get("/apis/apps/v1/namespaces/shop/deployments/slow")
+            .await
+            .is_some()
+    );
+    // A broken template names itself.
+    world.push_chart(
+        "charts/web",
+        "broken",
+        &chart("1.0.1", &[("bad.yaml", "a: {{ .Values.x.y.z }}\n")]),
+    );
+    world
+        .merge(
+            &format!("{SOURCES}/web"),
+            json!({"spec": {"ref": {"tag": "broken"}}}),
+        )
+        .await;
     let found = world
         .until(&path, |one| {
-            crate::world::of(one.unwrap(), "Released")
-                .is_some_and(|released| released["reason"] == "UpgradeFailed")
+            let released = crate::world::of(one.unwrap(), "Released");
+            released.is_some_and(|one| one["message"].as_str().unwrap().contains("bad.yaml"))
         })
         .await;
-    let released = crate::world::of(&found, "Released").unwrap();
-    let message = released["message"].as_str().unwrap();
+    assert_eq!(found["status"]["lastAttemptedRevision"], "1.0.1");
+    // Deleted in the middle of everything, it still ends.
+    world.delete(&path).await;
+    world.until(&path, |one| one.is_none()).await;
+    assert!(
+        world
+            .get("/apis/apps/v1/namespaces/shop/deployments/slow")
+            .await
+            .is_none()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_chart_renders_goes_through_the_post_renderers_but_for_hooks() {
+    let world = World::start().await;
+    // A hook that stays, so that it can be looked at.
+    let hook = HOOK.replace("hook-succeeded", "before-hook-creation");
+    let files = [
+        ("map.yaml", MAP),
+        ("slow.yaml", SLOW),
+        ("hook.yaml", hook.as_str()),
+    ];
+    world.push_chart("charts/web", "latest", &chart("1.0.0", &files));
+    world.post(SOURCES, source(&world, json!({}))).await;
+    let patch = |kind: &str, name: &str, patch: &str| {
+        json!({"kustomize": {"patches": [{
+            "target": {"kind": kind, "name": name}, "patch": patch,
+        }]}})
+    };
+    let greet = |greeting: &str| {
+        let operation = format!("[{{op: replace, path: /data/greeting, value: {greeting}}}]");
+        patch("ConfigMap", "web", &operation)
+    };
+    let mut images = patch(
+        "ConfigMap",
+        ".*",
+        "[{op: add, path: /metadata/labels, value: {patched: \"yes\"}}]",
+    );
+    images["kustomize"]["images"] = json!([{"name": "none", "newName": "other", "newTag": "2"}]);
+    world
+        .post(
+            RELEASES,
+            release(json!({
+                "values": {"greeting": "own"}, "install": {"createNamespace": true, "disableWait": true},
+                "upgrade": {"disableWait": true}, "postRenderers": [greet("first"), greet("patched"), images],
+            })),
+        )
+        .await;
+    let path = format!("{RELEASES}/web");
+    world
+        .condition(&path, "Ready", "True", "InstallSucceeded")
+        .await;
+    let live = world.get(&format!("{MAPS}/web")).await.unwrap();
+    assert_eq!(live["data"]["greeting"], "patched");
+    assert_eq!(live["metadata"]["labels"]["patched"], "yes");
+    let slow = world
+        .get("/apis/apps/v1/namespaces/shop/deployments/slow")
+        .await
+        .unwrap();
+    let image = &slow["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, "other:2");
+    let hook = world.get(&format!("{MAPS}/hook")).await.unwrap();
+    assert_eq!(hook["metadata"]["labels"]["patched"], Value::Null);
+    let first = stored(&world, 1).await.unwrap();
+    assert!(first["manifest"].as_str().unwrap().contains("other:2"));
+
+    // One that does not fit is told, and nothing comes of it.
+    let absent = patch(
+        "ConfigMap",
+        "web",
+        "[{op: replace, path: /data/absent, value: x}]",
+    );
+    world
+        .merge(&path, json!({"spec": {"postRenderers": [absent]}}))
+        .await;
+    let message = world
+        .condition(&path, "Released", "False", "UpgradeFailed")
+        .await;
     assert!(
         message.contains("could not apply spec.postRenderers") && message.contains("absent"),
         "{message}"

@@ -345,7 +345,7 @@ impl<'a> Provisioner<'a> {
             is_removed: false,
             tofu,
             ssh,
-            redactor: redactor(config, options),
+            redactor: redactor(config, options, &passphrase),
             cancel,
             sink,
         })
@@ -733,14 +733,18 @@ impl<'a> Provisioner<'a> {
     }
 }
 
-/// Takes the credentials of a run out of texts.
-fn redactor(config: &Config, options: &Options) -> Redactor {
+/// Takes the credentials of a run, and what was made for its Sovereign, out of texts.
+fn redactor(config: &Config, options: &Options, passphrase: &Secret) -> Redactor {
     let path = config.ssh_private_key_file.as_deref().map(at_home);
     // One that cannot be read is used by nobody here.
     let key = path.and_then(|path| std::fs::read_to_string(path).ok());
     let key = Zeroizing::new(key.unwrap_or_default());
     let password = options.git.as_ref().map(|(_, password)| password);
-    Redactor::new(hidden(&options.token, &key, password).map(Secret::new))
+    let own = options.own.iter().flat_map(OwnSecrets::all);
+    let all = hidden(&options.token, &key, password)
+        .chain(own)
+        .chain([passphrase.reveal()]);
+    Redactor::new(all.map(Secret::new))
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -531,7 +531,7 @@ fn a_chain_has_an_end() {
     let catalog = catalog(&levels(20, |level| match level {
         19 => Vec::new(),
         _ => vec![format!(
-            "{{blueprint: bp-l{}, version: =1.0.0, alias: n}}",
+            "{{blueprint: bp-l{}, version: =1.0.0, alias: a}}",
             level + 1
         )],
     }));
@@ -539,7 +539,7 @@ fn a_chain_has_an_end() {
     assert!(
         error
             .to_string()
-            .ends_with("the chain of dependencies `n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n` is longer than 16 Blueprints; choose an Application that is already there for one of them"),
+            .ends_with("the chain of dependencies `a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a` is longer than 16 Blueprints; choose an Application that is already there for one of them"),
         "{error}"
     );
 }

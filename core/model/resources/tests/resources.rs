@@ -78,7 +78,7 @@ fn check_structural(schema: &Value, path: &str) {
 #[test]
 fn every_definition_is_structural_and_described() {
     let definitions = custom_resource_definitions();
-    assert_eq!(definitions.len(), 7);
+    assert_eq!(definitions.len(), 8);
     for (kind, definition) in definitions {
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         check_structural(schema, kind.kind);

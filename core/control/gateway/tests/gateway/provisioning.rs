@@ -107,7 +107,7 @@ async fn only_sovereign_admins_provision_and_others_learn_nothing() {
             }
         }
     }
-    assert_eq!(asked, 10 * 2 * 3 * 5);
+    assert_eq!(asked, 12 * 2 * 3 * 5);
 
     let mut browser = Browser::default();
     browser.sign_in(&world, "sol", "/auth/sign-in").await;
