@@ -246,7 +246,8 @@ impl Get {
         }
     }
 
-    /// Sources of Blueprints, and below them what keeps something from being published.
+    /// Sources of Blueprints, and below them what keeps something from being published,
+    /// and what in the registry is not trusted.
     async fn sources(&self, api: &Api) -> anyhow::Result<()> {
         let mut sources: Vec<BlueprintSourceView> = api.list(&["blueprint-sources"]).await?;
         if let Some(name) = &self.name {
@@ -269,6 +270,13 @@ impl Get {
             };
             let (rule, message, fix) = (&problem.rule, &problem.message, &problem.fix);
             print(&plain(&format!("{place}: [{rule}] {message}; {fix}\n")))?;
+        }
+        for source in &sources {
+            for one in &source.refused {
+                let artifact = format!("{}/{}:{}", source.source, one.name, one.version);
+                let (reason, fix) = (&one.reason, &one.fix);
+                print(&plain(&format!("{artifact}: {reason}; {fix}\n")))?;
+            }
         }
         Ok(())
     }

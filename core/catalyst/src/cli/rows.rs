@@ -196,6 +196,7 @@ impl Row for BlueprintSourceView {
         "revision",
         "blueprints",
         "problems",
+        "refused",
         "phase",
         "message",
     ];
@@ -206,6 +207,7 @@ impl Row for BlueprintSourceView {
             short(self.revision.as_deref().unwrap_or_default()),
             self.blueprints.len().to_string(),
             self.problems.len().to_string(),
+            self.refused.len().to_string(),
             phase(&self.health),
             in_a_line(&self.health.message),
         ]

@@ -2,11 +2,12 @@
 //! Blueprint object; what is no longer trusted is marked, and never removed under
 //! an Application that uses it.
 
+mod refusals;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use catalyst_api::RegisterBlueprint;
-use catalyst_commands::{Actor, trust_policy};
+use catalyst_commands::{Actor, CommandError, trust_policy};
 use catalyst_names::BlueprintName;
 use catalyst_plan::WITHDRAWN;
 use catalyst_resources::{BlueprintSourceStatus, BlueprintSpec};
@@ -24,41 +25,16 @@ use crate::object::{condition, name, text};
 use crate::runtime::Next;
 use crate::source::status_of;
 
+pub use refusals::Refusals;
+
 const READY: &str = "Ready";
 /// The reason of one whose artifact the registry no longer has.
 pub const ARTIFACT_MISSING: &str = "ArtifactMissing";
 /// The reason of one whose version's tag names other content than was registered.
 const TAG_MOVED: &str = "TagMoved";
 
-/// Why versions in the registry were not admitted, as it was last told.
-#[derive(Default)]
-pub struct Refusals {
-    /// Reasons by version, by repository.
-    told: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
-}
-
-impl Refusals {
-    /// Takes over what was refused in a repository, by version with the reason, and
-    /// answers with what of that was not told the last time: sweeps find the same
-    /// again and again.
-    fn news(
-        &self,
-        repository: &str,
-        refused: BTreeMap<String, String>,
-    ) -> BTreeMap<String, String> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = told.remove(repository).unwrap_or_default();
-        let mut news = refused.clone();
-        news.retain(|version, why| before.get(version) != Some(why));
-        if !refused.is_empty() {
-            told.insert(repository.to_owned(), refused);
-        }
-        news
-    }
-}
-
 /// Every repository of every source, for the sweep; those of Blueprint objects
-/// too, so that one that vanished is noticed.
+/// too, and those that something was refused in, so that what vanished is noticed.
 pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
     let ctx = &shared.ctx;
     let management = ctx.management();
@@ -81,6 +57,10 @@ pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
     }
     for object in management.list(BLUEPRINT, "", "").await? {
         found.insert(text(&object, "/spec/repository").to_owned());
+    }
+    for object in management.list(BLUEPRINT_SOURCE, "", "").await? {
+        let refused = status_of(&object).refused.into_iter();
+        found.extend(refused.map(|one| format!("{}/{}", name(&object), one.name)));
     }
     for repository in found {
         if BlueprintName::of_repository(&repository).is_some() {
@@ -113,15 +93,29 @@ pub async fn reconcile(shared: &Shared, repository: &str) -> Result<Next, Reconc
             format!("the versions of {repository}"),
         ))?;
     let policy = trust_policy(&ctx.sovereign().await?);
+    let found = ctx.management().get(BLUEPRINT_SOURCE, "", source).await?;
+    let of_source = found.as_ref().map(status_of).unwrap_or_default();
+    let before = refusals::of_blueprint(&of_source.refused, blueprint);
     let mut refused = BTreeMap::new();
     for version in tags.iter().filter(|tag| is_version(tag)) {
         let object = BlueprintSpec::object_name(source, blueprint, version);
         if admitted.iter().all(|one| name(one) != object)
-            && let Err(why) = admit(ctx, source, blueprint, version).await
+            && let Err(error) = admit(ctx, source, blueprint, version).await
         {
-            refused.insert(version.clone(), why);
+            // A part that is away says nothing of a version: what was said stays.
+            let why = match error.retryable() {
+                true => before.get(version).cloned(),
+                false => Some(refusals::told(&error)),
+            };
+            match why {
+                Some(why) => {
+                    refused.insert(version.clone(), why);
+                }
+                None => tracing::debug!(source, version, %error, "Blueprint not looked at"),
+            }
         }
     }
+    let is_told = refused == before;
     for (version, why) in shared.refusals.news(repository, refused) {
         tracing::warn!(
             source,
@@ -131,8 +125,10 @@ pub async fn reconcile(shared: &Shared, repository: &str) -> Result<Next, Reconc
             "Blueprint not admitted"
         );
     }
-    let found = ctx.management().get(BLUEPRINT_SOURCE, "", source).await?;
-    let of_source = found.as_ref().map(status_of).unwrap_or_default();
+    if !is_told {
+        // The controller of the source is the one that writes there.
+        shared.sources.add(source.to_owned());
+    }
     for object in &admitted {
         verify_again(ctx, object, &policy, &of_source).await?;
     }
@@ -144,9 +140,9 @@ fn is_version(tag: &str) -> bool {
     semver::Version::parse(tag).is_ok_and(|version| version.build.is_empty())
 }
 
-/// Admits a version, or says why not: that is told in the log and nowhere else, and
-/// whoever asks for it by name gets the reason.
-async fn admit(ctx: &Context, source: &str, name: &str, version: &str) -> Result<(), String> {
+/// Admits a version, or says why not: that is told in the log and by the status of its
+/// source, and whoever asks for it by name gets the reason.
+async fn admit(ctx: &Context, source: &str, name: &str, version: &str) -> Result<(), CommandError> {
     let request = RegisterBlueprint {
         source: source.to_owned(),
         name: name.to_owned(),
@@ -156,7 +152,7 @@ async fn admit(ctx: &Context, source: &str, name: &str, version: &str) -> Result
         .commands
         .blueprint_register(&catalyst(ctx), request)
         .await;
-    registered.map_err(|error| error.told())?;
+    registered?;
     tracing::info!(source, name, version, "Blueprint admitted");
     Ok(())
 }
@@ -412,30 +408,6 @@ mod tests {
             let found = found.as_ref().map(|one| one.reason.as_str());
             assert_eq!(found, expected, "{version} {signer} {of_source:?}");
         }
-    }
-
-    #[test]
-    fn a_refusal_is_news_once() {
-        let refusals = Refusals::default();
-        let of = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
-            let texts = all
-                .iter()
-                .map(|(version, why)| ((*version).to_owned(), (*why).to_owned()));
-            texts.collect()
-        };
-        let look = |found: &[(&str, &str)]| refusals.news("catalog/bp-wiki", of(found));
-        let unsigned = ("1.0.0", "it is not signed");
-        assert_eq!(look(&[unsigned]), of(&[unsigned]));
-        assert_eq!(look(&[unsigned]), of(&[]));
-        // Another version, another reason, another repository.
-        let next = ("1.1.0", "it is not signed");
-        assert_eq!(look(&[unsigned, next]), of(&[next]));
-        let foreign = ("1.0.0", "nobody trusts its signer");
-        assert_eq!(look(&[foreign, next]), of(&[foreign]));
-        assert_eq!(refusals.news("acme/bp-wiki", of(&[next])), of(&[next]));
-        // Whoever was admitted or removed meanwhile is refused anew.
-        assert_eq!(look(&[]), of(&[]));
-        assert_eq!(look(&[next]), of(&[next]));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use serde_json::{Map, Value, json};
 
 use crate::blueprint::ARTIFACT_MISSING;
 use crate::bootstrap::{MANAGER, webhook};
+use crate::clock;
 use crate::conditions::{self, Observation};
 use crate::context::Context;
 use crate::controllers::Shared;
@@ -130,6 +131,7 @@ fn forge(action: &'static str, repository: &RepositoryId) -> impl FnOnce(PortErr
 #[derive(Default)]
 struct Seen {
     revision: Option<String>,
+    read_at: Option<String>,
     signer: Option<String>,
     blueprints: Vec<SourceBlueprint>,
     problems: Vec<SourceProblem>,
@@ -146,6 +148,7 @@ pub async fn reconcile(shared: &Shared, source: &str) -> Result<Next, ReconcileE
             management.delete(BLUEPRINT_SOURCE, "", source).await?;
         }
         shared.judged.forget(source);
+        shared.refusals.forget(source);
         return Ok(None);
     }
     let wanted = object_of(source);
@@ -166,7 +169,11 @@ pub async fn reconcile(shared: &Shared, source: &str) -> Result<Next, ReconcileE
     };
     let before = status_of(&object);
     let seen = look(shared, source, &before).await;
-    let (observed, fields) = told(&seen);
+    let (observed, mut fields) = told(&seen);
+    // Found out by the Blueprint controller, repository by repository.
+    let refusals = &shared.refusals;
+    let refused = refusals.of_source(source, &before.refused, &ctx.addresses);
+    fields.insert("refused".to_owned(), json!(refused));
     conditions::write(&management, &object, &[observed], fields).await?;
     if (&seen.blueprints, &seen.signer) != (&before.blueprints, &before.signer) {
         // What is withdrawn is found out there.
@@ -259,6 +266,7 @@ fn told(seen: &Seen) -> (Observation, Map<String, Value>) {
     let mut fields = Map::new();
     for (field, value) in [
         ("revision", json!(seen.revision)),
+        ("readAt", json!(seen.read_at)),
         ("signer", json!(seen.signer)),
         ("blueprints", json!(seen.blueprints)),
         ("problems", json!(problems)),
@@ -272,6 +280,7 @@ fn told(seen: &Seen) -> (Observation, Map<String, Value>) {
 async fn look(shared: &Shared, source: &str, before: &BlueprintSourceStatus) -> Seen {
     let mut seen = Seen {
         revision: before.revision.clone(),
+        read_at: before.read_at.clone(),
         signer: before.signer.clone(),
         blueprints: before.blueprints.clone(),
         problems: before.problems.clone(),
@@ -352,6 +361,9 @@ async fn read(
         None if seen.signer.is_none() => signer(ctx, source).await?,
         None => seen.signer.clone(),
     };
+    if seen.revision.as_ref() != Some(&head) || seen.read_at.is_none() {
+        seen.read_at = Some(clock::now());
+    }
     seen.revision = Some(head);
     seen.signer = signed_by;
     seen.blueprints = blueprints;

@@ -193,6 +193,9 @@ pub struct BlueprintSourceView {
     /// The commit that was read last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// When that commit was read first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<String>,
     /// Fingerprint of the key that signs what is published from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
@@ -200,6 +203,8 @@ pub struct BlueprintSourceView {
     pub blueprints: Vec<SourceBlueprintView>,
     /// What stands against publishing.
     pub problems: Vec<SourceProblemView>,
+    /// What lies in its path of the registry and was not admitted, the first hundred.
+    pub refused: Vec<RefusedArtifactView>,
     /// `Running`: all of it is published. `Failed`: some is not, for the problems.
     /// `Stale`: the forge or the registry is away since `since`, and what was published
     /// stays.
@@ -233,6 +238,20 @@ pub struct SourceProblemView {
     pub rule: String,
     /// What is wrong.
     pub message: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// An artifact that lies in the registry and is not a Blueprint of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedArtifactView {
+    /// The Blueprint that its repository is named after.
+    pub name: String,
+    /// Its tag.
+    pub version: String,
+    /// Why it was not admitted.
+    pub reason: String,
     /// What to do about it.
     pub fix: String,
 }

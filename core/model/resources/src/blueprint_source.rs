@@ -32,6 +32,9 @@ pub struct BlueprintSourceStatus {
     /// The commit that was read last; none before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// When that commit was read first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<String>,
     /// Fingerprint of the key that signs what is published from the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
@@ -41,6 +44,10 @@ pub struct BlueprintSourceStatus {
     /// What stands against publishing, the first hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<SourceProblem>,
+    /// Versions in the source's path of the registry that were not admitted, the first
+    /// hundred by name and version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedArtifact>,
 }
 
 /// The folder of a Blueprint.
@@ -72,6 +79,20 @@ pub struct SourceProblem {
     pub rule: String,
     /// What is wrong.
     pub message: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// An artifact that lies in the registry and is not a Blueprint of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedArtifact {
+    /// The Blueprint that its repository is named after.
+    pub name: String,
+    /// Its tag.
+    pub version: String,
+    /// Why it was not admitted.
+    pub reason: String,
     /// What to do about it.
     pub fix: String,
 }

@@ -23,7 +23,7 @@ pub use application::{
 };
 pub use blueprint::{BlueprintSpec, BlueprintStatus};
 pub use blueprint_source::{
-    BlueprintSourceSpec, BlueprintSourceStatus, SourceBlueprint, SourceProblem,
+    BlueprintSourceSpec, BlueprintSourceStatus, RefusedArtifact, SourceBlueprint, SourceProblem,
 };
 pub use condition::{Condition, ConditionStatus};
 pub use crd::{Kind, Scope, custom_resource_definitions};

@@ -59,6 +59,33 @@ async fn while_a_part_is_away_what_was_published_stays_and_the_status_says_so() 
 }
 
 #[tokio::test]
+async fn a_source_tells_what_its_registry_holds_and_nobody_trusts() {
+    let (memory, told) = (Memory::default(), Told::default());
+    let (forge, others) = (Empty::serve().await, Empty::serve().await);
+    let shared = shared_with(&memory, &told, &forge, &others);
+    put_acme(&memory);
+    let refused = || memory.get(SOURCE).unwrap()["status"]["refused"].clone();
+    let unsigned = || BTreeMap::from([("1.0.0".to_owned(), "it is not signed".to_owned())]);
+    shared.refusals.news("acme/bp-wiki", unsigned());
+    shared.refusals.news("globex/bp-wiki", unsigned());
+    // Told also while the forge is away, which has no part in it.
+    forge.set_away(true);
+    assert!(reconcile(&shared, "acme").await.unwrap_err().retryable());
+    let told = refused();
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    let words = |field: &str| told[0][field].as_str().unwrap().to_owned();
+    let found = (words("name"), words("version"), words("reason"));
+    let expected = ("bp-wiki", "1.0.0", "it is not signed");
+    assert_eq!((&*found.0, &*found.1, &*found.2), expected);
+    assert!(words("fix").ends_with("/acme/bp-wiki:1.0.0"), "{told}");
+
+    forge.set_away(false);
+    shared.refusals.news("acme/bp-wiki", BTreeMap::new());
+    reconcile(&shared, "acme").await.unwrap();
+    assert_eq!(refused(), json!([]));
+}
+
+#[tokio::test]
 async fn a_source_is_there_as_long_as_its_organization() {
     let (memory, told) = (Memory::default(), Told::default());
     let (forge, others) = (Empty::serve().await, Empty::serve().await);

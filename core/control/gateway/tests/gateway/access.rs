@@ -140,6 +140,19 @@ async fn every_operation_answers_every_caller_as_it_may() {
 }
 
 #[tokio::test]
+async fn a_source_tells_what_its_registry_holds_and_nobody_trusts() {
+    let world = World::watched().await;
+    let path = "/api/v1/blueprint-sources";
+    let (status, page) = world.ask(Some("vic"), "GET", path, None).await;
+    assert_eq!(status, StatusCode::OK);
+    let refused = json!([{
+        "name": "bp-plans", "version": "0.9.0", "reason": "it is not signed",
+        "fix": "publish it signed",
+    }]);
+    assert_eq!(page["items"][0]["refused"], refused, "{page}");
+}
+
+#[tokio::test]
 async fn lists_hold_what_the_caller_may_see_and_no_more() {
     let world = World::watched().await;
     let names = |page: &Value, field: &str| -> Vec<String> {

@@ -80,6 +80,10 @@ fn source(name: &str) -> Value {
             "file": "bp-plans/chart/values.yaml", "line": 3, "rule": "image-tag",
             "message": "the image has the tag latest", "fix": "name a version",
         }],
+        "refused": [{
+            "name": "bp-plans", "version": "0.9.0", "reason": "it is not signed",
+            "fix": "publish it signed",
+        }],
     });
     source
 }

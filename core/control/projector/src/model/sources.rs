@@ -1,6 +1,8 @@
 //! Sources of Blueprints: what is published from their repositories.
 
-use catalyst_api::{BlueprintSourceView, SourceBlueprintView, SourceProblemView};
+use catalyst_api::{
+    BlueprintSourceView, RefusedArtifactView, SourceBlueprintView, SourceProblemView,
+};
 use catalyst_resources::BlueprintSource;
 
 use super::{Model, health};
@@ -14,10 +16,12 @@ pub fn sources(model: &Model) -> Vec<BlueprintSourceView> {
             let status = object.status.unwrap_or_default();
             let blueprints = status.blueprints.into_iter();
             let problems = status.problems.into_iter();
+            let refused = status.refused.into_iter();
             Some(BlueprintSourceView {
                 source: object.metadata.name,
                 repository: format!("{}/{}.git", model.settings.git, object.spec.repository),
                 revision: status.revision,
+                read_at: status.read_at,
                 signer: status.signer,
                 blueprints: blueprints
                     .map(|one| SourceBlueprintView {
@@ -32,6 +36,14 @@ pub fn sources(model: &Model) -> Vec<BlueprintSourceView> {
                         line: one.line,
                         rule: one.rule,
                         message: one.message,
+                        fix: one.fix,
+                    })
+                    .collect(),
+                refused: refused
+                    .map(|one| RefusedArtifactView {
+                        name: one.name,
+                        version: one.version,
+                        reason: one.reason,
                         fix: one.fix,
                     })
                     .collect(),
