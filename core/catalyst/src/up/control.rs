@@ -58,6 +58,8 @@ pub struct Credential {
     pub check: String,
     /// Signs the forge's webhooks.
     pub webhook: Zeroizing<String>,
+    /// The registry shows it when it tells what changed.
+    pub notifications: Zeroizing<String>,
     /// Seals browser sessions.
     pub sessions: Zeroizing<[u8; 32]>,
 }
@@ -72,6 +74,7 @@ impl Credential {
             issuer: Zeroizing::new(data.derive_token("issuer client catalyst")?),
             check: data.derive_token("push check")?,
             webhook: Zeroizing::new(data.derive_token("webhooks")?),
+            notifications: Zeroizing::new(data.derive_token("registry notifications")?),
             sessions: Zeroizing::new(data.derive_key("browser sessions")?),
         })
     }
@@ -164,6 +167,7 @@ impl ControlPlane {
                 webhook_secret: credential.webhook.clone(),
             },
             initial: initial(site, access.hosts(), &key),
+            repositories: Default::default(),
         };
         let projector = Projector::open(catalyst_projector::Config {
             spine: Arc::clone(&spine),
@@ -174,6 +178,7 @@ impl ControlPlane {
         })
         .await?;
         let wake = waker(&context);
+        let look = wake.clone();
         let gateway = Gateway::new(catalyst_gateway::Config {
             http,
             issuer: IssuerConfig {
@@ -207,7 +212,12 @@ impl ControlPlane {
                 let wake = wake.clone();
                 Box::pin(async move { wake.repository_pushed(&repository).await })
             }),
+            look: Arc::new(move |repositories| {
+                let look = look.clone();
+                Box::pin(async move { look.repositories_changed(repositories).await })
+            }),
             webhook_secret: credential.webhook.clone(),
+            registry_token: credential.notifications.clone(),
             check_token: Zeroizing::new(credential.check.clone()),
             registry: Arc::clone(&registry),
             vulnerabilities: site.vulnerabilities.clone(),

@@ -19,6 +19,7 @@ mod kubeconfig;
 mod kubelet;
 mod metrics;
 mod network_policy;
+mod notifications;
 mod parts;
 mod payload;
 mod pod_backend;

@@ -13,7 +13,7 @@ use catalyst_forge::{CheckConfig, Forge};
 use catalyst_issuer::{Client, EncryptionKey, Issuer, NewUser, SecretHash};
 use catalyst_kubernetes::{Authenticators, Identity, Kubernetes, OidcConfig, Tasks};
 use catalyst_node::{Node, NodeHandle};
-use catalyst_registry::{Permissions, Registry};
+use catalyst_registry::{Listener, Permissions, Registry};
 use catalyst_store::Store;
 use catalyst_vault::Vault;
 use http::StatusCode;
@@ -33,6 +33,7 @@ use super::identity::{Introspection, RegistryAccess, SOVEREIGN_ADMIN};
 use super::kubeconfig::Administrator;
 use super::kubelet::Kubelet;
 use super::metrics::Metrics;
+use super::notifications::Notifications;
 use super::payload;
 use super::pod_backend::NodePods;
 use super::reach::Reach;
@@ -156,7 +157,13 @@ impl Parts {
         progress.ready("gateway");
         let forge = open_forge(&store, data, site, reach, &credential, &introspection).await?;
         progress.ready("forge");
-        let registry = open_registry(&store, data, &credential, &introspection).await?;
+        let (listener, notifications) = Notifications::new();
+        let registry = open_registry(&store, data, &credential, &introspection, listener).await?;
+        node_tasks.spawn(notifications.run(
+            http.clone(),
+            format!("{base}/api/v1/hooks/registry"),
+            credential.notifications.clone(),
+        ));
         progress.ready("registry");
         let vault = open_vault(&store, data, &credential).await?;
         progress.ready("vault");
@@ -472,6 +479,7 @@ async fn open_registry(
     data: &DataDirectory,
     credential: &Credential,
     introspection: &Introspection,
+    listener: Listener,
 ) -> anyhow::Result<Registry> {
     let permissions = Permissions::new(store.clone());
     let access = RegistryAccess::new(
@@ -479,8 +487,9 @@ async fn open_registry(
         permissions,
         credential.registry.clone(),
     );
-    let config =
+    let mut config =
         catalyst_registry::Config::new(data.join("registry"), store.clone(), Arc::new(access));
+    config.listener = Some(listener);
     Ok(Registry::open(config).await?)
 }
 

@@ -13,6 +13,7 @@ use crate::desired::environment::Place;
 use crate::desired::management::sovereign_name;
 use crate::error::ReconcileError;
 use crate::kubernetes::{Cluster, SOVEREIGN, describe_object};
+use crate::queue::Queue;
 
 /// The parts, by their clients; nothing tells which home they are in.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct Context {
     pub addresses: Addresses,
     /// What `sovereign.yaml` says in the very first commit; never looked at again.
     pub initial: SovereignSpec,
+    /// Repositories of Blueprints in the registry, `source/name`, to be looked at.
+    pub repositories: Queue<String>,
 }
 
 /// Where things are.

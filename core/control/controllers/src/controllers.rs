@@ -85,6 +85,7 @@ pub struct Shared {
 
 /// Runs all controllers until told to stop.
 pub async fn run(ctx: Context, stop: CancellationToken) {
+    let blueprints = ctx.repositories.clone();
     let shared = Shared {
         ctx,
         sovereigns: Queue::default(),
@@ -93,7 +94,7 @@ pub async fn run(ctx: Context, stop: CancellationToken) {
         leaving: Leaving::default(),
         leftovers: Queue::default(),
         access: Queue::default(),
-        blueprints: Queue::default(),
+        blueprints,
         fleet_upgrades: Queue::default(),
         sources: Queue::default(),
         applications: Queue::default(),

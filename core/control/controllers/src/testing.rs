@@ -485,7 +485,9 @@ pub fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -
             "domain": "sovereign.example", "provider": "lo", "hostClusters": [],
         }))
         .unwrap(),
+        repositories: Queue::default(),
     };
+    let blueprints = ctx.repositories.clone();
     Shared {
         ctx,
         sovereigns: Queue::default(),
@@ -494,7 +496,7 @@ pub fn with_parts(management: &Memory, told: &Told, forge: &str, others: &str) -
         leaving: Leaving::default(),
         leftovers: Queue::default(),
         access: Queue::default(),
-        blueprints: Queue::default(),
+        blueprints,
         fleet_upgrades: Queue::default(),
         sources: Queue::default(),
         applications: Queue::default(),

@@ -21,6 +21,7 @@ mod edge;
 mod kubeconfig;
 mod logs;
 mod membership;
+mod notifications;
 mod oidc;
 mod openapi;
 mod problem;
@@ -33,6 +34,7 @@ mod sovereign;
 mod stream;
 mod vulnerabilities;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,6 +70,9 @@ use vulnerabilities::Vulnerabilities;
 /// Wakes whoever applies a repository that was pushed to.
 pub type Wake = Arc<dyn Fn(RepositoryId) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Has repositories of the registry looked at in which something changed.
+pub type Look = Arc<dyn Fn(BTreeSet<String>) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// Everything a gateway is built from.
 pub struct Config {
     /// For calls to the issuer.
@@ -98,8 +103,12 @@ pub struct Config {
     pub vclusters: VclusterAccess,
     /// Called with every repository that was pushed to.
     pub wake: Wake,
+    /// Called with the repositories in which a registry says that something changed.
+    pub look: Look,
     /// Signs the forge's webhooks.
     pub webhook_secret: Zeroizing<String>,
+    /// A registry's token for its notifications.
+    pub registry_token: Zeroizing<String>,
     /// The forge's token for the push check.
     pub check_token: Zeroizing<String>,
     /// Has the artifacts of Blueprints, with their SBOMs.
@@ -156,6 +165,8 @@ struct Inner {
     sovereign: SovereignReader,
     vclusters: VclusterAccess,
     wake: Wake,
+    look: Look,
+    registry_token: Zeroizing<String>,
     webhook_key: hmac::Key,
     check_token: Zeroizing<String>,
     origin: String,
@@ -178,6 +189,7 @@ impl Gateway {
         for (what, secret) in [
             ("the webhook's secret", &config.webhook_secret),
             ("the push check's token", &config.check_token),
+            ("the registry's token", &config.registry_token),
         ] {
             if secret.len() < 16 {
                 return Err(GatewayError::Secret { what });
@@ -205,6 +217,8 @@ impl Gateway {
                 sovereign: SovereignReader::new(management, config.addresses),
                 vclusters: config.vclusters,
                 wake: config.wake,
+                look: config.look,
+                registry_token: config.registry_token,
                 webhook_key: hmac::Key::new(hmac::HMAC_SHA256, config.webhook_secret.as_bytes()),
                 check_token: config.check_token,
                 origin: console.origin().ascii_serialization(),
@@ -361,6 +375,15 @@ impl Gateway {
 
     fn check_token(&self) -> &[u8] {
         self.inner.check_token.as_bytes()
+    }
+
+    fn registry_token(&self) -> &[u8] {
+        self.inner.registry_token.as_bytes()
+    }
+
+    /// Has looked at what changed in the registry.
+    async fn repositories_changed(&self, repositories: BTreeSet<String>) {
+        (self.inner.look)(repositories).await;
     }
 
     /// Wakes who applies the repository, and tells the read side.

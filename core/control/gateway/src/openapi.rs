@@ -58,7 +58,7 @@ use crate::routes::{
         sovereigns::provisioning_restore, sovereigns::provisioning_cancel,
         sovereigns::provisioning_events,
         crate::stream::stream_get, openapi_get,
-        hooks::git_pushed, hooks::push_check,
+        hooks::git_pushed, hooks::push_check, hooks::registry_changed,
     ),
     components(schemas(Problem, StreamItem)),
     modifiers(&Everywhere),
@@ -96,6 +96,17 @@ impl Modify for Everywhere {
                     .scheme(HttpAuthScheme::Bearer)
                     .description(Some(
                         "The token that the forge and the control plane share.",
+                    ))
+                    .build(),
+            ),
+        );
+        components.add_security_scheme(
+            "registry",
+            SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .description(Some(
+                        "The token that a registry and the control plane share.",
                     ))
                     .build(),
             ),

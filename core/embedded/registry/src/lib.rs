@@ -22,6 +22,7 @@ mod access;
 mod blobs;
 mod digest;
 mod errors;
+mod events;
 mod garbage;
 mod http;
 mod manifests;
@@ -42,6 +43,7 @@ use catalyst_store::Store;
 
 pub use access::{Access, AccessError, Action, Actions, AnonymousAccess, Credentials, Principal};
 pub use digest::{Algorithm, Digest, DigestError};
+pub use events::{Change, Event, Listener};
 pub use garbage::{Collected, GarbageError};
 pub use names::{NameError, Reference, RepositoryName, Tag};
 pub use permissions::{Member, Namespace, PermissionError, Permissions};
@@ -94,6 +96,8 @@ pub struct Config {
     pub limits: Limits,
     /// The time.
     pub clock: Clock,
+    /// Who is told of what comes and goes.
+    pub listener: Option<Listener>,
 }
 
 impl Config {
@@ -108,6 +112,7 @@ impl Config {
             anonymous_ping: false,
             limits: Limits::default(),
             clock: Arc::new(SystemTime::now),
+            listener: None,
         }
     }
 }
@@ -152,6 +157,7 @@ pub(crate) struct Inner {
     pub(crate) anonymous_ping: bool,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
+    pub(crate) listener: Option<Listener>,
     /// Read: about to link content. Write: about to remove links or files.
     pub(crate) gate: tokio::sync::RwLock<()>,
     /// Blobs that a client was told exist: it may rely on them without sending
@@ -180,6 +186,7 @@ impl Registry {
             anonymous_ping: config.anonymous_ping,
             limits: config.limits.clone(),
             clock: config.clock.clone(),
+            listener: config.listener.clone(),
             gate: tokio::sync::RwLock::new(()),
             promised: Mutex::new(HashMap::new()),
         };
@@ -220,6 +227,16 @@ impl Inner {
     /// Seconds since 1970.
     pub(crate) fn now(&self) -> u64 {
         seconds((self.clock)())
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, repository: &RepositoryName, change: Change) {
+        if let Some(listener) = &self.listener {
+            listener(Event {
+                repository: repository.clone(),
+                change,
+            });
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::Inner;
 use crate::access::Actions;
+use crate::events::Change;
 use crate::names::RepositoryName;
 use crate::permissions::{GROUP, Member, Namespace, PermissionError};
 
@@ -353,6 +354,7 @@ async fn remove_repository(
         .remove_repository(&full)
         .await
         .map_err(|error| Failure::from(PermissionError::Store(error)))?;
+    inner.tell(&full, Change::Emptied);
     Ok(StatusCode::OK.into_response())
 }
 

@@ -10,6 +10,9 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
+use catalyst_registry::{Change, Event};
 use common::{INDEX, MANIFEST, descriptor, header, image, refused, serve, sha256};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -669,4 +672,57 @@ async fn whoever_sends_to_a_full_disk_sends_everything_and_learns_the_reason() {
 
     // What cannot be undone there is not gone on with.
     refused(served.send("GET", &path).await, 404, "BLOB_UPLOAD_UNKNOWN").await;
+}
+
+#[tokio::test]
+async fn what_comes_and_goes_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let heard: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let ears = Arc::clone(&heard);
+    let served = serve(folder.path(), false, |config| {
+        config.listener = Some(Arc::new(move |event| ears.lock().unwrap().push(event)));
+    })
+    .await;
+    let told = |expected: &[Change]| {
+        let events = std::mem::take(&mut *heard.lock().unwrap());
+        let is_there = events
+            .iter()
+            .all(|it| it.repository.as_str() == "acme/bp-wiki");
+        assert!(is_there, "{events:?}");
+        let changes: Vec<Change> = events.into_iter().map(|it| it.change).collect();
+        assert_eq!(changes, expected);
+    };
+    let tag = |tag: &str| tag.parse::<catalyst_registry::Tag>().unwrap();
+    let one = served.push_image("acme/bp-wiki", "1.0.0", b"one").await;
+    let pushed = |digest: &catalyst_registry::Digest, by: Option<&str>| Change::Pushed {
+        digest: digest.clone(),
+        tag: by.map(tag),
+    };
+    told(&[pushed(&one, Some("1.0.0"))]);
+    // What is there is no news, by whatever name.
+    served.push_image("acme/bp-wiki", "1.0.0", b"one").await;
+    served
+        .push_image("acme/bp-wiki", &one.to_string(), b"one")
+        .await;
+    told(&[]);
+    served.push_image("acme/bp-wiki", "latest", b"one").await;
+    let two = served.push_image("acme/bp-wiki", "latest", b"two").await;
+    told(&[pushed(&one, Some("latest")), pushed(&two, Some("latest"))]);
+    // Nor is what was refused.
+    served.push_blob("acme/bp-wiki", b"other").await;
+    let other = image(b"other");
+    let answer = served.put_manifest("acme/bp-wiki", "1.0.0", &other).await;
+    refused(answer, 403, "DENIED").await;
+    told(&[]);
+
+    for (reference, expected) in [
+        ("latest".to_owned(), Change::Untagged(tag("latest"))),
+        (two.to_string(), Change::Deleted(two)),
+    ] {
+        let path = format!("/v2/acme/bp-wiki/manifests/{reference}");
+        assert_eq!(served.send("DELETE", &path).await.status(), 202);
+        told(&[expected]);
+        assert_eq!(served.send("DELETE", &path).await.status(), 404);
+        told(&[]);
+    }
 }

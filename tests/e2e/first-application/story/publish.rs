@@ -287,6 +287,8 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     let token = admin.token().await;
     push_manifest(sovereign, &token, REPOSITORY, "1.1.1", &altered).await;
     refused(admin, "it carries no signature; publish it with").await;
+    // The registry tells of it at once, so that nobody must ask by name.
+    told(admin, Some("it carries no signature")).await;
     // With the signature of what it was.
     let tag = |digest: &str| format!("{}.sig", digest.replacen(':', "-", 1));
     let signature = ask(sovereign, admin, &format!("manifests/{}", tag(&signed))).await;
@@ -294,6 +296,7 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     let new = digest(altered.to_string().as_bytes());
     push_manifest(sovereign, &token, REPOSITORY, &tag(&new), &signature).await;
     refused(admin, "it was altered after it was signed").await;
+    told(admin, Some("it was altered after it was signed")).await;
     let bad = format!("{artifact}:1.1.1");
     let verified = admin.catalyst(&["blueprint", "verify", &bad]).await;
     assert_eq!(verified.status.code(), Some(1));
@@ -321,6 +324,30 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     let tags: Value = serde_json::from_slice(&tags).unwrap();
     let versions = tags["tags"].as_array().unwrap();
     assert!(!versions.contains(&json!("1.1.1")), "{tags:#}");
+    told(admin, None).await;
+}
+
+/// Waits until the source tells why 1.1.1 was not admitted, or nothing of it any more;
+/// long before anybody would look by themselves.
+async fn told(admin: &mut User, reason: Option<&str>) {
+    let what = format!("the source tells {reason:?}");
+    admin
+        .until(&what, "/blueprint-sources", |page| {
+            let items = page["items"].as_array().unwrap().iter();
+            let mut refused = items
+                .filter(|it| it["source"] == "catalog")
+                .flat_map(|it| it["refused"].as_array().unwrap());
+            let found = refused.find(|it| it["name"] == "bp-guestbook" && it["version"] == "1.1.1");
+            match (found, reason) {
+                (Some(one), Some(words)) => {
+                    let fix = one["fix"].as_str().unwrap();
+                    one["reason"].as_str().unwrap().contains(words)
+                        && fix.ends_with("/catalog/bp-guestbook:1.1.1")
+                }
+                (found, reason) => found.is_none() && reason.is_none(),
+            }
+        })
+        .await;
 }
 
 /// What `catalyst blueprint inspect` says of an artifact.

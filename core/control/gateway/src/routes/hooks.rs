@@ -1,6 +1,7 @@
-//! What the forge calls: the webhook after a push, and the check before one.
+//! What the forge calls: the webhook after a push, and the check before one; and what
+//! registries call when something came or went.
 //!
-//! Both are called by a machine that holds a secret, not by users. What must
+//! All are called by a machine that holds a secret, not by users. What must
 //! stay true: secrets are compared in constant time, and anything but a clear
 //! yes of the write side means that a push is refused.
 
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::body;
+use crate::notifications::Notifications;
 use crate::problem::Refusal;
 
 /// Gitea's header: HMAC-SHA256 of the body, in hexadecimal.
@@ -72,12 +74,7 @@ pub async fn push_check(
     headers: HeaderMap,
     payload: Result<Bytes, BytesRejection>,
 ) -> Result<Json<PushAnswer>, Refusal> {
-    let known = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|token| bool::from(token.as_bytes().ct_eq(gateway.check_token())));
-    if !known {
+    if !is_known(&headers, gateway.check_token()) {
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
             "bad-token",
@@ -92,4 +89,42 @@ pub async fn push_check(
         allowed: verdict.allowed,
         messages: verdict.messages,
     }))
+}
+
+/// Receives a registry's notifications, as CNCF Distribution or Harbor sends them, with
+/// the registry's token: what they name is looked at, whoever sends them and how often.
+#[utoipa::path(post, path = "/api/v1/hooks/registry", tag = "hooks", operation_id = "hook_registry",
+    security(("registry" = [])),
+    request_body = Object,
+    responses((status = 204, description = "Taken; what is not a repository of Blueprints is passed over.")))]
+pub async fn registry_changed(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    payload: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    if !is_known(&headers, gateway.registry_token()) {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "bad-token",
+            "Take notifications of a registry",
+            "The caller does not hold the registry's token.",
+        ));
+    }
+    // The type is not looked at: Distribution has one of its own.
+    let payload = body::raw(payload)?;
+    let told: Notifications = body::parse(&payload)?;
+    let repositories = told.repositories();
+    if !repositories.is_empty() {
+        gateway.repositories_changed(repositories).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether a caller shows this token; constant time.
+fn is_known(headers: &HeaderMap, token: &[u8]) -> bool {
+    headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token)))
 }

@@ -160,6 +160,7 @@ pub fn router() -> Router<Gateway> {
         .nest("/sovereigns", sovereigns)
         .route("/stream", get(crate::stream::stream_get))
         .route("/openapi.json", get(crate::openapi::openapi_get))
+        .route("/hooks/registry", post(hooks::registry_changed))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .merge(hooks);
     Router::new().nest("/api/v1", api)

@@ -136,7 +136,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 67 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 68 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]

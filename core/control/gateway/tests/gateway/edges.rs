@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{CHECK_TOKEN, WEBHOOK_SECRET, World};
+use crate::world::{CHECK_TOKEN, REGISTRY_TOKEN, WEBHOOK_SECRET, World};
 
 #[tokio::test]
 async fn malformed_requests_are_answered_with_problems() {
@@ -366,6 +366,61 @@ async fn the_forges_events_are_taken_when_they_are_signed() {
         (woken[0].owner.as_str(), woken[0].name.as_str()),
         ("acme", "acme-dev")
     );
+}
+
+#[tokio::test]
+async fn what_registries_tell_is_taken_when_they_show_their_token() {
+    let world = World::new().await;
+    let tell = |token: Option<&str>, body: String| {
+        let mut request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/hooks/registry")
+            .header(
+                "content-type",
+                "application/vnd.docker.distribution.events.v2+json",
+            );
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        world.send(request.body(Body::from(body)).unwrap())
+    };
+    let event = |action: &str, repository: &str| {
+        let target = json!({"repository": repository, "tag": "1.0.0", "digest": "sha256:aa"});
+        json!({"action": action, "target": target})
+    };
+    let told = json!({"events": [
+        event("push", "acme/bp-wiki"), event("pull", "acme/bp-blog"), event("push", "acme/web"),
+    ]})
+    .to_string();
+    let known = format!("Bearer {REGISTRY_TOKEN}");
+    let other = format!("Bearer {CHECK_TOKEN}");
+    let near = format!("Bearer {}", &REGISTRY_TOKEN[1..]);
+    for token in [None, Some(""), Some("Bearer "), Some(&*other), Some(&*near)] {
+        let (status, ..) = tell(token, told.clone()).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{token:?}");
+    }
+    for (body, expected) in [
+        (told.clone(), StatusCode::NO_CONTENT),
+        // Told again, it is looked at again, and nothing else comes of it.
+        (told, StatusCode::NO_CONTENT),
+        // Nothing of Blueprints.
+        (
+            json!({"events": [event("push", "acme/web")]}).to_string(),
+            StatusCode::NO_CONTENT,
+        ),
+        ("{}".to_owned(), StatusCode::NO_CONTENT),
+        ("no".to_owned(), StatusCode::BAD_REQUEST),
+        (
+            json!({"events": [{"action": 1}]}).to_string(),
+            StatusCode::BAD_REQUEST,
+        ),
+        (" ".repeat(2 << 20), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let what = body.chars().take(40).collect::<String>();
+        assert_eq!(tell(Some(&known), body).await.0, expected, "{what}");
+    }
+    let wiki = std::collections::BTreeSet::from(["acme/bp-wiki".to_owned()]);
+    assert_eq!(world.parts().looked_at, [wiki.clone(), wiki]);
 }
 
 #[tokio::test]

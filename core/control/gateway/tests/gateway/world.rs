@@ -32,6 +32,7 @@ use crate::spine::MemorySpine;
 pub const ORIGIN: &str = "http://127.0.0.1:8080";
 pub const CHECK_TOKEN: &str = "the token of the push check";
 pub const WEBHOOK_SECRET: &str = "the secret of the webhook";
+pub const REGISTRY_TOKEN: &str = "the token of the registry";
 pub const CONTROL_SECRET: &str = "the control plane's secret";
 
 /// What the parts answer; tests change it while the gateway runs.
@@ -64,6 +65,8 @@ pub struct Parts {
     pub lists: u32,
     /// Repositories that were woken.
     pub woken: Vec<RepositoryId>,
+    /// Repositories of the registry that were to be looked at, by notification.
+    pub looked_at: Vec<BTreeSet<String>>,
     /// Objects that clusters hold, by plural; Organizations are made from
     /// `organizations`.
     pub objects: BTreeMap<String, Vec<Value>>,
@@ -190,6 +193,7 @@ impl World {
             introspections: 0,
             lists: 0,
             woken: Vec::new(),
+            looked_at: Vec::new(),
             objects: cluster::objects(),
             has_configuration: false,
             files: BTreeMap::new(),
@@ -342,6 +346,7 @@ async fn gateway(
     .await
     .unwrap();
     let woken = Arc::clone(parts);
+    let looked = Arc::clone(parts);
     let config = Config {
         http,
         issuer: IssuerConfig {
@@ -375,6 +380,11 @@ async fn gateway(
             woken.lock().unwrap().woken.push(repository);
             Box::pin(async {})
         }),
+        look: Arc::new(move |repositories| {
+            looked.lock().unwrap().looked_at.push(repositories);
+            Box::pin(async {})
+        }),
+        registry_token: Zeroizing::new(REGISTRY_TOKEN.to_owned()),
         webhook_secret: Zeroizing::new(WEBHOOK_SECRET.to_owned()),
         check_token: Zeroizing::new(CHECK_TOKEN.to_owned()),
         registry,

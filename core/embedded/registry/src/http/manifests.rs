@@ -15,6 +15,7 @@ use super::{CONTENT_DIGEST, Outcome, header_value, reply};
 use crate::Inner;
 use crate::digest::{Algorithm, Digest};
 use crate::errors::{Code, OciError};
+use crate::events::Change;
 use crate::manifests::{
     DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST, default_platform, is_accepted,
     parse,
@@ -86,6 +87,10 @@ pub(super) async fn put(
             check_references(&inner, &repository, &manifest)?;
             let written = inner.blobs.write(&digest, body).await;
             written.map_err(|error| OciError::disk("store the manifest", &error))?;
+            let is_there = inner.metadata.manifest(&repository, &digest).is_some();
+            let named = tag
+                .as_ref()
+                .map(|tag| inner.metadata.tag(&repository, tag).as_ref() == Some(&digest));
             let new = NewManifest {
                 repository: &repository,
                 digest: &digest,
@@ -109,7 +114,11 @@ pub(super) async fn put(
                         unknown_part(&repository, &missing)
                     }
                     LinkError::Commit(error) => error.into(),
-                })
+                })?;
+            if !is_there || named == Some(false) {
+                inner.tell(&repository, Change::Pushed { digest, tag });
+            }
+            Ok::<_, OciError>(())
         })
     };
     task.await.map_err(|error| {
@@ -194,13 +203,17 @@ pub(super) async fn delete(inner: &Inner, repository: &RepositoryName, reference
     let _gate = inner.gate.write().await;
     let (digest, link, _) = find(inner, repository, reference)?;
     match reference.parse() {
-        Ok(Reference::Tag(tag)) => inner.metadata.unlink_tag(repository, &tag).await?,
+        Ok(Reference::Tag(tag)) => {
+            inner.metadata.unlink_tag(repository, &tag).await?;
+            inner.tell(repository, Change::Untagged(tag));
+        }
         _ => {
             inner
                 .metadata
                 .unlink_manifest(repository, &digest, &link)
                 .await?;
             inner.metadata.forget_if_empty(repository).await?;
+            inner.tell(repository, Change::Deleted(digest));
         }
     }
     reply(StatusCode::ACCEPTED, &[])
