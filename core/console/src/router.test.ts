@@ -32,6 +32,7 @@ describe('match', () => {
       ),
       [paths.revision('acme-dev', 'blog', 'abc'), 'application-revision'],
       [paths.marketplace(), 'marketplace'],
+      [paths.blueprintSources, 'blueprint-sources'],
       [paths.blueprint('catalog', 'bp-x'), 'blueprint'],
       [paths.install('catalog', 'bp-x'), 'install'],
       [paths.upgradeNew('catalog', 'bp-x'), 'upgrade-new'],

@@ -24,6 +24,8 @@ const PATTERNS: [pattern: string, page: string][] = [
   ['/environments/:environment/applications/:application/promote', 'application-promote'],
   ['/environments/:environment/applications/:application/delete', 'application-delete'],
   ['/marketplace', 'marketplace'],
+  // No Blueprint has a path of two.
+  ['/marketplace/sources', 'blueprint-sources'],
   ['/marketplace/:source/:blueprint', 'blueprint'],
   ['/marketplace/:source/:blueprint/install', 'install'],
   ['/marketplace/:source/:blueprint/upgrade', 'upgrade-new'],
@@ -86,6 +88,7 @@ export const paths = {
   revision: (environment: string, name: string, commit: string) =>
     to('environments', environment, 'applications', name, 'history', commit),
   marketplace: (environment?: string) => '/marketplace' + query({ environment }),
+  blueprintSources: '/marketplace/sources',
   blueprint: (source: string, name: string, options: { environment?: string; version?: string } = {}) =>
     to('marketplace', source, name) + query(options),
   install: (source: string, name: string, options: { environment?: string; version?: string } = {}) =>

@@ -15,6 +15,7 @@ const PAGES: [path: string, heading: string][] = [
   [`${GUESTBOOK}/promote`, 'guestbook'],
   [`${GUESTBOOK}/delete`, 'guestbook'],
   ['/marketplace', 'Marketplace'],
+  ['/marketplace/sources', 'Blueprint sources'],
   ['/marketplace/catalog/bp-guestbook', 'Guestbook'],
   ['/marketplace/catalog/bp-every-field/install', 'Install Every field'],
   ['/marketplace/catalog/bp-guestbook/upgrade', 'Upgrade all Guestbook'],

@@ -72,7 +72,7 @@ export function search(all, words) {
 export function seed(kind) {
   const data = {
     organizations: new Map(), environments: new Map(), applications: new Map(), policies: new Map(), pulls: new Map(), branches: new Map(), deletions: new Map(), sovereigns: new Map(), upgrades: new Map(),
-    history: new Map(), heads: new Map(), blueprints: blueprints(), speed: 400,
+    history: new Map(), heads: new Map(), blueprints: blueprints(), sources: [], speed: 400,
     users: new Map([
       ['admin', { username: 'admin', email: 'admin@example.org', active: true, sovereignAdmin: true }],
       ['bob', { username: 'bob', email: 'bob@example.org', active: true, sovereignAdmin: false }],
@@ -98,14 +98,41 @@ export function seed(kind) {
   const blog = data.applications.get('acme-dev/blog')
   blog.health = health('Degraded', 'Deployment blog/blog has 0 of 1 replicas.\nLast lines of blog-7c9f/wordpress:\n  PHP Fatal error: cannot reach the database', 'PodsCrashing', 120_000)
   blog.objects[2] = { ...blog.objects[2], ready: false, message: '0 of 1 replicas are ready' }
+  data.sources = sources()
   if (kind === 'long') lengthen(data)
   return data
+}
+
+/** One source that goes well, and one that nothing is spared. */
+function sources() {
+  const repository = (owner, name) => `http://127.0.0.1:8080/git/${owner}/${name}.git`
+  return [
+    {
+      source: 'acme', repository: repository('acme', 'shared-blueprints'), revision: commitId('acme'), readAt: now(-3_600_000), signer: digestOf('acme'),
+      blueprints: [{ name: 'bp-chat' }, { name: 'bp-wiki', version: '1.2.0', yanked: { '1.1.0': 'it loses pages' } }],
+      problems: [
+        { file: 'chat/chart/values.yaml', line: 3, rule: 'image-tag', message: 'the image has the tag latest', fix: 'name a version, and its digest' },
+        { file: 'chat/blueprint.yaml', rule: 'owner', message: 'nobody owns it', fix: 'name a team and how to reach it' },
+      ],
+      refused: [{ name: 'bp-stray', version: '0.1.0', reason: 'cannot register bp-stray 0.1.0 of acme: it carries no signature', fix: 'publish it signed by a key that is trusted for acme, or take it out of the registry: oras manifest delete --plain-http 127.0.0.1:8080/acme/bp-stray:0.1.0' }],
+      health: health('Failed', '2 problems keep Blueprints from being published', 'Refused', 3_600_000),
+    },
+    {
+      source: 'catalog', repository: repository('catalog', 'blueprints'), revision: commitId('catalog'), readAt: now(-60_000), signer: digestOf('catalog'),
+      blueprints: blueprints().map((one) => ({ name: one.name, version: one.version })), problems: [], refused: [],
+      health: health('Running', 'the Blueprints are published: 4', 'Published', 60_000),
+    },
+  ]
 }
 
 /** Everything as long as a Sovereign lets it be, and words without a place to break. */
 function lengthen(data) {
   const environments = ENV_TYPES.map((envType) => data.environments.get(`acme-${envType}`) ?? addEnvironment(data, 'acme', envType)).map((one) => one.name)
   const word = 'x'.repeat(40)
+  const source = data.sources[0]
+  source.blueprints[1] = { name: `bp-${word}`, version: `1.0.0-${word}`, yanked: { [`1.0.0-a.${word}`]: `${word}${word}` } }
+  Object.assign(source.problems[0], { file: `bp-${word}/chart/templates/${word}.yaml`, message: `${word}${word}` })
+  Object.assign(source.refused[0], { name: `bp-${word}`, version: `1.0.0-${word}`, reason: `sha256:${word}${word}` })
   data.users.set(word, { username: word, email: `${word}@${word}.example`, active: false, sovereignAdmin: false })
   for (const organization of data.organizations.values()) organization.members.push({ user: word, role: 'org-developer', environments })
   data.policies.set(`policy-of-${word}`, { name: `policy-of-${word}`, environments, rules: [{ kind: 'pr-required', minApprovals: 2, approvers: [word, 'admin', 'bob'] }] })

@@ -287,7 +287,13 @@ export function startFixture(port = 0) {
       const found = search(data.blueprints, query.get('q') ?? '').filter((one) => !query.get('category') || one.category === query.get('category'))
       return page(found.map(({ source, name, version, versions, title, tagline, category, tags, license, icon }) => ({ source, name, version, versions, title, tagline, category, tags, license, icon })))
     }],
-    ['GET', '/blueprints/:source/:name', ({ parameters, query }) => { const found = data.blueprints.find((blueprint) => blueprint.name === parameters.name); return one(found && { ...found, version: query.get('version') ?? found.version }, `Blueprint ${parameters.name}`) }],
+    ['GET', '/blueprints/:source/:name', ({ parameters, query }) => {
+      const found = data.blueprints.find((blueprint) => blueprint.name === parameters.name)
+      const version = query.get('version') ?? found?.version
+      const folder = data.sources.find((it) => it.source === found?.source)?.blueprints.find((it) => it.name === found.name)
+      return one(found && { ...found, version, withdrawn: folder?.yanked?.[version] }, `Blueprint ${parameters.name}`)
+    }],
+    ['GET', '/blueprint-sources', ({ username }) => page(data.sources.filter(({ source }) => (data.organizations.has(source) ? sees(username, source) : data.users.get(username).sovereignAdmin)))],
     ['GET', '/blueprints/:source/:name/:version/vulnerabilities', ({ parameters }) => [200, vulnerabilities([`Blueprint ${parameters.name} ${parameters.version}`])]],
     ['GET', '/policies', () => page([...data.policies.values()])],
     ['PUT', '/policies/:name', ({ parameters, body }) => { data.policies.set(parameters.name, body); emit('policy', body); return [202, { repository: 'system/catalyst-config', commit: commitId('policy') }] }],
@@ -458,6 +464,11 @@ export function startFixture(port = 0) {
     } else if (what === 'searches') {
       Object.assign(searches, body)
       if (!searches.held) for (const go of searches.waiting.splice(0)) go()
+    } else if (what === 'source') {
+      // A part of it, as it is from now on; a Blueprint that changed with it is told of.
+      Object.assign(data.sources.find((it) => it.source === body.source), body.change)
+      const changed = data.blueprints.find((it) => it.name === body.tell)
+      if (changed) emit('blueprint', changed)
     } else if (what === 'quiet') {
       quiet.held = body.held
       if (!quiet.held) for (const talk of quiet.waiting.splice(0)) talk()

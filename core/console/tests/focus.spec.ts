@@ -32,7 +32,7 @@ test('what has the focus is seen, on every page and however narrow', async ({ si
   test.setTimeout(90_000)
   for (const width of [390, 1280]) {
     await page.setViewportSize({ width, height: 800 })
-    for (const path of ['/organizations', '/organizations/acme', '/environments/acme-dev', GUESTBOOK, `${GUESTBOOK}/config`, `${GUESTBOOK}/history`, '/marketplace', '/marketplace/catalog/bp-every-field/install', '/marketplace/catalog/bp-every-field/upgrade', '/upgrades', '/upgrades/postgres-3f9a2c1b', '/users', '/policies']) {
+    for (const path of ['/organizations', '/organizations/acme', '/environments/acme-dev', GUESTBOOK, `${GUESTBOOK}/config`, `${GUESTBOOK}/history`, '/marketplace', '/marketplace/sources', '/marketplace/catalog/bp-every-field/install', '/marketplace/catalog/bp-every-field/upgrade', '/upgrades', '/upgrades/postgres-3f9a2c1b', '/users', '/policies']) {
       await page.goto(path)
       await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
       await expect(page.getByText('Loading…')).toHaveCount(0)

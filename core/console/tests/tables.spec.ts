@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test'
 import { expect, test } from './support'
 
 const BLOG = '/environments/acme-dev/applications/blog'
-const TABLES = ['/organizations/acme', '/environments/acme-dev', '/environments/acme-prod/pull-requests', BLOG, `${BLOG}/history`, '/upgrades', '/upgrades/postgres-3f9a2c1b', '/users', '/policies']
+const TABLES = ['/organizations/acme', '/environments/acme-dev', '/environments/acme-prod/pull-requests', BLOG, `${BLOG}/history`, '/upgrades', '/upgrades/postgres-3f9a2c1b', '/users', '/policies', '/marketplace/sources']
 
 async function show(page: Page, path: string) {
   await page.goto(path)

@@ -173,6 +173,7 @@ export const api = {
       'GET',
       '/blueprints' + path(source, name) + (version ? `?version=${encodeURIComponent(version)}` : ''),
     ),
+  blueprintSources: () => list<Api.BlueprintSourceView>('/blueprint-sources'),
   blueprintVulnerabilities: (source: string, name: string, version: string) =>
     json<Api.VulnerabilityReport>('GET', '/blueprints' + path(source, name, version, 'vulnerabilities')),
 

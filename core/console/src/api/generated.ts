@@ -446,6 +446,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/hooks/registry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receives a registry's notifications, as CNCF Distribution or Harbor sends them, with
+         *     the registry's token: what they name is looked at, whoever sends them and how often.
+         */
+        post: operations["hook_registry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -1202,6 +1222,10 @@ export interface components {
             health: components["schemas"]["Health"];
             /** @description What stands against publishing. */
             problems: components["schemas"]["SourceProblemView"][];
+            /** @description When that commit was read first. */
+            readAt?: string | null;
+            /** @description What lies in its path of the registry and was not admitted, the first hundred. */
+            refused: components["schemas"]["RefusedArtifactView"][];
             /** @description The clone URL of its repository. */
             repository: string;
             /** @description The commit that was read last. */
@@ -1704,6 +1728,10 @@ export interface components {
                 health: components["schemas"]["Health"];
                 /** @description What stands against publishing. */
                 problems: components["schemas"]["SourceProblemView"][];
+                /** @description When that commit was read first. */
+                readAt?: string | null;
+                /** @description What lies in its path of the registry and was not admitted, the first hundred. */
+                refused: components["schemas"]["RefusedArtifactView"][];
                 /** @description The clone URL of its repository. */
                 repository: string;
                 /** @description The commit that was read last. */
@@ -2267,6 +2295,17 @@ export interface components {
             allowed: boolean;
             /** @description Lines for the pusher. */
             messages: string[];
+        };
+        /** @description An artifact that lies in the registry and is not a Blueprint of the source. */
+        RefusedArtifactView: {
+            /** @description What to do about it. */
+            fix: string;
+            /** @description The Blueprint that its repository is named after. */
+            name: string;
+            /** @description Why it was not admitted. */
+            reason: string;
+            /** @description Its tag. */
+            version: string;
         };
         /** @description Asks the Sovereign to admit an artifact that lies in its registry. */
         RegisterBlueprint: {
@@ -3637,6 +3676,37 @@ export interface operations {
         };
         responses: {
             /** @description Taken. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hook_registry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, unknown>;
+            };
+        };
+        responses: {
+            /** @description Taken; what is not a repository of Blueprints is passed over. */
             204: {
                 headers: {
                     [name: string]: unknown;

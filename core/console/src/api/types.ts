@@ -9,6 +9,7 @@ export type ApplicationSummary = Schemas['ApplicationSummary']
 export type ApplicationView = Schemas['ApplicationView']
 export type BlueprintCard = Schemas['BlueprintCard']
 export type BlueprintDetail = Omit<Schemas['BlueprintDetail'], 'form'> & { form: FormField[] }
+export type BlueprintSourceView = Schemas['BlueprintSourceView']
 export type BranchView = Schemas['BranchView']
 export type CreateEnvironment = Schemas['CreateEnvironment']
 export type CreateOrganization = Schemas['CreateOrganization']
