@@ -132,6 +132,27 @@ fn a_config_is_rendered_only_if_an_install_would_take_it() {
 }
 
 #[test]
+fn a_render_makes_the_keys_that_its_chart_asks_for() {
+    let home = Home::new("");
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    home.write(
+        "wiki/chart/templates/authority.yaml",
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata: {name: authority}
+data:
+  cert: {{ (genCA "wiki" 365).Cert | quote }}
+  word: {{ randAlphaNum 8 | quote }}
+"#,
+    );
+    let outcome = home.run(&["blueprint", "render", "wiki"]);
+    let text = outcome.worked();
+    assert!(text.contains("-----BEGIN CERTIFICATE-----"), "{text}");
+    let again = home.run(&["blueprint", "render", "wiki"]);
+    assert_ne!(text, again.worked());
+}
+
+#[test]
 fn inspect_says_the_same_of_a_folder_and_of_what_is_packed_from_it() {
     let home = Home::new("");
     home.run(&["blueprint", "new", "bp-wiki"]).worked();

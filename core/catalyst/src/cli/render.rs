@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use catalyst_blueprint::{
     Blueprint, ConfigForm, ConfigSchema, ManifestKind, Problem, ValuesInput, merge_values,
 };
-use catalyst_helm::{
-    Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions, Rendered,
-};
+use catalyst_flux::ChartHost;
+use catalyst_helm::{Capabilities, Chart, Environment, Limits, NoLookup, ReleaseOptions, Rendered};
 use catalyst_supply::read_folder;
 use serde_json::{Map, Value, json};
 
@@ -156,7 +155,7 @@ fn rendered(files: &Files, values: &Value, application: &str) -> anyhow::Result<
             release: &release,
             capabilities: &Capabilities::default(),
             lookup: &NoLookup,
-            host: &NoHost,
+            host: &ChartHost,
             limits: Limits::default(),
         },
     )?;

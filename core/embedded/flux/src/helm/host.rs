@@ -1,6 +1,6 @@
 //! What templates may take from this machine: the time, random numbers, keys.
 //!
-//! Used by releases here, and by `catalyst chart template`.
+//! Used by releases here, and by `catalyst chart template` and `catalyst blueprint render`.
 
 use catalyst_helm::Host;
 use serde_json::Value;
