@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::error::Fault;
 use crate::field::{self, FieldSpec};
 use crate::identity::Gvk;
+use crate::vars;
 
 /// Fields that hold the name of an object of kind `gvk`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -41,7 +42,6 @@ pub struct Config {
     pub template_labels: Vec<FieldSpec>,
     pub common_annotations: Vec<FieldSpec>,
     pub name_reference: Vec<NameReference>,
-    /// Read and kept for the file format's sake; variables are not supported.
     pub var_reference: Vec<FieldSpec>,
     pub images: Vec<FieldSpec>,
     pub replicas: Vec<FieldSpec>,
@@ -67,6 +67,7 @@ impl Config {
             (&mut self.labels, other.labels),
             (&mut self.template_labels, other.template_labels),
             (&mut self.common_annotations, other.common_annotations),
+            (&mut self.var_reference, other.var_reference),
             (&mut self.images, other.images),
             (&mut self.replicas, other.replicas),
         ];
@@ -196,6 +197,7 @@ impl Config {
             template_labels: metadata_labels,
             common_annotations: common_annotations(),
             name_reference: name_references(),
+            var_reference: vars::fields(),
             images: [
                 "spec/containers[]/image",
                 "spec/initContainers[]/image",

@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::field::FieldSpec;
 use crate::replacement::ReplacementEntry;
 use crate::selector::Selector;
+use crate::vars::Var;
 
 pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
@@ -34,7 +35,7 @@ pub struct Kustomization {
     image_tags: Vec<Image>,
     pub replacements: Vec<ReplacementEntry>,
     pub replicas: Vec<Replica>,
-    pub vars: Vec<Value>,
+    pub vars: Vec<Var>,
     pub sort_options: Option<SortOptions>,
     pub resources: Vec<String>,
     pub components: Vec<String>,
@@ -192,7 +193,6 @@ impl Kustomization {
         let helm = "Helm charts are installed by Blueprints of their own; remove the field";
         let plugin = "plugins are not run; apply the change by `patches` or `replacements`";
         let fields = [
-            ("vars", !self.vars.is_empty(), "use `replacements` instead"),
             ("helmCharts", !self.helm_charts.is_empty(), helm),
             ("helmGlobals", !self.helm_globals.is_null(), helm),
             (

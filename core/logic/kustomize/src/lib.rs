@@ -15,8 +15,8 @@
 //! The path of a build: [`target`] walks folders and runs each kustomization's
 //! fields in kustomize's fixed order: `resources`, `configurations`, `crds`,
 //! generators, `components`, then transformers; names are hashed, references
-//! to changed names repaired ([`references`]) and the result sorted ([`order`])
-//! once, at the root.
+//! to changed names repaired ([`references`]), variables written in ([`vars`]) and the
+//! result sorted ([`order`]) once, at the root.
 
 mod config;
 mod error;
@@ -36,6 +36,7 @@ mod resource;
 mod selector;
 mod target;
 mod transform;
+mod vars;
 
 use std::collections::BTreeMap;
 

@@ -27,6 +27,8 @@ pub struct Resource {
     pub suffixes: Vec<String>,
     pub behavior: Behavior,
     pub needs_hash: bool,
+    /// Names of the variables whose value this object has.
+    pub vars: Vec<String>,
     /// Where the object came from, as the origin annotation says it.
     pub origin: Option<String>,
     /// What changed it, one item of the transformations annotation each.
@@ -208,6 +210,7 @@ impl Resource {
         self.previous.clone_from(&older.previous);
         self.prefixes.clone_from(&older.prefixes);
         self.suffixes.clone_from(&older.suffixes);
+        self.vars.clone_from(&older.vars);
         self.behavior = older.behavior;
         self.needs_hash = self.needs_hash && older.needs_hash;
     }

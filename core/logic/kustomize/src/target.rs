@@ -12,6 +12,7 @@ use crate::generate::{self, Kind};
 use crate::kustomization::{FILE_NAMES, Kustomization, Label};
 use crate::resource::{self, Behavior, Resource};
 use crate::transform::{self, End};
+use crate::vars::{self, Vars};
 use crate::{Options, order, patch, references, replacement};
 
 /// The version that `managedByLabel` writes. kubectl and Flux write `(devel)`,
@@ -23,6 +24,7 @@ const MANAGED_BY: &str = "kustomize-v5.5.0";
 struct Accumulated {
     resources: Vec<Resource>,
     config: Config,
+    vars: Vars,
 }
 
 /// One kustomization and where it lies.
@@ -81,6 +83,8 @@ pub fn run(
     }
     references::repair(&mut all.resources, &all.config)
         .map_err(|fault| place.transform("resources", fault))?;
+    vars::resolve(&mut all.resources, &all.vars, &all.config.var_reference)
+        .map_err(|fault| place.transform("vars", fault))?;
     all.resources.retain(|object| {
         object
             .texts("annotations")
@@ -277,6 +281,8 @@ impl<'a> Build<'a> {
             all = self.accumulate(&component, all)?;
         }
         self.transform(place, &mut all)?;
+        vars::declare(&place.kustomization.vars, &mut all.resources, &mut all.vars)
+            .map_err(|fault| place.transform("vars", fault))?;
         self.stack.pop();
         Ok(all)
     }
@@ -318,6 +324,7 @@ impl<'a> Build<'a> {
         }
         all.config
             .merge(below.config)
+            .and_then(|()| vars::merge(&mut all.vars, below.vars))
             .map_err(|fault| place.transform(field, fault))
     }
 
@@ -458,7 +465,9 @@ impl<'a> Build<'a> {
     }
 
     fn transform(&self, place: &Place, all: &mut Accumulated) -> Result<(), Error> {
-        let Accumulated { resources, config } = all;
+        let Accumulated {
+            resources, config, ..
+        } = all;
         let kustomization = &place.kustomization;
         let document = self.document.as_ref();
 
