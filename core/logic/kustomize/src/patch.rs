@@ -163,6 +163,7 @@ fn merge_one(
     let merged = merge(Some(object.value.take()), Some(change), place, "")
         .map_err(|Fault(message)| Fault::new(format!("{kind} {name:?}: {message}")))?;
     object.value = merged.unwrap_or(Value::Null);
+    object.take_times(patch);
     if object.is_empty() {
         object.value = Value::Null;
         return Ok(());
@@ -197,6 +198,7 @@ fn operate(
         if object.has_history() && object.annotations_mut().is_none() {
             continue;
         }
+        object.write_times();
         let id = object.id();
         object.value = operations_applied(&object.value, operations)
             .map_err(|Fault(message)| Fault::new(format!("{id}: {message}")))?;

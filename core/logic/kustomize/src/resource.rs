@@ -4,10 +4,14 @@
 //! beside the object, and only two traces of that remain: a JSON patch may
 //! count on `metadata.annotations`, and an empty one is dropped at the end.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use serde_json::{Map, Value};
 
 use crate::error::Fault;
 use crate::identity::{Gvk, Id};
+
+const ANNOTATIONS: &str = "/metadata/annotations";
 
 /// What a generated object does to one of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +31,9 @@ pub struct Resource {
     pub suffixes: Vec<String>,
     pub behavior: Behavior,
     pub needs_hash: bool,
+    /// Annotations that were written as plain times: each as it was written, and as Go
+    /// writes it.
+    times: BTreeMap<String, (Value, Value)>,
     /// Names of the variables whose value this object has.
     pub vars: Vec<String>,
     /// Where the object came from, as the origin annotation says it.
@@ -185,6 +192,44 @@ impl Resource {
         annotations.as_object_mut()
     }
 
+    /// Keeps annotations as they were `written`: what is a time anywhere else, is a text
+    /// to kustomize there.
+    fn keep_annotations(&mut self, written: &Value) {
+        let (Some(Value::Object(own)), Some(Value::Object(written))) = (
+            self.value.pointer_mut(ANNOTATIONS),
+            written.pointer(ANNOTATIONS),
+        ) else {
+            return;
+        };
+        for (key, text) in written {
+            if let Some(slot) = own.get_mut(key).filter(|slot| *slot != text) {
+                let time = std::mem::replace(slot, text.clone());
+                self.times.insert(key.clone(), (text.clone(), time));
+            }
+        }
+    }
+
+    /// Makes times of the annotations that were written as such and are so still: for a
+    /// JSON patch kustomize writes the object as JSON.
+    pub fn write_times(&mut self) {
+        let times = std::mem::take(&mut self.times);
+        let Some(Value::Object(own)) = self.value.pointer_mut(ANNOTATIONS) else {
+            return;
+        };
+        for (key, (written, time)) in times {
+            if let Some(slot) = own.get_mut(&key).filter(|slot| **slot == written) {
+                *slot = time;
+            }
+        }
+    }
+
+    /// Takes over what a patch that was merged in wrote as times.
+    pub fn take_times(&mut self, patch: &Self) {
+        let times = patch.times.iter();
+        self.times
+            .extend(times.map(|(key, time)| (key.clone(), time.clone())));
+    }
+
     /// Takes over what an older object of the same name has: labels and
     /// annotations it does not set itself, the name, the namespace, the
     /// history. The hash stays only where both ask for it.
@@ -252,11 +297,19 @@ fn text_at<'a>(value: &'a Value, field: &str) -> &'a str {
 /// Reads the objects of a YAML text, lists taken apart.
 pub fn parse(text: &[u8]) -> Result<Vec<Resource>, Fault> {
     let text = std::str::from_utf8(text).map_err(|_| Fault::new("the file is not UTF-8 text"))?;
-    let documents = catalyst_yaml::documents_with_words_as_text(text)
-        .map_err(|error| Fault::new(error.to_string()))?;
+    let fault = |error: catalyst_yaml::Error| Fault::new(error.to_string());
+    let documents = catalyst_yaml::documents_with_times(text).map_err(fault)?;
+    let mut written = match may_hold_times(text) {
+        true => catalyst_yaml::documents_with_words_as_text(text).map_err(fault)?,
+        false => Vec::new(),
+    }
+    .into_iter();
     let mut resources = Vec::new();
-    let mut waiting: std::collections::VecDeque<Value> = documents.into();
-    while let Some(document) = waiting.pop_front() {
+    let mut waiting: VecDeque<(Value, Option<Value>)> = documents
+        .into_iter()
+        .map(|document| (document, written.next()))
+        .collect();
+    while let Some((document, written)) = waiting.pop_front() {
         let Value::Object(object) = &document else {
             if document.is_null() {
                 continue;
@@ -272,14 +325,20 @@ pub fn parse(text: &[u8]) -> Result<Vec<Resource>, Fault> {
         }
         if kind.ends_with("List") {
             match object.get("items") {
-                Some(Value::Array(items)) => waiting.extend(items.iter().cloned()),
+                Some(Value::Array(items)) => {
+                    let written = written.as_ref().and_then(|list| list.get("items"));
+                    waiting.extend(items.iter().enumerate().map(|(at, item)| {
+                        let written = written.and_then(|items| items.get(at));
+                        (item.clone(), written.cloned())
+                    }));
+                }
                 Some(Value::Null) => {}
                 Some(_) => return Err(Fault::new(format!("items of the {kind} is not a list"))),
-                None => resources.push(Resource::new(document)),
+                None => resources.push(resource(document, written.as_ref())),
             }
             continue;
         }
-        let resource = Resource::new(document);
+        let resource = resource(document, written.as_ref());
         if resource.name().is_empty() {
             return Err(Fault::new(format!(
                 "an object of kind {} has no metadata.name",
@@ -289,4 +348,21 @@ pub fn parse(text: &[u8]) -> Result<Vec<Resource>, Fault> {
         resources.push(resource);
     }
     Ok(resources)
+}
+
+fn resource(document: Value, written: Option<&Value>) -> Resource {
+    let mut resource = Resource::new(document);
+    if let Some(written) = written {
+        resource.keep_annotations(written);
+    }
+    resource
+}
+
+/// Whether there is anything that begins as a time does.
+fn may_hold_times(text: &str) -> bool {
+    let is_year = |bytes: &[u8]| match bytes {
+        [year @ .., b'-'] => year.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    text.as_bytes().windows(5).any(is_year)
 }

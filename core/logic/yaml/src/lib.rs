@@ -69,6 +69,13 @@ pub fn documents_with_words_as_text(text: &str) -> Result<Vec<Value>, Error> {
     Ok(values(collect(read::Reader::with_words_as_text(text))?))
 }
 
+/// Like [`documents_with_words_as_text`], and a plain time, `2024-01-02`, is the text that
+/// Go makes of it in JSON, `2024-01-02T00:00:00Z`: so is what Kustomize writes. A time as a
+/// key is refused, as it is there.
+pub fn documents_with_times(text: &str) -> Result<Vec<Value>, Error> {
+    Ok(values(collect(read::Reader::with_times(text))?))
+}
+
 fn collect(mut reader: read::Reader<'_>) -> Result<Vec<(usize, Value)>, Error> {
     let mut documents = Vec::new();
     while let Some(document) = reader.next_document()? {

@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::Error;
 use crate::number::go_json_number;
-use crate::scalar::{Scalar, resolve};
+use crate::scalar::{Scalar, resolve, timestamp};
 
 /// Nesting beyond this is refused; no manifest comes near it.
 const MAX_DEPTH: usize = 256;
@@ -39,6 +39,10 @@ pub struct Reader<'a> {
     line: usize,
     /// Reads `yes`, `no`, `on`, `off`, `y`, `n` as text, as go-yaml 3 does.
     words_are_text: bool,
+    /// Reads a plain time as what Go makes of it in JSON, as go-yaml 3 does.
+    reads_times: bool,
+    /// Whether the scalar that was read last is one.
+    was_time: bool,
 }
 
 /// A node before its meaning as key or value is known.
@@ -66,6 +70,8 @@ impl<'a> Reader<'a> {
             nodes: 0,
             line: 1,
             words_are_text: false,
+            reads_times: false,
+            was_time: false,
         }
     }
 
@@ -73,6 +79,13 @@ impl<'a> Reader<'a> {
         Self {
             words_are_text: true,
             ..Self::new(text)
+        }
+    }
+
+    pub fn with_times(text: &'a str) -> Self {
+        Self {
+            reads_times: true,
+            ..Self::with_words_as_text(text)
         }
     }
 
@@ -141,6 +154,12 @@ impl<'a> Reader<'a> {
         let (mut node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let text = self.scalar_text(text, style, span)?;
+                let time = self.time(&text, style, tag.as_deref());
+                self.was_time = time.is_some();
+                let (text, style) = match time {
+                    Some(time) => (Cow::Owned(time), ScalarStyle::DoubleQuoted),
+                    None => (text, style),
+                };
                 let word = self.words_are_text && tag.is_none() && is_word(&text);
                 let style = if word {
                     ScalarStyle::DoubleQuoted
@@ -175,6 +194,21 @@ impl<'a> Reader<'a> {
         }
         node.at = at;
         Ok(node)
+    }
+
+    /// What Go makes of a scalar that is a time, by its form or its tag.
+    fn time(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Option<String> {
+        let may_be = match tag {
+            None => style == ScalarStyle::Plain,
+            Some(tag) => tag
+                .suffix_in_namespace("tag:yaml.org,2002:")
+                .is_some_and(|name| &*name == "timestamp"),
+        };
+        if self.reads_times && may_be {
+            timestamp(text)
+        } else {
+            None
+        }
     }
 
     /// libyaml takes no tab before what begins a line of a block.
@@ -295,7 +329,11 @@ impl<'a> Reader<'a> {
             if matches!(event, Event::MappingEnd) {
                 return Ok(map);
             }
+            self.was_time = false;
             let key = self.node(event, span, depth + 1)?;
+            if self.was_time {
+                return Err(fault(key.at, "a time cannot be a key; quote it"));
+            }
             let (event, span) = self.need(start)?;
             let value = self.node(event, span, depth + 1)?;
             if key.is_merge {

@@ -42,7 +42,7 @@ pub fn resolve(text: &str) -> Scalar {
 /// True for what YAML 1.1 read as a base-60 number or a date: go-yaml reads
 /// them as strings, and quotes them for the sake of older readers.
 pub fn needs_quotes_for_old_readers(text: &str) -> bool {
-    is_base60(text) || is_timestamp(text)
+    is_base60(text) || timestamp(text).is_some()
 }
 
 fn number(text: &str) -> Scalar {
@@ -138,64 +138,139 @@ fn is_base60(text: &str) -> bool {
         && sixties > 0
 }
 
-/// The four forms go-yaml takes for a time: a date, and a date with a time
-/// after `T`, `t` or a blank, with or without a zone.
-fn is_timestamp(text: &str) -> bool {
-    let take = |rest: &mut &str, most: usize| -> Option<u32> {
-        let end = rest
-            .bytes()
-            .take(most)
-            .take_while(u8::is_ascii_digit)
-            .count();
-        let (digits, tail) = rest.split_at_checked(end)?;
-        *rest = tail;
-        digits.parse().ok()
+/// A plain scalar that go-yaml takes for a time, as Go writes times into JSON (RFC 3339):
+/// a date, `2024-1-2`, or one with a time after `T`, `t` or a blank. What follows a blank
+/// has no zone; what follows a letter has one.
+pub fn timestamp(text: &str) -> Option<String> {
+    let mut rest = text;
+    let year = digits(&mut rest, 4, 4)?;
+    rest = rest.strip_prefix('-')?;
+    let month = digits(&mut rest, 1, 2)?;
+    rest = rest.strip_prefix('-')?;
+    let day = digits(&mut rest, 1, 2)?;
+    if !(1..=days(year, month)?).contains(&day) {
+        return None;
+    }
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if rest.is_empty() {
+        return Some(format!("{date}T00:00:00Z"));
+    }
+    let is_zoned = !rest.starts_with(' ');
+    rest = rest.strip_prefix(['T', 't', ' '])?;
+    let hour = digits(&mut rest, 1, 2)?;
+    rest = rest.strip_prefix(':')?;
+    let minute = digits(&mut rest, 1, 2)?;
+    rest = rest.strip_prefix(':')?;
+    let second = digits(&mut rest, 1, 2)?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let fraction = fraction(&mut rest);
+    let zone = match (is_zoned, rest) {
+        (false, "") | (true, "Z") => "Z".to_owned(),
+        (true, rest) => zone(rest)?,
+        (false, _) => return None,
     };
-    let skip = |rest: &mut &str, mark: char| -> Option<()> {
-        *rest = rest.strip_prefix(mark)?;
-        Some(())
+    Some(format!(
+        "{date}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}"
+    ))
+}
+
+/// Takes the number in front: as many digits as there are, up to `most`, and no fewer
+/// than `least`.
+fn digits(rest: &mut &str, least: usize, most: usize) -> Option<u32> {
+    let all = rest.bytes().take(most).take_while(u8::is_ascii_digit);
+    let (number, tail) = rest.split_at_checked(all.count())?;
+    if number.len() < least {
+        return None;
+    }
+    *rest = tail;
+    number.parse().ok()
+}
+
+/// How many days a month has.
+fn days(year: u32, month: u32) -> Option<u32> {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
+        4 | 6 | 9 | 11 => Some(30),
+        2 => Some(if is_leap { 29 } else { 28 }),
+        _ => None,
+    }
+}
+
+/// Takes the fraction of a second: nine digits at most, without zeros at its end.
+fn fraction(rest: &mut &str) -> String {
+    let Some(after) = rest.strip_prefix(['.', ',']) else {
+        return String::new();
     };
-    let check = || -> Option<bool> {
-        let year_digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        if year_digits != 4 {
-            return None;
-        }
-        let mut rest = text;
-        take(&mut rest, 4)?;
-        skip(&mut rest, '-')?;
-        let month = take(&mut rest, 2)?;
-        skip(&mut rest, '-')?;
-        let day = take(&mut rest, 2)?;
-        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        if rest.is_empty() {
-            return Some(true);
-        }
-        let zoned = !rest.starts_with(' ');
-        rest = rest.strip_prefix(['T', 't', ' '])?;
-        let hour = take(&mut rest, 2)?;
-        skip(&mut rest, ':')?;
-        let minute = take(&mut rest, 2)?;
-        skip(&mut rest, ':')?;
-        let second = take(&mut rest, 2)?;
-        if hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        if let Some(fraction) = rest.strip_prefix('.') {
-            rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-        }
-        if !zoned {
-            return Some(rest.is_empty());
-        }
-        if rest == "Z" {
-            return Some(true);
-        }
-        rest = rest.strip_prefix(['+', '-'])?;
-        take(&mut rest, 2)?;
-        skip(&mut rest, ':')?;
-        take(&mut rest, 2)?;
-        Some(rest.is_empty())
+    let all = after.bytes().take_while(u8::is_ascii_digit).count();
+    let Some((digits, tail)) = after.split_at_checked(all).filter(|_| all > 0) else {
+        return String::new();
     };
-    check().unwrap_or(false)
+    *rest = tail;
+    match digits.get(..9).unwrap_or(digits).trim_end_matches('0') {
+        "" => String::new(),
+        some => format!(".{some}"),
+    }
+}
+
+/// A zone such as `+02:00`.
+fn zone(text: &str) -> Option<String> {
+    let mut rest = text.strip_prefix(['+', '-'])?;
+    let hours = digits(&mut rest, 2, 2)?;
+    rest = rest.strip_prefix(':')?;
+    let minutes = digits(&mut rest, 2, 2)?;
+    if !rest.is_empty() || hours > 23 || minutes > 59 {
+        return None;
+    }
+    let is_utc = hours == 0 && minutes == 0;
+    Some(if is_utc { "Z" } else { text }.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_what_go_takes_for_them() {
+        for (text, expected) in [
+            ("2024-01-02", Some("2024-01-02T00:00:00Z")),
+            ("2024-1-2", Some("2024-01-02T00:00:00Z")),
+            ("2024-02-29", Some("2024-02-29T00:00:00Z")),
+            ("0000-01-01", Some("0000-01-01T00:00:00Z")),
+            ("2024-01-02T1:2:3Z", Some("2024-01-02T01:02:03Z")),
+            ("2024-01-02t10:11:12.50Z", Some("2024-01-02T10:11:12.5Z")),
+            ("2024-01-02T10:11:12,000Z", Some("2024-01-02T10:11:12Z")),
+            (
+                "2024-01-02 10:11:12.1234567899",
+                Some("2024-01-02T10:11:12.123456789Z"),
+            ),
+            (
+                "2024-01-02T10:11:12+02:30",
+                Some("2024-01-02T10:11:12+02:30"),
+            ),
+            ("2024-01-02T10:11:12-00:00", Some("2024-01-02T10:11:12Z")),
+            ("2024-01-02T10:11:12", None),
+            ("2024-01-02 10:11:12Z", None),
+            ("2024-01-02T10:11:12.Z", None),
+            ("2024-01-02T10:11:12z", None),
+            ("2024-01-02T10:11:12+2:00", None),
+            ("2024-01-02T10:11:12+0200", None),
+            ("2024-01-02T24:00:00Z", None),
+            ("2024-01-02T10:11:60Z", None),
+            ("2024-01-02 10:11", None),
+            ("2023-02-29", None),
+            ("1900-02-29", None),
+            ("2024-13-01", None),
+            ("2024-01-00", None),
+            ("02024-01-01", None),
+            ("202-01-01", None),
+            ("2024-01-0x", None),
+            ("2024-01", None),
+            ("", None),
+        ] {
+            assert_eq!(timestamp(text).as_deref(), expected, "{text}");
+        }
+    }
 }
