@@ -255,7 +255,7 @@ impl Asked<'_> {
             return Ok((statement, signer));
         }
         let message = pre_authentication(&envelope.payload_type, &payload);
-        let signer = self.key_of(&message, &raw)?;
+        let signer = self.key_of(|key| key.is_signer_of(&message, &raw))?;
         Ok((statement(&payload, expected)?, signer))
     }
 
@@ -277,13 +277,18 @@ impl Asked<'_> {
         let raw = STANDARD
             .decode(&message.signature)
             .map_err(|_| expected.malformed("the signature is not base64"))?;
-        let claimed = hex::encode(claimed);
+        let hex = hex::encode(&claimed);
+        // First who made it, of the bytes that are held or of others: what it claims is
+        // written by whoever attached it.
+        let signer = match self.is_keyless() {
+            true => self.keyless_signer(&hex)?,
+            false => self.key_of(|key| {
+                key.is_signer_of(manifest, &raw) || key.is_signer_of_digest(&claimed, &raw)
+            })?,
+        };
         // The name is not part of a message signature; the digest speaks alone.
-        expected.check_claims(&format!("sha256:{claimed}"), expected.name)?;
-        match self.is_keyless() {
-            true => self.keyless_signer(&claimed),
-            false => self.key_of(manifest, &raw),
-        }
+        expected.check_claims(&format!("sha256:{hex}"), expected.name)?;
+        Ok(signer)
     }
 
     fn is_keyless(&self) -> bool {
@@ -298,11 +303,11 @@ impl Asked<'_> {
         }
     }
 
-    /// The key that made a signature of a message.
-    fn key_of(&self, message: &[u8], signature: &[u8]) -> Result<Signer, Refusal> {
+    /// The key that made a signature, as `is_maker` has it.
+    fn key_of(&self, is_maker: impl Fn(&PublicKey) -> bool) -> Result<Signer, Refusal> {
         self.candidates()
             .into_iter()
-            .find(|key| key.is_signer_of(message, signature))
+            .find(|&key| is_maker(key))
             .map(|key| Signer::Key(key.clone()))
             .ok_or_else(|| self.expected.foreign(self.signers))
     }

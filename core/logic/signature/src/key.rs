@@ -2,6 +2,7 @@
 //! PKCS#8 PEM for the private half, SubjectPublicKeyInfo PEM for the public one.
 
 use aws_lc_rs::{
+    digest,
     rand::SystemRandom,
     signature::{
         ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
@@ -245,6 +246,15 @@ impl PublicKey {
             .verify(message, signature)
             .is_ok()
     }
+
+    /// Whether `signature` (ASN.1 DER) is this key's over a message with this SHA-256.
+    pub(crate) fn is_signer_of_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
+        digest::Digest::import_less_safe(digest, &digest::SHA256).is_ok_and(|digest| {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
+                .verify_digest(&digest, signature)
+                .is_ok()
+        })
+    }
 }
 
 fn pem_encode(label: &str, der: &[u8]) -> String {
@@ -345,6 +355,11 @@ mod tests {
         let public = PublicKey::from_pem(&key.public().to_pem()).unwrap();
         assert!(public.is_signer_of(b"message", &signature));
         assert!(!public.is_signer_of(b"messagf", &signature));
+        for (message, expected) in [("message", true), ("messagf", false)] {
+            let digest = Sha256::digest(message);
+            assert_eq!(public.is_signer_of_digest(&digest, &signature), expected);
+        }
+        assert!(!public.is_signer_of_digest(b"message", &signature));
         assert!(
             !SigningKey::generate()
                 .unwrap()

@@ -190,6 +190,20 @@ fn one_of_several_is_enough() {
 }
 
 #[test]
+fn a_message_about_something_else_is_told_as_altered_once_its_maker_counts() {
+    let (root, key) = (root(), SigningKey::generate().unwrap());
+    let (own, others) = ([identity()], [expression("^nobody$", ".")]);
+    for (signers, reason) in [
+        (Signers::of_identities(&root, &own), "AlteredDigest"),
+        (Signers::of_identities(&root, &others), "ForeignIdentity"),
+        (Signers::of_keys([key.public()]), "ForeignKey"),
+    ] {
+        let refusal = verdict("message-other-artifact", &signers).unwrap_err();
+        assert_eq!(refusal.reason(), reason, "{refusal}");
+    }
+}
+
+#[test]
 fn without_an_identity_or_a_root_a_certificate_is_nobodys() {
     let key = SigningKey::generate().unwrap();
     let keys = Signers::of_keys([key.public()]);

@@ -125,6 +125,25 @@ fn altered_bytes_are_refused_as_altered() {
     }
 }
 
+/// Whoever can attach a signature writes what it is about.
+#[test]
+fn what_nobody_trusted_signed_is_not_told_as_altered() {
+    let (key, stranger) = (
+        SigningKey::generate().unwrap(),
+        SigningKey::generate().unwrap(),
+    );
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    for (name, form) in FORMS {
+        let signed = b"what was signed";
+        let refusal = form(&stranger, REFERENCE, expected, signed, &[key.public()]).unwrap_err();
+        assert_eq!(refusal.reason(), "ForeignKey", "{name}: {refusal}");
+    }
+}
+
 #[test]
 fn a_foreign_key_is_refused_as_foreign_and_so_is_no_key_at_all() {
     let key = SigningKey::generate().unwrap();
