@@ -1,6 +1,7 @@
 //! Whether an Application makes sense in its Environment: names, Blueprint,
 //! size, config, dependencies. Pure; the same for commands and for pushes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ impl Catalogue {
 
     /// What of it may be chosen in an Environment: neither what its source took back nor
     /// what nobody signed whom the Sovereign trusts for its source. What Applications
-    /// there run stays, so that they can be changed; none begins with it.
+    /// there run stays, so that they can be changed; none begins with it, nor does the
+    /// solver choose it for anything.
     pub fn offered(mut self, policy: &TrustPolicy, tree: &Applications) -> Self {
         let refused = self.refused_by(policy);
         // As good as always; the whole catalog need not be gone through again.
@@ -81,16 +83,22 @@ impl Catalogue {
                 (it.source.as_str(), it.name.as_str(), it.version.as_str())
             })
             .collect();
-        let keeps = |source: &str, name: &str, version: &Version| {
+        let offers = |source: &str, name: &str, version: &Version| {
             let of_name = refused.get(&(source.to_owned(), name.to_owned()));
             of_name.is_none_or(|versions| !versions.contains_key(version))
-                || running.contains(&(source, name, version.to_string().as_str()))
         };
         let catalog = self
             .catalog
-            .retained(|source, it| keeps(source, it.name(), it.version()));
+            .retained(|source, it| offers(source, it.name(), it.version()));
         for ((source, name), versions) in &mut self.admitted {
-            versions.retain(|version, _| keeps(source, name, version));
+            versions.retain(|version, _| {
+                offers(source, name, version)
+                    || running.contains(&(
+                        source.as_str(),
+                        name.as_str(),
+                        version.to_string().as_str(),
+                    ))
+            });
         }
         self.admitted.retain(|_, versions| !versions.is_empty());
         Self {
@@ -98,6 +106,23 @@ impl Catalogue {
             admitted: self.admitted,
             refused,
         }
+    }
+
+    /// What the solver chooses from, and the version that it starts from: an Application
+    /// goes on with one that is offered to nobody any more.
+    pub fn catalog_from(&self, root: &BlueprintReference) -> Cow<'_, Catalog> {
+        let mut catalog = Cow::Borrowed(&self.catalog);
+        if let Some(root) = self.get(root) {
+            let blueprint = &root.blueprint;
+            let known = self
+                .catalog
+                .get(&root.source, root.name(), blueprint.version());
+            if known.is_none() {
+                let catalog = catalog.to_mut();
+                catalog.insert(root.source.clone(), blueprint.clone());
+            }
+        }
+        catalog
     }
 
     /// With which versions nobody may begin, and why.
@@ -167,10 +192,14 @@ impl Catalogue {
     /// What somebody means who names no version: one that is listed before one that
     /// is not, a release before what leads to it, and of those the newest.
     pub fn newest(&self, source: &str, name: &str) -> Option<&Arc<AdmittedBlueprint>> {
+        let refused = self.refused.get(&(source.to_owned(), name.to_owned()));
         let versions = self.versions(source, name)?;
         versions
             .iter()
-            .filter(|(_, blueprint)| blueprint.withdrawn.is_none())
+            .filter(|(version, blueprint)| {
+                let is_refused = refused.is_some_and(|refused| refused.contains_key(*version));
+                blueprint.withdrawn.is_none() && !is_refused
+            })
             .max_by_key(|(version, blueprint)| {
                 let is_listed = blueprint.blueprint.spec.visibility.is_listed(source);
                 (is_listed, version.pre.is_empty(), *version)
@@ -703,6 +732,23 @@ pub(crate) mod tests {
         (key.public().clone(), key.public().fingerprint())
     }
 
+    /// What of [`catalogue`] is offered in an Environment once these were withdrawn.
+    pub(crate) fn offered_without(withdrawn: &[(&str, &str)], tree: &Applications) -> Catalogue {
+        let (own, signer) = key();
+        let mut policy = TrustPolicy::new();
+        policy.trust("catalog", own);
+        let mut all = Catalogue::default();
+        for it in catalogue().admitted.values().flat_map(BTreeMap::values) {
+            let mut it = AdmittedBlueprint::clone(it);
+            it.signer.clone_from(&signer);
+            if withdrawn.contains(&(it.name(), it.version().as_str())) {
+                it.withdrawn = Some("it loses pages".to_owned());
+            }
+            all.insert(it);
+        }
+        all.offered(&policy, tree)
+    }
+
     #[test]
     fn nothing_begins_with_what_was_withdrawn_or_is_signed_by_nobody_trusted() {
         let ((own, own_name), (_, foreign)) = (key(), key());
@@ -775,6 +821,21 @@ pub(crate) mod tests {
             fault.message,
             "nothing new begins with bp-wiki 1.1.0 of acme: it was withdrawn (it loses pages); there is 1.0.0"
         );
+        assert_eq!(here.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
+        let is_chosen_from = |catalog: &Catalog, version: &str| {
+            let version = Version::parse(version).unwrap();
+            catalog.get("acme", "bp-wiki", &version).is_some()
+        };
+        assert!(!is_chosen_from(&here.catalog, "1.1.0"));
+        let from = here.catalog_from(&running.spec.blueprint);
+        assert!(is_chosen_from(&from, "1.1.0") && is_chosen_from(&from, "1.0.0"));
+        assert!(!is_chosen_from(&from, "1.2.0"));
+
+        // Nor is it what somebody means who names no version.
+        running.spec.blueprint = reference("acme", "1.2.0");
+        tree.applications.insert("wiki".to_owned(), running.clone());
+        let here = offered(&tree);
+        assert!(here.get(&running.spec.blueprint).is_some());
         assert_eq!(here.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
     }
 

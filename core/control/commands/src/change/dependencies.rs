@@ -45,7 +45,7 @@ pub(super) fn resolve(
         ground.refuse(format!("`{}` is no version: {error}", reference.version))
     })?;
     let solution = solve(
-        &ground.catalogue.catalog,
+        &ground.catalogue.catalog_from(&reference),
         &Request {
             source: reference.source.clone(),
             blueprint: reference.name.clone(),

@@ -4,7 +4,7 @@ use super::*;
 use crate::documents;
 use crate::promote::promote;
 use crate::state::application_path;
-use crate::validate::tests::{admitted, blueprint, catalogue, place};
+use crate::validate::tests::{admitted, blueprint, catalogue, offered_without, place};
 use serde_json::json;
 
 fn tree(applications: &[&Application]) -> Applications {
@@ -123,6 +123,38 @@ fn an_install_brings_what_it_needs_and_offers_what_is_there() {
         after(&draft, "wiki").spec.dependencies["db"].application,
         "shared"
     );
+}
+
+#[test]
+fn what_was_withdrawn_is_chosen_for_nothing_new_though_it_runs_there() {
+    let (wiki, db) = installed(json!({}));
+    assert_eq!(db.spec.blueprint.version, "1.5.0");
+    let mut other = db.clone();
+    other.metadata.name = "shared".to_owned();
+    let mut case = Case::new(&[&other]);
+    case.catalogue = offered_without(&[("bp-db", "1.5.0")], &case.tree);
+    let draft = install(&case.ground(), &wiki_install()).unwrap();
+    assert_eq!(after(&draft, "wiki-db").spec.blueprint.version, "1.4.0");
+    // Nobody begins with it who is served by what runs.
+    let mut request = wiki_install();
+    request
+        .dependencies
+        .insert("db".to_owned(), "shared".to_owned());
+    let draft = install(&case.ground(), &request).unwrap();
+    assert_eq!(draft.changed.len(), 1);
+
+    // Whoever runs it may change it, with what serves it.
+    let mut case = Case::new(&[&wiki, &db]);
+    case.catalogue = offered_without(&[("bp-wiki", "1.0.0"), ("bp-db", "1.5.0")], &case.tree);
+    let request = Change {
+        config: Some(json!({"title": "Yo"}).as_object().unwrap().clone()),
+        ..Change::default()
+    };
+    let draft = change(&case.ground(), "wiki", &request).unwrap();
+    assert_eq!(draft.changed.len(), 1);
+    let changed = &after(&draft, "wiki").spec;
+    assert_eq!(changed.blueprint.version, "1.0.0");
+    assert_eq!(changed.dependencies["db"].application, "wiki-db");
 }
 
 #[test]
