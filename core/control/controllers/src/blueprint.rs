@@ -208,12 +208,12 @@ async fn verify_again(
         // What was true stays true until somebody can be asked.
         Err(error) => {
             tracing::debug!(blueprint = name(object), %error, "Blueprint not verified again");
-            kept(object)
+            kept(object, READY)
         }
     };
     let observed: Vec<Observation> = ready
         .into_iter()
-        .chain(withdrawn(&said, of_source))
+        .chain(withdrawn(object, &said, of_source))
         .collect();
     if observed.is_empty() {
         return Ok(());
@@ -222,12 +222,12 @@ async fn verify_again(
     conditions::write(&management, object, &observed, fields).await
 }
 
-/// What was said of an object's artifact the last time.
-fn kept(object: &Value) -> Option<Observation> {
-    let said = condition(object, READY)?;
+/// What was said of an object the last time.
+fn kept(object: &Value, kind: &'static str) -> Option<Observation> {
+    let said = condition(object, kind)?;
     let status = said.get("status").cloned().unwrap_or_default();
     Some(Observation {
-        kind: READY,
+        kind,
         status: serde_json::from_value(status).ok()?,
         reason: text(said, "/reason").to_owned(),
         message: text(said, "/message").to_owned(),
@@ -237,19 +237,29 @@ fn kept(object: &Value) -> Option<Observation> {
 /// Whether its source took a version back, by what is known of the source's repository:
 /// it is named there, or its Blueprint has no folder there any more. What was published
 /// by another road than the repository never had one.
-fn withdrawn(said: &BlueprintSpec, of_source: &BlueprintSourceStatus) -> Option<Observation> {
-    of_source.revision.as_ref()?;
-    let mut folders = of_source.blueprints.iter();
-    match folders.find(|folder| folder.name == said.name) {
-        Some(folder) => {
-            let reason = folder.yanked.get(&said.version)?;
-            Some(Observation::holds(WITHDRAWN, "Yanked", reason.as_str()))
-        }
-        None => (of_source.signer.as_ref() == Some(&said.signer)).then(|| {
-            let why = "its folder is no longer in the repository of its source";
-            Observation::holds(WITHDRAWN, "FolderRemoved", why)
-        }),
+///
+/// Nothing is offered again because less is known: while nothing is known of the
+/// repository what was said stays, and what was withdrawn waits for its folder.
+fn withdrawn(
+    object: &Value,
+    said: &BlueprintSpec,
+    of_source: &BlueprintSourceStatus,
+) -> Option<Observation> {
+    let before = kept(object, WITHDRAWN);
+    if of_source.revision.is_none() {
+        return before;
     }
+    let mut folders = of_source.blueprints.iter();
+    if let Some(folder) = folders.find(|folder| folder.name == said.name) {
+        let reason = folder.yanked.get(&said.version)?;
+        return Some(Observation::holds(WITHDRAWN, "Yanked", reason.as_str()));
+    }
+    let mut signers = of_source.signer.iter().chain(&of_source.former_signers);
+    let is_own = signers.any(|signer| *signer == said.signer);
+    (is_own || before.is_some()).then(|| {
+        let why = "its folder is no longer in the repository of its source";
+        Observation::holds(WITHDRAWN, "FolderRemoved", why)
+    })
 }
 
 /// What the registry's answers say of an admitted artifact: whether its signature
@@ -404,9 +414,37 @@ mod tests {
             // Nothing is known of a repository that was never read.
             (source(None, None), "1.0.0", "own", None),
         ] {
-            let found = withdrawn(&said(version, signer), &of_source);
+            let found = withdrawn(&Value::Null, &said(version, signer), &of_source);
             let found = found.as_ref().map(|one| one.reason.as_str());
             assert_eq!(found, expected, "{version} {signer} {of_source:?}");
+        }
+        // What was said stays where less is known, and until its folder is there again.
+        let taken_back = serde_json::json!({"status": {"conditions": [{
+            "type": WITHDRAWN, "status": "True", "reason": "Yanked", "message": "it loses pages",
+        }]}});
+        for (of_source, expected) in [
+            (source(None, None), Some(("Yanked", "it loses pages"))),
+            (source(Some("c1"), Some(&plain)), None),
+            (
+                source(Some("c1"), None),
+                Some((
+                    "FolderRemoved",
+                    "its folder is no longer in the repository of its source",
+                )),
+            ),
+        ] {
+            let found = withdrawn(&taken_back, &said("1.0.0", "other"), &of_source);
+            let found = found
+                .as_ref()
+                .map(|one| (one.reason.as_str(), one.message.as_str()));
+            assert_eq!(found, expected, "{of_source:?}");
+        }
+        // The key was replaced since.
+        let mut replaced = source(Some("c1"), None);
+        replaced.former_signers = vec!["older".to_owned()];
+        for (signer, expected) in [("own", true), ("older", true), ("other", false)] {
+            let found = withdrawn(&Value::Null, &said("1.0.0", signer), &replaced);
+            assert_eq!(found.is_some(), expected, "{signer}");
         }
     }
 

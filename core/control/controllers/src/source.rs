@@ -42,6 +42,8 @@ use publish::{Run, signer, source_problem, twice};
 const READY: &str = "Ready";
 /// The most problems that a status tells.
 const MOST_PROBLEMS: usize = 100;
+/// The most keys that are known of those that signed before.
+const MOST_FORMER: usize = 20;
 
 /// Object ids of a folder's files by path: what is the same has the same content.
 type Ids = Vec<(String, String)>;
@@ -133,6 +135,7 @@ struct Seen {
     revision: Option<String>,
     read_at: Option<String>,
     signer: Option<String>,
+    former_signers: Vec<String>,
     blueprints: Vec<SourceBlueprint>,
     problems: Vec<SourceProblem>,
     failure: Option<Failure>,
@@ -175,7 +178,8 @@ pub async fn reconcile(shared: &Shared, source: &str) -> Result<Next, ReconcileE
     let refused = refusals.of_source(source, &before.refused, &ctx.addresses);
     fields.insert("refused".to_owned(), json!(refused));
     conditions::write(&management, &object, &[observed], fields).await?;
-    if (&seen.blueprints, &seen.signer) != (&before.blueprints, &before.signer) {
+    let is_first = before.revision.is_none() && seen.revision.is_some();
+    if is_first || (&seen.blueprints, &seen.signer) != (&before.blueprints, &before.signer) {
         // What is withdrawn is found out there.
         for object in management.list(BLUEPRINT, "", "").await? {
             if text(&object, "/spec/source") == source {
@@ -268,6 +272,7 @@ fn told(seen: &Seen) -> (Observation, Map<String, Value>) {
         ("revision", json!(seen.revision)),
         ("readAt", json!(seen.read_at)),
         ("signer", json!(seen.signer)),
+        ("formerSigners", json!(seen.former_signers)),
         ("blueprints", json!(seen.blueprints)),
         ("problems", json!(problems)),
     ] {
@@ -282,6 +287,7 @@ async fn look(shared: &Shared, source: &str, before: &BlueprintSourceStatus) -> 
         revision: before.revision.clone(),
         read_at: before.read_at.clone(),
         signer: before.signer.clone(),
+        former_signers: before.former_signers.clone(),
         blueprints: before.blueprints.clone(),
         problems: before.problems.clone(),
         failure: None,
@@ -364,11 +370,24 @@ async fn read(
     if seen.revision.as_ref() != Some(&head) || seen.read_at.is_none() {
         seen.read_at = Some(clock::now());
     }
+    let formerly = std::mem::take(&mut seen.former_signers);
+    seen.former_signers = former(formerly, seen.signer.as_ref(), signed_by.as_ref());
     seen.revision = Some(head);
     seen.signer = signed_by;
     seen.blueprints = blueprints;
     seen.problems = problems;
     failure.map_or(Ok(()), Err)
+}
+
+/// The keys that signed before the one that does now: what one of them signed was
+/// published from the repository too.
+fn former(mut known: Vec<String>, before: Option<&String>, now: Option<&String>) -> Vec<String> {
+    known.retain(|key| Some(key) != before && Some(key) != now);
+    if let Some(before) = before.filter(|before| Some(*before) != now) {
+        known.insert(0, before.clone());
+    }
+    known.truncate(MOST_FORMER);
+    known
 }
 
 /// The repositories of the sources that belong to no Organization; those have theirs

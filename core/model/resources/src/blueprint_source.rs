@@ -38,6 +38,9 @@ pub struct BlueprintSourceStatus {
     /// Fingerprint of the key that signs what is published from the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
+    /// Fingerprints of the keys that did so before it, the last one first, twenty at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_signers: Vec<String>,
     /// The Blueprints that have a folder at that commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blueprints: Vec<SourceBlueprint>,

@@ -154,6 +154,28 @@ fn what_a_folder_was_found_to_be_is_kept_while_its_files_are_the_same() {
 }
 
 #[test]
+fn the_keys_that_signed_before_are_known() {
+    let keys = |names: &str| -> Vec<String> { names.split(' ').map(str::to_owned).collect() };
+    for (known, before, now, expected) in [
+        ("x", None, None, "x"),
+        ("x", None, Some("a"), "x"),
+        ("x", Some("a"), Some("a"), "x"),
+        ("x", Some("a"), Some("b"), "a x"),
+        ("a x", Some("b"), Some("c"), "b a x"),
+        // One that is back is none of before.
+        ("a x", Some("b"), Some("a"), "b x"),
+    ] {
+        let (before, now) = (before.map(str::to_owned), now.map(str::to_owned));
+        let found = former(keys(known), before.as_ref(), now.as_ref());
+        assert_eq!(found, keys(expected), "{known} {before:?} {now:?}");
+    }
+    let many = vec!["a".to_owned(); MOST_FORMER];
+    let (before, now) = ("b".to_owned(), "c".to_owned());
+    let found = former(many, Some(&before), Some(&now));
+    assert_eq!((found.len(), found[0].as_str()), (MOST_FORMER, "b"));
+}
+
+#[test]
 fn a_status_tells_the_first_problem_whole() {
     let problem = SourceProblem {
         file: "bp-wiki/chart/values.yaml".to_owned(),
