@@ -239,7 +239,8 @@ fn kept(object: &Value, kind: &'static str) -> Option<Observation> {
 /// by another road than the repository never had one.
 ///
 /// Nothing is offered again because less is known: while nothing is known of the
-/// repository what was said stays, and what was withdrawn waits for its folder.
+/// repository, or of the folder, what was said stays, and what was withdrawn waits for
+/// its folder.
 fn withdrawn(
     object: &Value,
     said: &BlueprintSpec,
@@ -251,8 +252,15 @@ fn withdrawn(
     }
     let mut folders = of_source.blueprints.iter();
     if let Some(folder) = folders.find(|folder| folder.name == said.name) {
+        if folder.yanked_unknown {
+            return before;
+        }
         let reason = folder.yanked.get(&said.version)?;
         return Some(Observation::holds(WITHDRAWN, "Yanked", reason.as_str()));
+    }
+    // Its folder may be one of those that the status has no room for.
+    if of_source.blueprints_left_out.is_some() {
+        return before;
     }
     let mut signers = of_source.signer.iter().chain(&of_source.former_signers);
     let is_own = signers.any(|signer| *signer == said.signer);
@@ -438,6 +446,18 @@ mod tests {
                 .as_ref()
                 .map(|one| (one.reason.as_str(), one.message.as_str()));
             assert_eq!(found, expected, "{of_source:?}");
+        }
+        // So it does where the status has no room for what the folder says, or for it.
+        let mut untold = plain.clone();
+        untold["yankedUnknown"] = true.into();
+        let mut crowded = source(Some("c1"), None);
+        crowded.blueprints_left_out = Some(1);
+        for of_source in [source(Some("c1"), Some(&untold)), crowded] {
+            for (object, expected) in [(&taken_back, Some("Yanked")), (&Value::Null, None)] {
+                let found = withdrawn(object, &said("1.0.0", "own"), &of_source);
+                let found = found.as_ref().map(|one| one.reason.as_str());
+                assert_eq!(found, expected, "{of_source:?}");
+            }
         }
         // The key was replaced since.
         let mut replaced = source(Some("c1"), None);

@@ -22,6 +22,7 @@ use catalyst_commands::{
 };
 use catalyst_ports::{PortError, RepositoryId, RepositoryOptions, TreeEntry};
 use catalyst_resources::{BlueprintSourceStatus, SourceBlueprint, SourceProblem};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::blueprint::ARTIFACT_MISSING;
@@ -37,11 +38,16 @@ use crate::object::{condition, is_deleting, name, text};
 use crate::runtime::Next;
 
 pub use publish::signing_key_path;
-use publish::{Run, signer, source_problem, twice};
+use publish::{Run, no_room, signer, source_problem, twice};
 
 const READY: &str = "Ready";
 /// The most problems that a status tells.
 const MOST_PROBLEMS: usize = 100;
+/// The most bytes of JSON that a status has of Blueprints, of the versions that they
+/// withdraw and of problems: an object of more than a MiB is written nowhere.
+const ROOM_FOR_BLUEPRINTS: usize = 128 * 1024;
+const ROOM_FOR_YANKED: usize = 384 * 1024;
+const ROOM_FOR_PROBLEMS: usize = 128 * 1024;
 /// The most keys that are known of those that signed before.
 const MOST_FORMER: usize = 20;
 
@@ -137,6 +143,8 @@ struct Seen {
     signer: Option<String>,
     former_signers: Vec<String>,
     blueprints: Vec<SourceBlueprint>,
+    /// How many more there are.
+    left_out: u32,
     problems: Vec<SourceProblem>,
     failure: Option<Failure>,
 }
@@ -179,7 +187,9 @@ pub async fn reconcile(shared: &Shared, source: &str) -> Result<Next, ReconcileE
     fields.insert("refused".to_owned(), json!(refused));
     conditions::write(&management, &object, &[observed], fields).await?;
     let is_first = before.revision.is_none() && seen.revision.is_some();
-    if is_first || (&seen.blueprints, &seen.signer) != (&before.blueprints, &before.signer) {
+    let is_other = (&seen.blueprints, seen.left_out, &seen.signer)
+        != (&before.blueprints, left_out(&before), &before.signer);
+    if is_first || is_other {
         // What is withdrawn is found out there.
         for object in management.list(BLUEPRINT, "", "").await? {
             if text(&object, "/spec/source") == source {
@@ -207,6 +217,10 @@ pub async fn sweep(shared: &Shared) -> Result<(), ReconcileError> {
         shared.sources.add(source);
     }
     Ok(())
+}
+
+fn left_out(status: &BlueprintSourceStatus) -> u32 {
+    status.blueprints_left_out.unwrap_or_default()
 }
 
 /// What a source's object says of it.
@@ -266,7 +280,14 @@ fn told(seen: &Seen) -> (Observation, Map<String, Value>) {
             Observation::holds(READY, "Published", message)
         }
     };
-    let problems: Vec<&SourceProblem> = seen.problems.iter().take(MOST_PROBLEMS).collect();
+    let mut room = ROOM_FOR_PROBLEMS;
+    let problems: Vec<&SourceProblem> = seen
+        .problems
+        .iter()
+        .take(MOST_PROBLEMS)
+        .take_while(|problem| fits(&mut room, problem))
+        .collect();
+    let left_out = (seen.left_out > 0).then_some(seen.left_out);
     let mut fields = Map::new();
     for (field, value) in [
         ("revision", json!(seen.revision)),
@@ -274,11 +295,20 @@ fn told(seen: &Seen) -> (Observation, Map<String, Value>) {
         ("signer", json!(seen.signer)),
         ("formerSigners", json!(seen.former_signers)),
         ("blueprints", json!(seen.blueprints)),
+        ("blueprintsLeftOut", json!(left_out)),
         ("problems", json!(problems)),
     ] {
         fields.insert(field.to_owned(), value);
     }
     (observed, fields)
+}
+
+/// Whether something still fits into what room there is for its like, which it takes.
+fn fits(room: &mut usize, what: &impl Serialize) -> bool {
+    let size = serde_json::to_vec(what).map_or(usize::MAX, |bytes| bytes.len());
+    let left = room.checked_sub(size);
+    *room = left.unwrap_or(*room);
+    left.is_some()
 }
 
 /// A look, which keeps of the last one what it does not find out.
@@ -289,6 +319,7 @@ async fn look(shared: &Shared, source: &str, before: &BlueprintSourceStatus) -> 
         signer: before.signer.clone(),
         former_signers: before.former_signers.clone(),
         blueprints: before.blueprints.clone(),
+        left_out: left_out(before),
         problems: before.problems.clone(),
         failure: None,
     };
@@ -328,6 +359,8 @@ async fn read(
     let admitted = admitted(ctx, source).await?;
     let mut run = Run::new(shared, source, &repository, &head);
     let (mut blueprints, mut problems) = (Vec::new(), Vec::new());
+    let (mut room, mut room_for_yanked) = (ROOM_FOR_BLUEPRINTS, ROOM_FOR_YANKED);
+    let mut left_out = 0_u32;
     let mut failure: Option<Failure> = None;
     let mut names = BTreeSet::new();
     for (folder, entries) in &folders {
@@ -353,14 +386,29 @@ async fn read(
                 }
             }
         }
+        let known = known.filter(|known| !known.yanked_unknown);
         let yanked = found.yanked;
-        blueprints.push(SourceBlueprint {
+        let yanked = yanked.or_else(|| known.map(|known| known.yanked.clone()));
+        let mut blueprint = SourceBlueprint {
             name,
             version,
-            yanked: yanked
-                .or_else(|| known.map(|known| known.yanked.clone()))
-                .unwrap_or_default(),
-        });
+            yanked: BTreeMap::new(),
+            yanked_unknown: true,
+        };
+        let is_told = fits(&mut room, &blueprint);
+        match yanked {
+            Some(yanked) if is_told && fits(&mut room_for_yanked, &yanked) => {
+                blueprint.yanked = yanked;
+                blueprint.yanked_unknown = false;
+            }
+            Some(_) => problems.push(source_problem(folder, &no_room(ROOM_FOR_YANKED))),
+            // That they cannot be read is among the problems.
+            None => {}
+        }
+        match is_told {
+            true => blueprints.push(blueprint),
+            false => left_out = left_out.saturating_add(1),
+        }
     }
     let signed_by = match run.signed_by() {
         Some(signer) => Some(signer),
@@ -375,6 +423,7 @@ async fn read(
     seen.revision = Some(head);
     seen.signer = signed_by;
     seen.blueprints = blueprints;
+    seen.left_out = left_out;
     seen.problems = problems;
     failure.map_or(Ok(()), Err)
 }

@@ -41,10 +41,13 @@ pub struct BlueprintSourceStatus {
     /// Fingerprints of the keys that did so before it, the last one first, twenty at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_signers: Vec<String>,
-    /// The Blueprints that have a folder at that commit.
+    /// The Blueprints that have a folder at that commit, as many as there is room for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blueprints: Vec<SourceBlueprint>,
-    /// What stands against publishing, the first hundred.
+    /// How many more have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blueprints_left_out: Option<u32>,
+    /// What stands against publishing, the first hundred at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<SourceProblem>,
     /// Versions in the source's path of the registry that were not admitted, the first
@@ -66,6 +69,10 @@ pub struct SourceBlueprint {
     /// Versions that are withdrawn, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub yanked: BTreeMap<String, String>,
+    /// Whether it is not known which are, as there is no room for them here or as they
+    /// cannot be read: those that were go on being withdrawn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yanked_unknown: bool,
 }
 
 /// Something that stands against publishing.

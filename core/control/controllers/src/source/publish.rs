@@ -290,6 +290,16 @@ pub(super) fn twice(name: &str) -> Problem {
     problem("folder-name", message, "keep one of the two")
 }
 
+/// What stands against a folder where the status of its source, from which it is read
+/// what is withdrawn, has no room for what it says.
+pub(super) fn no_room(most: usize) -> Problem {
+    let message = format!(
+        "its yanked.yaml changes nothing: those of a source may say {most} bytes together, and the folders before it do"
+    );
+    let fix = "say shorter why versions are withdrawn, or keep the Blueprint in another source";
+    problem("yanked", message, fix)
+}
+
 /// A refusal of the registry, or of the registration.
 fn refused(message: String) -> Problem {
     problem("published", message, "do as it says, and push again")

@@ -199,3 +199,30 @@ fn a_status_tells_the_first_problem_whole() {
     seen.problems.clear();
     assert_eq!(told(&seen).0.reason, "Published");
 }
+
+#[test]
+fn a_status_has_room_for_so_much_and_no_more() {
+    let mut room = 10;
+    for (what, expected) in [("1234", true), ("12", true), ("", false)] {
+        // With its quotes.
+        assert_eq!(fits(&mut room, &what), expected, "{what}");
+    }
+    assert_eq!(room, 0);
+    let problem = SourceProblem {
+        file: "bp-wiki/chart/values.yaml".to_owned(),
+        line: None,
+        rule: "image-tag".to_owned(),
+        message: "x".repeat(ROOM_FOR_PROBLEMS / 10),
+        fix: "name a version".to_owned(),
+    };
+    let mut seen = Seen {
+        problems: vec![problem; 20],
+        left_out: 3,
+        ..Seen::default()
+    };
+    let (_, fields) = told(&seen);
+    assert_eq!(fields["problems"].as_array().unwrap().len(), 9);
+    assert_eq!(fields["blueprintsLeftOut"], 3);
+    seen.left_out = 0;
+    assert_eq!(told(&seen).1["blueprintsLeftOut"], Value::Null);
+}
