@@ -338,10 +338,10 @@ async fn signing_key(ctx: &Context, source: &str) -> Result<SigningKey, Failure>
     let path = signing_key_path(source);
     let away = |error: ReconcileError| Failure::of("VaultAway", error);
     let ensured = secrets::ensure(&ctx.vault, &path, || new_key(source));
-    let mut data = ensured.await.map_err(away)?;
-    let pem = data.get(PRIVATE).map_or("", |pem| pem.as_str());
+    let mut secret = ensured.await.map_err(away)?;
+    let pem = secret.data.get(PRIVATE).map_or("", |pem| pem.as_str());
     let key = SigningKey::from_pem(pem).map_err(|error| unusable(source, &error))?;
-    if data.contains_key(DECLARED) {
+    if secret.data.contains_key(DECLARED) {
         check_trust(ctx, source, &key).await?;
         return Ok(key);
     }
@@ -351,16 +351,11 @@ async fn signing_key(ctx: &Context, source: &str) -> Result<SigningKey, Failure>
     };
     let trusted = ctx.commands.signer_trust(&catalyst(ctx), request).await;
     trusted.map_err(|error| commanded("trust", "the signing key", &error))?;
-    data.insert(DECLARED.to_owned(), Zeroizing::new("true".to_owned()));
-    let written = async {
-        let found = ctx.vault.secret_get(&path).await?;
-        let version = found.map(|secret| secret.version);
-        ctx.vault.secret_put(&path, &data, version).await
-    };
-    written
-        .await
-        .map_err(ReconcileError::port("write", format!("the secret {path}")))
-        .map_err(away)?;
+    let declared = Zeroizing::new("true".to_owned());
+    secret.data.insert(DECLARED.to_owned(), declared);
+    // Another key may have been put there meanwhile.
+    let written = secrets::replace(&ctx.vault, &path, &secret).await;
+    written.map_err(away)?;
     let signer = key.public().fingerprint();
     tracing::info!(source, signer, "signing key made and trusted");
     Ok(key)
