@@ -203,7 +203,9 @@ impl Vulnerabilities {
                 tracing::warn!(%error, "SBOM not read");
                 unavailable()
             })?;
-        let bills = Arc::new(read_bills(wanted, &documents));
+        let of = format!("the Blueprint {} {}", wanted.name, wanted.version);
+        let bills = aside(move || read_bills(&of, &documents)).await?;
+        let bills = Arc::new(bills);
         let mut kept = lock(&self.bills);
         kept.retain(|_, (at, _)| at.elapsed() < KEPT);
         if kept.len() < MOST {
@@ -293,7 +295,7 @@ impl Gateway {
         let Some(index) = index else {
             return Ok(report(None, view, &[], gaps));
         };
-        let mut found: Vec<(&Wanted, Arc<Bills>)> = Vec::new();
+        let mut found: Vec<(Vec<String>, Arc<Bills>)> = Vec::new();
         for wanted in wanted {
             let known = self.projector().blueprint(
                 &wanted.source,
@@ -310,19 +312,40 @@ impl Gateway {
             };
             let bills = self.vulnerabilities().bills(wanted, &known.digest).await?;
             gaps.extend(bills.gaps.iter().cloned());
-            found.push((wanted, bills));
+            found.push((wanted.path.clone(), bills));
         }
-        let parts: Vec<Part<'_>> = found
-            .iter()
-            .flat_map(|(wanted, bills)| {
-                bills.bills.iter().map(move |bill| Part {
-                    path: wanted.path.clone(),
-                    bill,
-                })
-            })
-            .collect();
-        Ok(report(Some(&index), view, &parts, gaps))
+        aside(move || compare(&index, view, &found, gaps)).await
     }
+}
+
+/// Pure work, and much of it where an SBOM is long: it goes on beside what waits.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "vulnerabilities not compared");
+        Refusal::unavailable(
+            "List the vulnerabilities",
+            "What the artifact is made of could not be compared; whoever runs the Sovereign finds the reason in its log.",
+        )
+    })
+}
+
+/// What is known to be wrong with what artifacts are made of, by what leads to them.
+fn compare(
+    index: &Index,
+    view: VulnerabilityDatabase,
+    found: &[(Vec<String>, Arc<Bills>)],
+    gaps: Vec<String>,
+) -> VulnerabilityReport {
+    let parts: Vec<Part<'_>> = found
+        .iter()
+        .flat_map(|(path, bills)| {
+            bills.bills.iter().map(move |bill| Part {
+                path: path.clone(),
+                bill,
+            })
+        })
+        .collect();
+    report(Some(index), view, &parts, gaps)
 }
 
 /// Looks at the files, and reads them if they are others than `before`.
@@ -353,12 +376,11 @@ fn look(path: &Path, before: Option<&AdvisoriesStamp>) -> Looked {
 
 /// All CycloneDX documents of an artifact together: one that somebody adds takes
 /// nothing away.
-fn read_bills(wanted: &Wanted, documents: &[(String, serde_json::Value)]) -> Bills {
+fn read_bills(of: &str, documents: &[(String, serde_json::Value)]) -> Bills {
     let mut read = Bills {
         bills: Vec::new(),
         gaps: Vec::new(),
     };
-    let of = format!("the Blueprint {} {}", wanted.name, wanted.version);
     for (_, document) in documents
         .iter()
         .filter(|(kind, _)| kind == media::CYCLONEDX)
@@ -454,7 +476,7 @@ mod tests {
             version: "1.0.0".to_owned(),
         };
         let digest = format!("sha256:{}", "a".repeat(64));
-        let kept = Arc::new(read_bills(&wanted("acme"), &[]));
+        let kept = Arc::new(read_bills("it", &[]));
         lock(&of.bills).insert(
             format!("acme/bp-shop@{digest}"),
             (Instant::now(), Arc::clone(&kept)),
@@ -463,6 +485,15 @@ mod tests {
         assert!(own.is_ok_and(|found| Arc::ptr_eq(&found, &kept)));
         // The same bytes, and the registry is asked, which is not there.
         assert!(of.bills(&wanted("catalog"), &digest).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_takes_its_time_keeps_nobody_waiting() {
+        let own = std::thread::current().id();
+        let other = aside(|| std::thread::current().id()).await;
+        assert!(other.is_ok_and(|other| other != own));
+        let ended: Result<(), Refusal> = aside(|| panic!("it ends early")).await;
+        assert!(ended.is_err());
     }
 
     #[test]
@@ -484,18 +515,15 @@ mod tests {
 
     #[test]
     fn what_is_not_listed_is_a_gap_and_what_is_added_takes_nothing_away() {
-        let wanted = Wanted {
-            path: Vec::new(),
-            source: "acme".to_owned(),
-            name: "bp-shop".to_owned(),
-            version: "1.0.0".to_owned(),
-        };
         let document = |components: serde_json::Value| {
             let document = json!({"bomFormat": "CycloneDX", "components": components});
             (media::CYCLONEDX.to_owned(), document)
         };
         let time = json!([{"type": "library", "name": "time", "version": "0.1.40", "purl": "pkg:cargo/time@0.1.40"}]);
-        let read = read_bills(&wanted, &[document(time), document(json!([]))]);
+        let read = read_bills(
+            "the Blueprint bp-shop 1.0.0",
+            &[document(time), document(json!([]))],
+        );
         assert_eq!(
             read.bills
                 .iter()
@@ -506,7 +534,7 @@ mod tests {
         assert!(read.gaps.is_empty());
         let other = (media::SPDX.to_owned(), json!({}));
         let bad = (media::CYCLONEDX.to_owned(), json!({}));
-        let read = read_bills(&wanted, &[other, bad]);
+        let read = read_bills("the Blueprint bp-shop 1.0.0", &[other, bad]);
         assert_eq!(read.gaps.len(), 2, "{:?}", read.gaps);
     }
 }
