@@ -68,3 +68,25 @@ fn each_job_asks_for_its_rights_and_ends() {
         assert_eq!(count("    timeout-minutes: "), jobs, "{name}");
     }
 }
+
+/// Whoever may push a tag on which something is signed may sign.
+#[test]
+fn the_tags_of_releases_are_told_to_be_protected() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/BLUEPRINT-AUTHORING.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let protected = document.split("protect its release tags").nth(1).unwrap();
+    let workflows = workflows();
+    let (_, text) = workflows
+        .iter()
+        .find(|(name, _)| name == "blueprint-release.yaml")
+        .unwrap();
+    let (_, behind) = text.split_once("    tags:\n").unwrap();
+    let tags: Vec<&str> = behind
+        .lines()
+        .map_while(|line| line.strip_prefix("      - "))
+        .collect();
+    assert!(!tags.is_empty());
+    for tag in tags {
+        assert!(protected.contains(&format!("`{tag}`")), "{tag}");
+    }
+}
