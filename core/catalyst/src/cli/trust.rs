@@ -18,41 +18,33 @@ pub struct Signer {
     /// trusts for its source unless somebody is named here.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    certificate: Certificate,
+    /// The authorities and logs that certificates are held against, as cosign takes them.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    trusted_root: Option<PathBuf>,
+}
+
+/// What its certificate must say.
+#[derive(Debug, clap::Args)]
+#[group(requires = "trusted_root", conflicts_with = "key")]
+struct Certificate {
     /// Whom the certificate that signed it must be made out to: a mail address or a URI.
-    #[arg(
-        long,
-        value_name = "IDENTITY",
-        conflicts_with = "key",
-        requires = "trusted_root"
-    )]
+    #[arg(long, value_name = "IDENTITY")]
     certificate_identity: Option<String>,
     /// A regular expression that must be found in it.
-    #[arg(
-        long,
-        value_name = "REGEXP",
-        conflicts_with_all = ["key", "certificate_identity"],
-        requires = "trusted_root"
-    )]
+    #[arg(long, value_name = "REGEXP", conflicts_with = "certificate_identity")]
     certificate_identity_regexp: Option<String>,
     /// The OpenID Connect issuer that must have vouched for them.
-    #[arg(
-        long,
-        value_name = "ISSUER",
-        conflicts_with = "key",
-        requires = "trusted_root"
-    )]
+    #[arg(long, value_name = "ISSUER")]
     certificate_oidc_issuer: Option<String>,
     /// A regular expression that must be found in it.
     #[arg(
         long,
         value_name = "REGEXP",
-        conflicts_with_all = ["key", "certificate_oidc_issuer"],
-        requires = "trusted_root"
+        conflicts_with = "certificate_oidc_issuer"
     )]
     certificate_oidc_issuer_regexp: Option<String>,
-    /// The authorities and logs that certificates are held against, as cosign takes them.
-    #[arg(long, value_name = "FILE", conflicts_with = "key")]
-    trusted_root: Option<PathBuf>,
 }
 
 impl Signer {
@@ -67,11 +59,12 @@ impl Signer {
         let Some(path) = &self.trusted_root else {
             return Ok(None);
         };
+        let certificate = &self.certificate;
         let identity = Identity::new(IdentityFields {
-            subject: self.certificate_identity.as_deref(),
-            subject_regexp: self.certificate_identity_regexp.as_deref(),
-            issuer: self.certificate_oidc_issuer.as_deref(),
-            issuer_regexp: self.certificate_oidc_issuer_regexp.as_deref(),
+            subject: certificate.certificate_identity.as_deref(),
+            subject_regexp: certificate.certificate_identity_regexp.as_deref(),
+            issuer: certificate.certificate_oidc_issuer.as_deref(),
+            issuer_regexp: certificate.certificate_oidc_issuer_regexp.as_deref(),
         })?;
         policy.trust_identity(source, identity);
         policy.believe(trusted_root(path)?);
@@ -157,6 +150,14 @@ mod tests {
                 "--certificate-identity a --certificate-identity-regexp a --trusted-root c",
                 false,
             ),
+            (
+                "--certificate-oidc-issuer a --certificate-oidc-issuer-regexp a --trusted-root c",
+                false,
+            ),
+            ("--key a.pub --certificate-identity a", false),
+            ("--key a.pub --certificate-oidc-issuer-regexp a", false),
+            ("--certificate-identity-regexp a", false),
+            ("--trusted-root c", true),
         ] {
             assert_eq!(read(words).is_ok(), is_taken, "{words}");
         }
