@@ -1,6 +1,6 @@
 //! Blueprints from the forge: a push is linted before it is taken, and published after.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
@@ -16,17 +16,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DETAIL: &str = "/blueprints/acme/bp-notes";
 const VERSION: &str = "/blueprints/acme/bp-notes?version=0.1.0";
 
+/// A clone of the repository of acme's Blueprints, as it is now.
+async fn cloned(sovereign: &Sovereign, user: &mut User, directory: &Path) -> PathBuf {
+    let folder = directory.join("shared-blueprints");
+    clone(sovereign, user, "acme/shared-blueprints", &folder).await;
+    folder
+}
+
 fn commit(folder: &Path, message: &str) {
     git(folder, &["add", "--all"]);
     git(folder, &["commit", "--quiet", "-m", message]);
 }
 
-fn push(folder: &Path) {
+/// Commits everything and pushes it.
+fn push(folder: &Path, message: &str) {
+    commit(folder, message);
     git(folder, &["push", "--quiet", "origin", "HEAD:main"]);
 }
 
-/// What is said to a push that is refused; its commit goes.
-fn refused(folder: &Path) -> String {
+/// The same, and what is said to a push that is refused; its commit goes.
+fn refused(folder: &Path, message: &str) -> String {
+    commit(folder, message);
     let pushed = try_git(folder, &["push", "--quiet", "origin", "HEAD:main"]);
     let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
     assert!(!pushed.status.success(), "it went through: {said}");
@@ -42,8 +52,8 @@ fn edit(file: &Path, from: &str, to: &str) {
 
 /// What a Plan to install it says: what it prints, or why not.
 async fn planned(user: &mut User) -> Result<String, String> {
-    let words = ["plan", "install", "team-notes", "-b", "acme/bp-notes@0.1.0"];
-    let words = [&words[..], &["-e", "acme-dev"]].concat();
+    let words = "plan install team-notes -b acme/bp-notes@0.1.0 -e acme-dev";
+    let words: Vec<&str> = words.split(' ').collect();
     let output = user.catalyst(&words).await;
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout).unwrap()),
@@ -75,16 +85,14 @@ pub async fn a_push_publishes_a_blueprint(
     people: &mut People,
     directory: &Path,
 ) {
-    let folder = directory.join("shared-blueprints");
     let alice = &mut people.alice;
-    clone(sovereign, alice, "acme/shared-blueprints", &folder).await;
+    let folder = cloned(sovereign, alice, directory).await;
     let notes = folder.join("notes");
-    let made = ["blueprint", "new", "bp-notes", "--folder"];
-    let made = [&made[..], &[notes.to_str().unwrap()]].concat();
+    let place = notes.to_str().unwrap();
+    let made = ["blueprint", "new", "bp-notes", "--folder", place];
     assert!(alice.catalyst(&made).await.status.success());
     // Its images are nobody's yet, so lint warns, which stands against nothing.
-    commit(&folder, "Write notes down");
-    push(&folder);
+    push(&folder, "Write notes down");
     let detail = alice
         .until("the Blueprint is published", DETAIL, |it| {
             it["version"] == "0.1.0"
@@ -111,8 +119,8 @@ pub async fn a_push_publishes_a_blueprint(
     assert_eq!(json!(digest.trim()), detail["digest"]);
     // The command line makes the same of the same folder.
     let file = directory.join("notes.oci.tar");
-    let package = ["blueprint", "package", notes.to_str().unwrap(), "--file"];
-    let package = [&package[..], &[file.to_str().unwrap()]].concat();
+    let file = file.to_str().unwrap();
+    let package = ["blueprint", "package", place, "--file", file];
     let packed = alice.catalyst(&package).await;
     assert_eq!(String::from_utf8(packed.stdout).unwrap(), digest);
 
@@ -141,34 +149,24 @@ pub async fn a_bad_push_publishes_nothing(
     people: &mut People,
     directory: &Path,
 ) {
-    let folder = directory.join("shared-blueprints");
     let alice = &mut people.alice;
-    clone(sovereign, alice, "acme/shared-blueprints", &folder).await;
+    let folder = cloned(sovereign, alice, directory).await;
     let notes = folder.join("notes");
     let before = alice.get(DETAIL).await;
     edit(&notes.join("blueprint.yaml"), "  version:", "  versoin:");
-    commit(&folder, "Slip");
-    let said = refused(&folder);
+    let said = refused(&folder, "Slip");
     assert!(said.contains("notes/blueprint.yaml:"), "{said}");
     assert!(said.contains("[unknown-field]"), "{said}");
     // A version is its content.
     edit(&notes.join("README.md"), "\n", "\nMore.\n");
-    commit(&folder, "Say more");
-    let said = refused(&folder);
+    let said = refused(&folder, "Say more");
     assert!(said.contains("[published] bp-notes 0.1.0"), "{said}");
     assert!(said.contains("bump the version"), "{said}");
     assert_eq!(alice.get(DETAIL).await, before);
     // Who may not publish may not push what is published.
-    clone(
-        sovereign,
-        &mut people.bob,
-        "acme/shared-blueprints",
-        &folder,
-    )
-    .await;
+    let folder = cloned(sovereign, &mut people.bob, directory).await;
     std::fs::write(folder.join("README.md"), "Mine.\n").unwrap();
-    commit(&folder, "Mine");
-    let said = refused(&folder);
+    let said = refused(&folder, "Mine");
     assert!(said.contains("takes an org-admin of acme"), "{said}");
 }
 
@@ -177,13 +175,11 @@ pub async fn what_is_taken_back_is_not_offered(
     people: &mut People,
     directory: &Path,
 ) {
-    let folder = directory.join("shared-blueprints");
     let alice = &mut people.alice;
-    clone(sovereign, alice, "acme/shared-blueprints", &folder).await;
+    let folder = cloned(sovereign, alice, directory).await;
     let yanked = folder.join("notes/yanked.yaml");
     std::fs::write(&yanked, "0.1.0: it forgets\n").unwrap();
-    commit(&folder, "Take it back");
-    push(&folder);
+    push(&folder, "Take it back");
     let said = |it: &Value, words: &str| {
         it["withdrawn"]
             .as_str()
@@ -197,8 +193,7 @@ pub async fn what_is_taken_back_is_not_offered(
     until_planned(alice, Some("it was withdrawn (it forgets)")).await;
 
     std::fs::remove_file(&yanked).unwrap();
-    commit(&folder, "It remembers");
-    push(&folder);
+    push(&folder, "It remembers");
     alice
         .until("it is offered again", VERSION, |it| {
             it.get("withdrawn").is_none()
@@ -207,8 +202,7 @@ pub async fn what_is_taken_back_is_not_offered(
     until_planned(alice, None).await;
 
     std::fs::remove_dir_all(folder.join("notes")).unwrap();
-    commit(&folder, "No notes any more");
-    push(&folder);
+    push(&folder, "No notes any more");
     alice
         .until("it is gone with its folder", VERSION, |it| {
             said(it, "folder")
