@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{is_zero, main_reference, plain_problem};
+use super::files::plain_problem;
+use super::{is_zero, main_reference};
 use crate::push::{PushCheck, PushFile};
 use crate::sources::{
     FolderFiles, content_problem, is_blueprint_folder, judge_folder, place_in_source,

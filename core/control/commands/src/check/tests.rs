@@ -1,8 +1,13 @@
 //! Pushes, as tables: what comes in, and the line that comes back.
 
+use std::collections::BTreeMap;
+
+use super::configuration::meaning_faults;
+use super::environment::environment_faults;
+use super::story::branch_faults;
 use super::*;
-use crate::push::{PushCommit, PushRef};
-use crate::state::application_path;
+use crate::push::{PushCommit, PushFile, PushRef};
+use crate::state::{Applications, Configuration, application_path};
 use crate::validate::tests::{catalogue, place};
 
 fn file(path: &str, status: &str, content: Option<&str>) -> PushFile {
