@@ -229,6 +229,15 @@ impl From<Error> for ApiError {
             | Error::PasswordInvalid { .. }
             | Error::ReturnForeign { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            // Whoever can make room must hear of it; no retry helps before.
+            Error::Store(cause) if cause.is_full() => {
+                tracing::error!(error = &error as &dyn std::error::Error, "request failed");
+                return Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "server_error",
+                    "the issuer's disk is full; free space and try again",
+                );
+            }
             Error::Store(cause) if cause.retryable() || error.is_conflict() => {
                 tracing::error!(error = &error as &dyn std::error::Error, "request failed");
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
@@ -346,4 +355,34 @@ pub(super) fn see_other(location: &str) -> Response {
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use catalyst_store::CommitError;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_one_that_fails() {
+        let answer = |is_full| {
+            let reason = "the disk said no".into();
+            let error = Error::Store(CommitError::Disk { reason, is_full });
+            ApiError::from(error).into_response()
+        };
+        let full = answer(true);
+        assert_eq!(full.status(), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(full.headers().get(RETRY_AFTER), None);
+        let failing = answer(false);
+        assert_eq!(failing.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(failing.headers().contains_key(RETRY_AFTER));
+        // People read it on a page.
+        let error = Error::Store(CommitError::Disk {
+            reason: "the disk said no".into(),
+            is_full: true,
+        });
+        let page = PageError::from(error);
+        assert_eq!(page.status, StatusCode::INSUFFICIENT_STORAGE);
+        assert!(page.message.contains("free space"), "{}", page.message);
+    }
 }
