@@ -52,6 +52,8 @@ struct Known {
     stamp: Option<AdvisoriesStamp>,
     index: Option<Arc<Index>>,
     trouble: Option<Trouble>,
+    /// Why, as it was warned of last.
+    warned: Option<String>,
 }
 
 /// Why the files that are there now are not used.
@@ -65,7 +67,8 @@ enum Trouble {
 enum Looked {
     Same,
     Read(AdvisoriesStamp, Index),
-    Failed(Option<AdvisoriesStamp>, Trouble),
+    /// With the reason, for the log.
+    Failed(Option<AdvisoriesStamp>, Trouble, String),
 }
 
 /// What an artifact is made of, by all of its SBOMs.
@@ -97,7 +100,9 @@ impl Vulnerabilities {
     /// Reads the database, and again whenever its files have changed, until `stop`.
     pub async fn watch(&self, stop: CancellationToken) {
         while self.path.is_some() {
-            self.look().await;
+            if let Some(reason) = self.look().await {
+                tracing::warn!(reason, "vulnerability database not read");
+            }
             tokio::select! {
                 () = tokio::time::sleep(AGAIN) => {}
                 () = stop.cancelled() => return,
@@ -105,29 +110,34 @@ impl Vulnerabilities {
         }
     }
 
-    async fn look(&self) {
-        let Some(path) = self.path.clone() else {
-            return;
-        };
+    /// Answers what is to be warned of: a reason that is another than the last one.
+    async fn look(&self) -> Option<String> {
+        let path = self.path.clone()?;
         let before = lock(&self.known).stamp.clone();
         let looking = tokio::task::spawn_blocking(move || look(&path, before.as_ref()));
-        let looked = looking.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "vulnerability database not read");
-            Looked::Failed(None, Trouble::Broken)
-        });
+        let looked = looking
+            .await
+            .unwrap_or_else(|error| Looked::Failed(None, Trouble::Broken, error.to_string()));
         let mut known = lock(&self.known);
         known.is_looked_at = true;
         match looked {
-            Looked::Same => {}
+            Looked::Same => None,
             Looked::Read(stamp, index) => {
                 tracing::info!(records = index.records(), "vulnerability database read");
                 known.stamp = Some(stamp);
                 known.index = Some(Arc::new(index));
                 known.trouble = None;
+                known.warned = None;
+                None
             }
-            Looked::Failed(stamp, trouble) => {
+            Looked::Failed(stamp, trouble, reason) => {
                 known.stamp = stamp;
                 known.trouble = Some(trouble);
+                if known.warned.as_ref() == Some(&reason) {
+                    return None;
+                }
+                known.warned = Some(reason.clone());
+                Some(reason)
             }
         }
     }
@@ -351,15 +361,15 @@ fn compare(
 /// Looks at the files, and reads them if they are others than `before`.
 fn look(path: &Path, before: Option<&AdvisoriesStamp>) -> Looked {
     let failed = |stamp, error: &AdvisoriesError| {
-        tracing::warn!(%error, "vulnerability database not read");
         let is_missing = matches!(
             error,
             AdvisoriesError::Read { source, .. } if source.kind() == ErrorKind::NotFound
         );
-        match is_missing {
-            true => Looked::Failed(stamp, Trouble::Missing),
-            false => Looked::Failed(stamp, Trouble::Broken),
-        }
+        let trouble = match is_missing {
+            true => Trouble::Missing,
+            false => Trouble::Broken,
+        };
+        Looked::Failed(stamp, trouble, error.to_string())
     };
     let stamp = match advisories_stamp(path) {
         Ok(stamp) if Some(&stamp) == before => return Looked::Same,
@@ -467,6 +477,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_same_trouble_is_warned_of_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("osv.json");
+        let of = watched(Some(&file));
+        let missing = of.look().await.unwrap();
+        assert!(missing.contains("osv.json"), "{missing}");
+        assert_eq!(of.look().await, None, "still not there");
+        std::fs::write(&file, "no record").unwrap();
+        let broken = of.look().await.unwrap();
+        assert_ne!(broken, missing);
+        assert_eq!(of.look().await, None, "still broken");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(of.look().await.as_ref(), Some(&missing), "gone again");
+        std::fs::write(&file, record("x")).unwrap();
+        assert_eq!(of.look().await, None, "read");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(of.look().await, Some(missing), "gone after it was read");
+    }
+
+    #[tokio::test]
     async fn what_one_source_says_of_an_artifact_is_not_said_of_another_s() {
         let of = watched(None);
         let wanted = |source: &str| Wanted {
@@ -503,11 +533,11 @@ mod tests {
         // It is there and is opened, and its first byte is nobody's to read.
         std::os::unix::fs::symlink("/proc/self/mem", &file).unwrap();
         let looked = look(&file, None);
-        assert!(matches!(looked, Looked::Failed(None, Trouble::Broken)));
+        assert!(matches!(looked, Looked::Failed(None, Trouble::Broken, _)));
         std::fs::remove_file(&file).unwrap();
         std::fs::write(&file, "no record").unwrap();
         let looked = look(&file, None);
-        let Looked::Failed(Some(stamp), Trouble::Broken) = looked else {
+        let Looked::Failed(Some(stamp), Trouble::Broken, _) = looked else {
             panic!("it is no database until it changes");
         };
         assert!(matches!(look(&file, Some(&stamp)), Looked::Same));
