@@ -15,7 +15,7 @@
 
 mod carried;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -184,12 +184,16 @@ pub fn registries(
 /// Packs a Blueprint's files with the digests of the images carried, and describes it
 /// with their packages.
 fn pack(mut files: BTreeMap<String, Vec<u8>>, images: &[CarriedImage]) -> anyhow::Result<Package> {
+    let mut named = BTreeSet::new();
     if let Some(values) = files.get_mut("chart/values.yaml") {
         let text = String::from_utf8_lossy(values).into_owned();
-        *values = pin(&text, images).into_bytes();
+        let pinned = pin(&text, images);
+        *values = pinned.text.into_bytes();
+        named = pinned.images;
     }
     let mut options = PackOptions::default();
-    for image in images {
+    // The lists are long; only those of images that the chart names are read.
+    for image in images.iter().filter(|image| named.contains(&image.name)) {
         if let Some(parts) = image.parts()? {
             options.parts.insert(image.name.clone(), parts);
         }
@@ -197,38 +201,50 @@ fn pack(mut files: BTreeMap<String, Vec<u8>>, images: &[CarriedImage]) -> anyhow
     Ok(catalyst_supply::pack(&files, &options)?)
 }
 
+/// Values that name images by the digests carried.
+struct Pinned {
+    text: String,
+    /// The images that they name, `host/repository:tag`, carried or not.
+    images: BTreeSet<String>,
+}
+
 /// Writes the digest of each carried image into the values that name it, line by
 /// line, so that nothing else in the file changes. Where the digest stands already,
 /// as it does when image and chart were released together, nothing changes at all;
 /// an image built with another compiler or C library has another digest, and the
 /// Blueprint that travels with it must name that one.
-fn pin(values: &str, images: &[CarriedImage]) -> String {
+fn pin(values: &str, images: &[CarriedImage]) -> Pinned {
     let value = |line: &str, key: &str| {
         let rest = line.trim().strip_prefix(key)?.trim();
         Some(rest.trim_matches('"').to_owned())
     };
     let mut repository = None;
     let mut name = None;
-    let mut pinned = String::new();
+    let mut pinned = Pinned {
+        text: String::new(),
+        images: BTreeSet::new(),
+    };
     for line in values.split_inclusive('\n') {
         if let Some(found) = value(line, "repository:") {
             repository = Some(found);
         } else if let (Some(repository), Some(tag)) = (&repository, value(line, "tag:")) {
-            name = Some(format!("{repository}:{tag}"));
+            let found = format!("{repository}:{tag}");
+            pinned.images.insert(found.clone());
+            name = Some(found);
         } else if value(line, "digest:").is_some()
             && let Some(image) = images
                 .iter()
                 .find(|image| Some(&image.name) == name.as_ref())
         {
             let indent = line.len() - line.trim_start().len();
-            pinned.push_str(line.get(..indent).unwrap_or_default());
-            pinned.push_str("digest: ");
-            pinned.push_str(&image.digest);
-            pinned.push('\n');
+            pinned.text.push_str(line.get(..indent).unwrap_or_default());
+            pinned.text.push_str("digest: ");
+            pinned.text.push_str(&image.digest);
+            pinned.text.push('\n');
             (repository, name) = (None, None);
             continue;
         }
-        pinned.push_str(line);
+        pinned.text.push_str(line);
     }
     pinned
 }

@@ -212,14 +212,15 @@ fn only_the_digest_of_a_carried_image_is_written_into_the_values() {
     let folder = tempfile::tempdir().unwrap();
     let images = small_images(folder.path());
     let values = "# c\nimage:\n  repository: ghcr.io/openova-io/guestbook\n  tag: 1.0.0\n  # d\n  digest: \"\"\nother:\n  repository: x\n  tag: 1\n  digest: sha256:1\n";
-    let pinned = pin(values, images.images());
-    assert_eq!(
-        pinned,
-        values.replace("\"\"", &images.images()[0].digest),
-        "{pinned}"
-    );
-    assert_eq!(pin(&pinned, images.images()), pinned);
-    assert_eq!(pin(values, &[]), values);
+    let Pinned {
+        text,
+        images: named,
+    } = pin(values, images.images());
+    assert_eq!(text, values.replace("\"\"", &images.images()[0].digest));
+    let names = ["ghcr.io/openova-io/guestbook:1.0.0", "x:1"];
+    assert_eq!(named, BTreeSet::from(names.map(str::to_owned)));
+    assert_eq!(pin(&text, images.images()).text, text);
+    assert_eq!(pin(values, &[]).text, values);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn the_charts_name_the_images_that_are_built() {
         read(&folder.join("toolchain.txt")) == read(&root.join("tools/images/toolchain.txt"));
     for shipped in BLUEPRINTS {
         let values = read(&root.join(shipped.path).join("chart/values.yaml"));
-        let pinned = pin(&values, payload.images());
+        let pinned = pin(&values, payload.images()).text;
         let mut images = 0;
         for image in payload.images() {
             if pinned.contains(&image.digest) {
@@ -292,6 +293,28 @@ fn images_of_a_folder_stand_beside_those_of_the_binary_and_replace_none() {
         .beside(Payload::from_folder(Path::new("/nowhere")));
     assert_eq!(absent.images(), own.images());
     assert!(absent.lacking().unwrap().contains("make images"));
+}
+
+#[test]
+fn the_packages_of_images_that_a_blueprint_does_not_name_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = small_images(folder.path());
+    let unreadable = |name: &str| {
+        let file = folder.path().join(format!("{name}.cdx.json"));
+        std::fs::write(file, "no list").unwrap();
+    };
+    let guestbook = || -> BTreeMap<String, Vec<u8>> {
+        let folder = BLUEPRINTS.iter().find(|it| it.path.contains("guestbook"));
+        let files = folder.unwrap().files.iter();
+        files
+            .map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()))
+            .collect()
+    };
+    unreadable("postgres");
+    pack(guestbook(), images.images()).unwrap();
+    unreadable("guestbook");
+    let error = pack(guestbook(), images.images()).err().unwrap();
+    assert!(error.to_string().contains("guestbook"), "{error}");
 }
 
 #[test]
