@@ -20,11 +20,17 @@ pub const EXPANDED: &str = "Expanded";
 pub const APPLIED: &str = "Applied";
 /// What Flux says of the release.
 pub const RELEASED: &str = "Released";
+/// The reason of [`RELEASED`] where the version that is wanted was tried and failed, and
+/// was undone or given up: what runs is what ran before. An Application may be Degraded
+/// for many reasons; for this one no waiting for the version helps.
+pub const VERSION_FAILED: &str = "VersionFailed";
 /// Whether its pods run.
 pub const HEALTHY: &str = "Healthy";
 
 /// The reason of one whose namespace an earlier Application has not left yet.
 const HELD: &str = "NamespaceTerminating";
+/// What undid a failed attempt, as Flux says it: there only until the next one.
+const REMEDIATED: &str = "Remediated";
 
 /// What was seen of an Application.
 #[derive(Debug, Default)]
@@ -79,7 +85,10 @@ pub fn phase(observed: &Observed<'_>) -> Verdict {
     } else {
         Observation::fails(APPLIED, "NotApplied", observed.not_applied.join("; "))
     };
-    let released = released(observed.release);
+    let released = released(
+        observed.release,
+        text(application, "/spec/blueprint/version"),
+    );
     let problems = problems(observed);
     let healthy = healthy(observed, &problems);
     let (phase, ready) = decide(application, observed, &problems, &released);
@@ -112,7 +121,7 @@ enum State {
     Failed,
 }
 
-fn released(release: Option<&Value>) -> Released {
+fn released(release: Option<&Value>, version: &str) -> Released {
     let Some(release) = release else {
         return Released {
             state: State::Working,
@@ -126,15 +135,11 @@ fn released(release: Option<&Value>) -> Released {
         .iter()
         .any(|one| matches!(text(one, "/status"), "deployed" | "superseded"))
         || !text(release, "/status/lastAppliedRevision").is_empty();
-    let observed = release
-        .pointer("/status/observedGeneration")
-        .and_then(Value::as_i64)
-        .unwrap_or(0);
     let ready = condition(release, "Ready");
-    let reason = ready.map(|one| text(one, "/reason")).unwrap_or_default();
+    let mut reason = ready.map(|one| text(one, "/reason")).unwrap_or_default();
     let said = ready.map(|one| text(one, "/message")).unwrap_or_default();
     let state = match ready.map(|one| text(one, "/status")) {
-        _ if observed < generation(release) => State::Working,
+        _ if number(release, "/status/observedGeneration") < generation(release) => State::Working,
         Some("True") => State::Done,
         Some("False") => match reason {
             "DependencyNotReady" | "ArtifactFailed" | "SourceNotReady" | "HelmChartNotReady" => {
@@ -145,20 +150,35 @@ fn released(release: Option<&Value>) -> Released {
         },
         _ => State::Working,
     };
-    let message = match (state, said.is_empty()) {
+    let failure = failure(release);
+    let mut message = match (state, said.is_empty()) {
         (_, false) => said.to_owned(),
         (State::Working, true) => "Flux is rolling it out".to_owned(),
         (_, true) => reason.to_owned(),
     };
+    // That it was undone is no cause; why it had to be is.
+    if let (State::Failed, Some(failure)) = (state, &failure)
+        && condition(release, REMEDIATED).is_some_and(|it| text(it, "/reason") == reason)
+    {
+        reason = failure.reason;
+        message.clone_from(&failure.message);
+    }
+    let given_up = failure.filter(|_| is_version_failed(release, version));
+    if let (State::Working | State::Waiting, Some(failure)) = (state, &given_up) {
+        message = format!("{message}; the attempt before failed: {}", failure.message);
+    }
     let word = if reason.is_empty() {
         "Progressing"
     } else {
         reason
     };
-    let condition = Some(match state {
-        State::Done => Observation::holds(RELEASED, word, message.clone()),
-        State::Failed => Observation::fails(RELEASED, word, message.clone()),
-        State::Working | State::Waiting => Observation::unknown(RELEASED, word, message.clone()),
+    let condition = Some(match (state, given_up) {
+        (State::Done, _) => Observation::holds(RELEASED, word, message.clone()),
+        (_, Some(failure)) => Observation::fails(RELEASED, VERSION_FAILED, failure.message),
+        (State::Failed, None) => Observation::fails(RELEASED, word, message.clone()),
+        (State::Working | State::Waiting, None) => {
+            Observation::unknown(RELEASED, word, message.clone())
+        }
     });
     Released {
         state,
@@ -167,6 +187,48 @@ fn released(release: Option<&Value>) -> Released {
         message,
         condition,
     }
+}
+
+/// Why the last attempt at a release failed, whatever was done about it since.
+struct Failure<'a> {
+    reason: &'a str,
+    message: String,
+}
+
+fn failure(release: &Value) -> Option<Failure<'_>> {
+    let failed = condition(release, "Released").filter(|it| text(it, "/status") == "False")?;
+    let said = text(failed, "/message");
+    let undone = condition(release, REMEDIATED);
+    let message = match undone.filter(|it| text(it, "/status") == "False") {
+        // What could not even be undone is worse.
+        Some(undone) => format!("{said}; {}", text(undone, "/message")),
+        None => said.to_owned(),
+    };
+    let is_told = !said.is_empty();
+    is_told.then(|| Failure {
+        reason: text(failed, "/reason"),
+        message,
+    })
+}
+
+/// Whether it is this version that Flux tried to upgrade to last, as its spec is now, and
+/// that it undid or gave up. The failures are counted anew with every other version and
+/// spec, while conditions stay until an attempt has come to something.
+fn is_version_failed(release: &Value, version: &str) -> bool {
+    // Flux tells artifacts of one version apart by what follows.
+    let bare = |version: &str| version.split('+').next().map(str::to_owned);
+    let is_undone = condition(release, REMEDIATED).is_some();
+    let stalled = condition(release, "Stalled");
+    let is_given_up = stalled.is_some_and(|it| text(it, "/status") == "True");
+    bare(text(release, "/status/lastAttemptedRevision")) == bare(version)
+        && number(release, "/status/lastAttemptedGeneration") == generation(release)
+        && number(release, "/status/upgradeFailures") > 0
+        && (is_undone || is_given_up)
+}
+
+/// A number; 0 where there is none.
+fn number(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
 
 fn problems(observed: &Observed<'_>) -> Vec<Problem> {
@@ -547,6 +609,104 @@ mod tests {
                 "{what}"
             );
             assert!(ready.message.contains(part), "{what}: {}", ready.message);
+        }
+    }
+
+    /// A release at the version before, after an attempt at 1.1.0 of the chart that failed.
+    fn failed_upgrade(ready: (&str, &str, &str), remediated: Option<(&str, &str)>) -> Value {
+        let mut release = release(ready, true);
+        let status = &mut release["status"];
+        status["lastAttemptedRevision"] = json!("1.1.0+0123456789ab");
+        status["lastAttemptedGeneration"] = json!(1);
+        status["upgradeFailures"] = json!(1);
+        let conditions = status["conditions"].as_array_mut().unwrap();
+        conditions.push(json!({
+            "type": "Released", "status": "False", "reason": "UpgradeFailed",
+            "message": "Helm upgrade failed: spec.replicas: must be a number",
+        }));
+        if let Some((status, reason)) = remediated {
+            conditions.push(json!({
+                "type": "Remediated", "status": status, "reason": reason,
+                "message": format!("Helm rollback: {reason}"),
+            }));
+        }
+        release
+    }
+
+    /// What is said of it: phase, reason and message of Ready, then of Released.
+    fn told(release: &Value, version: &str) -> (Phase, [String; 2], [String; 2]) {
+        let app =
+            json!({"metadata": {"generation": 1}, "spec": {"blueprint": {"version": version}}});
+        let verdict = phase(&Observed {
+            application: Some(&app),
+            release: Some(release),
+            pods: &[running()],
+            ..Observed::default()
+        });
+        let of = |kind: &str| {
+            let mut conditions = verdict.conditions.iter();
+            let found = conditions.find(|it| it.kind == kind).unwrap();
+            [found.reason.clone(), found.message.clone()]
+        };
+        (verdict.phase, of(READY), of(RELEASED))
+    }
+
+    #[test]
+    fn an_upgrade_that_was_rolled_back_says_why_it_had_to_be() {
+        let why = "Helm upgrade failed: spec.replicas: must be a number";
+        let rolled_back = ("True", "RollbackSucceeded");
+        let ready = ("False", "RollbackSucceeded", "Helm rollback succeeded");
+        let release = failed_upgrade(ready, Some(rolled_back));
+        let (phase, ready, released) = told(&release, "1.1.0");
+        assert_eq!(phase, Phase::Degraded);
+        assert_eq!(ready, ["UpgradeFailed", why]);
+        assert_eq!(released, [VERSION_FAILED, why]);
+
+        // While it is tried again, what is known stays known.
+        let ready = ("Unknown", "Progressing", "running upgrade");
+        let release = failed_upgrade(ready, Some(rolled_back));
+        let (phase, ready, released) = told(&release, "1.1.0");
+        assert_eq!(phase, Phase::Updating);
+        let both = format!("running upgrade; the attempt before failed: {why}");
+        assert_eq!(ready, ["Progressing", both.as_str()]);
+        assert_eq!(released, [VERSION_FAILED, why]);
+
+        let ready = ("False", "RollbackFailed", "no such revision");
+        let release = failed_upgrade(ready, Some(("False", "RollbackFailed")));
+        let (phase, ready, released) = told(&release, "1.1.0");
+        let both = format!("{why}; Helm rollback: RollbackFailed");
+        assert_eq!(phase, Phase::Degraded);
+        assert_eq!(ready, ["UpgradeFailed", both.as_str()]);
+        assert_eq!(released, [VERSION_FAILED, both.as_str()]);
+    }
+
+    #[test]
+    fn a_version_has_failed_once_it_is_undone_or_given_up_and_not_before() {
+        let why = ("False", "UpgradeFailed", "must be a number");
+        let undone = failed_upgrade(why, Some(("True", "RollbackSucceeded")));
+        let tried = failed_upgrade(why, None);
+        let mut given_up = tried.clone();
+        given_up["status"]["conditions"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "Stalled", "status": "True", "reason": "RetriesExceeded"}));
+        // What it says is of a spec before; nothing was tried with this one.
+        let mut changed = undone.clone();
+        changed["metadata"]["generation"] = json!(2);
+        // Another version is begun, and no attempt at it has come to anything.
+        let mut begun = undone.clone();
+        begun["status"]["lastAttemptedRevision"] = json!("1.2.0");
+        begun["status"]["upgradeFailures"] = json!(0);
+        for (what, release, version, expected) in [
+            ("undone", &undone, "1.1.0", true),
+            ("given up", &given_up, "1.1.0", true),
+            ("it is tried again soon", &tried, "1.1.0", false),
+            ("another is wanted by now", &undone, "1.2.0", false),
+            ("another is tried", &begun, "1.2.0", false),
+            ("its spec has changed", &changed, "1.1.0", false),
+        ] {
+            let (_, _, [reason, _]) = told(release, version);
+            assert_eq!(reason == VERSION_FAILED, expected, "{what}: {reason}");
         }
     }
 
