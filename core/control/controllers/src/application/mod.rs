@@ -24,6 +24,7 @@ use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+pub use phase::{RELEASED, VERSION_FAILED};
 pub use remembered::Remembered;
 
 use crate::conditions;

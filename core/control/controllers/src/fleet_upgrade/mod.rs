@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use catalyst_commands::{CommandError, Standing, Turn};
 use catalyst_ports::PullState;
-use catalyst_resources::{FleetUpgradeSpec, FleetUpgradeStatus, UpgradeMember, UpgradeState};
+use catalyst_resources::{
+    FleetUpgradeSpec, FleetUpgradeStatus, UpgradeMember, UpgradeState, UpgradedApplication,
+};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Map, Value, json};
 
@@ -120,8 +122,8 @@ async fn look(ctx: &Context, wanted: &FleetUpgradeSpec, run: &mut Run) {
     let looks: Vec<_> = run
         .under_way()
         .into_iter()
-        .map(|(place, member, state, pull)| {
-            async move { (place, look_at(ctx, wanted, member, state, pull).await) }.boxed()
+        .map(|(place, member, record)| {
+            async move { (place, look_at(ctx, wanted, member, record).await) }.boxed()
         })
         .collect();
     let found: Vec<_> = stream::iter(looks).buffered(PARALLEL).collect().await;
@@ -134,13 +136,13 @@ async fn look_at(
     ctx: &Context,
     wanted: &FleetUpgradeSpec,
     member: &UpgradeMember,
-    state: UpgradeState,
-    pull: Option<u64>,
+    record: &UpgradedApplication,
 ) -> Look {
     let commands = &ctx.commands;
-    let is_proposed = state == UpgradeState::Proposed;
+    let is_proposed = record.state == UpgradeState::Proposed;
+    let since = record.since.as_deref().unwrap_or_default();
     match commands.upgrade_standing(wanted, member).await {
-        Ok(Standing::There) => return rollout(ctx, wanted, member).await,
+        Ok(Standing::There) => return rollout(ctx, wanted, member, since).await,
         Ok(Standing::Left(why)) => return Look::Left(why),
         Ok(Standing::Behind) if is_proposed => {}
         // Nothing will ever roll it out.
@@ -152,8 +154,9 @@ async fn look_at(
         }
         Err(error) if is_proposed => return unknown(&error),
         // The cluster knows without the forge how it goes.
-        Err(_) => return rollout(ctx, wanted, member).await,
+        Err(_) => return rollout(ctx, wanted, member, since).await,
     }
+    let pull = record.pull_request.and_then(|it| u64::try_from(it).ok());
     let Some(number) = pull else {
         return Look::Failed("its pull request is not known; resume to open it".to_owned());
     };
@@ -185,9 +188,14 @@ fn told(error: &CommandError) -> String {
 }
 
 /// How the rollout of an Application goes, in all vclusters of its Environment.
-async fn rollout(ctx: &Context, wanted: &FleetUpgradeSpec, member: &UpgradeMember) -> Look {
+async fn rollout(
+    ctx: &Context,
+    wanted: &FleetUpgradeSpec,
+    member: &UpgradeMember,
+    since: &str,
+) -> Look {
     match applications(ctx, member).await {
-        Ok(objects) => seen(&objects, &wanted.blueprint.version),
+        Ok(objects) => seen(&objects, &wanted.blueprint.version, since),
         // Who stays silent for too long runs out of time.
         Err(error) => Look::RollingOut(error.chain()),
     }

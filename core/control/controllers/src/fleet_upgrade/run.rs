@@ -8,6 +8,7 @@ use catalyst_resources::{
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::application::{RELEASED, VERSION_FAILED};
 use crate::conditions::Observation;
 use crate::object::{condition, generation, text};
 
@@ -106,14 +107,13 @@ impl Run {
         Some(member)
     }
 
-    /// What was begun and is not through, with the number of its pull request.
-    pub fn under_way(&self) -> Vec<(Place, &UpgradeMember, UpgradeState, Option<u64>)> {
+    /// What was begun and is not through.
+    pub fn under_way(&self) -> Vec<(Place, &UpgradeMember, &UpgradedApplication)> {
         let mut found = Vec::new();
         for (wave, members) in self.waves.iter().enumerate() {
             for (position, (member, record)) in members.iter().enumerate() {
                 if is_under_way(record.state) {
-                    let pull = record.pull_request.and_then(|it| u64::try_from(it).ok());
-                    found.push(((wave, position), member, record.state, pull));
+                    found.push(((wave, position), member, record));
                 }
             }
         }
@@ -301,12 +301,12 @@ fn seconds(from: &str, to: &str) -> i64 {
     }
 }
 
-/// How the rollout of a version goes, by an Application as its Environment's vclusters
-/// have it: as in the one of them where it goes worst.
-pub fn seen(objects: &[Option<Value>], version: &str) -> Look {
+/// How the rollout of a version goes that began `since`, by an Application as its
+/// Environment's vclusters have it: as in the one of them where it goes worst.
+pub fn seen(objects: &[Option<Value>], version: &str, since: &str) -> Look {
     let mut looks: Vec<Look> = objects
         .iter()
-        .map(|object| seen_in_one(object.as_ref(), version))
+        .map(|object| seen_in_one(object.as_ref(), version, since))
         .collect();
     if looks.is_empty() {
         return Look::RollingOut("its Environment has no vcluster yet".to_owned());
@@ -322,7 +322,7 @@ pub fn seen(objects: &[Option<Value>], version: &str) -> Look {
     }
 }
 
-fn seen_in_one(object: Option<&Value>, version: &str) -> Look {
+fn seen_in_one(object: Option<&Value>, version: &str, since: &str) -> Look {
     let Some(object) = object else {
         return Look::RollingOut("it is not in its vcluster".to_owned());
     };
@@ -344,6 +344,20 @@ fn seen_in_one(object: Option<&Value>, version: &str) -> Look {
         "Paused" => Look::Failed("it is paused; resume it, then this".to_owned()),
         "Deleting" => Look::Left("it is being deleted".to_owned()),
         "" => Look::RollingOut("nothing is known of it yet".to_owned()),
-        phase => Look::RollingOut(told(phase)),
+        phase => match version_failure(object, since) {
+            Some(why) => Look::Failed(format!(
+                "its release at the version failed, and what ran before runs: {why}"
+            )),
+            None => Look::RollingOut(told(phase)),
+        },
     }
+}
+
+/// Why the version failed, which no waiting helps. What had failed before the rollout
+/// began is what somebody resumed it after: that may be mended, and not seen yet.
+fn version_failure<'a>(object: &'a Value, since: &str) -> Option<&'a str> {
+    let released = condition(object, RELEASED)?;
+    let failed = text(released, "/lastTransitionTime");
+    let is_new = seconds(since, failed) > 0;
+    (is_new && text(released, "/reason") == VERSION_FAILED).then(|| text(released, "/message"))
 }

@@ -58,10 +58,44 @@ fn an_application_is_upgraded_when_every_vcluster_runs_the_version() {
             Look::Left("it is being deleted".to_owned()),
         ),
     ] {
-        assert_eq!(seen(&objects, "2.0.0"), expected, "{objects:?}");
+        assert_eq!(seen(&objects, "2.0.0", &at(0)), expected, "{objects:?}");
     }
     let paused = [Some(object("2.0.0", 3, "Paused", ""))];
-    assert!(matches!(seen(&paused, "2.0.0"), Look::Failed(_)));
+    assert!(matches!(seen(&paused, "2.0.0", &at(0)), Look::Failed(_)));
+}
+
+#[test]
+fn a_release_that_failed_at_the_version_is_not_waited_for() {
+    let released = |phase: &str, reason: &str, minute: u32| {
+        let mut object = object("2.0.0", 3, phase, "1 of 2 pods");
+        let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(json!({
+            "type": "Released", "status": "False", "reason": reason,
+            "message": "must be a number", "lastTransitionTime": at(minute),
+        }));
+        vec![Some(object)]
+    };
+    let failed = Look::Failed(
+        "its release at the version failed, and what ran before runs: must be a number".to_owned(),
+    );
+    let rolling = |phase: &str| Look::RollingOut(format!("it is {phase}: 1 of 2 pods"));
+    for (objects, expected) in [
+        (released("Degraded", "VersionFailed", 6), failed.clone()),
+        // Also while it is tried once more.
+        (released("Updating", "VersionFailed", 6), failed),
+        (
+            released("Degraded", "UpgradeFailed", 6),
+            rolling("Degraded"),
+        ),
+        // What failed before somebody went on may be mended, and not seen yet.
+        (
+            released("Degraded", "VersionFailed", 4),
+            rolling("Degraded"),
+        ),
+        (released("Running", "VersionFailed", 6), Look::Running),
+    ] {
+        assert_eq!(seen(&objects, "2.0.0", &at(5)), expected, "{objects:?}");
+    }
 }
 
 fn wanted() -> FleetUpgradeSpec {
