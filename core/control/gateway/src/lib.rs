@@ -67,7 +67,7 @@ use session::{SessionError, Sessions};
 use sovereign::SovereignReader;
 use vulnerabilities::Vulnerabilities;
 
-/// Wakes whoever applies a repository that was pushed to.
+/// Wakes whoever applies a repository that was pushed to, or waits for its pull requests.
 pub type Wake = Arc<dyn Fn(RepositoryId) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Has repositories of the registry looked at in which something changed.
@@ -101,7 +101,7 @@ pub struct Config {
     pub addresses: Addresses,
     /// How users reach vclusters.
     pub vclusters: VclusterAccess,
-    /// Called with every repository that was pushed to.
+    /// Called with every repository that was pushed to, or had a pull request ended.
     pub wake: Wake,
     /// Called with the repositories in which a registry says that something changed.
     pub look: Look,
@@ -386,13 +386,17 @@ impl Gateway {
         (self.inner.look)(repositories).await;
     }
 
-    /// Wakes who applies the repository, and tells the read side.
+    /// Wakes who applies the repository or waits for it, and tells the read side.
     async fn git_event(&self, event: Value) -> Result<(), Refusal> {
         let full_name = event
             .pointer("/repository/full_name")
             .and_then(Value::as_str)
             .and_then(|name| name.split_once('/'));
-        if let (Some((owner, name)), true) = (full_name, event.get("ref").is_some()) {
+        let is_push = event.get("ref").is_some();
+        // Merged, or closed as it is; whoever waits for either learns it by this.
+        let ends_pull = event.get("pull_request").is_some()
+            && event.get("action").and_then(Value::as_str) == Some("closed");
+        if let (Some((owner, name)), true) = (full_name, is_push || ends_pull) {
             let repository = RepositoryId {
                 owner: owner.to_owned(),
                 name: name.to_owned(),

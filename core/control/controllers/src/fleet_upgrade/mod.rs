@@ -35,8 +35,9 @@ use run::{Look, Run, seen};
 const PARALLEL: usize = 12;
 /// How soon, and how rarely at most, what rolls out is looked at.
 const LOOK: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
-/// The same for what waits for people.
-const LOOK_AT_PULL: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+/// The same for what waits for people: the forge says when they have done something, and
+/// this only finds what it could not say.
+const LOOK_AT_PULL: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(900)];
 
 /// Goes on with one fleet upgrade.
 pub async fn reconcile(shared: &Shared, upgrade: &str) -> Result<Next, ReconcileError> {

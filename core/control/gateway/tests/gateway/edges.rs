@@ -424,6 +424,37 @@ async fn what_registries_tell_is_taken_when_they_show_their_token() {
 }
 
 #[tokio::test]
+async fn pushes_and_the_ends_of_pull_requests_wake_who_waits_for_them() {
+    let world = World::new().await;
+    let repository =
+        json!({"full_name": "acme/acme-dev", "name": "acme-dev", "owner": {"login": "acme"}});
+    for (event, expected) in [
+        (
+            json!({"action": "opened", "pull_request": {"number": 7}}),
+            0,
+        ),
+        (json!({"action": "closed", "issue": {"number": 7}}), 0),
+        (
+            json!({"action": "closed", "pull_request": {"number": 7}}),
+            1,
+        ),
+        (json!({"ref": "refs/heads/main"}), 2),
+    ] {
+        let mut body = event.clone();
+        body["repository"] = repository.clone();
+        let body = body.to_string();
+        let request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/hooks/git")
+            .header("content-type", "application/json")
+            .header("x-gitea-signature", signed(WEBHOOK_SECRET, &body));
+        let request = request.body(Body::from(body)).unwrap();
+        assert_eq!(world.send(request).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(world.parts().woken.len(), expected, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn a_push_is_checked_for_the_forge_alone() {
     let world = World::new().await;
     let body = json!({
