@@ -10,6 +10,11 @@ use crate::support::{Home, Outcome, finish};
 
 /// Runs the script in the home, a repository, with a program that does not sign.
 fn script(home: &Home, words: &[&str]) -> Outcome {
+    script_with(home, words, "")
+}
+
+/// The same with images in a folder.
+fn script_with(home: &Home, words: &[&str], images: &str) -> Outcome {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/blueprint-release");
     let mut command = Command::new(program);
     command
@@ -20,6 +25,7 @@ fn script(home: &Home, words: &[&str]) -> Outcome {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("CATALYST", env!("CARGO_BIN_EXE_catalyst"))
         .env("SIGN_WITH", "false")
+        .env("IMAGES", images)
         .current_dir(home.folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -171,6 +177,18 @@ fn what_is_not_what_its_tag_says_is_not_released() {
         told.contains("could not push to 127.0.0.1:9/acme/bp-wiki:0.1.0"),
         "{told}"
     );
+    // Nothing is pushed where the images are not what somebody built.
+    let unbuilt = script_with(&home, &["release", wiki, "127.0.0.1:9/acme"], "nowhere");
+    let told = unbuilt.failed();
+    assert!(told.contains("there are no images in nowhere"), "{told}");
+    // The chart names its image there, so that one is the first that is asked for.
+    let values = std::fs::read_to_string(home.path("platform/wiki/chart/values.yaml")).unwrap();
+    assert!(values.contains("registry.example.org/wiki"), "{values}");
+    home.write("built/images.json", "{}");
+    let there = ["release", wiki, "registry.example.org"];
+    let undigested = script_with(&home, &there, "built");
+    let told = undigested.failed();
+    assert!(told.contains("without a digest"), "{told}");
 }
 
 fn workflow() -> Value {
@@ -191,6 +209,11 @@ fn the_workflow_publishes_what_a_tag_names_and_nothing_else() {
     let tags = json!({"tags": ["platform/*/v*", "products/*/v*"]});
     assert_eq!(on["push"], tags);
     let jobs = workflow["jobs"].as_object().unwrap();
+    // What it builds goes the same way, and nothing is pushed before it is there.
+    let needs = json!(["plan", "build", "images"]);
+    assert_eq!(jobs["release"]["needs"], needs);
+    let publish = jobs["release"]["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!(publish["env"]["IMAGES"], "${{ runner.temp }}/images");
     for (name, job) in jobs {
         let expected = match name.as_str() {
             "release" => json!({"contents": "read", "packages": "write", "id-token": "write"}),

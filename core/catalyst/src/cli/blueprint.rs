@@ -26,6 +26,7 @@ use super::shown;
 use super::signer;
 use super::supply;
 use super::trust;
+use crate::up::payload;
 
 /// Write, check, sign and publish Blueprints.
 #[derive(Debug, clap::Args)]
@@ -123,6 +124,11 @@ struct Publish {
     /// they become part of the Blueprint's. May be given once for each image.
     #[arg(long, value_name = "FILE")]
     sbom: Vec<PathBuf>,
+    /// A folder of images as `make images` builds them. Those that the chart names below
+    /// HOST/PATH, by their digest, are pushed first, and their packages become part of
+    /// the Blueprint's.
+    #[arg(long, value_name = "DIR", requires = "registry")]
+    images: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -270,7 +276,11 @@ impl Package {
 
 impl Publish {
     async fn run(&self) -> anyhow::Result<()> {
-        let package = packed_with(&self.folder, &supply::pack_options(&self.sbom)?)?;
+        let mut package = packed_with(&self.folder, &supply::pack_options(&self.sbom)?)?;
+        let images = self.images.as_deref().map(supply::images).transpose()?;
+        if let Some(images) = &images {
+            payload::describe(&mut package, images)?;
+        }
         let (name, version) = (
             package.blueprint.name().to_owned(),
             package.blueprint.version().to_string(),
@@ -288,6 +298,11 @@ impl Publish {
         };
         let at = Reference::parse(&format!("{base}/{name}:{version}"))?;
         let registry = supply::registry(api.as_ref(), &at.host).await?;
+        if let Some(images) = &images {
+            for image in payload::push_images(&registry, &at, &package, images).await? {
+                say(&format!("Pushed the image {image}"));
+            }
+        }
         let origin = self.made.origin();
         if let Some(program) = &self.sign_with {
             return self

@@ -21,6 +21,7 @@ use super::api::{Api, client_for};
 use super::credentials::{folder, write_private};
 use super::failure::{Hinted, hinted};
 use super::output::say;
+use crate::up::payload::Payload;
 
 /// A client for the registry that a reference names. The caller's token goes to the
 /// Sovereign's own registry and to no other; others get what `docker login` keeps.
@@ -75,6 +76,15 @@ pub fn pack_options(bills: &[PathBuf]) -> anyhow::Result<PackOptions> {
         options.parts.insert(image, parts);
     }
     Ok(options)
+}
+
+/// The images in a folder that somebody built them into.
+pub fn images(folder: &Path) -> anyhow::Result<Payload> {
+    let images = Payload::from_folder(folder);
+    match images.lacking() {
+        Some(why) => bail!("{why}"),
+        None => Ok(images),
+    }
 }
 
 /// The `repository:tag` that a document is about, by its subject's name and version.

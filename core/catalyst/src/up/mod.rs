@@ -21,7 +21,7 @@ mod metrics;
 mod network_policy;
 mod notifications;
 mod parts;
-mod payload;
+pub mod payload;
 mod pod_backend;
 mod pod_events;
 mod reach;

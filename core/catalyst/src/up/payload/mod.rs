@@ -14,6 +14,7 @@
 //!   binary carries.
 
 mod carried;
+mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use catalyst_supply::{
 };
 
 pub use carried::{CarriedImage, Payload};
+pub use release::{describe, push_images};
 
 /// The source of the Blueprints that ship with Catalyst.
 pub const SOURCE: &str = "catalog";
@@ -111,21 +113,32 @@ async fn publish_image(
     if is_there(registry, &at, &tag, &image.digest).await? {
         return Ok(());
     }
+    push_image(registry, &at, &tag, image).await?;
+    tracing::info!(image = image.name, digest = image.digest, "image mirrored");
+    Ok(())
+}
+
+/// Pushes an image, its manifest by a tag or by its digest; answers the manifest.
+async fn push_image(
+    registry: &Registry,
+    at: &Reference,
+    target: &str,
+    image: &CarriedImage,
+) -> anyhow::Result<Blob> {
     let failed = || format!("cannot put the image {} into the registry", image.name);
     let content = image.open().with_context(failed)?;
     let manifest = content.blob(media::MANIFEST, &image.digest)?;
     let parsed: Manifest = serde_json::from_slice(&manifest.bytes).with_context(failed)?;
     for descriptor in std::iter::once(&parsed.config).chain(&parsed.layers) {
         let blob: Blob = content.blob(&descriptor.media_type, &descriptor.digest)?;
-        registry.push_blob(&at, &blob).await.with_context(failed)?;
+        registry.push_blob(at, &blob).await.with_context(failed)?;
         content.forget(&blob);
     }
     registry
-        .push_manifest(&at, &tag, &manifest)
+        .push_manifest(at, target, &manifest)
         .await
         .with_context(failed)?;
-    tracing::info!(image = image.name, digest = image.digest, "image mirrored");
-    Ok(())
+    Ok(manifest)
 }
 
 /// Whether the registry has the tag with exactly this digest.

@@ -295,6 +295,101 @@ fn images_of_a_folder_stand_beside_those_of_the_binary_and_replace_none() {
     assert!(absent.lacking().unwrap().contains("make images"));
 }
 
+/// The files of the guestbook's Blueprint.
+fn guestbook() -> BTreeMap<String, Vec<u8>> {
+    let folder = BLUEPRINTS.iter().find(|it| it.path.contains("guestbook"));
+    let files = folder.unwrap().files.iter();
+    files
+        .map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()))
+        .collect()
+}
+
+/// Tiny images with something more in each program, named below a registry.
+fn images_named(folder: &Path, base: &str, more: &str) -> Payload {
+    images_with(folder, more);
+    let listing = folder.join("images.json");
+    let text = std::fs::read_to_string(&listing).unwrap();
+    std::fs::write(&listing, text.replace("ghcr.io/openova-io", base)).unwrap();
+    Payload::from_folder(folder)
+}
+
+#[tokio::test]
+async fn the_images_of_a_release_come_to_where_its_chart_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = format!("{}/catalog", serve(folder.path()).await);
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = images_named(first.path(), &base, "");
+    let second = images_named(second.path(), &base, " more");
+    let packed = |images: &Payload| {
+        let mut files = guestbook();
+        let values = files.get_mut("chart/values.yaml").unwrap();
+        let text = String::from_utf8(values.clone()).unwrap();
+        *values = text.replace("ghcr.io/openova-io", &base).into_bytes();
+        pack(files, images.images()).unwrap()
+    };
+    let (package, changed) = (packed(&first), packed(&second));
+    assert_ne!(package.images, changed.images);
+    let at = Reference::parse(&format!("{base}/bp-guestbook:1.0.0")).unwrap();
+    let registry = client();
+
+    let nothing = Payload::default();
+    let unbuilt = push_images(&registry, &at, &package, &nothing).await;
+    let told = unbuilt.unwrap_err().to_string();
+    assert!(told.contains("none of that name was built"), "{told}");
+    let pushed = push_images(&registry, &at, &package, &first).await.unwrap();
+    assert_eq!(pushed, package.images);
+    let again = push_images(&registry, &at, &package, &nothing).await;
+    assert!(again.unwrap().is_empty());
+
+    // Only what the chart names by its digest is pushed, and no tag moves.
+    let other = push_images(&registry, &at, &changed, &first).await;
+    let told = other.unwrap_err().to_string();
+    assert!(told.contains("what was built of that name is"), "{told}");
+    let pushed = push_images(&registry, &at, &changed, &second)
+        .await
+        .unwrap();
+    assert_eq!(pushed, changed.images);
+    for (named, target, holder) in [
+        (&package.images[0], "1.0.0", &package.images[0]),
+        (&changed.images[0], "1.0.0", &package.images[0]),
+    ] {
+        let image = Reference::parse(named).unwrap();
+        let digest = image.digest.clone().unwrap();
+        registry.manifest(&image, &digest).await.unwrap();
+        let tagged = registry.manifest(&image, target).await.unwrap();
+        let tagged = catalyst_supply::digest(&tagged);
+        assert!(holder.ends_with(&tagged), "{named}: {tagged}");
+    }
+
+    // What another registry has is not this one's to push.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let images = small_images(elsewhere.path());
+    let package = pack(guestbook(), images.images()).unwrap();
+    let none = push_images(&registry, &at, &package, &nothing).await;
+    assert!(none.unwrap().is_empty());
+}
+
+#[test]
+fn the_packages_of_a_built_image_are_those_of_a_release_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = small_images(folder.path());
+    let mut package = pack(guestbook(), images.images()).unwrap();
+    assert!(package.parts.is_empty());
+    let image = &images.images()[0];
+    let purl = "pkg:cargo/time@0.1.40";
+    let parts = vec![ImagePart::library("time", "0.1.40", purl)];
+    let bill = image_bill(&image.name, &image.digest, &parts);
+    std::fs::write(folder.path().join("guestbook.cdx.json"), bill.to_string()).unwrap();
+    describe(&mut package, &images).unwrap();
+    assert_eq!(package.parts.get(&package.images[0]), Some(&parts));
+    // Of another build of it, nothing is known.
+    let other = tempfile::tempdir().unwrap();
+    let others = images_with(other.path(), " more");
+    let mut package = pack(guestbook(), others.images()).unwrap();
+    describe(&mut package, &images).unwrap();
+    assert!(package.parts.is_empty());
+}
+
 #[test]
 fn the_packages_of_images_that_a_blueprint_does_not_name_are_not_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -302,13 +397,6 @@ fn the_packages_of_images_that_a_blueprint_does_not_name_are_not_read() {
     let unreadable = |name: &str| {
         let file = folder.path().join(format!("{name}.cdx.json"));
         std::fs::write(file, "no list").unwrap();
-    };
-    let guestbook = || -> BTreeMap<String, Vec<u8>> {
-        let folder = BLUEPRINTS.iter().find(|it| it.path.contains("guestbook"));
-        let files = folder.unwrap().files.iter();
-        files
-            .map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()))
-            .collect()
     };
     unreadable("postgres");
     pack(guestbook(), images.images()).unwrap();
