@@ -15,7 +15,7 @@ use catalyst_blueprint::Blueprint;
 use catalyst_names::{ApplicationName, EnvironmentName};
 use catalyst_plan::{
     AdmittedBlueprint, ApplicationContext, BlueprintContent, Expansion, OwnedObject, PlanInput,
-    ResolvedDependency, expand, expand_rendered, http_backend, plan,
+    ResolvedDependency, expand, expand_rendered, http_backend, lint_blueprint, plan,
 };
 use catalyst_resources::{Application, KeylessSigner, Quota, TrustedSigner};
 use serde_json::{Value, json};
@@ -650,6 +650,51 @@ fn a_plan_lists_what_its_objects_make_where_it_is_new() {
     assert_eq!(made(Some(one.to_vec()), &one, &three), more);
     assert_eq!(made(None, &one, &three), more);
     assert_eq!(made(Some(three.to_vec()), &three, &one), [""; 0]);
+}
+
+/// Of everybody else's it would be refused: no README, or an upgrade path that
+/// contradicts itself.
+#[test]
+fn lint_finds_nothing_in_what_ships_and_who_has_an_older_version_may_have_it() {
+    let mut names = Vec::new();
+    for group in ["platform", "products", "examples"] {
+        for entry in std::fs::read_dir(root().join(group)).unwrap() {
+            let folder = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(folder.join("blueprint.yaml")) else {
+                continue;
+            };
+            let mut files = BTreeMap::new();
+            read(&folder, "", &mut files);
+            // The sources of its image lie beside it, and are no part of it.
+            let parts = ["blueprint.yaml", "README.md", "chart/", "card/", "tests/"];
+            files.retain(|path, _| parts.iter().any(|part| path.starts_with(part)));
+            let problems = lint_blueprint(&files);
+            assert!(problems.is_empty(), "{}: {problems:?}", folder.display());
+            let blueprint = Blueprint::parse(&text).unwrap();
+            let name = blueprint.name();
+            let readme = String::from_utf8_lossy(&files["README.md"]).into_owned();
+            assert!(readme.starts_with(&format!("# {name}\n")), "{name}");
+            let older = "0.0.1".parse().unwrap();
+            let upgrades = &blueprint.spec.upgrades;
+            assert_eq!(
+                upgrades.check(&older, blueprint.version()),
+                Ok(()),
+                "{name}"
+            );
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "bp-guestbook",
+            "bp-miniflux",
+            "bp-nats-jetstream",
+            "bp-postgres",
+            "bp-valkey",
+        ]
+    );
 }
 
 #[test]
