@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::action::{self, Action, ActionError};
+use super::decide::Observed;
 use super::release::{self, Storage};
 use super::render::{self, Options};
 use super::{GROUP, RELEASED, REMEDIATED, Run, timeout};
@@ -108,6 +109,12 @@ impl Run<'_> {
                 let reason = format!("{title}Succeeded");
                 subject.condition(RELEASED, "True", &reason, &message);
                 subject.clear(REMEDIATED);
+                for (field, digest) in Observed::of(&self.spec).fields() {
+                    match digest {
+                        Some(digest) => subject.set(field, digest),
+                        None => subject.unset(field),
+                    }
+                }
                 events::emit(self.inner, subject, false, &reason, &message).await;
                 Ok(Step::Went)
             }

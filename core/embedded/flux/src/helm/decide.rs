@@ -14,6 +14,47 @@ pub struct Wanted<'a> {
     pub config_digest: &'a str,
     /// The artifact's digest; a chart may change under the same version.
     pub oci_digest: &'a str,
+    /// What else of the spec the manifests depend on.
+    pub observed: &'a Observed,
+}
+
+/// Digests of parts of a HelmRelease's spec that no stored release tells of, by the
+/// fields of its status that say with which of them it was applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed([(&'static str, Option<String>); 2]);
+
+impl Observed {
+    /// Of what the spec says.
+    pub fn of(spec: &Value) -> Self {
+        Self(
+            [
+                ("observedPostRenderersDigest", "postRenderers"),
+                ("observedCommonMetadataDigest", "commonMetadata"),
+            ]
+            .map(|(field, part)| {
+                (
+                    field,
+                    spec.get(part)
+                        .filter(|it| !it.is_null())
+                        .map(release::digest_of),
+                )
+            }),
+        )
+    }
+
+    /// The fields of a status, and what they are to say; none where they are not there.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+        self.0
+            .iter()
+            .map(|(field, digest)| (*field, digest.as_deref()))
+    }
+
+    /// The field of which a status says something else.
+    fn changed(&self, status: &Value) -> Option<&'static str> {
+        self.fields()
+            .find(|(field, digest)| status.get(*field).and_then(Value::as_str) != *digest)
+            .map(|(field, _)| field)
+    }
 }
 
 /// Where the release stands.
@@ -87,6 +128,9 @@ pub fn state(latest: Option<&Value>, status: &Value, wanted: &Wanted<'_>) -> Sta
         .unwrap_or_default();
     if !digest.is_empty() && !wanted.oci_digest.is_empty() && digest != wanted.oci_digest {
         return State::OutOfSync(format!("chart digest changed to {}", wanted.oci_digest));
+    }
+    if let Some(field) = wanted.observed.changed(status) {
+        return State::OutOfSync(format!("{field} changed"));
     }
     State::InSync
 }
@@ -199,12 +243,18 @@ mod tests {
             "chart": {"metadata": {"name": "web", "version": "1.0.0"}}, "info": {"status": status}})
     }
 
+    const NOTHING_ELSE: Observed = Observed([
+        ("observedPostRenderersDigest", None),
+        ("observedCommonMetadataDigest", None),
+    ]);
+
     fn wanted(version: &str) -> Wanted<'_> {
         Wanted {
             chart_name: "web",
             chart_version: version,
             config_digest: "",
             oci_digest: "",
+            observed: &NOTHING_ELSE,
         }
     }
 
@@ -230,6 +280,30 @@ mod tests {
         assert_eq!(
             judge(&stored(2, "deployed"), &seen(&deployed), "1.0.0"),
             State::Unmanaged
+        );
+        // What is rendered from the same chart and values may still be something else.
+        let spec = json!({"postRenderers": [{"kustomize": {}}]});
+        let observed = Observed::of(&spec);
+        let rendered = |status: &Value| {
+            let wanted = Wanted {
+                config_digest: &config,
+                observed: &observed,
+                ..wanted("1.0.0")
+            };
+            state(Some(&deployed), status, &wanted)
+        };
+        let mut status = seen(&deployed);
+        assert_eq!(
+            rendered(&status),
+            State::OutOfSync("observedPostRenderersDigest changed".to_owned())
+        );
+        for (field, digest) in observed.fields() {
+            status[field] = json!(digest);
+        }
+        assert_eq!(rendered(&status), State::InSync);
+        assert_eq!(
+            judge(&deployed, &status, "1.0.0"),
+            State::OutOfSync("observedPostRenderersDigest changed".to_owned())
         );
         let failed = stored(1, "failed");
         assert_eq!(judge(&failed, &seen(&failed), "1.0.0"), State::Failed);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::attempt::Step;
-use super::decide::{self, Wanted};
+use super::decide::{self, Observed, Wanted};
 use super::release;
 use super::{RELEASED, REMEDIATED, RETRY, Run, render};
 use crate::api::ApiError;
@@ -27,11 +27,13 @@ impl Run<'_> {
         let storage = self.storage();
         let config = release::digest_of(&render::or_empty(&self.values));
         let mut force = self.take_requests(subject, &config);
+        let observed = Observed::of(&self.spec);
         let wanted = Wanted {
             chart_name: self.package.chart.name(),
             chart_version: self.package.chart.version(),
             config_digest: &config,
             oci_digest: &self.digest,
+            observed: &observed,
         };
         let mut attempted = false;
         for _ in 0..MOST_STEPS {
