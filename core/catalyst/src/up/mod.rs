@@ -35,6 +35,7 @@ mod vclusters;
 mod volumes;
 mod workloads;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,6 +63,8 @@ use tls::Authority;
 
 /// The status with which a part says that it has no room (RFC 4918, section 11.5).
 const INSUFFICIENT_STORAGE: u16 = 507;
+/// How long something that a killed process left behind may hold the address.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// From the signal to the end of the process. What was acknowledged is on disk by
 /// then, so whatever would take longer is cut off.
 const STOP_WITHIN: Duration = Duration::from_millis(4500);
@@ -187,6 +190,20 @@ fn has_cause(status: &kube::core::Status, reason: &str) -> bool {
         .any(|cause| cause.reason == reason)
 }
 
+/// Takes the address. Of a process that was killed, a child that had not come to its own
+/// program yet may hold it for a moment longer.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let until = Instant::now() + LEFT_BEHIND;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(LEFT_BEHIND / 20).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 /// Serves until a signal comes; answers by when the process must have ended.
 async fn serve(arguments: &Arguments, directory: &Path) -> anyhow::Result<Instant> {
     let mut progress = Progress::new(arguments.output);
@@ -194,7 +211,7 @@ async fn serve(arguments: &Arguments, directory: &Path) -> anyhow::Result<Instan
     let mut signals = Signals::listen()?;
 
     // Before anything is written: who cannot be reached leaves nothing behind.
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+    let listener = listen(arguments.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; choose another address with --listen",
             arguments.listen
