@@ -22,8 +22,8 @@ blob() {
 lay() {
     local config layer subject
     if [ -e "$1/bundle.json" ]; then
-        printf '{}' >"$work/config"
-        config=$(blob "$2" "$work/config")
+        printf '{}' >"$work/image-config"
+        config=$(blob "$2" "$work/image-config")
         layer=$(blob "$2" "$1/bundle.json")
         subject=$(v2 "$2/manifests/$3" | wc -c)
         jq -nc --argjson config "$config" --argjson layer "$layer" --arg digest "$3" --argjson size "$subject" '
@@ -41,8 +41,8 @@ lay() {
         return
     fi
     layer=$(blob "$2" "$1/payload.json")
-    jq -c '{architecture: "", os: "", config: {}, rootfs: {type: "layers", diff_ids: [.digest]}}' <<<"$layer" >"$work/config"
-    config=$(blob "$2" "$work/config")
+    jq -c '{architecture: "", os: "", config: {}, rootfs: {type: "layers", diff_ids: [.digest]}}' <<<"$layer" >"$work/image-config"
+    config=$(blob "$2" "$work/image-config")
     jq -c --argjson config "$config" --argjson layer "$layer" '{
         schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json",
         config: ($config + {mediaType: "application/vnd.oci.image.config.v1+json"}),
