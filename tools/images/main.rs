@@ -5,10 +5,9 @@
 //!
 //! `make images` runs it from the checkout's root, `make images-more` with `--more`, for
 //! the images of the Blueprints that the binary does not carry ([`more`]). Results go to
-//! the cache,
-//! `${XDG_CACHE_HOME:-~/.cache}/catalyst/images`: `<name>.oci.tar` for each image
-//! and its packages, `<name>.cdx.json` (CycloneDX), `images.json`, which maps
-//! `repository:tag` to the digest, and `toolchain.txt`.
+//! the cache, `${XDG_CACHE_HOME:-~/.cache}/catalyst/images`, with `--more` to `more` below
+//! it: `<name>.oci.tar` for each image and its packages, `<name>.cdx.json` (CycloneDX),
+//! `images.json`, which maps `repository:tag` to the digest, and `toolchain.txt`.
 //! Nothing is downloaded twice, and each download is compared with the hash below.
 //!
 //! The same compiler and C library give the same bytes, wherever the checkout lies,

@@ -1,5 +1,6 @@
 //! `catalyst blueprint`: from an empty folder to a signed artifact in a registry.
-//! `new`, `lint`, `render` and `package` need neither a Sovereign nor a network.
+//! Whatever is of a folder alone (`new`, `lint`, `render`, `test`, `package` and the
+//! like) needs neither a Sovereign nor a network.
 
 use std::path::{Path, PathBuf};
 

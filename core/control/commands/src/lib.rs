@@ -4,7 +4,7 @@
 //! made into a plan, and becomes exactly one commit or pull request. A plain
 //! `git push` meets the same checks by [`Commands::check_push`]. Called by the
 //! gateway for users, and by the controllers for the second commit of a
-//! deletion.
+//! deletion, the turns of a fleet upgrade and the key of a source.
 //!
 //! What must stay true:
 //! - one command, one commit: nothing half-done stays in a repository;

@@ -5,16 +5,16 @@
 //! queue. Called by the binary: [`run`] until told to stop, [`waker`] for the
 //! forge's webhook. Entry points, a module a kind: [`bootstrap`], `sovereign`,
 //! `organization`, `environment`, `leftover`, `access`, `source`, `blueprint`,
-//! `fleet_upgrade`,
-//! `application`.
+//! `fleet_upgrade`, `application`.
 //!
 //! What must stay true:
 //! - What shall exist is decided by pure functions ([`desired`], `catalyst-plan`);
 //!   the controllers carry it out.
 //! - Every write is idempotent; a status is written only when it differs.
 //! - Nothing here writes desired state to Git, but for the very first commits and,
-//!   by `catalyst-commands`, the commit that ends a deletion and those that a fleet
-//!   upgrade makes in the name of who asked for it.
+//!   by `catalyst-commands`, the commit that ends a deletion, the one that declares the
+//!   key of a source, and those that a fleet upgrade makes in the name of who asked for
+//!   it.
 //! - A deletion ends within a minute and names what it left behind.
 //! - Secrets go from vault to Kubernetes Secret and nowhere else: not into
 //!   conditions, logs, events or errors.

@@ -6,8 +6,8 @@
 //! - What is done is found out from the commit, the registry and the Blueprint objects
 //!   alone: to be killed in between costs nothing but doing the rest.
 //! - A version is its content: nothing is published over another.
-//! - While the forge or the registry is away, what was published stays, and the status
-//!   says since when.
+//! - While the forge, the registry or the vault is away, what was published stays, and
+//!   the status says since when.
 //! - The private key is in the vault and in memory, nowhere else; it is declared
 //!   trusted once, and whoever takes that back is not overruled.
 

@@ -3,8 +3,8 @@
 //! The binary builds one [`Gateway`] and serves [`Gateway::router`] as the
 //! fallback of its port: `/api/v1`, `/auth` and, for all else, the console.
 //! Reads come from the projector, filtered by who is asking; writes go to the
-//! commands, which decide; the forge's webhook and pre-receive check arrive
-//! here.
+//! commands, which decide; the forge's webhook and pre-receive check, and the
+//! notifications of registries, arrive here.
 //!
 //! What must stay true:
 //! - nobody is answered about what they may not see: it reads as not there;

@@ -1,13 +1,14 @@
 //! Provisioning: from an API token to a running Sovereign.
 //!
-//! Called by `catalyst provision`, and by the gateway as a [`service`]. OpenTofu makes what must exist before Kubernetes
-//! does, once; Flux then applies `clusters/<sovereign-fqdn>/`.
+//! Called by `catalyst provision`, and by the gateway as a [`service`]. OpenTofu makes
+//! what must exist before Kubernetes does, once; Flux then applies
+//! `clusters/<sovereign-fqdn>/`.
 //!
 //! What must stay true:
 //! - everything that can be known to be wrong is told at once, before anything is made;
 //! - what comes next is decided in one place, from the record of what was done;
-//! - the cloud's token stands in the environment of OpenTofu and in what is handed over
-//!   to the cluster, nowhere else.
+//! - the cloud's token goes from here to the environment of OpenTofu and to what is
+//!   handed over to the cluster, nowhere else.
 
 pub mod adoption;
 mod archive;

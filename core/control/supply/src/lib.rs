@@ -1,8 +1,8 @@
 //! The road of an artifact: pack, describe, sign, push; pull, verify.
 //!
-//! Called by `catalyst blueprint package|publish|verify`, by the Blueprint
-//! controller, and by the start of an embedded Sovereign, which publishes the
-//! Blueprints it ships with. Images of Applications are built here too, without a
+//! Called by `catalyst blueprint`, by the controllers of Blueprints and of their
+//! sources, by the gateway, which reads SBOMs, and by the start of an embedded
+//! Sovereign, which publishes the Blueprints it ships with. Images of Applications are built here too, without a
 //! container engine ([`image`]).
 //!
 //! What must stay true:

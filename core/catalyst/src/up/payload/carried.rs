@@ -1,5 +1,7 @@
 //! The bytes that the binary carries: Blueprint folders always, images in release
-//! builds; a debug build reads the images from where `make images` put them.
+//! builds; a debug build reads the images from where `make images` put them. A folder
+//! that `CATALYST_IMAGES` names gives a release build further images, and a debug build
+//! all that it has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
