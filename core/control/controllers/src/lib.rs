@@ -15,7 +15,8 @@
 //!   by `catalyst-commands`, the commit that ends a deletion, the one that declares the
 //!   key of a source, and those that a fleet upgrade makes in the name of who asked for
 //!   it.
-//! - A deletion ends within a minute and names what it left behind.
+//! - A deletion ends within a minute and names what it left behind; while forge,
+//!   registry or vault is away, it says so instead, and is tried again.
 //! - Secrets go from vault to Kubernetes Secret and nowhere else: not into
 //!   conditions, logs, events or errors.
 

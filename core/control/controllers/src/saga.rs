@@ -2,7 +2,8 @@
 //!
 //! What must stay true: a step whose target is gone is done; a step that fails or
 //! takes too long does not stop the others; what was left behind is reported by
-//! name, and the deletion ends anyway.
+//! name, and the deletion ends anyway. Only where a part gave no answer is it tried
+//! again, by whoever called ([`Saga::is_unanswered`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
