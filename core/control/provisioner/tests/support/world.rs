@@ -132,8 +132,8 @@ esac
         let script = format!(
             r#"#!/bin/sh
 test "$1 $2" = "state pull" || exec {tofu} "$@"
-{tofu} "$@" | sed 's/"terraform_data"/"hcloud_network"/
-    s|"id": "[^"]*"|"id": "{id}", "name": "omantel-example", "ip_range": "10.0.0.0/16"|'
+{tofu} "$@" | sed 's/"terraform_data"/"hcloud_network"/g
+    s|"id":"[^"]*"|"id":"{id}","name":"omantel-example","ip_range":"10.0.0.0/16"|g'
 "#,
             tofu = tofu.display()
         );
