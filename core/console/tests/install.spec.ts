@@ -97,6 +97,25 @@ test('faults stand beside their fields and in a summary that leads there', async
   await expect(page.getByLabel('Title')).toBeFocused()
 })
 
+test('an answer that is late takes nobody away from what they have begun to mend', async ({ signedIn: page }) => {
+  let answer = () => {}
+  const held = new Promise<void>((resolve) => (answer = resolve))
+  await page.route('**/environments/acme-dev/plans', async (route) => {
+    await held
+    await route.continue()
+  })
+  await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
+  await page.getByLabel('Application name').fill('visitors')
+  await page.getByLabel('Replicas').fill('abc')
+  await page.getByLabel('Title').fill('forbidden')
+  await page.getByRole('button', { name: 'Show the Plan' }).click()
+  await expect(page.getByLabel('Replicas')).toHaveAttribute('aria-invalid', 'true')
+  await page.getByLabel('Application name').focus()
+  answer()
+  await expect(page.getByLabel('Title')).toHaveAccessibleDescription(/This title is taken/)
+  await expect(page.getByLabel('Application name')).toBeFocused()
+})
+
 test('every fault shows at once, those of the Sovereign too, and the first has the focus', async ({ signedIn: page }) => {
   await page.goto('/marketplace/catalog/bp-guestbook/install?environment=acme-dev')
   const [name, title, replicas] = ['Application name', 'Title', 'Replicas'].map((label) => page.getByLabel(label)) as [Locator, Locator, Locator]
