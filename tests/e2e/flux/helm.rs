@@ -203,6 +203,66 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_wait_for_the_chart_that_they_are_for() {
+    let world = World::start().await;
+    let renamed = MAP.replace(
+        ".Values.greeting",
+        "required \"no welcome\" .Values.welcome",
+    );
+    world.push_chart("charts/web", "1.0.0", &chart("1.0.0", &[("map.yaml", MAP)]));
+    world
+        .post(SOURCES, source(&world, json!({"ref": {"tag": "1.0.0"}})))
+        .await;
+    world
+        .post(RELEASES, release(json!({"values": {"greeting": "old"}})))
+        .await;
+    let path = format!("{RELEASES}/web");
+    world
+        .condition(&path, "Ready", "True", "InstallSucceeded")
+        .await;
+
+    // The values of the next version come while its chart does not.
+    world
+        .merge(
+            &format!("{SOURCES}/web"),
+            json!({"spec": {"ref": {"tag": "2.0.0"}}}),
+        )
+        .await;
+    world
+        .merge(
+            &path,
+            json!({"spec": {"values": {"greeting": null, "welcome": "new"}}}),
+        )
+        .await;
+    let message = world
+        .condition(&path, "Ready", "False", "SourceNotReady")
+        .await;
+    assert!(
+        message.starts_with("OCIRepository 'default/web' is not ready: "),
+        "{message}"
+    );
+
+    world.push_chart(
+        "charts/web",
+        "2.0.0",
+        &chart("2.0.0", &[("map.yaml", renamed.as_str())]),
+    );
+    world
+        .merge(
+            &format!("{SOURCES}/web"),
+            json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}),
+        )
+        .await;
+    world
+        .condition(&path, "Ready", "True", "UpgradeSucceeded")
+        .await;
+    let second = stored(&world, 2).await.unwrap();
+    assert_eq!(second["chart"]["metadata"]["version"], "2.0.0");
+    assert_eq!(second["config"], json!({"welcome": "new"}));
+    assert!(stored(&world, 3).await.is_none(), "one upgrade, not two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_install_is_undone_and_tried_as_often_as_asked() {
     let world = World::start().await;
     world.push_chart(

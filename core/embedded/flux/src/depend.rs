@@ -9,8 +9,8 @@ use crate::key::Kind;
 use crate::state::Inner;
 use crate::status::Subject;
 
-/// The artifact of the source that `reference` names, or why there is none.
-pub async fn artifact(
+/// The source that `reference` names, or why there is none.
+pub async fn source(
     inner: &Inner,
     subject: &Subject,
     reference: &Value,
@@ -24,30 +24,58 @@ pub async fn artifact(
     let key = subject
         .key
         .sibling(kind, text(reference, "/namespace"), name);
-    let Some(source) = inner.api(&key.cluster).get(&key.path()).await? else {
-        return Ok(Err(format!(
+    let found = inner.api(&key.cluster).get(&key.path()).await?;
+    Ok(found.ok_or_else(|| {
+        format!(
             "Source artifact not found: the {} {}/{} does not exist",
             kind.name(),
             key.namespace,
             key.name
-        )));
-    };
-    Ok(match source.pointer("/status/artifact") {
-        Some(artifact) => Ok(artifact.clone()),
-        None => {
-            let why = list(&source, "/status/conditions")
-                .iter()
-                .find(|one| text(one, "/type") == "Ready" && text(one, "/status") == "False")
-                .map(|one| format!(": {}", text(one, "/message")))
-                .unwrap_or_default();
-            Err(format!(
-                "Source artifact not found, retrying when {}/{}/{} is ready{why}",
-                kind.name(),
-                key.namespace,
-                key.name
-            ))
-        }
+        )
+    }))
+}
+
+/// The artifact of a source, or why there is none.
+pub fn artifact(source: &Value) -> Result<Value, String> {
+    source.pointer("/status/artifact").cloned().ok_or_else(|| {
+        let why = refusal(source)
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
+        format!(
+            "Source artifact not found, retrying when {}/{}/{} is ready{why}",
+            text(source, "/kind"),
+            text(source, "/metadata/namespace"),
+            text(source, "/metadata/name")
+        )
     })
+}
+
+/// Why the artifact of a source is not of its spec as it is now: what uses it then would
+/// have the spec of one version and the content of another.
+pub fn unsettled(source: &Value) -> Option<String> {
+    if is_settled(source) {
+        return None;
+    }
+    Some(format!(
+        "{} '{}/{}' is not ready: {}",
+        text(source, "/kind"),
+        text(source, "/metadata/namespace"),
+        text(source, "/metadata/name"),
+        refusal(source).unwrap_or("latest generation of object has not been reconciled")
+    ))
+}
+
+/// Whether an object's status speaks of its spec as it is now.
+pub fn is_settled(object: &Value) -> bool {
+    integer(object, "/status/observedGeneration") == integer(object, "/metadata/generation")
+}
+
+/// What an object that is not ready says of that.
+fn refusal(object: &Value) -> Option<&str> {
+    list(object, "/status/conditions")
+        .iter()
+        .find(|one| text(one, "/type") == "Ready" && text(one, "/status") == "False")
+        .map(|one| text(one, "/message"))
 }
 
 /// Whether every object in `dependsOn` is ready, or which is not. With a
@@ -101,7 +129,7 @@ pub async fn dependencies(
 }
 
 fn is_ready(object: &Value) -> bool {
-    integer(object, "/status/observedGeneration") == integer(object, "/metadata/generation")
+    is_settled(object)
         && list(object, "/status/conditions")
             .iter()
             .any(|one| text(one, "/type") == "Ready" && text(one, "/status") == "True")

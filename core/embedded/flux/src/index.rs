@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
+use crate::depend::is_settled;
 use crate::json::{integer, list, text};
 use crate::key::{Key, Kind};
 
@@ -29,6 +30,7 @@ struct Seen {
     source: Option<Key>,
     depends_on: Vec<Key>,
     artifact: String,
+    settled: bool,
     ready: String,
 }
 
@@ -75,6 +77,7 @@ impl Seen {
                 text(object, "/status/artifact/revision"),
                 text(object, "/status/artifact/digest")
             ),
+            settled: is_settled(object),
             ready: format!(
                 "{ready} {} {}",
                 integer(object, "/status/observedGeneration"),
@@ -115,11 +118,14 @@ impl Index {
                 wake.push(key.clone());
             }
             let artifact = old.as_ref().map(|old| old.artifact.as_str()) != Some(&new.artifact);
+            // Who uses it may have waited for its status to be about its spec, which need not
+            // change the artifact.
+            let settled = new.settled && old.as_ref().is_some_and(|old| !old.settled);
             let ready = old.as_ref().map(|old| old.ready.as_str()) != Some(&new.ready);
-            if artifact || ready {
+            if artifact || settled || ready {
                 let concerned = all.iter().filter(|(other, seen)| {
                     other.cluster == key.cluster
-                        && (artifact && seen.source.as_ref() == Some(key)
+                        && ((artifact || settled) && seen.source.as_ref() == Some(key)
                             || ready && seen.depends_on.contains(key))
                 });
                 wake.extend(concerned.map(|(other, _)| other.clone()));
@@ -207,6 +213,12 @@ mod tests {
         );
         assert_eq!(index.observe(&git, &source("a")), []);
         assert_eq!(index.observe(&git, &source("b")), from_ref(&app));
+        let mut changed = source("b");
+        changed["metadata"]["generation"] = json!(2);
+        assert_eq!(index.observe(&git, &changed), from_ref(&git));
+        changed["status"]["observedGeneration"] = json!(2);
+        assert_eq!(index.observe(&git, &changed), from_ref(&app));
+        assert_eq!(index.observe(&git, &changed), []);
         let mut ready = spec.clone();
         ready["status"] =
             json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]});

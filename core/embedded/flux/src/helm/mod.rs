@@ -100,7 +100,14 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         return Ok(Outcome::After(Duration::from_secs(30)));
     }
     let reference = spec.get("chartRef").cloned().unwrap_or_default();
-    let artifact = match depend::artifact(inner, subject, &reference).await? {
+    let source = depend::source(inner, subject, &reference).await?;
+    if let Some(why) = source.as_ref().ok().and_then(depend::unsettled) {
+        // The values are for the chart that is to come. It wakes this one when it is there;
+        // the delay is for what no watch shows.
+        subject.failing("SourceNotReady", &why);
+        return Ok(Outcome::After(Duration::from_secs(30)));
+    }
+    let artifact = match source.and_then(|source| depend::artifact(&source)) {
         Ok(artifact) => artifact,
         Err(why) => {
             events::failing(inner, subject, "ArtifactFailed", &why).await;

@@ -69,7 +69,8 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         return Ok(Outcome::After(interval(subject)));
     }
     let reference = spec.get("sourceRef").cloned().unwrap_or_default();
-    let source = match depend::artifact(inner, subject, &reference).await? {
+    let source = depend::source(inner, subject, &reference).await?;
+    let source = match source.and_then(|source| depend::artifact(&source)) {
         Ok(artifact) => artifact,
         Err(why) => {
             subject.failing("ArtifactFailed", &why);

@@ -1,7 +1,8 @@
 //! OCIRepository: a layer of an OCI artifact, verified, as an artifact.
 //!
 //! What must stay true: with `spec.verify` nothing is stored that nobody trusted
-//! signed; a digest in `spec.ref` is never answered by other bytes.
+//! signed; a digest in `spec.ref` is never answered by other bytes; a spec counts as
+//! observed once the artifact in the status is its own, or none is there.
 
 mod registry;
 mod trust;
@@ -53,7 +54,6 @@ fn failure(reason: &'static str, message: impl Into<String>) -> Failure {
 
 /// Reconciles one OCIRepository.
 pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, ApiError> {
-    subject.set("observedGeneration", subject.generation());
     let spec = subject.object.get("spec").cloned().unwrap_or_default();
     for field in ["certSecretRef", "proxySecretRef"] {
         if spec.get(field).is_some() {
@@ -61,6 +61,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
                 "could not pull {}: spec.{field} is not supported here; remove it",
                 text(&spec, "/url")
             );
+            subject.set("observedGeneration", subject.generation());
             subject.stalled("OCIArtifactPullFailed", &why);
             return Ok(Outcome::After(interval(subject)));
         }
@@ -71,6 +72,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
     let previous = subject.status.get("artifact").cloned();
     match pull(inner, subject, &spec, previous.as_ref()).await? {
         Ok(artifact) => {
+            subject.set("observedGeneration", subject.generation());
             let is_new = previous
                 .as_ref()
                 .map(|one| (text(one, "/digest"), text(one, "/revision")))
@@ -94,6 +96,10 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
             if spec.get("verify").is_some() && !subject.is_true(VERIFIED) {
                 subject.unset("artifact");
                 subject.clear("ArtifactInStorage");
+            }
+            // What is left in storage may be of an earlier spec.
+            if subject.status.get("artifact").is_none() {
+                subject.set("observedGeneration", subject.generation());
             }
             Ok(source::failed(inner, subject, reason, &message).await)
         }
