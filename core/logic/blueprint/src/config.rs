@@ -11,8 +11,12 @@ use crate::{Problem, locate, suggest};
 pub(crate) const SECRET: &str = "x-catalyst-secret";
 /// The word that marks a property that promotion leaves alone.
 pub(crate) const PER_ENVIRONMENT: &str = "x-catalyst-per-environment";
+/// The word that says how a form asks for a property.
+pub(crate) const UI_HINT: &str = "x-catalyst-ui-hint";
+/// The word that orders the properties of a form.
+pub(crate) const UI_ORDER: &str = "x-catalyst-ui-order";
 /// The deepest schema that is walked; deeper ones are refused when compiled.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,9 +93,30 @@ pub struct ConfigSchema {
 }
 
 impl ConfigSchema {
+    /// Everything for which a schema cannot be used; nothing of one that
+    /// [`Self::compile`] takes.
+    pub fn errors(schema: &Value) -> Vec<SchemaError> {
+        let first = match Self::compile(schema) {
+            Ok(_) => return Vec::new(),
+            Err(first) => first,
+        };
+        let mut errors = outside_references(schema, "#", 0);
+        // What is too deep is not walked any further.
+        if first != SchemaError::TooDeep {
+            let meta = jsonschema::draft202012::meta::validator();
+            errors.extend(meta.iter_errors(schema).map(|error| invalid(&error)));
+        }
+        if !errors.contains(&first) {
+            errors.insert(0, first);
+        }
+        errors
+    }
+
     /// Compiles a schema, or says why it cannot be used.
     pub fn compile(schema: &Value) -> Result<Self, SchemaError> {
-        refuse_outside_references(schema, "#", 0)?;
+        if let Some(error) = outside_references(schema, "#", 0).into_iter().next() {
+            return Err(error);
+        }
         Ok(Self {
             source: schema.clone(),
             submitted: build(&with_references(schema, ConfigForm::Submitted))?,
@@ -234,13 +259,32 @@ pub(crate) fn build(schema: &Value) -> Result<Validator, SchemaError> {
         .with_pattern_options(PatternOptions::regex())
         .offline()
         .build(schema)
-        .map_err(|error| SchemaError::Invalid {
-            place: error.instance_path().to_string(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| invalid(&error))
 }
 
-fn refuse_outside_references(schema: &Value, place: &str, depth: usize) -> Result<(), SchemaError> {
+fn invalid(error: &jsonschema::ValidationError<'_>) -> SchemaError {
+    SchemaError::Invalid {
+        place: error.instance_path().to_string(),
+        reason: error.to_string(),
+    }
+}
+
+/// Every reference that leads out of the schema; that it is too deep to look for them
+/// stands alone.
+fn outside_references(schema: &Value, place: &str, depth: usize) -> Vec<SchemaError> {
+    let mut found = Vec::new();
+    match collect_outside_references(schema, place, depth, &mut found) {
+        Ok(()) => found,
+        Err(error) => vec![error],
+    }
+}
+
+fn collect_outside_references(
+    schema: &Value,
+    place: &str,
+    depth: usize,
+    found: &mut Vec<SchemaError>,
+) -> Result<(), SchemaError> {
     if depth > MAX_DEPTH {
         return Err(SchemaError::TooDeep);
     }
@@ -252,16 +296,17 @@ fn refuse_outside_references(schema: &Value, place: &str, depth: usize) -> Resul
                 let is_dialect =
                     key == "$schema" && reference == "https://json-schema.org/draft/2020-12/schema";
                 if !is_dialect && (key == "$schema" || !reference.starts_with('#')) {
-                    return Err(SchemaError::RemoteReference {
+                    found.push(SchemaError::RemoteReference {
                         reference: reference.clone(),
                         place: place.to_owned(),
                     });
                 }
             }
-            refuse_outside_references(value, &format!("{place}/{}", escape(key)), depth + 1)
+            let here = format!("{place}/{}", escape(key));
+            collect_outside_references(value, &here, depth + 1, found)
         }),
         Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
-            refuse_outside_references(item, &format!("{place}/{index}"), depth + 1)
+            collect_outside_references(item, &format!("{place}/{index}"), depth + 1, found)
         }),
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{ConfigSchema, PER_ENVIRONMENT, SECRET, escape, resolve};
+use crate::config::{ConfigSchema, PER_ENVIRONMENT, SECRET, UI_HINT, UI_ORDER, escape, resolve};
 
 /// The deepest group a form shows; a schema that refers to itself ends here.
 const MAX_DEPTH: usize = 6;
@@ -91,7 +91,7 @@ fn members(root: &Value, schema: &Value, pointer: &str, depth: usize) -> Vec<Fie
         .filter_map(Value::as_str)
         .collect();
     let order: Vec<&str> = schema
-        .get("x-catalyst-ui-order")
+        .get(UI_ORDER)
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -138,7 +138,7 @@ fn field(
     let word = |key: &str| outer.get(key).or_else(|| schema.get(key));
     let text = |key: &str| word(key).and_then(Value::as_str).map(str::to_owned);
     let flag = |key: &str| word(key) == Some(&Value::Bool(true));
-    let kind = kind_of(schema, text("x-catalyst-ui-hint").as_deref(), flag(SECRET));
+    let kind = kind_of(schema, text(UI_HINT).as_deref(), flag(SECRET));
     let fields = match kind {
         FieldKind::Group => members(root, schema, pointer, depth + 1),
         FieldKind::List if depth + 1 < MAX_DEPTH => schema

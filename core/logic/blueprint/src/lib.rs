@@ -47,6 +47,7 @@ mod upgrades;
 mod values;
 mod visibility;
 mod way;
+mod words;
 
 pub use catalog::Catalog;
 pub use config::{ConfigForm, ConfigProblem, ConfigSchema, SchemaError};

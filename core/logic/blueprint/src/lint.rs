@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Blueprint, ConfigSchema, ManifestKind, Problem, SchemaError,
     config::{SECRET, resolve},
-    expression, icon, locate, reach, upgrades,
+    expression, icon, locate, reach, upgrades, words,
 };
 
 /// Checks a folder given as path → bytes, paths relative to it with `/`.
@@ -146,19 +146,31 @@ impl Linter<'_> {
     /// Whether it can be used at all.
     fn config_schema(&mut self) -> bool {
         let schema = &self.blueprint.spec.config_schema;
-        if let Err(error) = ConfigSchema::compile(schema) {
-            let (rule, pointer) = match &error {
+        let errors = ConfigSchema::errors(schema);
+        let is_schema = errors.is_empty();
+        for error in errors {
+            let (rule, pointer, fix) = match &error {
                 SchemaError::RemoteReference { place, .. } => (
                     "schema-remote",
                     format!("/spec/configSchema{}", place.trim_start_matches('#')),
+                    "have it in the schema itself",
                 ),
-                SchemaError::TooDeep => ("schema-deep", "/spec/configSchema".to_owned()),
-                SchemaError::Invalid { place, .. } => {
-                    ("schema-invalid", format!("/spec/configSchema{place}"))
-                }
+                SchemaError::TooDeep => (
+                    "schema-deep",
+                    "/spec/configSchema".to_owned(),
+                    "put parts of it into properties of their own",
+                ),
+                SchemaError::Invalid { place, .. } => (
+                    "schema-invalid",
+                    format!("/spec/configSchema{place}"),
+                    "correct the schema",
+                ),
             };
-            self.report(&pointer, rule, error.to_string(), "correct the schema");
-            return false;
+            self.report(&pointer, rule, error.to_string(), fix);
+        }
+        for fault in words::faults(schema) {
+            let pointer = format!("/spec/configSchema{}", fault.pointer);
+            self.report(&pointer, fault.rule, fault.message, &fault.fix);
         }
         if schema.as_object().is_some_and(|map| !map.is_empty()) {
             if schema.get("type") != Some(&Value::String("object".to_owned())) {
@@ -179,7 +191,7 @@ impl Linter<'_> {
             }
         }
         self.secrets(schema, "/spec/configSchema", 0);
-        true
+        is_schema
     }
 
     fn secrets(&mut self, schema: &Value, pointer: &str, depth: usize) {

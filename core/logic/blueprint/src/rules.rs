@@ -66,6 +66,11 @@ pub const RULES: &[Rule] = &[
         "Give each dependency its own alias.",
     ),
     error(
+        "catalyst-word",
+        "Words of configSchema that begin with `x-catalyst-` are known, have a value that means something, and stand where they are heeded.",
+        "Correct the word or its value, or put it on a property.",
+    ),
+    error(
         "chart-identity",
         "The chart's name and version are the Blueprint's.",
         "Write the Blueprint's name and version into chart/Chart.yaml.",
@@ -204,6 +209,11 @@ pub const RULES: &[Rule] = &[
         "schema-remote",
         "configSchema refers to nothing outside itself.",
         "Copy the definition into $defs.",
+    ),
+    warning(
+        "schema-word",
+        "Other words of configSchema are JSON Schema's, or begin with `x-`.",
+        "Correct or remove the word.",
     ),
     error(
         "secret-default",

@@ -115,6 +115,28 @@ fn a_schema_that_fetches_is_refused_with_its_line() {
 }
 
 #[test]
+fn what_is_wrong_with_a_schema_comes_all_at_once() {
+    let text = GOOD.replace(
+        "apiKey: {type: string, x-catalyst-secret: true}",
+        "apiKey: {type: integer, x-catalyst-secret: true}\n      far: {$ref: \"https://example.com/a.json\"}\n      odd: {type: strng}\n      most: {maximum: many}\n      slip: {type: string, x-catalyst-secrt: true}",
+    );
+    let found: Vec<String> = lint(&folder(&text, &[("card/icon.svg", "<svg/>")]))
+        .iter()
+        .map(|it| format!("{} {}", it.line.unwrap(), it.rule))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "13 secret-type",
+            "14 schema-remote",
+            "15 schema-invalid",
+            "16 schema-invalid",
+            "17 catalyst-word",
+        ]
+    );
+}
+
+#[test]
 fn kustomize_takes_scalars_only() {
     let text = GOOD.replace("kind: HelmChart", "kind: Kustomize").replace(
         "overlays: {small: {}, medium: {replicas: 2}, large: {}}",
