@@ -263,6 +263,38 @@ async fn values_wait_for_the_chart_that_they_are_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_way_back_does_not_wait_for_an_upgrade_that_waits() {
+    let world = World::start().await;
+    world.push_chart("charts/web", "1.0.0", &chart("1.0.0", &[("map.yaml", MAP)]));
+    world.push_chart(
+        "charts/web",
+        "1.1.0",
+        &chart("1.1.0", &[("map.yaml", MAP), ("slow.yaml", SLOW)]),
+    );
+    world
+        .post(SOURCES, source(&world, json!({"ref": {"tag": "1.0.0"}})))
+        .await;
+    world
+        .post(RELEASES, release(json!({"timeout": "10m"})))
+        .await;
+    let path = format!("{RELEASES}/web");
+    world
+        .condition(&path, "Ready", "True", "InstallSucceeded")
+        .await;
+    let to = |tag: &str| json!({"spec": {"ref": {"tag": tag}}});
+    world.merge(&format!("{SOURCES}/web"), to("1.1.0")).await;
+    let slow = "/apis/apps/v1/namespaces/shop/deployments/slow";
+    world.until(slow, |one| one.is_some()).await;
+    world.merge(&format!("{SOURCES}/web"), to("1.0.0")).await;
+    world
+        .condition(&path, "Ready", "True", "UpgradeSucceeded")
+        .await;
+    world.until(slow, |one| one.is_none()).await;
+    let object = world.get(&path).await.unwrap();
+    assert_eq!(object["status"]["history"][0]["chartVersion"], "1.0.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_install_is_undone_and_tried_as_often_as_asked() {
     let world = World::start().await;
     world.push_chart(

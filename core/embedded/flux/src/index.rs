@@ -72,11 +72,7 @@ impl Seen {
                 .iter()
                 .map(|one| key.sibling(key.kind, text(one, "/namespace"), text(one, "/name")))
                 .collect(),
-            artifact: format!(
-                "{} {}",
-                text(object, "/status/artifact/revision"),
-                text(object, "/status/artifact/digest")
-            ),
+            artifact: artifact_word(object.pointer("/status/artifact").unwrap_or(&Value::Null)),
             settled: is_settled(object),
             ready: format!(
                 "{ready} {} {}",
@@ -85,6 +81,15 @@ impl Seen {
             ),
         }
     }
+}
+
+/// What tells an artifact from every other of its source.
+pub fn artifact_word(artifact: &Value) -> String {
+    format!(
+        "{} {}",
+        text(artifact, "/revision"),
+        text(artifact, "/digest")
+    )
 }
 
 /// Everything seen, of all clusters.
@@ -162,6 +167,14 @@ impl Index {
         self.with(|all| all.keys().any(|key| key.cluster == cluster))
     }
 
+    /// The [`artifact_word`] of the source of the object at `key`, as it was seen last.
+    pub fn artifact_for(&self, key: &Key) -> Option<String> {
+        self.with(|all| {
+            let source = all.get(key)?.source.clone()?;
+            Some(all.get(&source)?.artifact.clone())
+        })
+    }
+
     /// Whether the object at `key` is no longer the one that a reconciler read:
     /// changed, being deleted, or gone.
     pub fn overtaken(&self, key: &Key, uid: &str, generation: i64, deleting: bool) -> bool {
@@ -213,6 +226,8 @@ mod tests {
         );
         assert_eq!(index.observe(&git, &source("a")), []);
         assert_eq!(index.observe(&git, &source("b")), from_ref(&app));
+        assert_eq!(index.artifact_for(&app).as_deref(), Some("b d"));
+        assert_eq!(index.artifact_for(&git), None);
         let mut changed = source("b");
         changed["metadata"]["generation"] = json!(2);
         assert_eq!(index.observe(&git, &changed), from_ref(&git));

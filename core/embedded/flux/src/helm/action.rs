@@ -117,20 +117,16 @@ impl Action<'_> {
     pub async fn install(&self, release: &mut Value) -> Result<(), ActionError> {
         set_status(release, "pending-install", "Initial install underway");
         self.storage.create(release).await?;
-        let result = self.roll_out(release, None, "install").await;
+        let result = self.roll_out(release, &[], "install").await;
         self.conclude(release, result, "Install complete", "Release")
             .await
     }
 
-    /// Runs a pending revision over `current`.
-    pub async fn upgrade(
-        &self,
-        release: &mut Value,
-        current: &mut Value,
-    ) -> Result<(), ActionError> {
+    /// Runs a pending revision over the ones `before` it whose objects may be there.
+    pub async fn upgrade(&self, release: &mut Value, before: &[Value]) -> Result<(), ActionError> {
         set_status(release, "pending-upgrade", "Preparing upgrade");
         self.storage.create(release).await?;
-        let result = self.roll_out(release, Some(current), "upgrade").await;
+        let result = self.roll_out(release, before, "upgrade").await;
         if result.is_ok() {
             self.supersede(version(release)).await?;
         }
@@ -142,7 +138,7 @@ impl Action<'_> {
     pub async fn rollback(
         &self,
         target: &Value,
-        current: &mut Value,
+        current: &Value,
     ) -> Result<Value, (Value, ActionError)> {
         let mut release = target.clone();
         set(&mut release, &["version"], (version(current) + 1).into());
@@ -152,7 +148,8 @@ impl Action<'_> {
         if let Err(error) = self.storage.create(&release).await {
             return Err((release, error.into()));
         }
-        let mut result = self.roll_out(&mut release, Some(current), "rollback").await;
+        let before = std::slice::from_ref(current);
+        let mut result = self.roll_out(&mut release, before, "rollback").await;
         if result.is_ok()
             && let Err(error) = self.supersede(version(&release)).await
         {
@@ -181,7 +178,7 @@ impl Action<'_> {
     async fn roll_out(
         &self,
         release: &mut Value,
-        current: Option<&mut Value>,
+        before: &[Value],
         event: &str,
     ) -> Result<(), ActionError> {
         let mut new = objects(release).map_err(ActionError::Failed)?;
@@ -195,8 +192,8 @@ impl Action<'_> {
         all(self.api, &new, &policy)
             .await
             .map_err(|(_, error)| error)?;
-        if let Some(current) = current {
-            let mut old = objects(current).map_err(ActionError::Failed)?;
+        for one in before {
+            let mut old = objects(one).map_err(ActionError::Failed)?;
             self.place(&mut old).await;
             old.retain(|object| !new.iter().any(|other| same(object, other)));
             self.remove(&old).await?;

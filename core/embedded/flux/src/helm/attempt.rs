@@ -55,7 +55,13 @@ impl Run<'_> {
         .unwrap_or_else(|why| Err(why.to_string()));
         let (key, uid) = (subject.key.clone(), subject.uid().to_owned());
         let generation = subject.generation();
-        let overtaken = move || self.inner.index.overtaken(&key, &uid, generation, false);
+        // A chart that never becomes ready would else hold up the one that mends it.
+        let overtaken = move || {
+            let index = &self.inner.index;
+            let newest = index.artifact_for(&key);
+            index.overtaken(&key, &uid, generation, false)
+                || newest.is_some_and(|it| !self.artifacts.contains(&it))
+        };
         let action = self.action(storage, &spec, &overtaken);
         let prepared = match rendered {
             Ok(output) => self
@@ -82,15 +88,16 @@ impl Run<'_> {
             &self.values,
             &output,
         );
-        // What was deployed last, else whatever was tried last.
-        let current = history
+        // What was deployed last, with what attempts since may have left; else whatever was
+        // tried last.
+        let deployed = history
             .iter()
-            .rev()
-            .find(|one| release::status(one) == "deployed")
-            .or(history.last());
-        let result = match (is_upgrade, current.cloned()) {
-            (true, Some(mut current)) => action.upgrade(&mut new, &mut current).await,
-            _ => action.install(&mut new).await,
+            .rposition(|one| release::status(one) == "deployed");
+        let since = deployed.unwrap_or(history.len().saturating_sub(1));
+        let before = history.get(since..).unwrap_or_default();
+        let result = match is_upgrade && !before.is_empty() {
+            true => action.upgrade(&mut new, before).await,
+            false => action.install(&mut new).await,
         };
         self.observe(subject, &new);
         let most = self

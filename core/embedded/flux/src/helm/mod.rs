@@ -30,6 +30,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::api::{Api, ApiError};
+use crate::index::artifact_word;
 use crate::json::{duration, flag, list, some_text, text};
 use crate::queue::Outcome;
 use crate::reconcile::interval;
@@ -100,6 +101,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         return Ok(Outcome::After(Duration::from_secs(30)));
     }
     let reference = spec.get("chartRef").cloned().unwrap_or_default();
+    let seen = inner.index.artifact_for(&subject.key);
     let source = depend::source(inner, subject, &reference).await?;
     if let Some(why) = source.as_ref().ok().and_then(depend::unsettled) {
         // The values are for the chart that is to come. It wakes this one when it is there;
@@ -141,6 +143,7 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         .to_owned();
     let run = Run {
         inner,
+        artifacts: seen.into_iter().chain([artifact_word(&artifact)]).collect(),
         place: Place::of(subject, &spec),
         api: target_api(inner, subject, &spec),
         package,
@@ -205,6 +208,9 @@ async fn values(
 /// One reconciliation, its input gathered.
 struct Run<'a> {
     inner: &'a Inner,
+    /// The artifact that is worked with, and the one that the watch showed before that was
+    /// read; with any other the work is overtaken.
+    artifacts: Vec<String>,
     place: Place,
     api: Api,
     package: Package,

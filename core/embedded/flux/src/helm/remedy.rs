@@ -22,14 +22,14 @@ impl Run<'_> {
         number: i64,
     ) -> Result<(), ApiError> {
         let target = history.iter().find(|one| release::version(one) == number);
-        let (Some(target), Some(mut current)) = (target, history.last().cloned()) else {
+        let (Some(target), Some(current)) = (target, history.last()) else {
             return Ok(());
         };
         let spec = self.spec.get("rollback").cloned().unwrap_or_default();
         let never = || false;
         let action = self.action(storage, &spec, &never);
         let place = format!("{}/{}.v{number}", self.place.namespace, self.place.name);
-        match action.rollback(target, &mut current).await {
+        match action.rollback(target, current).await {
             Ok(new) => {
                 self.observe(subject, &new);
                 let message = format!("Helm rollback to previous release {place} succeeded");
