@@ -245,7 +245,9 @@ fn packed_with(folder: &Path, options: &PackOptions) -> anyhow::Result<catalyst_
     if !problems.is_empty() {
         return Err(refused(folder, &problems));
     }
-    Ok(pack(&files, options)?)
+    let package = pack(&files, options)?;
+    supply::check_bills(options, &package.images)?;
+    Ok(package)
 }
 
 impl Package {

@@ -70,6 +70,12 @@ impl Subject {
         if path.is_dir() {
             return Self::of_folder(path, options);
         }
+        if !options.parts.is_empty() {
+            return Err(hinted(
+                format!("{text} is no folder, and only of those --sbom can say more"),
+                "leave --sbom out: what is packed has its lists with it",
+            ));
+        }
         if path.is_file() {
             return Self::of_file(path);
         }
@@ -92,6 +98,7 @@ impl Subject {
         };
         // What lint has errors in can still be looked at.
         if let Ok(package) = pack(&files, options) {
+            supply::check_bills(options, &package.images)?;
             let origin = Origin::default();
             subject.digest = Some(package.digest().to_owned());
             subject.manifest = Some(Opened::of_package(&package)?.manifest);

@@ -78,6 +78,37 @@ pub fn pack_options(bills: &[PathBuf]) -> anyhow::Result<PackOptions> {
     Ok(options)
 }
 
+/// Refuses lists of packages of images that a Blueprint does not name: they would count for
+/// nothing, and whoever gave them would take the Blueprint for looked at.
+pub fn check_bills(options: &PackOptions, images: &[String]) -> anyhow::Result<()> {
+    let names: Vec<&str> = images
+        .iter()
+        .map(|image| {
+            image
+                .split_once('@')
+                .map_or(image.as_str(), |(name, _)| name)
+        })
+        .collect();
+    let stranger = options
+        .parts
+        .keys()
+        .find(|image| !names.contains(&image.as_str()));
+    let Some(image) = stranger else {
+        return Ok(());
+    };
+    let hint = match names.as_slice() {
+        [] => "the values of its chart name no image, so leave --sbom out".to_owned(),
+        names => format!(
+            "the values of its chart name {}: give the list of one of those",
+            names.join(", ")
+        ),
+    };
+    Err(hinted(
+        format!("the Blueprint has no image {image}, whose packages --sbom lists"),
+        hint,
+    ))
+}
+
 /// The images in a folder that somebody built them into.
 pub fn images(folder: &Path) -> anyhow::Result<Payload> {
     let images = Payload::from_folder(folder);
@@ -300,6 +331,28 @@ mod tests {
             let checked = check_visibility(source, blueprint);
             assert_eq!(checked.is_ok(), is_taken, "{source}: {checked:?}");
         }
+    }
+
+    #[test]
+    fn packages_of_an_image_that_is_not_there_are_refused() {
+        let mut options = PackOptions::default();
+        let images = [
+            "ghcr.io/acme/shop:1.0.0@sha256:00".to_owned(),
+            "cache:2".to_owned(),
+        ];
+        assert!(check_bills(&options, &images).is_ok());
+        options
+            .parts
+            .insert("ghcr.io/acme/shop:1.0.0".to_owned(), Vec::new());
+        options.parts.insert("cache:2".to_owned(), Vec::new());
+        assert!(check_bills(&options, &images).is_ok());
+        options
+            .parts
+            .insert("ghcr.io/acme/shop:1.0.1".to_owned(), Vec::new());
+        insta::assert_snapshot!(super::super::failure::describe(&check_bills(&options, &images).unwrap_err()), @r"
+        error: the Blueprint has no image ghcr.io/acme/shop:1.0.1, whose packages --sbom lists
+        hint: the values of its chart name ghcr.io/acme/shop:1.0.0, cache:2: give the list of one of those
+        ");
     }
 
     #[test]
