@@ -75,14 +75,15 @@ pub fn describe(error: &anyhow::Error) -> String {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         hints.push(hinted.hint.clone());
     }
+    let mut before = String::new();
     for (depth, cause) in error.chain().enumerate() {
-        let (lead, message) = match depth {
-            0 => ("error: ", cause.to_string()),
-            _ => ("  because: ", cause.to_string()),
-        };
-        text.push_str(lead);
-        text.push_str(&plain(&message));
-        text.push('\n');
+        let message = plain(&cause.to_string());
+        // Some say their cause themselves.
+        if depth == 0 || !before.ends_with(&message) {
+            let lead = if depth == 0 { "error: " } else { "  because: " };
+            _ = writeln!(text, "{lead}{message}");
+        }
+        before = message;
         if let Some(Refused(problem)) = cause.downcast_ref() {
             for line in problem.faults.iter().filter_map(|it| said(it, problem)) {
                 _ = writeln!(text, "  {}", plain(&line));
@@ -179,6 +180,17 @@ mod tests {
         error: Change guests in acme-dev: It would not fit: the dependency db is missing
           at /spec/dependencies
           /spec/size: there is no size huge
+        ");
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot read the database osv: no such file")
+            .context("cannot scan wiki");
+        insta::assert_snapshot!(describe(&error), @r"
+        error: cannot scan wiki
+          because: cannot read the database osv: no such file
         ");
     }
 
