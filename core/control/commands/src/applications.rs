@@ -10,13 +10,14 @@ use catalyst_resources::Application;
 use catalyst_signature::TrustPolicy;
 use zeroize::Zeroizing;
 
+use crate::catalogue::Catalogue;
 use crate::change::{self, Draft, Ground};
 use crate::opening::{OF_COMMANDS, Proposal};
 use crate::policy::{self, Brought};
 use crate::state::{Applications, Configuration, application_path};
 use crate::store::{AtCommit, environment_repository, place_of};
 use crate::users::policy_of;
-use crate::validate::{Catalogue, Place, application_faults, choice_fault, tree_faults};
+use crate::validate::{Place, changed_faults, tree_faults};
 use crate::{Access, Actor, CommandError, Commands, documents};
 
 /// The values of a secret, by key.
@@ -704,23 +705,7 @@ fn check_after(
         .collect();
     let mut faults = Vec::new();
     for name in &touched {
-        if let Some(application) = after.applications.get(name) {
-            let path = application_path(name);
-            let text = after
-                .files
-                .get(&path)
-                .map(String::as_str)
-                .unwrap_or_default();
-            faults.extend(application_faults(
-                name,
-                text,
-                application,
-                place,
-                catalogue,
-            ));
-            let known = before.applications.get(name);
-            faults.extend(choice_fault(known, application, &path, text, catalogue));
-        }
+        faults.extend(changed_faults(name, before, after, place, catalogue));
     }
     // An upgrade of a provider concerns those that depend on it.
     let with_dependents: BTreeSet<String> = touched

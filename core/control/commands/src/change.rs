@@ -22,8 +22,9 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::CommandError;
+use crate::catalogue::Catalogue;
 use crate::state::Applications;
-use crate::validate::{Catalogue, Place};
+use crate::validate::Place;
 #[cfg(test)]
 use config::secret_name;
 pub(crate) use config::{as_map, config_faults};

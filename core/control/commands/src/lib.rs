@@ -15,6 +15,7 @@
 pub mod access;
 mod admins;
 mod applications;
+mod catalogue;
 mod change;
 mod check;
 mod configuration;

@@ -16,9 +16,10 @@ use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
+use crate::catalogue::Catalogue;
 use crate::change::{Draft, living_dependents};
 use crate::state::{Applications, Configuration, application_path};
-use crate::validate::{Catalogue, Place};
+use crate::validate::Place;
 use crate::{CommandError, Commands};
 
 impl Commands {

@@ -163,6 +163,11 @@ pub(crate) struct Applications {
 }
 
 impl Applications {
+    /// The text of a file; nothing where there is none.
+    pub fn text_at(&self, path: &str) -> &str {
+        self.files.get(path).map_or("", String::as_str)
+    }
+
     /// Reads every `applications/<name>/application.yaml`.
     pub fn read(files: BTreeMap<String, String>) -> Self {
         let mut found = Self::default();

@@ -17,8 +17,9 @@ use catalyst_resources::Environment;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 
+use crate::catalogue::Catalogue;
 use crate::state::{Applications, BRANCH, CONFIG, Configuration};
-use crate::validate::{Catalogue, Place};
+use crate::validate::Place;
 use crate::{Actor, CommandError, CommandsConfig};
 
 const BLUEPRINTS_FOR: Duration = Duration::from_secs(2);

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalyst_api::Install;
 
 use super::{Ground, install};
+use crate::catalogue::Catalogue;
 use crate::documents;
 use crate::state::Applications;
+use crate::validate::application_faults;
 use crate::validate::tests::{admitted, blueprint, place};
-use crate::validate::{Catalogue, application_faults};
 
 /// In an order in which nothing is the newest by chance.
 const ADMITTED: [(&str, &str, &str, &str); 9] = [

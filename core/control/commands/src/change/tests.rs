@@ -1,10 +1,11 @@
 //! Commands on Applications, as tables.
 
 use super::*;
+use crate::catalogue::tests::offered_without;
 use crate::documents;
 use crate::promote::promote;
 use crate::state::application_path;
-use crate::validate::tests::{admitted, blueprint, catalogue, offered_without, place};
+use crate::validate::tests::{admitted, blueprint, catalogue, place};
 use serde_json::json;
 
 fn tree(applications: &[&Application]) -> Applications {

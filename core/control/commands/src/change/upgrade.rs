@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Draft, Ground};
 use crate::CommandError;
-use crate::validate::Catalogue;
+use crate::catalogue::Catalogue;
 
 /// `spec.upgrades` of the version that shall run.
 pub(crate) fn check_upgrade(

@@ -12,14 +12,15 @@ use super::files::{apply, form_problem};
 use super::main_reference;
 use super::story::branch_faults;
 use crate::access::Access;
+use crate::catalogue::Catalogue;
 use crate::change::{living_dependents, way_to};
 use crate::documents::{fault, line_of_fault};
 use crate::policy::{self, Brought};
 use crate::push::{PushCheck, PushFile};
-use crate::state::{Applications, Configuration, application_of_path};
+use crate::state::{Applications, Configuration, application_of_path, application_path};
 use crate::store::place_of;
 use crate::users::policy_of;
-use crate::validate::{Catalogue, Place, application_faults, choice_fault, tree_faults};
+use crate::validate::{Place, changed_faults, tree_faults};
 use crate::{CommandError, Commands};
 
 impl Commands {
@@ -131,26 +132,9 @@ pub(super) fn environment_faults(
             let Some(application) = after.applications.get(name) else {
                 continue;
             };
-            let path = crate::state::application_path(name);
-            let text = after
-                .files
-                .get(&path)
-                .map(String::as_str)
-                .unwrap_or_default();
-            faults.extend(application_faults(
-                name,
-                text,
-                application,
-                place,
-                catalogue,
-            ));
-            faults.extend(choice_fault(
-                base.applications.get(name),
-                application,
-                &path,
-                text,
-                catalogue,
-            ));
+            faults.extend(changed_faults(name, base, &after, place, catalogue));
+            let path = application_path(name);
+            let text = after.text_at(&path);
             faults.extend(upgrade_fault(
                 base.applications.get(name),
                 application,

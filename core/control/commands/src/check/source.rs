@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::files::plain_problem;
 use super::{is_zero, main_reference};
+use crate::catalogue::Catalogue;
 use crate::push::{PushCheck, PushFile};
 use crate::sources::{
     FolderFiles, content_problem, is_blueprint_folder, judge_folder, place_in_source,
     source_repository,
 };
-use crate::validate::Catalogue;
 use crate::{CommandError, Commands};
 
 /// The most Blueprints that one push may touch: each is rendered while its author waits.
