@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use catalyst_blueprint::{Blueprint, Problem};
+use catalyst_blueprint::{Blueprint, Problem, Reading};
 
 use super::output::{Output, plain, print, say};
 
@@ -43,10 +43,8 @@ pub fn of_dependencies(
             }
         }
     }
-    let text = files.get(Blueprint::FILE).map(Vec::as_slice);
-    let text = String::from_utf8_lossy(text.unwrap_or_default());
-    Ok(match Blueprint::parse(&text) {
-        Ok(blueprint) => catalyst_blueprint::lint_dependencies(&text, &blueprint, &versions),
+    Ok(match Reading::of(files) {
+        Ok(reading) => reading.lint_dependencies(&versions),
         Err(_) => Vec::new(),
     })
 }

@@ -325,28 +325,32 @@ impl Blueprint {
 
     /// Reads a `blueprint.yaml`, or says everything that is wrong with its shape.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let value = catalyst_yaml::from_str(text).map_err(|error| {
-            vec![Problem {
-                file: Self::FILE.to_owned(),
-                line: Some(error.line),
-                rule: "yaml",
-                message: format!("the file is not YAML: {}", error.message),
-                fix: "correct the line; check indentation and quotes".to_owned(),
-            }]
-        })?;
+        let value = catalyst_yaml::from_str(text).map_err(|error| vec![Self::not_yaml(&error)])?;
         let problems = shape::check(text, &value);
         if !problems.is_empty() {
             return Err(problems);
         }
-        serde_json::from_value(value).map_err(|error| {
-            vec![Problem {
-                file: Self::FILE.to_owned(),
-                line: None,
-                rule: "shape",
-                message: format!("the file cannot be read as a Blueprint: {error}"),
-                fix: "compare it with the Blueprint's specification".to_owned(),
-            }]
-        })
+        serde_json::from_value(value).map_err(|error| vec![Self::not_readable(&error)])
+    }
+
+    pub(crate) fn not_yaml(error: &catalyst_yaml::Error) -> Problem {
+        Problem {
+            file: Self::FILE.to_owned(),
+            line: Some(error.line),
+            rule: "yaml",
+            message: format!("the file is not YAML: {}", error.message),
+            fix: "correct the line; check indentation and quotes".to_owned(),
+        }
+    }
+
+    pub(crate) fn not_readable(error: &serde_json::Error) -> Problem {
+        Problem {
+            file: Self::FILE.to_owned(),
+            line: None,
+            rule: "shape",
+            message: format!("the file cannot be read as a Blueprint: {error}"),
+            fix: "compare it with the Blueprint's specification".to_owned(),
+        }
     }
 
     /// Reads a Blueprint from a value already parsed, such as a Blueprint object's

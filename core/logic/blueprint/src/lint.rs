@@ -6,7 +6,7 @@ use semver::VersionReq;
 use serde_json::Value;
 
 use crate::{
-    Blueprint, ConfigSchema, ManifestKind, Problem, SchemaError,
+    Blueprint, ConfigSchema, ManifestKind, Problem, Reading, SchemaError,
     config::{SECRET, resolve},
     expression, icon, locate, reach, upgrades, words,
 };
@@ -14,35 +14,20 @@ use crate::{
 /// Checks a folder given as path → bytes, paths relative to it with `/`.
 ///
 /// An empty answer means that the folder can be packed, published and installed
-/// as far as can be told without rendering its chart.
+/// as far as can be told without rendering its chart. Where `blueprint.yaml` has
+/// mistakes of shape, all else is judged that does not rest on them.
 pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
-    let Some(bytes) = files.get(Blueprint::FILE) else {
-        return vec![Problem {
-            file: Blueprint::FILE.to_owned(),
-            line: None,
-            rule: "missing-file",
-            message: "the folder has no blueprint.yaml".to_owned(),
-            fix: "create it with `catalyst blueprint new`".to_owned(),
-        }];
-    };
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return vec![Problem {
-            file: Blueprint::FILE.to_owned(),
-            line: None,
-            rule: "yaml",
-            message: "blueprint.yaml is not UTF-8".to_owned(),
-            fix: "save it as UTF-8".to_owned(),
-        }];
-    };
-    let blueprint = match Blueprint::parse(text) {
-        Ok(blueprint) => blueprint,
+    let reading = match Reading::of(files) {
+        Ok(reading) => reading,
         Err(problems) => return problems,
     };
+    let blueprint = reading.blueprint();
     let mut linter = Linter {
-        text,
+        text: reading.text(),
         files,
-        blueprint: &blueprint,
-        problems: Vec::new(),
+        blueprint,
+        reading: &reading,
+        problems: reading.problems().to_vec(),
     };
     linter.folder();
     linter.card();
@@ -52,17 +37,20 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
     linter.provides();
     linter.host_access();
     linter.upgrades();
-    match blueprint.spec.manifests.source.kind {
-        ManifestKind::HelmChart => linter.chart(),
-        ManifestKind::Kustomize => linter.kustomize(),
+    match reading.kind() {
+        Some(ManifestKind::HelmChart) => linter.chart(),
+        Some(ManifestKind::Kustomize) => linter.kustomize(),
+        None => {}
     }
-    if is_schema {
-        linter
-            .problems
-            .extend(match blueprint.spec.manifests.source.kind {
-                ManifestKind::HelmChart => reach::chart_problems(text, &blueprint, files),
-                ManifestKind::Kustomize => reach::kustomize_problems(text, &blueprint, files),
-            });
+    if is_schema && linter.knows_what_is_set() {
+        let found = match reading.kind() {
+            Some(ManifestKind::HelmChart) => reach::chart_problems(linter.text, blueprint, files),
+            Some(ManifestKind::Kustomize) => {
+                reach::kustomize_problems(linter.text, blueprint, files)
+            }
+            None => Vec::new(),
+        };
+        linter.problems.extend(found);
     }
     let mut problems = linter.problems;
     problems.sort();
@@ -74,10 +62,22 @@ struct Linter<'a> {
     text: &'a str,
     files: &'a BTreeMap<String, Vec<u8>>,
     blueprint: &'a Blueprint,
+    reading: &'a Reading,
     problems: Vec<Problem>,
 }
 
 impl Linter<'_> {
+    /// Whether all is known that sets values, and all in the file that uses some.
+    fn knows_what_is_set(&self) -> bool {
+        let reading = self.reading;
+        reading.knows_all("/spec/configSchema", &[])
+            && reading.knows_all("/spec/manifests/overlays", &[])
+            && reading.knows_all(
+                "/spec/depends",
+                &["blueprint", "source", "version", "alias"],
+            )
+    }
+
     fn report(&mut self, pointer: &str, rule: &'static str, message: String, fix: &str) {
         self.problems.push(Problem {
             file: Blueprint::FILE.to_owned(),
@@ -232,7 +232,8 @@ impl Linter<'_> {
 
     fn placement(&mut self) {
         let placement = &self.blueprint.spec.placement_schema;
-        if placement.min_regions > placement.max_regions {
+        let is_known = self.reading.knows_all("/spec/placementSchema", &["modes"]);
+        if is_known && placement.min_regions > placement.max_regions {
             self.report(
                 "/spec/placementSchema",
                 "placement",
@@ -249,8 +250,16 @@ impl Linter<'_> {
         let mut aliases = BTreeSet::new();
         for (index, dependency) in self.blueprint.spec.depends.iter().enumerate() {
             let here = format!("/spec/depends/{index}");
+            let knows = |field: &str| self.reading.knows(&format!("{here}/{field}"));
+            let (knows_name, knows_version) = (knows("blueprint"), knows("version"));
+            let knows_alias = knows("alias") && (dependency.alias.is_some() || knows_name);
+            let is_of_itself = knows_name
+                && knows("source")
+                && dependency.source.is_none()
+                && self.reading.knows("/metadata/name")
+                && dependency.blueprint == self.blueprint.metadata.name;
             let alias = dependency.alias();
-            if !aliases.insert(alias) {
+            if knows_alias && !aliases.insert(alias) {
                 self.report(
                     &here,
                     "alias",
@@ -258,7 +267,7 @@ impl Linter<'_> {
                     "give each its own alias",
                 );
             }
-            if dependency.blueprint == self.blueprint.metadata.name && dependency.source.is_none() {
+            if is_of_itself {
                 self.report(
                     &here,
                     "cycle",
@@ -266,7 +275,7 @@ impl Linter<'_> {
                     "remove the dependency",
                 );
             }
-            if let Err(error) = VersionReq::parse(&dependency.version) {
+            if knows_version && let Err(error) = VersionReq::parse(&dependency.version) {
                 self.report(
                     &format!("{here}/version"),
                     "range",
@@ -337,6 +346,12 @@ impl Linter<'_> {
     /// Declarations by themselves; whether pods keep to them shows in what is rendered.
     fn host_access(&mut self) {
         for (index, access) in self.blueprint.spec.host_access.iter().enumerate() {
+            if !self
+                .reading
+                .knows_all(&format!("/spec/hostAccess/{index}"), &["reason"])
+            {
+                continue;
+            }
             for (pointer, message) in access.faults() {
                 self.report(
                     &format!("/spec/hostAccess/{index}{pointer}"),
@@ -350,10 +365,15 @@ impl Linter<'_> {
 
     fn upgrades(&mut self) {
         let upgrades = &self.blueprint.spec.upgrades;
+        let is_version = self.reading.knows("/spec/version");
         for (index, migration) in upgrades.values.iter().enumerate() {
+            let here = format!("/spec/upgrades/values/{index}");
+            if !is_version || !self.reading.knows_all(&here, &[]) {
+                continue;
+            }
             for message in migration.faults(&self.blueprint.spec.version) {
                 self.report(
-                    &format!("/spec/upgrades/values/{index}"),
+                    &here,
                     "upgrade-path",
                     message,
                     "give `before` and either `move` with `to`, or `remove`",
@@ -362,9 +382,12 @@ impl Linter<'_> {
         }
         for (field, ranges) in [("from", &upgrades.from), ("blocks", &upgrades.blocks)] {
             for (index, range) in ranges.iter().enumerate() {
-                if let Err(error) = VersionReq::parse(range) {
+                let here = format!("/spec/upgrades/{field}/{index}");
+                if self.reading.knows(&here)
+                    && let Err(error) = VersionReq::parse(range)
+                {
                     self.report(
-                        &format!("/spec/upgrades/{field}/{index}"),
+                        &here,
                         "range",
                         format!("`{range}` is not a version range: {error}"),
                         "write a range such as `1.2.x`",
@@ -372,8 +395,13 @@ impl Linter<'_> {
                 }
             }
         }
+        if !is_version {
+            return;
+        }
         for fault in upgrades::faults(&self.blueprint.spec.version, upgrades) {
-            self.report(&fault.pointer, "upgrade-path", fault.message, fault.fix);
+            if self.reading.knows(&fault.pointer) {
+                self.report(&fault.pointer, "upgrade-path", fault.message, fault.fix);
+            }
         }
     }
 
@@ -401,9 +429,12 @@ impl Linter<'_> {
             return;
         };
         let version = self.blueprint.spec.version.to_string();
-        for (field, wanted) in [("name", self.blueprint.name()), ("version", &version)] {
+        for (place, field, wanted) in [
+            ("/metadata/name", "name", self.blueprint.name()),
+            ("/spec/version", "version", &version),
+        ] {
             let found = parsed.get(field).and_then(Value::as_str);
-            if found != Some(wanted) {
+            if self.reading.knows(place) && found != Some(wanted) {
                 let line = locate::line_of_pointer(
                     std::str::from_utf8(chart).unwrap_or_default(),
                     &format!("/{field}"),
@@ -474,7 +505,7 @@ impl Linter<'_> {
             let kind = resolve(&schema, inner).get("type").and_then(Value::as_str);
             let is_scalar = matches!(kind, Some("string" | "number" | "integer" | "boolean"))
                 || inner.get("enum").is_some();
-            if !is_scalar {
+            if !is_scalar && self.reading.knows("/spec/manifests/source/kind") {
                 self.report(
                     &format!("/spec/configSchema/properties/{name}"),
                     "kustomize-scalar",

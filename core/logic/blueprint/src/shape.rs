@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jsonschema::{Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
 
-use crate::{Problem, file::Blueprint, locate, suggest};
+use crate::{Problem, config::escape, file::Blueprint, locate, suggest};
 
 /// The schema of the file, compiled once: a catalog of many Blueprints is read again
 /// and again.
@@ -16,96 +16,178 @@ static SHAPE: LazyLock<Option<(Value, Validator)>> = LazyLock::new(|| {
     Some((schema, validator))
 });
 
+/// One mistake of shape.
+pub(crate) struct Mistake {
+    /// JSON pointer of what is not as it should be.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub what: What,
+    /// How it is told, each with the JSON pointer of the place that it is about.
+    pub problems: Vec<(String, Problem)>,
+}
+
+/// What is wrong with a place.
+pub(crate) enum What {
+    /// It has fields of these names, which nobody knows.
+    Unknown(Vec<String>),
+    /// It lacks the field of this name.
+    Missing(String),
+    /// It is not of the kind or form asked for.
+    Wrong,
+}
+
 /// Every mistake of shape, in the order of the lines.
 pub(crate) fn check(text: &str, value: &Value) -> Vec<Problem> {
-    let Some((schema, validator)) = &*SHAPE else {
-        return vec![Problem {
-            file: Blueprint::FILE.to_owned(),
-            line: None,
-            rule: "shape",
-            message: "the built-in schema of Blueprints is broken".to_owned(),
-            fix: "report this as a bug of Catalyst".to_owned(),
-        }];
-    };
-    let mut problems: Vec<Problem> = validator
-        .iter_errors(value)
-        .flat_map(|error| {
-            let pointer = error.instance_path().to_string();
-            let properties = properties_of(schema, &pointer);
-            describe(
-                text,
-                &pointer,
-                error.kind(),
-                &error.masked_with("the value").to_string(),
-                &properties,
-            )
-        })
+    let mut problems: Vec<Problem> = mistakes(text, value)
+        .into_iter()
+        .flat_map(|mistake| mistake.problems)
+        .map(|(_, problem)| problem)
         .collect();
     problems.sort();
     problems.dedup();
     problems
 }
 
-fn describe(
-    text: &str,
-    pointer: &str,
-    kind: &ValidationErrorKind,
-    fallback: &str,
-    known: &[String],
-) -> Vec<Problem> {
+/// The same by their places.
+pub(crate) fn mistakes(text: &str, value: &Value) -> Vec<Mistake> {
+    let Some((_, validator)) = &*SHAPE else {
+        let problem = Problem {
+            file: Blueprint::FILE.to_owned(),
+            line: None,
+            rule: "shape",
+            message: "the built-in schema of Blueprints is broken".to_owned(),
+            fix: "report this as a bug of Catalyst".to_owned(),
+        };
+        return vec![Mistake {
+            pointer: String::new(),
+            what: What::Wrong,
+            problems: vec![(String::new(), problem)],
+        }];
+    };
+    validator
+        .iter_errors(value)
+        .map(|error| {
+            let pointer = error.instance_path().to_string();
+            let fallback = error.masked_with("the value").to_string();
+            describe(text, pointer, error.kind(), &fallback)
+        })
+        .collect()
+}
+
+/// The names of the fields that are known at a place.
+pub(crate) fn fields_at(pointer: &str) -> Vec<String> {
+    let schema = SHAPE.as_ref().map(|(schema, _)| schema_at(schema, pointer));
+    schema
+        .and_then(|schema| schema.get("properties"))
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+/// Whether a place takes a value of this one's type.
+pub(crate) fn takes(pointer: &str, value: &Value) -> bool {
+    let Some((schema, _)) = &*SHAPE else {
+        return false;
+    };
+    let is_type = |word: &str| match word {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    };
+    match schema_at(schema, pointer).get("type") {
+        Some(Value::String(word)) => is_type(word),
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).any(is_type),
+        // One of some words.
+        _ => value.is_string(),
+    }
+}
+
+/// Where fields of a name are known, but for those of the items of lists.
+pub(crate) fn places_of(field: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some((schema, _)) = &*SHAPE {
+        collect_places(schema, "", field, &mut found);
+    }
+    found
+}
+
+fn collect_places(schema: &Value, pointer: &str, field: &str, found: &mut Vec<String>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, inner) in properties.into_iter().flatten() {
+        let here = format!("{pointer}/{name}");
+        collect_places(inner, &here, field, found);
+        if name == field {
+            found.push(here);
+        }
+    }
+}
+
+/// A version that has the form of a semantic one and is none.
+pub(crate) fn not_a_version(line: Option<usize>) -> Problem {
+    let (rule, wanted) = wanted_form("/spec/version");
+    Problem {
+        file: Blueprint::FILE.to_owned(),
+        line,
+        rule,
+        message: format!("spec.version is not {wanted}"),
+        fix: format!("write {wanted}"),
+    }
+}
+
+fn describe(text: &str, pointer: String, kind: &ValidationErrorKind, fallback: &str) -> Mistake {
     let place = if pointer.is_empty() {
         "the file".to_owned()
     } else {
         pointer.trim_start_matches('/').replace('/', ".")
     };
-    let problem = |line, rule, message: String, fix: String| Problem {
+    let problem = |place: &str, rule, message: String, fix: String| Problem {
         file: Blueprint::FILE.to_owned(),
-        line,
+        line: locate::line_of_pointer(text, place),
         rule,
         message,
         fix,
     };
-    match kind {
-        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-            .iter()
-            .map(|field| {
-                let line = locate::line_of_pointer(text, &format!("{pointer}/{field}"));
+    let below = |field: &str| format!("{pointer}/{}", escape(field));
+    let (what, problems) = match kind {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = fields_at(&pointer);
+            let problems = unexpected.iter().map(|field| {
+                let here = below(field);
                 let fix = match suggest::nearest(field, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("remove it; known here: {}", known.join(", ")),
                 };
-                problem(
-                    line,
-                    "unknown-field",
-                    format!("{place} has no field `{field}`"),
-                    fix,
-                )
-            })
-            .collect(),
+                let message = format!("{place} has no field `{field}`");
+                let told = problem(&here, "unknown-field", message, fix);
+                (here, told)
+            });
+            (What::Unknown(unexpected.clone()), problems.collect())
+        }
         ValidationErrorKind::Required { property } => {
             let field = property.as_str().unwrap_or_default();
-            vec![problem(
-                locate::line_of_pointer(text, pointer),
-                "missing-field",
-                format!("{place} lacks the field `{field}`"),
-                format!("add `{field}`"),
-            )]
+            let message = format!("{place} lacks the field `{field}`");
+            let told = problem(&pointer, "missing-field", message, format!("add `{field}`"));
+            (What::Missing(field.to_owned()), vec![(below(field), told)])
         }
         ValidationErrorKind::Pattern { .. } => {
-            let (rule, wanted) = wanted_form(pointer);
-            vec![problem(
-                locate::line_of_pointer(text, pointer),
-                rule,
-                format!("{place} is not {wanted}"),
-                format!("write {wanted}"),
-            )]
+            let (rule, wanted) = wanted_form(&pointer);
+            let message = format!("{place} is not {wanted}");
+            let told = problem(&pointer, rule, message, format!("write {wanted}"));
+            (What::Wrong, vec![(pointer.clone(), told)])
         }
-        _ => vec![problem(
-            locate::line_of_pointer(text, pointer),
-            "wrong-value",
-            format!("{place}: {fallback}"),
-            "give a value of the kind asked for".to_owned(),
-        )],
+        _ => {
+            let message = format!("{place}: {fallback}");
+            let fix = "give a value of the kind asked for".to_owned();
+            let told = problem(&pointer, "wrong-value", message, fix);
+            (What::Wrong, vec![(pointer.clone(), told)])
+        }
+    };
+    Mistake {
+        pointer,
+        what,
+        problems,
     }
 }
 
@@ -126,8 +208,8 @@ fn wanted_form(pointer: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// The names of the fields the schema knows at a place.
-fn properties_of(schema: &Value, pointer: &str) -> Vec<String> {
+/// What the schema says of a place.
+fn schema_at<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     let mut here = schema;
     for part in pointer.split('/').skip(1) {
         here = here
@@ -137,10 +219,7 @@ fn properties_of(schema: &Value, pointer: &str) -> Vec<String> {
             .or_else(|| here.get("additionalProperties"))
             .unwrap_or(&Value::Null);
     }
-    here.get("properties")
-        .and_then(Value::as_object)
-        .map(|properties| properties.keys().cloned().collect())
-        .unwrap_or_default()
+    here
 }
 
 /// The schema of the file. `configSchema` and `values` are open: their own rules

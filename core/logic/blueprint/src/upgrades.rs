@@ -114,11 +114,24 @@ pub fn lint_dependencies(
     blueprint: &Blueprint,
     versions: &BTreeMap<String, BTreeSet<Version>>,
 ) -> Vec<Problem> {
+    unserved(text, blueprint, versions, |_| true)
+}
+
+/// The same of those dependencies that are of interest, by their index.
+pub(crate) fn unserved(
+    text: &str,
+    blueprint: &Blueprint,
+    versions: &BTreeMap<String, BTreeSet<Version>>,
+    is_of_interest: impl Fn(usize) -> bool,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, dependency) in blueprint.spec.depends.iter().enumerate() {
         let Some(known) = versions.get(&dependency.blueprint) else {
             continue;
         };
+        if !is_of_interest(index) {
+            continue;
+        }
         let Ok(range) = VersionReq::parse(&dependency.version) else {
             continue;
         };

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use catalyst_blueprint::{Blueprint, RULES, lint, lint_dependencies};
+use catalyst_blueprint::{Blueprint, RULES, Reading, lint, lint_dependencies};
 
 fn folder(blueprint: &str, extra: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::from([
@@ -71,6 +71,72 @@ fn the_specification_s_own_example_has_no_problem() {
 fn mistakes_of_shape_come_all_at_once() {
     let text = "apiVersion: catalyst.openova.io/v1alpha1\nkind: Blueprint\nmetadata:\n  name: wordpress\nspec:\n  verison: 1.3.0\n  version: 1.3.0+build\n  card:\n    title: W\n    colour: red\n  visibility: everybody\n  depends:\n    - blueprint: bp-postgres\n      versoin: ^1\n  manifests: {source: {kind: HelmChart}}\n";
     insta::assert_snapshot!(shown(&folder(text, &[])));
+}
+
+#[test]
+fn mistakes_of_shape_hide_no_others() {
+    // A field nobody knows, a value of another kind and a bad name; and beside them
+    // a range, an expression, a link, an icon and a schema that are wrong.
+    let text = GOOD
+        .replace("name: bp-wordpress", "name: WordPress")
+        .replace("visibility: listed", "visibility: listed\n  colour: 1")
+        .replace("minRegions: 1", "minRegions: many")
+        .replace("^1.4", "one.four")
+        .replace("== 'embedded'", "= =")
+        .replace("1.2.x", "1.2.y")
+        .replace("https://wordpress", "http://wordpress")
+        .replace(
+            "type: string, x-catalyst-secret",
+            "type: integer, x-catalyst-secret",
+        );
+    let files = folder(
+        &text,
+        &[
+            ("card/icon.svg", "<svg>\n<script/></svg>"),
+            (
+                "chart/Chart.yaml",
+                "apiVersion: v2\nname: bp-other\nversion: 1.2.0\n",
+            ),
+        ],
+    );
+    let found: Vec<String> = lint(&files)
+        .iter()
+        .map(|it| format!("{}:{} {}", it.file, it.line.unwrap(), it.rule))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "blueprint.yaml:3 name",
+            "blueprint.yaml:6 link",
+            "blueprint.yaml:8 unknown-field",
+            "blueprint.yaml:14 secret-type",
+            "blueprint.yaml:16 wrong-value",
+            "blueprint.yaml:18 expression",
+            "blueprint.yaml:18 range",
+            "blueprint.yaml:23 range",
+            "card/icon.svg:2 icon",
+            // The name is no one's to compare with; the version is.
+            "chart/Chart.yaml:3 chart-identity",
+        ]
+    );
+}
+
+#[test]
+fn of_a_file_that_is_not_yaml_the_folder_is_judged() {
+    let mut files = folder("a: [1\nb: 2\n", &[("chart/Chart.yaml", "a: [1\n")]);
+    files.remove("README.md");
+    let found: Vec<String> = lint(&files)
+        .iter()
+        .map(|it| format!("{} {}", it.file, it.rule))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "README.md missing-file",
+            "blueprint.yaml yaml",
+            "chart/Chart.yaml yaml"
+        ]
+    );
 }
 
 #[test]
@@ -329,6 +395,22 @@ fn a_dependency_has_a_version_that_is_there() {
         [
             "blueprint.yaml:17: [dependency-version] no version of bp-postgres is in `^1.4`; there are 1.3.0, 2.0.0; name a range that holds one of them, or publish one"
         ]
+    );
+    // A mistake elsewhere in the file changes nothing; what is wrong with the
+    // dependency itself is told already.
+    let told = |text: &str| {
+        let versions = BTreeSet::from(["1.3.0".parse::<semver::Version>().unwrap()]);
+        let known = BTreeMap::from([("bp-postgres".to_owned(), versions)]);
+        Reading::of(&folder(text, &[]))
+            .unwrap()
+            .lint_dependencies(&known)
+            .len()
+    };
+    assert_eq!(told(&GOOD.replace("visibility: listed", "colour: 1")), 1);
+    assert_eq!(told(&GOOD.replace("version: ^1.4", "version: 1.4")), 0);
+    assert_eq!(
+        told(&GOOD.replace("blueprint: bp-postgres", "blueprint: postgres")),
+        0
     );
     // Of what is not known nothing is said.
     assert!(lint_dependencies(GOOD, &blueprint, &BTreeMap::new()).is_empty());

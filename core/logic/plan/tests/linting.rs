@@ -517,6 +517,77 @@ fn a_declaration_names_what_belongs_to_it() {
 }
 
 #[test]
+fn mistakes_of_shape_hide_nothing_that_is_rendered() {
+    const PROBE: (&str, &str, &str) = (
+        WEB,
+        "          livenessProbe: {tcpSocket: {port: 8080}}\n",
+        "",
+    );
+    let found = |changes: &[(&str, &str, &str)]| -> Vec<String> {
+        let problems = lint_blueprint(&folder(changes));
+        problems.iter().map(|it| it.rule.to_owned()).collect()
+    };
+    // What is rendered rests on none of these.
+    for (from, to, rule) in [
+        ("  card:", "  colour: 1\n  card:", "unknown-field"),
+        ("{name: bp-xx}", "{name: XX}", "name"),
+        ("  version: 1.0.0", "  version: 1", "wrong-value"),
+        ("license: MIT", "license: 1", "wrong-value"),
+        ("{kind: HelmChart}", "{kind: Chart}", "wrong-value"),
+        ("  configSchema:", "  configShema:", "unknown-field"),
+        (
+            "  manifests:",
+            "  provides: {http: {prt: web}}\n  manifests:",
+            "unknown-field",
+        ),
+        (
+            "  manifests:",
+            "  depends: [{blueprint: db, version: ^1}]\n  manifests:",
+            "name",
+        ),
+    ] {
+        let change = ("blueprint.yaml", from, to);
+        assert_eq!(found(&[change]), [rule], "{to}");
+        let mut rules = found(&[change, PROBE]);
+        rules.sort();
+        let mut wanted = ["probes".to_owned(), rule.to_owned()];
+        wanted.sort();
+        assert_eq!(rules, wanted, "{to}");
+    }
+    // It would be otherwise with what these say: the fault itself is all that is told.
+    for (from, to, rule) in [
+        ("  configSchema:", "  settings:", "unknown-field"),
+        (
+            "    type: object\n",
+            "    type: object\n  manifsts: 1\n",
+            "yaml",
+        ),
+        (
+            "  manifests:",
+            "  depends: {blueprint: bp-db}\n  manifests:",
+            "wrong-value",
+        ),
+    ] {
+        assert_eq!(
+            found(&[("blueprint.yaml", from, to), PROBE]),
+            [rule],
+            "{to}"
+        );
+    }
+    // Of host access that cannot be read, nothing is said of what is taken.
+    let (file, before, after) =
+        declaring("{kind: hostIPC, reason: 1}, {kind: hostFiles, reason: R}");
+    let taking = (
+        WEB,
+        "      containers:\n",
+        "      hostIPC: true\n      containers:\n",
+    );
+    let mut rules = found(&[(file, before, &after), taking, PROBE]);
+    rules.sort();
+    assert_eq!(rules, ["probes", "wrong-value", "wrong-value"]);
+}
+
+#[test]
 fn jobs_need_no_probes_and_hooks_no_labels() {
     let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {helm.sh/hook: pre-upgrade}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      hostPID: true\n      securityContext: {runAsNonRoot: true}\n      containers:\n        - name: migrate\n          image: web:1.0.0\n          resources: {requests: {cpu: 1m, memory: 1Mi}, limits: {memory: 1Mi}}\n          securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [all]}}\n";
     let mut files = folder(&[]);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use catalyst_blueprint::{Blueprint, ConfigSchema, Problem, line_of_pointer, lint};
+use catalyst_blueprint::{Blueprint, ConfigSchema, Problem, Reading, line_of_pointer, lint};
 use serde_json::Value;
 
 use super::example::{Example, ExampleError, default_values, render_example};
@@ -24,17 +24,20 @@ const MAX_RENDERINGS: usize = 64;
 /// in every size.
 pub fn lint_blueprint(files: &Files) -> Vec<Problem> {
     let mut problems = lint(files);
-    let text = text_of(files, Blueprint::FILE);
-    if let Ok(blueprint) = Blueprint::parse(text) {
-        problems.extend(rendered_problems(text, &blueprint, files));
+    if let Ok(reading) = Reading::of(files) {
+        problems.extend(rendered_problems(&reading, files));
     }
     problems.sort();
     problems.dedup();
     problems
 }
 
-fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Problem> {
-    let kind = blueprint.spec.manifests.source.kind;
+fn rendered_problems(reading: &Reading, files: &Files) -> Vec<Problem> {
+    let (text, blueprint) = (reading.text(), reading.blueprint());
+    // What rests on a place that could not be read would be told a second time.
+    let Some(kind) = reading.kind().filter(|_| reading.is_renderable()) else {
+        return Vec::new();
+    };
     let sources = Sources::new(kind, files);
     // What is missing has been told.
     let Ok(schema) = ConfigSchema::compile(&blueprint.spec.config_schema) else {
@@ -44,7 +47,7 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
         return Vec::new();
     }
     let content = BlueprintContent::of_folder(kind, files);
-    let renderings = renderings(blueprint, &schema, &content);
+    let renderings = renderings(reading, &schema, &content);
     if renderings.is_empty() {
         return vec![Problem {
             file: Blueprint::FILE.to_owned(),
@@ -87,16 +90,20 @@ fn rendered_problems(text: &str, blueprint: &Blueprint, files: &Files) -> Vec<Pr
                 }),
         );
     }
+    if !reading.knows_all("/spec/hostAccess", &["reason"]) {
+        problems.retain(|problem| !problem.rule.starts_with("host-access"));
+    }
     problems
 }
 
 /// What is rendered, each with what sets it apart: the defaults, every size, and
 /// every config that is worth trying.
 fn renderings(
-    blueprint: &Blueprint,
+    reading: &Reading,
     schema: &ConfigSchema,
     content: &BlueprintContent,
 ) -> Vec<(String, Example)> {
+    let blueprint = reading.blueprint();
     let defaults = default_values(blueprint.spec.manifests.source.kind, content);
     let configs = schema.examples(&defaults, MAX_RENDERINGS);
     let Some((least, others)) = configs.split_first() else {
@@ -107,7 +114,8 @@ fn renderings(
         config: config.as_object().cloned().unwrap_or_default(),
         ..Example::default()
     };
-    let sizes = blueprint.spec.manifests.overlays.keys();
+    let is_known = |size: &&String| reading.knows(&format!("/spec/manifests/overlays/{size}"));
+    let sizes = blueprint.spec.manifests.overlays.keys().filter(is_known);
     let mut found = vec![("its defaults".to_owned(), example(None, &least.config))];
     found.extend(sizes.map(|size| {
         let what = format!("the size `{size}`");
