@@ -459,6 +459,42 @@ fn a_key_is_made_only_where_it_may_sign() {
     assert_eq!(writes[0].1["publicKey"], public);
 }
 
+/// The server has no registry: a push would end with another reason.
+#[test]
+fn what_a_key_that_nobody_trusts_would_sign_is_not_pushed() {
+    let server = Server::start();
+    let home = Home::new(&server.url);
+    server.seen.lock().unwrap().is_org_admin = true;
+    home.run(&["blueprint", "new", "bp-wiki"]).worked();
+    let publish = ["blueprint", "publish", "wiki", "--source", "acme"];
+    let outcome = home.run(&publish);
+    let err = outcome.failed();
+    for part in [
+        "cannot publish bp-wiki 0.1.0 to acme; nothing was pushed",
+        "does not trust the key that would sign it, ",
+        "`catalyst blueprint trust acme`, then publish it again",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    // The same of a key of one's own, by the file of its public half.
+    let keys = home.path(".config/catalyst/keys");
+    for end in ["key", "pub"] {
+        let file = format!("mine.{end}");
+        std::fs::copy(keys.join(format!("acme.{end}")), home.path(&file)).unwrap();
+    }
+    let outcome = home.run(&[&publish[..], &["--key", "mine.key"][..]].concat());
+    let err = outcome.failed();
+    let way = "`catalyst blueprint trust acme --key mine.pub`";
+    assert!(err.contains(way), "{err}");
+    assert!(server.writes().is_empty(), "{:?}", server.writes());
+
+    // Trusted, it goes on to the registry.
+    home.run(&["blueprint", "trust", "acme"]).worked();
+    let outcome = home.run(&publish);
+    let err = outcome.failed();
+    assert!(!err.contains("nothing was pushed"), "{err}");
+}
+
 /// Nothing of it asks a network.
 #[test]
 fn a_folder_is_compared_with_a_database_on_this_machine() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use catalyst_api::{BlueprintCard, RegisterBlueprint, SovereignView, TrustSigner};
 use catalyst_blueprint::Problem;
-use catalyst_signature::TrustPolicy;
+use catalyst_signature::{SigningKey, TrustPolicy};
 use catalyst_supply::{Origin, PackOptions, Reference, Registry, pack, read_folder};
 use reqwest::Method;
 use serde_json::json;
@@ -288,15 +288,21 @@ impl Publish {
             package.blueprint.name().to_owned(),
             package.blueprint.version().to_string(),
         );
-        let (api, base) = match &self.registry {
-            Some(base) => (None, base.clone()),
+        let (api, base, trusted) = match &self.registry {
+            Some(base) => (None, base.clone(), None),
             None => {
                 let api = self.common.connection.api().await?;
                 supply::check_source(&api, &self.source).await?;
                 supply::check_visibility(&self.source, &package.blueprint)?;
                 supply::check_version(&api, &self.source, &package).await?;
-                let host = api.sovereign().await?.addresses.registry;
-                (Some(api), format!("{host}/{}", self.source))
+                let sovereign = api.sovereign().await?;
+                // Made only now that nothing else known stands against it.
+                let signing = supply::signing_key(&self.source, self.key.as_deref())?;
+                if !supply::counts(&sovereign, &self.source, signing.0.public()) {
+                    return Err(self.untrusted(&name, &version, &signing));
+                }
+                let base = format!("{}/{}", sovereign.addresses.registry, self.source);
+                (Some(api), base, Some(signing))
             }
         };
         let at = Reference::parse(&format!("{base}/{name}:{version}"))?;
@@ -312,8 +318,10 @@ impl Publish {
                 .have_signed(&registry, &base, &package, &origin, program)
                 .await;
         }
-        // Made only now that nothing known stands against it.
-        let (key, public) = supply::signing_key(&self.source, self.key.as_deref())?;
+        let (key, public) = match trusted {
+            Some(signing) => signing,
+            None => supply::signing_key(&self.source, self.key.as_deref())?,
+        };
         let published = registry.publish(&base, &package, &key, &origin).await?;
         let output = self.common.output;
         let trusted_root = api
@@ -340,10 +348,7 @@ impl Publish {
             let card: BlueprintCard = match answer {
                 Ok(card) => card,
                 Err(error) => {
-                    let trust = match &self.key {
-                        Some(_) => format!("{} --key {}", self.source, public.display()),
-                        None => self.source.clone(),
-                    };
+                    let trust = self.words_to_trust(&public);
                     let is_trusted = supply::is_trusted(&api, &self.source, key.public()).await;
                     return Err(not_admitted(error, is_trusted, &trust));
                 }
@@ -366,6 +371,37 @@ impl Publish {
             "verify": verify.join(" && "),
             "admitted": is_admitted,
         }))
+    }
+
+    /// The words behind `blueprint trust` that have the key trusted.
+    fn words_to_trust(&self, public: &Path) -> String {
+        match &self.key {
+            Some(_) => format!("{} --key {}", self.source, public.display()),
+            None => self.source.clone(),
+        }
+    }
+
+    /// The refusal of a key whose signature would count for nothing, before anything is
+    /// pushed under it.
+    fn untrusted(
+        &self,
+        name: &str,
+        version: &str,
+        (key, public): &(SigningKey, PathBuf),
+    ) -> anyhow::Error {
+        let source = &self.source;
+        let hint = format!(
+            "have the Sovereign trust it with `catalyst blueprint trust {}`, then publish it again",
+            self.words_to_trust(public)
+        );
+        let reason = format!(
+            "the Sovereign does not trust the key that would sign it, {}, for {source}",
+            key.public().fingerprint()
+        );
+        anyhow::anyhow!(reason).context(Hinted::new(
+            format!("cannot publish {name} {version} to {source}; nothing was pushed"),
+            hint,
+        ))
     }
 
     /// Publishes what a program signs.

@@ -137,11 +137,18 @@ pub async fn only_trusted_signatures_count(
     let foreign = people.admin.catalyst(&publish).await;
     let said = String::from_utf8_lossy(&foreign.stderr).into_owned();
     assert_eq!(foreign.status.code(), Some(1), "{said}");
-    assert!(said.contains("no trusted key made its signature"), "{said}");
+    assert!(said.contains("does not trust the key"), "{said}");
     let way = "`catalyst blueprint trust catalog`, then publish it again";
     assert!(said.contains(way), "{said}");
     let cards = people.admin.get("/blueprints/catalog/bp-guestbook").await;
     assert_eq!(cards["versions"], json!(["1.0.0"]));
+    // Nor does anything of it lie in the registry.
+    let token = people.admin.token().await;
+    let tags = sovereign.url(&format!("/v2/{REPOSITORY}/tags/list"));
+    let tags = http.get(tags).basic_auth(&people.admin.name, Some(token));
+    let tags = tags.send().await.unwrap().text().await.unwrap();
+    assert!(tags.contains("\"1.0.0\""), "{tags}");
+    assert!(!tags.contains("\"1.1.0\""), "{tags}");
 
     // Once the key is trusted, the same command goes through.
     let trust = ["blueprint", "trust", "catalog"];
