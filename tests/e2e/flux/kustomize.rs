@@ -312,6 +312,55 @@ async fn dependencies_go_first_and_faults_say_what_is_wrong() {
     }
 }
 
+/// As the application controller has a Kustomization change its version.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_whose_source_is_to_come_changes_nothing_before() {
+    let world = World::start().await;
+    let repository = world.repository("app");
+    repository.push(&[("a.yaml", &map("a", "old ${greeting:=none}"))]);
+    source(&world, "app", &repository.url).await;
+    let build = json!({"postBuild": {"substitute": {"greeting": "hi"}}});
+    world
+        .post(KUSTOMIZATIONS, kustomization("app", "app", build))
+        .await;
+    let value = |one: Option<&Value>| one.map(|it| it["data"]["key"].clone());
+    let object = format!("{MAPS}/a");
+    world
+        .until(&object, |one| value(one) == Some(json!("old hi")))
+        .await;
+
+    let path = format!("{KUSTOMIZATIONS}/app");
+    world
+        .merge(
+            &path,
+            json!({"spec": {
+                "sourceRef": {"name": "next"},
+                "postBuild": {"substitute": {"greeting": null, "welcome": "hello"}},
+            }}),
+        )
+        .await;
+    world
+        .condition(&path, "Ready", "False", "ArtifactFailed")
+        .await;
+    let live = world.get(&object).await;
+    assert_eq!(value(live.as_ref()), Some(json!("old hi")));
+
+    let next = world.repository("next");
+    next.push(&[("a.yaml", &map("a", "new ${welcome:=none}"))]);
+    source(&world, "next", &next.url).await;
+    world
+        .until(&object, |one| {
+            let found = value(one).unwrap();
+            assert_ne!(
+                found,
+                json!("old none"),
+                "the old one with the new settings"
+            );
+            found == json!("new hello")
+        })
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_and_a_missing_branch_are_told_apart() {
     let world = World::start().await;

@@ -122,6 +122,21 @@ fn verification(input: &Input<'_>) -> Value {
     }
 }
 
+/// The name of the OCIRepository. helm-controller waits until its source is of the spec as
+/// it is; kustomize-controller takes whatever artifact its source has. So each artifact of
+/// a Kustomization has a source of its own: what it is built with and what it is built from
+/// change in one write, and until the source has something, what was built before stays.
+fn repository_name(input: &Input<'_>) -> String {
+    match input.blueprint.blueprint.spec.manifests.source.kind {
+        ManifestKind::HelmChart => input.name.to_string(),
+        ManifestKind::Kustomize => {
+            let digest = &input.blueprint.digest;
+            let (_, hex) = digest.split_once(':').unwrap_or(("", digest.as_str()));
+            format!("{}-{}", input.name, hex.get(..12).unwrap_or(hex))
+        }
+    }
+}
+
 fn repository(input: &Input<'_>) -> Value {
     let (layer, operation) = match input.blueprint.blueprint.spec.manifests.source.kind {
         ManifestKind::HelmChart => (CHART_LAYER, "copy"),
@@ -145,7 +160,7 @@ fn repository(input: &Input<'_>) -> Value {
         input,
         "source.toolkit.fluxcd.io/v1",
         "OCIRepository",
-        input.name.as_str(),
+        &repository_name(input),
         json!({"spec": spec}),
     )
 }
@@ -239,7 +254,7 @@ fn kustomization(input: &Input<'_>) -> Value {
         "wait": true,
         "path": path,
         "targetNamespace": input.workload_namespace,
-        "sourceRef": {"kind": "OCIRepository", "name": input.name},
+        "sourceRef": {"kind": "OCIRepository", "name": repository_name(input)},
         "commonMetadata": {"labels": input.labels.common()},
     });
     let mut build = Map::new();

@@ -482,6 +482,14 @@ fn a_kustomize_blueprint_becomes_a_kustomization() {
     // The database is a HelmRelease, which dependsOn cannot name.
     assert_eq!(kustomization["spec"].get("dependsOn"), None);
     assert_eq!(kustomization["spec"].get("suspend"), None);
+    // What it is built from is named by what it holds, so that the next version's spec
+    // never meets this one's artifact.
+    let source = format!("kk-{}", "a".repeat(12));
+    find(&expansion.objects, "OCIRepository", &source);
+    assert_eq!(
+        kustomization["spec"]["sourceRef"],
+        json!({"kind": "OCIRepository", "name": source})
+    );
     let (held, _) = of(false);
     assert_eq!(
         find(&held.objects, "Kustomization", "kk")["spec"]["suspend"],

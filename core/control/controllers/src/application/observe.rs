@@ -35,13 +35,16 @@ pub async fn observe(
     vcluster: &Cluster,
 ) -> Result<Sight, ReconcileError> {
     let space = namespace_of(at)?;
-    let (source, release, kustomization, pods) = futures::join!(
-        vcluster.get(OCI_REPOSITORY, &at.environment, &at.name),
+    let (release, kustomization, pods) = futures::join!(
         vcluster.get(HELM_RELEASE, &at.environment, &at.name),
         vcluster.get(KUSTOMIZATION, &at.environment, &at.name),
         vcluster.list(POD, &space, ""),
     );
-    let pods = pods?;
+    let (release, pods) = (release?.or(kustomization?), pods?);
+    let source = release.as_ref().and_then(source_of).unwrap_or(&at.name);
+    let source = vcluster
+        .get(OCI_REPOSITORY, &at.environment, source)
+        .await?;
     let mut logs = BTreeMap::new();
     // One is enough to tell why; the pods of an Application fail alike.
     let failing = pods
@@ -54,11 +57,19 @@ pub async fn observe(
         logs.insert(name(pod).to_owned(), tail(&text));
     }
     Ok(Sight {
-        source: source?,
-        release: release?.or(kustomization?),
+        source,
+        release,
         pods,
         logs,
     })
+}
+
+/// The name of the source that a HelmRelease or a Kustomization takes its artifact from.
+fn source_of(release: &Value) -> Option<&str> {
+    ["/spec/chartRef/name", "/spec/sourceRef/name"]
+        .iter()
+        .find_map(|pointer| release.pointer(pointer))
+        .and_then(Value::as_str)
 }
 
 /// Where an Application's workloads are.
@@ -97,7 +108,23 @@ fn tail(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_source_is_found_by_what_uses_it() {
+        for (spec, name) in [
+            (json!({"chartRef": {"name": "wiki"}}), Some("wiki")),
+            (
+                json!({"sourceRef": {"name": "wiki-0123456789ab"}}),
+                Some("wiki-0123456789ab"),
+            ),
+            (json!({}), None),
+        ] {
+            assert_eq!(source_of(&json!({"spec": spec})), name);
+        }
+    }
 
     #[test]
     fn only_the_end_of_a_long_log_is_told() {
