@@ -30,7 +30,7 @@ use config::secret_name;
 pub(crate) use config::{as_map, config_faults};
 use config::{commit_config, merge};
 use dependencies::{keep_dependencies, resolve};
-pub(crate) use upgrade::{check_upgrade, migrate, show_moved, way_to};
+pub(crate) use upgrade::{check_upgrade, downgrade, migrate, show_moved, way_to};
 
 /// A secret to be stored before the commit.
 pub(crate) struct NewSecret {
@@ -268,12 +268,14 @@ pub(crate) fn change(
     // What stands there now, as the version that shall run has it.
     let mut old = Value::Object(before.spec.config.clone());
     let mut moved = Vec::new();
+    let mut warnings = Vec::new();
     if let Some(version) = &request.version
         && *version != before.spec.blueprint.version
     {
         after.spec.blueprint.version.clone_from(version);
         let target = ground.blueprint(&after.spec.blueprint)?;
         check_upgrade(ground, before, target)?;
+        warnings.extend(downgrade(before, target));
         moved = migrate(before, target, &mut old);
         words.push(format!("version {version}"));
     }
@@ -293,7 +295,7 @@ pub(crate) fn change(
         subject: String::new(),
         changed: BTreeMap::new(),
         planned: Vec::new(),
-        warnings: Vec::new(),
+        warnings,
         secrets: Vec::new(),
         copies: Vec::new(),
     };
@@ -334,7 +336,10 @@ pub(crate) fn rollback(
     let short = commit.get(..7).unwrap_or(commit);
     let blueprint = ground.blueprint(&after.spec.blueprint)?;
     let mut warnings = Vec::new();
-    if after.spec.blueprint.version != before.spec.blueprint.version {
+    if let Some(warning) = downgrade(before, blueprint) {
+        check_upgrade(ground, before, blueprint)?;
+        warnings.push(warning);
+    } else if after.spec.blueprint.version != before.spec.blueprint.version {
         warnings.push(format!(
             "{name} goes from {} to {}; its data is not rolled back",
             before.spec.blueprint.version, after.spec.blueprint.version

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::CommandError;
 use crate::change::{
-    Draft, Ground, application, as_map, check_upgrade, config_faults, migrate, planned,
+    Draft, Ground, application, as_map, check_upgrade, config_faults, downgrade, migrate, planned,
     refuse_deleted, show_moved,
 };
 use crate::state::Applications;
@@ -101,6 +101,7 @@ fn promoted(
             )));
         }
         check_upgrade(ground, to, blueprint)?;
+        draft.warnings.extend(downgrade(to, blueprint));
     }
     let theirs = Value::Object(from.spec.config.clone());
     let mut own = to

@@ -268,7 +268,8 @@ pub struct Upgrades {
 }
 
 impl Upgrades {
-    /// Whether `from` may move to `to`, and the sentence that says why not.
+    /// Whether `from` may move to `to`, and the sentence that says why not. `blocks` says
+    /// so of any version, `from` of lower ones: which versions come later nobody knew.
     pub fn check(&self, from: &Version, to: &Version) -> Result<(), String> {
         let matches = |ranges: &[String]| {
             ranges
@@ -278,8 +279,9 @@ impl Upgrades {
                 .map(|(_, range)| range.clone())
         };
         if let Some(range) = matches(&self.blocks) {
+            let what = if to < from { "downgrades" } else { "upgrades" };
             return Err(format!(
-                "version {to} cannot follow {from}: it refuses upgrades from {range}"
+                "version {to} cannot follow {from}: it refuses {what} from {range}"
             ));
         }
         if from < to && !self.from.is_empty() && matches(&self.from).is_none() {

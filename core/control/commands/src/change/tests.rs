@@ -473,6 +473,50 @@ fn an_upgrade_moves_settings_and_the_plan_says_so() {
 }
 
 #[test]
+fn a_downgrade_is_told_and_refused_where_the_version_says_so() {
+    let (mut case, mut installed) = moving_case("1.0.0", json!({}));
+    case.catalogue.insert(admitted(
+        "catalog",
+        &blueprint(
+            "bp-moving",
+            "1.1.0",
+            "  upgrades: {blocks: [\">=2, <4\"]}\n",
+        ),
+    ));
+    let then = installed.clone();
+    "3.0.0".clone_into(&mut installed.spec.blueprint.version);
+    case.tree = tree(&[&installed]);
+    let to = |version: &str| {
+        let request = Change {
+            version: Some(version.to_owned()),
+            ..Change::default()
+        };
+        change(&case.ground(), "moving", &request)
+    };
+    let told = [
+        "this is a downgrade: moving goes from bp-moving 3.0.0 back to 1.0.0; its data is not rolled back, and what 3.0.0 has migrated forward may be unreadable to 1.0.0: make a backup first",
+    ];
+    assert_eq!(to("1.0.0").unwrap().warnings, told);
+    let back = rollback(&case.ground(), "moving", &then, "0123456789abcdef");
+    assert_eq!(back.unwrap().warnings, told);
+    // From an earlier stage to one that is ahead.
+    let (source, _) = moving_case("1.0.0", json!({}));
+    let draft = promote(&case.ground(), "moving", &source.tree, "acme-stg").unwrap();
+    assert_eq!(draft.warnings, told);
+    // `from` of 2.0.0 is of what comes before it; `blocks` of 1.1.0 is of anything.
+    assert_eq!(to("2.0.0").unwrap().warnings.len(), 1);
+    let refused = to("1.1.0").err().unwrap().to_string();
+    assert!(
+        refused.contains("it refuses downgrades from >=2, <4"),
+        "{refused}"
+    );
+    let mut blocked = then;
+    "1.1.0".clone_into(&mut blocked.spec.blueprint.version);
+    let refused = rollback(&case.ground(), "moving", &blocked, "0123456789abcdef");
+    assert!(refused.is_err());
+}
+
+#[test]
 fn a_setting_whose_new_place_is_taken_is_told_to_be_dropped() {
     let (mut case, mut installed) = moving_case("1.0.0", json!({"host": "a"}));
     let there = json!({"host": "b"});

@@ -37,6 +37,20 @@ pub(crate) fn check_upgrade(
         })
 }
 
+/// What a downgrade may do to data, where a change of version is one: nothing that an
+/// Application keeps goes back with its version.
+pub(crate) fn downgrade(before: &Application, target: &AdmittedBlueprint) -> Option<String> {
+    let from = Version::parse(&before.spec.blueprint.version).ok()?;
+    let to = target.blueprint.version();
+    (*to < from).then(|| {
+        format!(
+            "this is a downgrade: {} goes from {} {from} back to {to}; its data is not rolled back, and what {from} has migrated forward may be unreadable to {to}: make a backup first",
+            before.metadata.name,
+            target.name(),
+        )
+    })
+}
+
 /// What to do about an upgrade that is refused: by which versions to go.
 pub(crate) fn way_to(catalogue: &Catalogue, target: &AdmittedBlueprint, from: &Version) -> String {
     let (source, name, to) = (&target.source, target.name(), target.blueprint.version());
