@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use catalyst_api::PlannedAction;
-use catalyst_plan::{BlueprintChanges, NamedChange, SetChange, compare_blueprints};
+use catalyst_plan::{BlueprintChanges, MovedKey, NamedChange, SetChange, compare_blueprints};
 
 use super::api::Common;
 use super::output::{plain, print, say};
@@ -55,6 +55,7 @@ fn text(changes: &BlueprintChanges) -> String {
         None => text.push_str("upgrade: possible\n"),
         Some(reason) => _ = writeln!(text, "upgrade: refused, {}", plain(reason)),
     }
+    moved(&mut text, &changes.moved);
     for (heading, changes) in [
         ("config", &changes.config),
         ("sizes", &changes.sizes),
@@ -87,6 +88,19 @@ fn named(text: &mut String, heading: &str, changes: &[NamedChange]) {
     }
 }
 
+fn moved(text: &mut String, keys: &[MovedKey]) {
+    if keys.is_empty() {
+        return;
+    }
+    _ = writeln!(text, "\nmoved by an upgrade, with what is set there:");
+    for key in keys {
+        _ = writeln!(text, "  {} -> {}", plain(&key.from), plain(&key.to));
+        for line in key.diff.lines() {
+            _ = writeln!(text, "      {}", plain(line));
+        }
+    }
+}
+
 fn set(text: &mut String, heading: &str, change: &SetChange) {
     if change.is_empty() {
         return;
@@ -96,5 +110,37 @@ fn set(text: &mut String, heading: &str, change: &SetChange) {
         for entry in entries {
             _ = writeln!(text, "  {sign} {}", plain(entry));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moved_setting_is_one_line_with_what_else_changes() {
+        let keys = [
+            MovedKey {
+                from: "host".to_owned(),
+                to: "database.host".to_owned(),
+                diff: "+ required: true\n".to_owned(),
+            },
+            MovedKey {
+                from: "key".to_owned(),
+                to: "database.key".to_owned(),
+                diff: String::new(),
+            },
+        ];
+        let mut text = String::new();
+        moved(&mut text, &keys);
+        insta::assert_snapshot!(text.trim(), @r"
+        moved by an upgrade, with what is set there:
+          host -> database.host
+              + required: true
+          key -> database.key
+        ");
+        let mut nothing = String::new();
+        moved(&mut nothing, &[]);
+        assert_eq!(nothing, "");
     }
 }

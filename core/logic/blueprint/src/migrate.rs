@@ -94,6 +94,37 @@ fn parts(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(unescape).collect()
 }
 
+impl Upgrades {
+    /// Where the version that this belongs to has a property of an earlier version, both
+    /// by their dotted names, such as `database.host`; none where it is no more.
+    pub fn place_of(&self, from: &Version, name: &str) -> Option<String> {
+        let mut here = name.to_owned();
+        for step in self.values.iter().filter(|step| *from < step.before) {
+            if step
+                .remove
+                .as_ref()
+                .is_some_and(|it| below(&here, it).is_some())
+            {
+                return None;
+            }
+            let (Some(moved), Some(to)) = (&step.from, &step.to) else {
+                continue;
+            };
+            if let Some(rest) = below(&here, moved) {
+                here = format!("{}{rest}", parts(to).join("."));
+            }
+        }
+        Some(here)
+    }
+}
+
+/// What follows in a dotted name after the place that a JSON pointer names; none where it
+/// does not begin with that.
+fn below<'a>(name: &'a str, pointer: &str) -> Option<&'a str> {
+    let rest = name.strip_prefix(&parts(pointer).join("."))?;
+    (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
+}
+
 /// Whether a value can be put there without one that stands there, or on the way there,
 /// going away: the way leads by groups, as far as there is one.
 fn is_free(target: &Value, parts: &[String]) -> bool {
@@ -185,6 +216,23 @@ mod tests {
             let moved = upgrades().migrate(&from.parse().unwrap(), &mut config);
             assert_eq!(config, expected, "from {from}");
             assert_eq!(moved.len(), moves, "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn a_property_is_found_where_the_later_version_has_it() {
+        for (from, name, expected) in [
+            ("1.0.0", "host", Some("db.host")),
+            ("1.2.0", "host", Some("host")),
+            ("1.2.0", "database.port", Some("db.port")),
+            ("1.2.0", "database[].port", Some("db[].port")),
+            ("1.2.0", "databases", Some("databases")),
+            ("1.9.0", "key", Some("auth.key")),
+            ("1.9.0", "old.flag", None),
+            ("2.0.0", "old.flag", Some("old.flag")),
+        ] {
+            let found = upgrades().place_of(&from.parse().unwrap(), name);
+            assert_eq!(found.as_deref(), expected, "{name} from {from}");
         }
     }
 

@@ -25,9 +25,9 @@ mod render;
 mod secrets;
 
 pub use author::{
-    BlueprintChanges, BlueprintVersion, Case, CaseOutcome, Example, ExampleError, NamedChange,
-    SetChange, UpgradeVerdict, compare_blueprints, images, lint_blueprint, render_example,
-    run_cases,
+    BlueprintChanges, BlueprintVersion, Case, CaseOutcome, Example, ExampleError, MovedKey,
+    NamedChange, SetChange, UpgradeVerdict, compare_blueprints, images, lint_blueprint,
+    render_example, run_cases,
 };
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError, WITHDRAWN};
 pub use context::{

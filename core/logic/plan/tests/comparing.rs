@@ -168,6 +168,53 @@ fn what_can_be_set_is_compared_key_by_key() {
 }
 
 #[test]
+fn a_setting_that_is_moved_is_neither_removed_nor_added() {
+    let moved = |upgrades: &str| {
+        let upgrades = format!("  upgrades: {upgrades}\n  manifests:\n");
+        let found = changes(
+            &[],
+            &[
+                ("version: 1.0.0", "version: 2.0.0"),
+                (
+                    "title: {type: string, default: Wiki}",
+                    "page: {type: object, properties: {title: {type: string, default: Pages}}}",
+                ),
+                ("required: [title]", "required: []"),
+                (".Values.title", "(default dict .Values.page).title"),
+                ("  manifests:\n", &upgrades),
+            ],
+        );
+        let names: Vec<String> = found.config.iter().map(|it| it.name.clone()).collect();
+        (found, names)
+    };
+    let (found, names) = moved("{values: [{before: 2.0.0, move: /title, to: /page/title}]}");
+    assert!(names.is_empty(), "{found:#?}");
+    let [only] = found.moved.as_slice() else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(
+        (only.from.as_str(), only.to.as_str(), only.diff.as_str()),
+        (
+            "title",
+            "page.title",
+            "~ default: \"Wiki\" -> \"Pages\"\n~ required: true -> false\n"
+        )
+    );
+    assert!(!found.is_empty());
+    // Nothing moves it: of an earlier change, or to another place.
+    for upgrades in [
+        "{}",
+        "{values: [{before: 1.0.0, move: /title, to: /page/title}]}",
+        "{values: [{before: 2.0.0, move: /title, to: /page/name}]}",
+        "{values: [{before: 2.0.0, remove: /title}]}",
+    ] {
+        let (found, names) = moved(upgrades);
+        assert_eq!(names, ["page.title", "title"], "{upgrades}");
+        assert!(found.moved.is_empty(), "{upgrades}");
+    }
+}
+
+#[test]
 fn objects_images_and_secrets_are_compared_and_secrets_not_shown() {
     let found = changes(
         &[],

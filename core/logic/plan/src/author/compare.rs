@@ -41,7 +41,9 @@ pub struct BlueprintChanges {
     pub after: String,
     /// Whether one may move from one to the other.
     pub upgrade: UpgradeVerdict,
-    /// What can be set: keys, with type, default and limits.
+    /// Settings that an upgrade moves to another key, as `spec.upgrades.values` says.
+    pub moved: Vec<MovedKey>,
+    /// What can be set otherwise: keys, with type, default and limits.
     pub config: Vec<NamedChange>,
     /// The sizes, with the values that they set.
     pub sizes: Vec<NamedChange>,
@@ -79,6 +81,17 @@ pub struct NamedChange {
     pub diff: String,
 }
 
+/// A setting that an upgrade moves: what was set there is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MovedKey {
+    /// The key before.
+    pub from: String,
+    /// The key after.
+    pub to: String,
+    /// What else of it changes, field by field, for people.
+    pub diff: String,
+}
+
 /// What is in one of two sets and not in the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SetChange {
@@ -105,15 +118,16 @@ impl SetChange {
 impl BlueprintChanges {
     /// Whether nothing changes for users; the version alone does not count.
     pub fn is_empty(&self) -> bool {
-        [
+        let is_moved = !self.moved.is_empty();
+        let changes = [
             &self.config,
             &self.sizes,
             &self.dependencies,
             &self.provides,
             &self.objects,
-        ]
-        .iter()
-        .all(|changes| changes.is_empty())
+        ];
+        !is_moved
+            && changes.iter().all(|changes| changes.is_empty())
             && self.images.is_empty()
             && self.permissions.is_empty()
     }
@@ -125,11 +139,19 @@ pub fn compare_blueprints(
     after: BlueprintVersion<'_>,
 ) -> Result<BlueprintChanges, ExampleError> {
     let (old, new) = (rendered(before)?, rendered(after)?);
+    let (mut keys_before, mut keys_after) = (keys(before.blueprint)?, keys(after.blueprint)?);
+    let moved = moved(
+        before.blueprint,
+        after.blueprint,
+        &mut keys_before,
+        &mut keys_after,
+    );
     Ok(BlueprintChanges {
         before: title(before.blueprint),
         after: title(after.blueprint),
         upgrade: upgrade(before.blueprint, after.blueprint),
-        config: named(&keys(before.blueprint)?, &keys(after.blueprint)?),
+        moved,
+        config: named(&keys_before, &keys_after),
         sizes: named(&sizes(before.blueprint), &sizes(after.blueprint)),
         dependencies: named(
             &dependencies(before.blueprint),
@@ -189,6 +211,36 @@ fn keys(blueprint: &Blueprint) -> Result<BTreeMap<String, Value>, ExampleError> 
         (key.name, Value::Object(fields))
     });
     Ok(keys.collect())
+}
+
+/// Takes the keys out of both that are one setting, which an upgrade moves.
+fn moved(
+    before: &Blueprint,
+    after: &Blueprint,
+    keys_before: &mut BTreeMap<String, Value>,
+    keys_after: &mut BTreeMap<String, Value>,
+) -> Vec<MovedKey> {
+    if before.name() != after.name() {
+        return Vec::new();
+    }
+    let upgrades = &after.spec.upgrades;
+    let names: Vec<(String, String)> = keys_before
+        .keys()
+        // A key that is there before and after is one that changes, whatever else is moved.
+        .filter(|name| !keys_after.contains_key(*name))
+        .filter_map(|name| Some((name.clone(), upgrades.place_of(before.version(), name)?)))
+        .filter(|(_, to)| !keys_before.contains_key(to))
+        .collect();
+    let mut found = Vec::new();
+    for (from, to) in names {
+        let Some(new) = keys_after.remove(&to) else {
+            continue;
+        };
+        let old = keys_before.remove(&from).unwrap_or_default();
+        let diff = render_changes(&diff(&old, &new, None));
+        found.push(MovedKey { from, to, diff });
+    }
+    found
 }
 
 fn sizes(blueprint: &Blueprint) -> BTreeMap<String, Value> {

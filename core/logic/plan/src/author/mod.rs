@@ -14,8 +14,8 @@ mod source;
 
 pub use cases::{Case, CaseOutcome, run_cases};
 pub use compare::{
-    BlueprintChanges, BlueprintVersion, NamedChange, SetChange, UpgradeVerdict, compare_blueprints,
-    images,
+    BlueprintChanges, BlueprintVersion, MovedKey, NamedChange, SetChange, UpgradeVerdict,
+    compare_blueprints, images,
 };
 pub use example::{Example, ExampleError, render_example};
 pub use lint::lint_blueprint;
