@@ -3,18 +3,22 @@
 use std::fmt::Write as _;
 
 use catalyst_api::{
-    Accepted, StartUpgrade, UpgradeAccepted, UpgradePlanView, UpgradeRequest, UpgradeView,
+    Accepted, BlueprintCard, StartUpgrade, UpgradeAccepted, UpgradePlanView, UpgradeRequest,
+    UpgradeView,
 };
 use reqwest::Method;
 
 use super::api::{Api, Common};
 use super::change;
-use super::failure::hinted;
+use super::failure::{Hinted, hinted};
 use super::output::{Output, plain, print, say, table};
 use super::prepare::{confirm, said};
 use super::shown;
 use super::stream::Stream;
 use super::wait::Patience;
+
+/// The source that is meant where none is named.
+const CATALOG: &str = "catalog";
 
 /// Upgrade every Application of a Blueprint, wave by wave, until one fails.
 ///
@@ -178,7 +182,10 @@ impl Upgrade {
         let output = self.common.output;
         let api = self.common.connection.api().await?;
         let path = ["upgrade-plans"];
-        let found: UpgradePlanView = api.put(Method::POST, &path, &request).await?;
+        let found: UpgradePlanView = match api.put(Method::POST, &path, &request).await {
+            Ok(found) => found,
+            Err(error) => return Err(explained(&api, &request, error).await),
+        };
         if self.plan {
             return match output {
                 Output::Table => print(&describe(&found)),
@@ -239,6 +246,37 @@ impl Upgrade {
         };
         self.patience.bounded(name, steps).await
     }
+}
+
+/// A refusal, with the source that was meant where none was named and the Blueprint is in
+/// one other.
+async fn explained(api: &Api, request: &UpgradeRequest, error: anyhow::Error) -> anyhow::Error {
+    if request.source.is_some() {
+        return error;
+    }
+    let words = [("q", request.blueprint.as_str())];
+    let cards: anyhow::Result<Vec<BlueprintCard>> = api.search(&["blueprints"], &words).await;
+    match only_source(&cards.unwrap_or_default(), &request.blueprint) {
+        Some(source) => error.context(in_source(&source, request)),
+        None => error,
+    }
+}
+
+/// The one source that a Blueprint is in, where that is not the one that is meant without
+/// a name.
+fn only_source(cards: &[BlueprintCard], blueprint: &str) -> Option<String> {
+    let mut sources = cards.iter().filter(|card| card.name == blueprint);
+    let source = &sources.next()?.source;
+    let is_only = sources.all(|card| card.source == *source);
+    (is_only && source != CATALOG).then(|| source.clone())
+}
+
+fn in_source(source: &str, request: &UpgradeRequest) -> Hinted {
+    let (blueprint, to) = (&request.blueprint, &request.to);
+    Hinted::new(
+        format!("cannot upgrade {blueprint} of {CATALOG}, which is meant where no source is named"),
+        format!("it is in {source}: `catalyst upgrade {source}/{blueprint} --to {to}`"),
+    )
 }
 
 fn subject(plan: &UpgradePlanView) -> String {
@@ -387,6 +425,36 @@ mod tests {
                 (found, _) => panic!("{blueprint:?} {to:?}: {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn the_one_source_that_was_meant_is_named() {
+        let card = |source: &str, name: &str| -> BlueprintCard {
+            let card = serde_json::json!({
+                "source": source, "name": name, "version": "2.0.0", "versions": ["2.0.0"], "title": "KV",
+            });
+            serde_json::from_value(card).unwrap()
+        };
+        let other = card("acme", "bp-kv-extra");
+        for (cards, expected) in [
+            (vec![other.clone(), card("acme", "bp-kv")], Some("acme")),
+            (vec![card("acme", "bp-kv"), card("globex", "bp-kv")], None),
+            (vec![card("acme", "bp-kv"), card("catalog", "bp-kv")], None),
+            // What is in the catalog was refused for another reason.
+            (vec![card("catalog", "bp-kv")], None),
+            (vec![other], None),
+        ] {
+            let found = only_source(&cards, "bp-kv");
+            assert_eq!(found.as_deref(), expected, "{cards:?}");
+        }
+        let request = which(Some("bp-kv"), Some("2.0.0")).request().unwrap();
+        let refused = anyhow::anyhow!("the source catalog has no Blueprint bp-kv");
+        let told = super::super::failure::describe(&refused.context(in_source("acme", &request)));
+        insta::assert_snapshot!(told, @r"
+        error: cannot upgrade bp-kv of catalog, which is meant where no source is named
+          because: the source catalog has no Blueprint bp-kv
+        hint: it is in acme: `catalyst upgrade acme/bp-kv --to 2.0.0`
+        ");
     }
 
     #[test]
