@@ -143,6 +143,12 @@ impl ConfigSchema {
                 let about_secret = secrets
                     .iter()
                     .any(|secret| pointer == *secret || pointer.starts_with(&format!("{secret}/")));
+                let keyword = error.kind().keyword();
+                let is_reference = secrets.contains(&pointer)
+                    && config.pointer(&pointer).is_some_and(is_reference);
+                if is_reference && !matches!(keyword, "required" | "additionalProperties") {
+                    return vec![asks_for_no_reference(pointer, keyword)];
+                }
                 self.describe(
                     &pointer,
                     &error,
@@ -248,6 +254,23 @@ impl ConfigSchema {
         };
         fill(&self.source, &self.source, &mut result, 0);
         result
+    }
+}
+
+/// Whether a value has the form of `{secretRef: name}`.
+fn is_reference(value: &Value) -> bool {
+    value.get("secretRef").is_some_and(Value::is_string)
+}
+
+/// A schema that says of a secret what a reference to one can never be, outside of what is
+/// marked as the secret: no config fits it.
+fn asks_for_no_reference(pointer: String, keyword: &str) -> ConfigProblem {
+    ConfigProblem {
+        pointer,
+        keyword: keyword.to_owned(),
+        message: format!(
+            "it is a secret, which stands in Git as {{secretRef: name}}, and the configSchema of the Blueprint asks by `{keyword}` for what that can never be: no value will do; take another version of the Blueprint, or tell whoever publishes it"
+        ),
     }
 }
 
@@ -582,6 +605,34 @@ mod tests {
             let refused = messages(&too_short, form);
             assert_eq!(refused.len(), 1, "{refused:?}");
             assert!(!refused[0].1.contains("hunter2"), "no value in {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_no_reference_fits_is_told_to_be_at_fault() {
+        for (word, value) in [
+            ("enum", json!(["one", "two"])),
+            ("const", json!("one")),
+            ("type", json!("string")),
+        ] {
+            let schema = ConfigSchema::compile(&json!({
+                "type": "object",
+                "properties": {"key": {"$ref": "#/$defs/key", word: value}},
+                "$defs": {"key": {"type": "string", "x-catalyst-secret": true}},
+            }))
+            .unwrap();
+            let config = json!({"key": {"secretRef": "key"}});
+            for form in [ConfigForm::Submitted, ConfigForm::Committed] {
+                let found = schema.validate_config(&config, form);
+                let [only] = found.as_slice() else {
+                    panic!("{word}: {found:?}")
+                };
+                assert_eq!(
+                    (only.pointer.as_str(), only.keyword.as_str()),
+                    ("/key", word)
+                );
+                assert!(only.message.contains("no value will do"), "{only}");
+            }
         }
     }
 

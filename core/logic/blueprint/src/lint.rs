@@ -199,24 +199,36 @@ impl Linter<'_> {
             return;
         }
         if let Value::Object(map) = schema {
-            if map.get(SECRET) == Some(&Value::Bool(true)) {
-                if map.contains_key("default") || map.contains_key("const") {
-                    self.report(
-                        pointer,
-                        "secret-default",
-                        "a secret has a value in the schema, which everyone can read".to_owned(),
-                        "remove its default; have it generated, or ask for it",
-                    );
-                }
-                let target = resolve(&self.blueprint.spec.config_schema, schema);
-                if target.get("type").and_then(Value::as_str) != Some("string") {
-                    self.report(
-                        pointer,
-                        "secret-type",
-                        "a secret is not `type: string`".to_owned(),
-                        "secrets are strings; give it `type: string`",
-                    );
-                }
+            let target = resolve(&self.blueprint.spec.config_schema, schema);
+            let is_marked = |it: &Value| it.get(SECRET) == Some(&Value::Bool(true));
+            let (here, there) = (is_marked(schema), is_marked(target));
+            // What a $ref leads to and is marked itself is told where it stands.
+            let words: Vec<String> = ["default", "const", "enum", "examples"]
+                .iter()
+                .filter(|word| {
+                    let is_word = |it: &Value| it.get(**word).is_some();
+                    is_word(schema) || here && !there && is_word(target)
+                })
+                .map(|word| format!("`{word}`"))
+                .collect();
+            if (here || there) && !words.is_empty() {
+                self.report(
+                    pointer,
+                    "secret-default",
+                    format!(
+                        "a secret has values in the schema, which everyone can read ({})",
+                        words.join(", ")
+                    ),
+                    "remove them; have the secret generated, or ask for it",
+                );
+            }
+            if here && target.get("type").and_then(Value::as_str) != Some("string") {
+                self.report(
+                    pointer,
+                    "secret-type",
+                    "a secret is not `type: string`".to_owned(),
+                    "secrets are strings; give it `type: string`",
+                );
             }
             for (key, inner) in map {
                 if !matches!(key.as_str(), "default" | "const" | "enum" | "examples") {

@@ -217,8 +217,8 @@ pub const RULES: &[Rule] = &[
     ),
     error(
         "secret-default",
-        "A secret has no value in the schema, which everyone can read.",
-        "Remove its default; have it generated, or ask for it.",
+        "A secret has no values in the schema, which everyone can read: no `default`, `const`, `enum` and `examples`.",
+        "Remove them; have the secret generated, or ask for it.",
     ),
     error(
         "secret-key",

@@ -203,6 +203,49 @@ fn what_is_wrong_with_a_schema_comes_all_at_once() {
 }
 
 #[test]
+fn a_secret_has_no_values_in_the_schema() {
+    for (property, told) in [
+        (
+            "{type: string, x-catalyst-secret: true, const: hunter2}",
+            Some("`const`"),
+        ),
+        (
+            "{type: string, x-catalyst-secret: true, enum: [hunter2], examples: [hunter2]}",
+            Some("`enum`, `examples`"),
+        ),
+        // Beside a reference to what is marked, or marked beside one.
+        (
+            "{$ref: \"#/$defs/key\", default: hunter2}",
+            Some("`default`"),
+        ),
+        (
+            "{$ref: \"#/$defs/plain\", x-catalyst-secret: true}",
+            Some("`examples`"),
+        ),
+        ("{$ref: \"#/$defs/key\"}", None),
+        ("{type: string, examples: [example.org]}", None),
+    ] {
+        let text = GOOD
+            .replace("{type: string, x-catalyst-secret: true}", property)
+            .replace(
+                "    properties:\n",
+                "    $defs: {key: {type: string, x-catalyst-secret: true}, plain: {type: string, examples: [hunter2]}}\n    properties:\n",
+            );
+        let found = shown(&folder(&text, &[("card/icon.svg", "<svg/>")]));
+        match told {
+            Some(words) => {
+                let start = "blueprint.yaml:14: [secret-default] a secret has values";
+                assert!(found.starts_with(start), "{property}: {found}");
+                assert!(found.contains(words), "{property}: {found}");
+                assert!(!found.contains("hunter2"), "{found}");
+                assert_eq!(found.lines().count(), 1, "{found}");
+            }
+            None => assert_eq!(found, "", "{property}"),
+        }
+    }
+}
+
+#[test]
 fn kustomize_takes_scalars_only() {
     let text = GOOD.replace("kind: HelmChart", "kind: Kustomize").replace(
         "overlays: {small: {}, medium: {replicas: 2}, large: {}}",
