@@ -5,7 +5,7 @@
 //! publishes asks again: what must stay true is that nothing is published that the
 //! command line's `package` would refuse, or that says it is somebody else's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_blueprint::{Blueprint, Problem, is_shared_source, line_of_pointer};
 use catalyst_names::{BlueprintName, OrganizationName};
@@ -15,16 +15,18 @@ use semver::Version;
 use serde_json::Value;
 
 /// The file of a Blueprint's folder that says which versions are withdrawn.
-const YANKED: &str = "yanked.yaml";
+pub const YANKED: &str = "yanked.yaml";
 /// Files that only the folder of a Blueprint has.
 const MAKE_ONE: [&str; 3] = [
     Blueprint::FILE,
     "chart/Chart.yaml",
     "manifests/base/kustomization.yaml",
 ];
-/// The most versions that it may name, and the longest reason.
+/// The most versions that may be withdrawn, and the longest reason.
 const MOST_YANKED: usize = 200;
 const LONGEST_REASON: usize = 300;
+/// How many versions a sentence names.
+const MOST_VERSIONS_NAMED: usize = 5;
 
 /// Files by their path in a Blueprint's folder.
 pub type FolderFiles = BTreeMap<String, Vec<u8>>;
@@ -214,6 +216,41 @@ fn read_yanked(bytes: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
         yanked.insert(version, reason);
     }
     Ok(yanked)
+}
+
+/// What is wrong with a `yanked.yaml` that withdraws what is not there, as a slip does:
+/// the version that was meant would still be offered. `known` are the versions that there
+/// are, oldest first.
+pub fn unknown_yanked(
+    source: &str,
+    name: &str,
+    text: &[u8],
+    yanked: &BTreeMap<String, String>,
+    known: &BTreeSet<Version>,
+) -> Vec<Problem> {
+    let text = String::from_utf8_lossy(text);
+    let there: Vec<String> = known
+        .iter()
+        .rev()
+        .take(MOST_VERSIONS_NAMED)
+        .map(ToString::to_string)
+        .collect();
+    let there = match there.as_slice() {
+        [] => "none of its versions is registered".to_owned(),
+        there => format!("there is {}", there.join(", ")),
+    };
+    let is_known = |version: &str| Version::parse(version).is_ok_and(|it| known.contains(&it));
+    yanked
+        .keys()
+        .filter(|version| !is_known(version))
+        .map(|version| Problem {
+            file: YANKED.to_owned(),
+            line: line_of_pointer(&text, &format!("/{version}")),
+            rule: "yanked",
+            message: format!("{name} of {source} has no version {version}; {there}"),
+            fix: "correct the version, or withdraw it once it is registered".to_owned(),
+        })
+        .collect()
 }
 
 fn blueprint_text(files: &FolderFiles) -> String {

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use semver::Version;
 
 use super::files::plain_problem;
 use super::{is_zero, main_reference};
 use crate::catalogue::Catalogue;
 use crate::push::{PushCheck, PushFile};
 use crate::sources::{
-    FolderFiles, content_problem, is_blueprint_folder, judge_folder, place_in_source,
-    source_repository,
+    FolderFiles, YANKED, blueprint_of_folder, content_problem, is_blueprint_folder, judge_folder,
+    place_in_source, source_repository, unknown_yanked,
 };
 use crate::{CommandError, Commands};
 
@@ -64,8 +65,9 @@ impl Commands {
         }
         let catalogue = self.store().catalogue(self.config(), true, action).await?;
         let source = source.to_owned();
+        let yanking = yanking(&files);
         // Rendering is pure work, and much of it.
-        tokio::task::spawn_blocking(move || source_faults(&source, folders, &catalogue))
+        tokio::task::spawn_blocking(move || source_faults(&source, folders, &yanking, &catalogue))
             .await
             .map_err(|error| CommandError::Read {
                 action: action.to_owned(),
@@ -140,16 +142,47 @@ fn enter(folders: &mut Folders, files: &[&PushFile]) -> Vec<String> {
     messages
 }
 
+/// The folders whose withdrawn versions a push changes. What others withdrew before is not
+/// judged: a version may have gone since.
+fn yanking(files: &[&PushFile]) -> BTreeSet<String> {
+    files
+        .iter()
+        .filter_map(|file| place_in_source(&file.path))
+        .filter(|(_, inner)| *inner == YANKED)
+        .map(|(folder, _)| folder.to_owned())
+        .collect()
+}
+
 /// Everything wrong with folders as they would then be, a line each.
-fn source_faults(source: &str, folders: Folders, catalogue: &Catalogue) -> Vec<String> {
+fn source_faults(
+    source: &str,
+    folders: Folders,
+    yanking: &BTreeSet<String>,
+    catalogue: &Catalogue,
+) -> Vec<String> {
     let mut messages = Vec::new();
     for (folder, files) in folders {
         // What is gone is withdrawn, which is its owner's right.
         if !is_blueprint_folder(&folder, files.keys().map(String::as_str)) {
             continue;
         }
+        let text = files.get(YANKED).cloned();
         let judged = judge_folder(source, &folder, files);
         let mut problems = judged.problems;
+        if let (Some(text), Some(yanked)) = (text, &judged.yanked)
+            && yanking.contains(&folder)
+        {
+            let name = blueprint_of_folder(&folder);
+            let mut known: BTreeSet<Version> = catalogue
+                .versions(source, &name)
+                .into_iter()
+                .flat_map(|versions| versions.keys().cloned())
+                .collect();
+            // Also what this very push publishes.
+            let published = judged.package.as_ref();
+            known.extend(published.map(|package| package.blueprint.version().clone()));
+            problems.extend(unknown_yanked(source, &name, &text, yanked, &known));
+        }
         if let Some(package) = &judged.package {
             let known = catalogue
                 .versions(source, package.blueprint.name())
@@ -187,7 +220,7 @@ mod tests {
         if !messages.is_empty() {
             return messages;
         }
-        source_faults("acme", folders, catalogue)
+        source_faults("acme", folders, &yanking(&files), catalogue)
     }
 
     fn wiki(version: &str) -> Folders {
@@ -293,6 +326,34 @@ mod tests {
             judged(wiki("1.1.0"), &other, &catalogue),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn versions_that_are_not_there_cannot_be_withdrawn() {
+        let mut catalogue = Catalogue::default();
+        for version in ["1.0.0", "1.1.0"] {
+            catalogue.insert(admitted("acme", &blueprint("bp-wiki", version, "")));
+        }
+        let path = "bp-wiki/yanked.yaml";
+        let yank = |text: &str| [pushed(path, "added", Some(text))];
+        let text = "1.0.0: it loses pages\n1.0.1: so does it\n";
+        let found = judged(wiki("1.2.0"), &yank(text), &catalogue);
+        assert_eq!(
+            found,
+            [
+                "bp-wiki/yanked.yaml:2: [yanked] bp-wiki of acme has no version 1.0.1; there is 1.2.0, 1.1.0, 1.0.0; correct the version, or withdraw it once it is registered"
+            ]
+        );
+        let known = "1.0.0: it loses pages\n1.2.0: it is a draft\n";
+        let found = judged(wiki("1.2.0"), &yank(known), &catalogue);
+        assert_eq!(found, Vec::<String>::new());
+        // What stood there before is not what this push says.
+        let mut before = wiki("1.2.0");
+        let files = before.get_mut("bp-wiki").unwrap();
+        files.insert("yanked.yaml".to_owned(), text.as_bytes().to_vec());
+        let readme = [pushed("bp-wiki/README.md", "modified", Some("# W\n"))];
+        let found = judged(before, &readme, &catalogue);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]
