@@ -260,7 +260,7 @@ fn cases_are_rendered_and_held_against_what_is_expected() {
     std::fs::write(home.path("wiki/tests/large/size"), "large\n").unwrap();
     let empty = home.run(&["blueprint", "test", "wiki"]);
     assert!(
-        empty.failed().contains("1 of 1 cases failed"),
+        empty.failed().contains("1 of 1 case failed"),
         "{}",
         empty.err
     );

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::blueprint::refused;
 use super::failure::hinted;
+use super::findings::counted;
 use super::live::{Live, Step};
 use super::output::{Output, plain, print, say};
 
@@ -92,7 +93,7 @@ impl Test {
             let all = tried.len();
             let is_rendered = tried.iter().all(|it| it.outcome.is_passed());
             return Err(hinted(
-                format!("{failed} of {all} cases failed"),
+                format!("{failed} of {} failed", counted(all, "case")),
                 match is_rendered {
                     true => {
                         "each says above what it was told; mend the Blueprint, and publish it under a new version"
@@ -101,7 +102,10 @@ impl Test {
                 },
             ));
         }
-        say(&format!("All {} cases passed", tried.len()));
+        match tried.len() {
+            1 => say("The only case passed"),
+            all => say(&format!("All {all} cases passed")),
+        }
         Ok(())
     }
 

@@ -224,7 +224,7 @@ impl Upgrade {
             let mut last = String::new();
             loop {
                 let view: UpgradeView = api.get(&["upgrades", name]).await?;
-                let step = format!("{name}: {} ({})", view.phase, view.message);
+                let step = step(&view);
                 if step != last {
                     say(&plain(&step));
                     last = step;
@@ -233,7 +233,7 @@ impl Upgrade {
                     "Completed" => return Ok(()),
                     "Stopped" | "Cancelled" => {
                         return Err(hinted(
-                            format!("{name} is {}: {}", view.phase, view.message),
+                            ended(&view),
                             format!(
                                 "see `catalyst upgrade status {name}`; a failed Application goes back by `catalyst rollback`, and the rest goes on by `catalyst upgrade resume {name}`"
                             ),
@@ -245,6 +245,22 @@ impl Upgrade {
             }
         };
         self.patience.bounded(name, steps).await
+    }
+}
+
+/// How far a fleet upgrade is, in a line; it may have nothing to say of it yet.
+fn step(view: &UpgradeView) -> String {
+    match view.message.as_str() {
+        "" => format!("{}: {}", view.name, view.phase),
+        message => format!("{}: {} ({message})", view.name, view.phase),
+    }
+}
+
+/// What became of one that ended before all was done.
+fn ended(view: &UpgradeView) -> String {
+    match view.message.as_str() {
+        "" => format!("{} is {}", view.name, view.phase),
+        message => format!("{} is {}: {message}", view.name, view.phase),
     }
 }
 
@@ -424,6 +440,28 @@ mod tests {
                 }
                 (found, _) => panic!("{blueprint:?} {to:?}: {found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn one_that_has_nothing_to_say_says_its_phase() {
+        for (message, told) in [
+            ("", ["u: Progressing", "u is Progressing"]),
+            (
+                "wave 1 of 2",
+                [
+                    "u: Progressing (wave 1 of 2)",
+                    "u is Progressing: wave 1 of 2",
+                ],
+            ),
+        ] {
+            let view = serde_json::json!({
+                "name": "u", "source": "catalog", "blueprint": "bp-wiki", "to": "2.0.0",
+                "requestedBy": "alice", "phase": "Progressing", "message": message,
+                "waves": [], "observedAt": "2026-01-01T00:00:00Z",
+            });
+            let view: UpgradeView = serde_json::from_value(view).unwrap();
+            assert_eq!([step(&view), ended(&view)], told);
         }
     }
 
