@@ -2,9 +2,10 @@
 //!
 //! Expressions see `config`, `application` and `environment` and nothing else;
 //! they cannot loop for ever (CEL has no loops beyond its inputs) and are bounded
-//! in length, since a Blueprint is somebody else's text.
+//! in length, since a Blueprint is somebody else's text. What is said of one that fails
+//! names the expression and never a value, in words of our own.
 
-use cel::{Context, Program};
+use cel::{Context, ExecutionError, ParseErrors, Program};
 use serde_json::{Map, Number, Value};
 
 /// The longest expression that is evaluated, in bytes.
@@ -79,8 +80,83 @@ pub(crate) fn check_syntax(expression: &str) -> Result<Program, ExpressionError>
     if expression.len() > MAX_LENGTH {
         return Err(syntax(format!("it is longer than {MAX_LENGTH} bytes")));
     }
-    Program::compile(expression)
-        .map_err(|error| syntax(error.to_string().replace('\n', " ").trim().to_owned()))
+    Program::compile(expression).map_err(|error| syntax(misread(expression, &error)))
+}
+
+/// Where an expression stops being one; what a parser says after that follows from it.
+fn misread(expression: &str, errors: &ParseErrors) -> String {
+    const SYNTAX: &str = "Syntax error";
+    let Some(first) = errors.errors.first() else {
+        return "it is not CEL".to_owned();
+    };
+    let (line, column) = first.pos;
+    let nth = |number: isize| usize::try_from(number - 1).ok();
+    let rest: Option<String> = nth(line)
+        .and_then(|line| expression.lines().nth(line))
+        .zip(nth(column))
+        .map(|(line, before)| line.chars().skip(before).collect());
+    let place = match line {
+        1 => format!("character {column}"),
+        _ => format!("line {line}, character {column}"),
+    };
+    match rest {
+        Some(rest) if !rest.trim().is_empty() && first.msg.starts_with(SYNTAX) => {
+            format!("it is not CEL from `{}` on ({place})", shorten(rest.trim()))
+        }
+        _ if first.msg.starts_with(SYNTAX) => "something is missing at its end".to_owned(),
+        Some(_) => format!("{} ({place})", first.msg),
+        None => first.msg.clone(),
+    }
+}
+
+/// Why an expression failed, without any value that it saw: some are secrets.
+fn failed_on(error: &ExecutionError, scope: &[(&str, &Value)]) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => format!("there is no `{key}` in what it looks at"),
+        ExecutionError::UndeclaredReference(name) => {
+            let known: Vec<&str> = scope.iter().map(|(name, _)| *name).collect();
+            format!(
+                "there is nothing called `{name}`; it sees {}",
+                known.join(", ")
+            )
+        }
+        ExecutionError::NoSuchOverload(overload) => format!(
+            "`{}` does not take {}",
+            overload.function().trim_matches('_'),
+            overload.argument_types().join(" and ")
+        ),
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => format!(
+            "`{operator}` does not take {} and {}",
+            cel_kind(left),
+            cel_kind(right)
+        ),
+        ExecutionError::ValuesNotComparable(left, right) => format!(
+            "{} cannot be compared with {}",
+            cel_kind(left),
+            cel_kind(right)
+        ),
+        ExecutionError::InvalidArgumentCount { expected, actual } => {
+            format!("a function in it takes {expected} arguments, and is given {actual}")
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "it divides by zero".to_owned()
+        }
+        ExecutionError::Overflow(..) => "a number in it becomes too large".to_owned(),
+        ExecutionError::IndexOutOfBounds(_) => "a list in it has no such item".to_owned(),
+        _ => "it does not fit the values that it sees".to_owned(),
+    }
+}
+
+fn cel_kind(value: &cel::Value) -> &'static str {
+    match value {
+        cel::Value::Null => "null",
+        cel::Value::Bool(_) => "a boolean",
+        cel::Value::Int(_) | cel::Value::UInt(_) | cel::Value::Float(_) => "a number",
+        cel::Value::String(_) => "a string",
+        cel::Value::List(_) => "a list",
+        cel::Value::Map(_) => "a map",
+        _ => "another kind of value",
+    }
 }
 
 /// Evaluates a `when`.
@@ -173,7 +249,7 @@ fn evaluate(expression: &str, scope: &[(&str, &Value)]) -> Result<Value, Express
     };
     let result = program
         .execute(&context)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(failed_on(&error, scope)))?;
     from_cel(&result).map_err(failed)
 }
 
@@ -342,6 +418,52 @@ mod tests {
             evaluate_condition(&"1+".repeat(4000), &scope()),
             Err(ExpressionError::Syntax { .. })
         ));
+    }
+
+    #[test]
+    fn what_is_not_cel_is_told_with_its_place() {
+        for (expression, reason) in [
+            (
+                "config.mode = 'a'",
+                "it is not CEL from `= 'a'` on (character 13)",
+            ),
+            ("config.mode ==", "something is missing at its end"),
+            ("", "something is missing at its end"),
+        ] {
+            let Err(ExpressionError::Syntax { reason: found, .. }) = check_syntax(expression)
+            else {
+                panic!("{expression}")
+            };
+            assert_eq!(found, reason, "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_told_in_a_sentence_without_values() {
+        let scope = Scope {
+            config: json!({"key": "hunter2", "zero": 0, "list": ["hunter2"], "map": {}}),
+            ..Scope::default()
+        };
+        for (expression, reason) in [
+            (
+                "config.missing",
+                "there is no `missing` in what it looks at",
+            ),
+            ("konfig.key", "there is nothing called `konfig"),
+            ("1 / config.zero", "it divides by zero"),
+            ("config.key - 1", ""),
+            ("config.key > 1", ""),
+            ("config.map + 1", ""),
+            ("-config.key", ""),
+        ] {
+            let Err(error) = evaluate_condition(expression, &scope) else {
+                panic!("{expression}")
+            };
+            let told = error.to_string();
+            assert!(!told.contains("hunter2"), "{told}");
+            let start = format!("cannot evaluate the expression `{expression}`: {reason}");
+            assert!(told.starts_with(&start), "{told}");
+        }
     }
 
     #[test]
