@@ -96,7 +96,8 @@ fn admin_faults(base: &Configuration, after: &Configuration) -> Vec<Fault> {
         .collect()
 }
 
-/// What makes no sense in a configuration, whoever wrote it.
+/// What makes no sense in a configuration, whoever wrote it. A file that cannot be read is
+/// told by itself: what it might say is missing nowhere else.
 pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
     let mut faults = Vec::new();
     let text_of = |path: &str| {
@@ -106,6 +107,12 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
             .map(String::as_str)
             .unwrap_or_default()
     };
+    let is_unread = |path: &str| {
+        let mut faults = state.faults.iter();
+        faults.any(|fault| fault.file.as_deref() == Some(path))
+    };
+    let is_environment_unread = |name: &str| is_unread(&format!("environments/{name}.yaml"));
+    let is_organization_unread = |name: &str| is_unread(&format!("organizations/{name}.yaml"));
     for path in state.files.keys() {
         let Some(kind) = kind_of(path).filter(|kind| *kind != "Sovereign") else {
             continue;
@@ -121,11 +128,7 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
             "FleetUpgrade" => state.upgrades.contains_key(stem),
             _ => state.policies.contains_key(stem),
         };
-        let is_read = !state
-            .faults
-            .iter()
-            .any(|fault| fault.file.as_deref() == Some(path));
-        if is_read && !is_there {
+        if !is_there && !is_unread(path) {
             faults.push(fault(
                 path,
                 text_of(path),
@@ -161,7 +164,7 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
                     .environments
                     .get(environment)
                     .is_some_and(|found| found.spec.organization == *name);
-                if !is_own {
+                if !is_own && !is_environment_unread(environment) {
                     add(
                         &pointer,
                         format!("{environment} is no Environment of {name}"),
@@ -183,7 +186,9 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
                 format!("an Environment is called as its Organization and stage: {expected}"),
             );
         }
-        if !state.organizations.contains_key(&spec.organization) {
+        if !state.organizations.contains_key(&spec.organization)
+            && !is_organization_unread(&spec.organization)
+        {
             add(
                 "/spec/organization",
                 format!(
@@ -192,7 +197,9 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
                 ),
             );
         }
-        if let Err(reason) = state.placement(environment) {
+        if state.sovereign.is_some()
+            && let Err(reason) = state.placement(environment)
+        {
             add("/spec/placement", reason);
         }
     }
@@ -205,7 +212,8 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
             add("/spec", problem);
         }
         for environment in &policy.spec.applies_to.environments {
-            if !state.environments.contains_key(environment) {
+            if !state.environments.contains_key(environment) && !is_environment_unread(environment)
+            {
                 add(
                     "/spec/appliesTo/environments",
                     format!("there is no Environment {environment}"),
@@ -243,7 +251,9 @@ pub(super) fn meaning_faults(state: &Configuration) -> Vec<Fault> {
         }
         // Whoever has the name next is somebody else.
         let stranger = |source: &str| {
-            let is_there = is_shared_source(source) || state.organizations.contains_key(source);
+            let is_there = is_shared_source(source)
+                || state.organizations.contains_key(source)
+                || is_organization_unread(source);
             (!is_there).then(|| format!("there is no source {source} of Blueprints: name catalog, catalog-sovereign or an Organization, or remove the signer"))
         };
         for (index, signer) in sovereign.spec.trusted_signers.iter().enumerate() {

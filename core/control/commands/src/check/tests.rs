@@ -324,6 +324,33 @@ fn anybodys_fleet_upgrade_may_be_cancelled_and_nothing_more() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_all_that_is_told() {
+    let mut base = configuration().files;
+    base.insert(
+        "policies/careful.yaml".to_owned(),
+        "apiVersion: catalyst.openova.io/v1alpha1\nkind: EnvironmentPolicy\nmetadata: {name: careful}\nspec:\n  appliesTo: {environments: [acme-dev]}\n  rules:\n  - {kind: pr-required}\n".to_owned(),
+    );
+    let base = Configuration::read(base);
+    assert_eq!(meaning_faults(&base), []);
+    for (path, text) in [
+        ("sovereign.yaml", SOVEREIGN),
+        ("organizations/acme.yaml", ACME),
+        ("environments/acme-dev.yaml", ACME_DEV),
+    ] {
+        let broken = format!("a: [\n{text}");
+        let pushed = push(vec![file(path, "modified", Some(&broken))]);
+        let messages = configuration_faults(&base, &pushed);
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(messages[0].starts_with(path), "{messages:?}");
+    }
+    // One that goes takes away what others name.
+    let gone = push(vec![file("organizations/acme.yaml", "removed", None)]);
+    let messages = configuration_faults(&base, &gone);
+    let is_told = |message: &String| message.contains("there is no Organization acme");
+    assert!(messages.iter().any(is_told), "{messages:?}");
+}
+
+#[test]
 fn the_configuration_is_judged_by_form_and_meaning() {
     let policy = |rule: &str| {
         format!(
