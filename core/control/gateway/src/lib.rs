@@ -24,6 +24,7 @@ mod membership;
 mod notifications;
 mod oidc;
 mod openapi;
+mod parameters;
 mod problem;
 mod provisioning;
 mod routes;

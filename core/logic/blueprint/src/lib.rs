@@ -72,6 +72,7 @@ pub use rules::{Level, RULES, Rule, rule};
 pub use sarif::{sarif, uri};
 pub use search::{Described, search};
 pub use solve::{Choice, Existing, Link, Request, Solution, SolveError, SolvedApplication, solve};
+pub use suggest::nearest;
 pub use upgrades::lint_dependencies;
 pub use values::{ValuesInput, merge_values, overlay, promote_config};
 pub use visibility::{Visibility, is_shared_source};

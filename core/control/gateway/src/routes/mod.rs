@@ -20,6 +20,7 @@ pub mod upgrades;
 use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{delete, get, post, put};
 use catalyst_api::{Accepted, Page};
 use catalyst_commands::CommandError;
@@ -27,6 +28,7 @@ use http::StatusCode;
 
 use crate::Gateway;
 use crate::body::{LARGEST_BODY, LARGEST_HOOK};
+use crate::parameters;
 use crate::problem::Refusal;
 
 /// All operations, with paths from the root.
@@ -163,7 +165,9 @@ pub fn router() -> Router<Gateway> {
         .route("/hooks/registry", post(hooks::registry_changed))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .merge(hooks);
-    Router::new().nest("/api/v1", api)
+    Router::new()
+        .nest("/api/v1", api)
+        .route_layer(middleware::from_fn(parameters::check))
 }
 
 /// A whole list as one page.

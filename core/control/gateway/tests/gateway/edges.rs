@@ -73,6 +73,22 @@ async fn malformed_requests_are_answered_with_problems() {
         ),
         (
             "DELETE",
+            "/api/v1/environments/acme-dev?application=drop",
+            "",
+            "",
+            400,
+            "malformed-query",
+        ),
+        (
+            "GET",
+            "/api/v1/environments/acme-dev/applications?sort=name",
+            "",
+            "",
+            400,
+            "malformed-query",
+        ),
+        (
+            "DELETE",
             "/assets/app.js",
             "",
             "",
