@@ -3,6 +3,7 @@ import type { BlueprintSourceView } from '../api/types'
 import { words } from './phase'
 
 export type Problem = BlueprintSourceView['problems'][number]
+export type Published = BlueprintSourceView['blueprints'][number]
 export type Withdrawn = { name: string; version: string; reason: string }
 
 /** `bp-wiki/chart/values.yaml:3`, as compilers say it. */
