@@ -197,6 +197,36 @@ test('where nothing of what was made is left, that somebody removed it is said o
   await expect(phase(page, 'Destroyed')).toBeVisible()
 })
 
+test('where nothing of what was made is left, a change says what is missed, and that somebody removed it', async ({ signedIn: page }) => {
+  const sent: Record<string, unknown>[] = []
+  page.on('request', (request) => { if (request.url().endsWith('/plan')) sent.push(request.postDataJSON()) })
+  await describe(page, 'removed.example')
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(phase(page, 'Failed')).toBeVisible()
+  const change = async (isRemoved: boolean) => {
+    await page.getByRole('link', { name: 'Change' }).click()
+    for (let forth = 0; forth < 3; forth++) await next(page)
+    await expect(page.getByTestId('missing')).toContainText('no network 1')
+    const removed = page.getByLabel('All that was made was removed by hand')
+    await expect(removed).toHaveAccessibleDescription(/made anew there/)
+    await expect(removed).not.toBeChecked()
+    expect(await violations(page), 'change').toEqual([])
+    if (isRemoved) await removed.check()
+    await next(page)
+    await expect(page.locator('main')).toContainText(`All was removed by hand${isRemoved ? 'yes' : 'no'}`)
+    await page.getByRole('button', { name: 'Show the plan' }).click()
+    await expect(phase(page, isRemoved ? 'Planned' : 'Failed')).toBeVisible()
+  }
+  await change(false)
+  await change(true)
+  expect(sent.map((body) => body.removedByHand)).toEqual([undefined, true])
+  // What was found is no longer missed.
+  await page.getByRole('link', { name: 'Change' }).click()
+  for (let forth = 0; forth < 3; forth++) await next(page)
+  await expect(page.getByLabel('API token of the Hetzner project')).toBeVisible()
+  await expect(page.getByTestId('missing')).toHaveCount(0)
+})
+
 test('events go on where they were after the connection was cut', async ({ signedIn: page, fixture }) => {
   await fixture.control('pace', { held: true })
   await page.goto('/sovereigns/omantel.example')

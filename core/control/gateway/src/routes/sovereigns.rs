@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 use super::page;
 use crate::Gateway;
 use crate::body::{ApiJson, ApiPath, ApiQuery};
-use crate::caller::{Caller, SovereignAdmin};
+use crate::caller::SovereignAdmin;
 use crate::problem::Refusal;
 use crate::provisioning;
 use crate::stream::position;
@@ -69,17 +69,38 @@ pub struct ConfirmationQuery {
     pub confirm: Option<String>,
 }
 
+/// Whether it is meant, where a request has no body to say the rest.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DestructionQuery {
+    /// The Sovereign's domain once more: everything on it is destroyed, data included.
+    pub confirm: Option<String>,
+    /// Whether everything that was made was removed by hand: a token of a project that
+    /// has nothing of it is refused otherwise.
+    #[serde(rename = "removedByHand")]
+    pub removed_by_hand: Option<bool>,
+}
+
 /// Destroys a Sovereign with everything on it, and proves that nothing is left.
 #[utoipa::path(delete, path = "/api/v1/sovereigns/{fqdn}", tag = "sovereigns", operation_id = "provisioning_destroy",
-    params(("fqdn" = String, Path, description = "The Sovereign's domain."), ConfirmationQuery),
+    params(("fqdn" = String, Path, description = "The Sovereign's domain."), DestructionQuery),
     responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
 pub async fn provisioning_destroy(
     SovereignAdmin(caller): SovereignAdmin,
     State(gateway): State<Gateway>,
     ApiPath(fqdn): ApiPath<String>,
-    ApiQuery(query): ApiQuery<ConfirmationQuery>,
+    ApiQuery(query): ApiQuery<DestructionQuery>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
-    destroy(&gateway, &caller, &fqdn, query, DestroySovereign::default()).await
+    let body = DestroySovereign {
+        removed_by_hand: query.removed_by_hand.unwrap_or_default(),
+        ..DestroySovereign::default()
+    };
+    let confirmed = query.confirm.as_deref();
+    begun(
+        gateway
+            .provisioning_destroy(&caller, &fqdn, confirmed, body)
+            .await,
+    )
 }
 
 /// Destroys a Sovereign as `DELETE` does, with other credentials if given.
@@ -94,19 +115,12 @@ pub async fn provisioning_destroy_with(
     ApiQuery(query): ApiQuery<ConfirmationQuery>,
     ApiJson(body): ApiJson<DestroySovereign>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
-    destroy(&gateway, &caller, &fqdn, query, body).await
-}
-
-async fn destroy(
-    gateway: &Gateway,
-    caller: &Caller,
-    fqdn: &str,
-    query: ConfirmationQuery,
-    body: DestroySovereign,
-) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     let confirmed = query.confirm.as_deref();
-    let begins = gateway.provisioning_destroy(caller, fqdn, confirmed, body);
-    begun(begins.await)
+    begun(
+        gateway
+            .provisioning_destroy(&caller, &fqdn, confirmed, body)
+            .await,
+    )
 }
 
 /// Looks for problems and plans; creates nothing.

@@ -255,6 +255,13 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
         ("GET", "/absent.example/events", None, 404, "not-found"),
         (
             "DELETE",
+            "/omantel.example?confirm=omantel.example&removedByHand=perhaps",
+            None,
+            400,
+            "malformed-query",
+        ),
+        (
+            "DELETE",
             "/absent.example?confirm=absent.example",
             None,
             404,
@@ -670,4 +677,49 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
         let text = String::from_utf8_lossy(&content);
         has_no_canary(&format!("{}: {text}", path.display()));
     }
+}
+
+#[tokio::test]
+async fn a_deletion_goes_on_where_all_was_removed_by_hand_once_that_is_said() {
+    let Some(binary) = binary() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut cloud = provisioned::World::new(&binary, folder.path(), "true").await;
+    cloud.makes_network(4711);
+    let network = json!({"id": 4711, "name": "renamed", "labels": {}});
+    let project = Project::empty().with("networks", [network]).serve().await;
+    let data = folder.path().join("sovereigns");
+    let mut options = Options {
+        hetzner: project.address.clone(),
+        git: None,
+        ..cloud.options.clone()
+    };
+    let world = World::provisioning_in(&data, options.clone()).await;
+    let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202, "{view}");
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "provisioned", "{view}");
+    let secrets = world.parts().secrets.clone();
+    drop(world);
+
+    // Somebody emptied the project since.
+    let emptied = Project::empty().serve().await;
+    options.hetzner = emptied.address.clone();
+    let world = World::provisioning_in(&data, options).await;
+    world.parts().secrets = secrets;
+    let delete = format!("{SOVEREIGN}?confirm=omantel.example");
+    for said in ["", "&removedByHand=false"] {
+        let (status, view) = sol(&world, "DELETE", &format!("{delete}{said}"), None).await;
+        assert_eq!(status, 202, "{view}");
+        let view = settled(&world).await;
+        assert_eq!(view["state"], "failed", "{view}");
+        let failure = view["failure"].as_str().unwrap();
+        for expected in ["no network 4711", "ask again with removedByHand as true"] {
+            assert!(failure.contains(expected), "{failure}");
+        }
+    }
+    let delete = format!("{delete}&removedByHand=true");
+    let (status, view) = sol(&world, "DELETE", &delete, None).await;
+    assert_eq!(status, 202, "{view}");
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "destroyed", "{view}");
 }
