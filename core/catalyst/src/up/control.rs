@@ -252,7 +252,7 @@ impl ControlPlane {
         let (context, stopping) = (self.context.clone(), stop.clone());
         tasks.spawn(async move { catalyst_controllers::run(context, stopping).await });
         let (gateway, stopping) = (self.gateway.clone(), stop.clone());
-        tasks.spawn(async move { gateway.forget_destroyed(stopping, VAULT_AGAIN).await });
+        tasks.spawn(async move { gateway.tidy_credentials(stopping, VAULT_AGAIN).await });
         let (gateway, stopping) = (self.gateway.clone(), stop.clone());
         tasks.spawn(async move { gateway.watch_vulnerabilities(stopping).await });
         Ok(())

@@ -5,6 +5,7 @@
 //! the vault and, while a job is at work, in its memory; no answer, event or log line has
 //! them; they go when the Sovereign is gone.
 
+mod own;
 mod view;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use catalyst_provisioner::service::{
     Credentials, Follower, Prepared, Service, ServiceError, Standing, Status, Task,
     in_service_words,
 };
-use catalyst_provisioner::{Config, OwnSecrets, Redactor, Secret};
+use catalyst_provisioner::{Config, OwnSecret, OwnSecrets, Redactor, Secret};
 use futures::stream;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -46,12 +47,6 @@ const TOKEN: &str = "hetznerToken";
 const KEY: &str = "sshPrivateKey";
 const USERNAME: &str = "gitUsername";
 const PASSWORD: &str = "gitPassword";
-/// Secrets that are made here for a Sovereign: what its state is encrypted with, what its
-/// OpenBao unseals itself with, and the password of its Gitea's first administrator.
-const PASSPHRASE: &str = "statePassphrase";
-const SEAL: &str = "openbaoSeal";
-const ADMIN: &str = "giteaAdmin";
-const OWN: [&str; 3] = [PASSPHRASE, SEAL, ADMIN];
 /// Properties that name files of the machine that provisions, which nobody shall read or
 /// probe from afar; and what takes their place.
 const FILES: [(&str, &str); 2] = [
@@ -100,6 +95,7 @@ impl Gateway {
         let fqdn = config.sovereign_fqdn.clone();
         let title = format!("Provision {fqdn}");
         let turn = self.provisioning_turn().await;
+        self.take_in(&title, &fqdn).await?;
         let task = match body.plan_only {
             true => Task::Plan,
             false => Task::Provision,
@@ -133,6 +129,7 @@ impl Gateway {
         let service = self.provisioning()?;
         let known = service.require_idle(fqdn);
         let known = known.map_err(|error| refusal(&title, error))?;
+        self.take_in(&title, fqdn).await?;
         let before = self.held(&title, fqdn).await?;
         let mut held = before.clone().unwrap_or_default();
         take(&mut held, body.credentials);
@@ -202,9 +199,10 @@ impl Gateway {
         self.provisioning_seen(fqdn)
     }
 
-    /// Removes the credentials of Sovereigns of which nothing is left: at once, whenever
-    /// a job has ended, and `again` after so long where the vault was away. Ends at `stop`.
-    pub async fn forget_destroyed(&self, stop: CancellationToken, again: Duration) {
+    /// Takes into the vault what earlier control planes kept in files, and removes the
+    /// credentials of Sovereigns of which nothing is left: at once, whenever a job has
+    /// ended, and `again` after so long where the vault was away. Ends at `stop`.
+    pub async fn tidy_credentials(&self, stop: CancellationToken, again: Duration) {
         let Ok(service) = self.provisioning() else {
             return;
         };
@@ -212,7 +210,7 @@ impl Gateway {
         loop {
             ends.mark_unchanged();
             let is_done = tokio::select! {
-                is_done = self.forget_what_is_gone(service) => is_done,
+                is_done = self.tidy(service) => is_done,
                 () = stop.cancelled() => return,
             };
             tokio::select! {
@@ -224,6 +222,12 @@ impl Gateway {
     }
 
     /// Whether the vault did all that was to be done.
+    async fn tidy(&self, service: &Service) -> bool {
+        let is_taken_in = self.take_in_all(service).await;
+        self.forget_what_is_gone(service).await && is_taken_in
+    }
+
+    /// The same, of what is destroyed.
     async fn forget_what_is_gone(&self, service: &Service) -> bool {
         let is_gone = |status: &Status| status.standing() == Standing::Destroyed;
         let mut is_done = true;
@@ -262,7 +266,7 @@ impl Gateway {
         mut held: Held,
         turn: OwnedMutexGuard<()>,
     ) -> Result<(), Refusal> {
-        add_own(title, fqdn, &mut held, before.as_ref(), &prepared)?;
+        own::add(title, fqdn, &mut held, before.as_ref(), &prepared)?;
         let (vault, path, named) = (self.vault().clone(), place(fqdn), title.to_owned());
         // Whoever asked may go away, and with them this future: vault and job belong
         // together all the same.
@@ -311,44 +315,7 @@ fn take(held: &mut Held, given: SovereignCredentials) {
     }
 }
 
-/// Adds what was made for the Sovereign before, and makes what is not there yet. What was
-/// made with one that is lost opens with no other, so that is not begun.
-fn add_own(
-    title: &str,
-    fqdn: &str,
-    held: &mut Held,
-    before: Option<&Held>,
-    prepared: &Prepared,
-) -> Result<(), Refusal> {
-    for name in OWN {
-        if let Some(kept) = before.and_then(|before| before.get(name)) {
-            held.insert(name.to_owned(), kept.clone());
-            continue;
-        }
-        let is_needed = prepared.needs_own_secrets();
-        if is_needed.map_err(|error| refusal(title, error))? {
-            let detail = format!(
-                "The vault has lost {name} of {fqdn}, and what was made with it cannot be opened without it."
-            );
-            return Err(
-                Refusal::new(StatusCode::CONFLICT, "lost", title, detail).next(format!(
-                    "Restore {} of the vault from a backup.",
-                    place(fqdn)
-                )),
-            );
-        }
-        let made = Secret::random().map_err(|error| {
-            tracing::error!(%error, "no secret of a Sovereign was made");
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            let detail = "The control plane could not make a secret; its log says why.";
-            Refusal::new(status, "internal", title, detail)
-        })?;
-        held.insert(name.to_owned(), Zeroizing::new(made.reveal().to_owned()));
-    }
-    Ok(())
-}
-
-/// The credentials as the service takes them; [`lacking`] and [`add_own`] have looked at them.
+/// The credentials as the service takes them; [`lacking`] and [`own::add`] have looked at them.
 fn credentials(held: &Held) -> Credentials {
     let secret = |name: &str| {
         held.get(name)
@@ -361,9 +328,9 @@ fn credentials(held: &Held) -> Credentials {
         ssh_private_key: secret(KEY),
         git: username.map(|username| (username, secret(PASSWORD))),
         own: OwnSecrets {
-            passphrase: secret(PASSPHRASE),
-            openbao_seal: secret(SEAL),
-            gitea_admin: secret(ADMIN),
+            passphrase: secret(own::key(OwnSecret::Passphrase)),
+            openbao_seal: secret(own::key(OwnSecret::OpenbaoSeal)),
+            gitea_admin: secret(own::key(OwnSecret::GiteaAdmin)),
         },
     }
 }

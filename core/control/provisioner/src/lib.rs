@@ -31,5 +31,5 @@ pub use carried::Module;
 pub use cluster::Progress;
 pub use config::{Config, ConfigError, Problem};
 pub use provisioner::{Event, Options, ProvisionError, Provisioner, Waits};
-pub use secret::{OwnSecrets, Redactor, Secret};
+pub use secret::{OwnSecret, OwnSecrets, Redactor, Secret};
 pub use told::{Milestone, PlannedChange, stamped};

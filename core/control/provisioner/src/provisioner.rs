@@ -24,7 +24,7 @@ use crate::directory::{Directory, DirectoryError};
 use crate::preflight::{self, Finding, Hetzner, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::render;
-use crate::secret::{OwnSecrets, Redactor, Secret, hidden};
+use crate::secret::{OwnSecret, OwnSecrets, Redactor, Secret, hidden};
 use crate::ssh::{Ssh, SshError};
 use crate::tofu::{Limits, Planned, Tofu, TofuError, TofuEvent};
 use count::Count;
@@ -318,7 +318,7 @@ impl<'a> Provisioner<'a> {
             // Another passphrase than the state's own would only hide what was lost.
             None => kept(
                 &directory,
-                "passphrase",
+                OwnSecret::Passphrase,
                 needs_passphrase(&directory, &record),
             )?,
         };
@@ -782,8 +782,8 @@ pub(crate) fn needs_passphrase(directory: &Directory, record: &Record) -> bool {
 }
 
 /// A secret of the directory; where it was in use before, it must be there.
-fn kept(directory: &Directory, name: &str, in_use: bool) -> Result<Secret, ProvisionError> {
-    let path = directory.path().join(name);
+fn kept(directory: &Directory, one: OwnSecret, in_use: bool) -> Result<Secret, ProvisionError> {
+    let path = directory.path().join(one.file());
     if in_use && !path.exists() {
         return Err(ProvisionError::Keep {
             path,

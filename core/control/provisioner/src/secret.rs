@@ -49,6 +49,31 @@ impl Secret {
     }
 }
 
+/// A secret that is made for a Sovereign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnSecret {
+    /// [`OwnSecrets::passphrase`].
+    Passphrase,
+    /// [`OwnSecrets::openbao_seal`].
+    OpenbaoSeal,
+    /// [`OwnSecrets::gitea_admin`].
+    GiteaAdmin,
+}
+
+impl OwnSecret {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Passphrase, Self::OpenbaoSeal, Self::GiteaAdmin];
+
+    /// Its file in the Sovereign's directory, where secrets are kept in files.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Passphrase => "passphrase",
+            Self::OpenbaoSeal => "openbao-seal",
+            Self::GiteaAdmin => "gitea-admin",
+        }
+    }
+}
+
 /// Secrets that are made for a Sovereign, and that whatever was made with them needs for
 /// as long as it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use catalyst_provisioner::directory::{Directory, DirectoryError};
 use catalyst_provisioner::record::{Life, Record, Refusal, Step};
 use catalyst_provisioner::service::{Live, Outcome, Service, ServiceError, Standing, Status, Task};
-use catalyst_provisioner::{Config, Options};
+use catalyst_provisioner::{Config, Options, OwnSecret};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{CANARIES, config, credentials, has_no_canary, jobs, open, to_the_end};
@@ -498,4 +498,89 @@ async fn a_sovereign_that_cannot_be_read_is_left_alone() {
         "{error}"
     );
     assert!(service.list()[0].1.is_ok());
+}
+
+/// Whether no job of the Sovereign may begin, since something is at work in its directory.
+fn is_kept_out(service: &Service) -> bool {
+    matches!(
+        service.prepare_next(SOVEREIGN, None, Task::Plan, "sol"),
+        Err(ServiceError::Directory(DirectoryError::Busy { .. }))
+    )
+}
+
+#[tokio::test]
+async fn secrets_in_files_go_only_once_they_are_kept_elsewhere() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = ended(root.path(), &world.options).await;
+    assert!(service.left(SOVEREIGN).unwrap().is_none());
+    let error = service.left("absent.example").unwrap_err();
+    assert!(matches!(error, ServiceError::Unknown { .. }), "{error}");
+
+    // As this service left them before they had a place in the vault; one was cut off.
+    let run = jobs(root.path()).join(SOVEREIGN).join("run");
+    for (name, text) in [
+        ("passphrase", "canary-passphrase\n"),
+        ("passphrase.new", "canary-passphrase"),
+        ("openbao-seal", "canary-seal"),
+        ("gitea-admin", ""),
+    ] {
+        std::fs::write(run.join(name), text).unwrap();
+    }
+    // Whoever took them and ended before it said so finds them again.
+    for _ in 0..2 {
+        let left = service.left(SOVEREIGN).unwrap().unwrap();
+        let found: Vec<(OwnSecret, &str)> = left
+            .secrets()
+            .iter()
+            .map(|(one, secret)| (*one, secret.reveal()))
+            .collect();
+        let expected = [
+            (OwnSecret::Passphrase, "canary-passphrase"),
+            (OwnSecret::OpenbaoSeal, "canary-seal"),
+        ];
+        assert_eq!(found, expected);
+        assert!(!format!("{left:?}").contains("canary"));
+        assert!(is_kept_out(&service));
+    }
+    assert!(!is_kept_out(&service));
+    let held = Directory::open(&run, SOVEREIGN).unwrap();
+    let error = service.left(SOVEREIGN).unwrap_err();
+    let is_busy = matches!(error, ServiceError::Directory(DirectoryError::Busy { .. }));
+    assert!(is_busy, "{error}");
+    drop(held);
+
+    let left = service.left(SOVEREIGN).unwrap().unwrap();
+    left.remove(|one, _| one == OwnSecret::Passphrase).unwrap();
+    for (name, is_there) in [
+        ("passphrase", false),
+        ("passphrase.new", false),
+        ("openbao-seal", true),
+    ] {
+        assert_eq!(run.join(name).exists(), is_there, "{name}");
+    }
+    let left = service.left(SOVEREIGN).unwrap().unwrap();
+    left.remove(|_, _| true).unwrap();
+    assert!(service.left(SOVEREIGN).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn of_what_is_destroyed_neither_secrets_in_files_stay_nor_what_they_open() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = ended(root.path(), &world.options).await;
+    let run = jobs(root.path()).join(SOVEREIGN).join("run");
+    let record = std::fs::read_to_string(run.join("provision.json")).unwrap();
+    let destroyed = record.replacen("\"provisioning\"", "\"destroyed\"", 1);
+    std::fs::write(run.join("provision.json"), destroyed).unwrap();
+    std::fs::write(run.join("passphrase"), "canary-passphrase").unwrap();
+    std::fs::create_dir_all(run.join("module")).unwrap();
+    std::fs::write(run.join("module/terraform.tfstate"), "{}").unwrap();
+    assert!(service.left(SOVEREIGN).unwrap().is_none());
+    assert!(!run.join("passphrase").exists() && !run.join("module").exists());
+    // It may be made anew, with a passphrase that opens nothing of before.
+    let prepared = service.prepare_new(config(1), Task::Plan, "sol").unwrap();
+    for one in OwnSecret::ALL {
+        assert!(!prepared.needs(one).unwrap(), "{one:?}");
+    }
 }

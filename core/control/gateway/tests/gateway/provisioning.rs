@@ -412,6 +412,87 @@ async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
     refused("no events of a new one", "", &first, (500, "internal")).await;
 }
 
+/// The files in which earlier control planes kept what the vault calls so.
+const FILES: [(&str, &str); 3] = [
+    ("statePassphrase", "passphrase"),
+    ("openbaoSeal", "openbao-seal"),
+    ("giteaAdmin", "gitea-admin"),
+];
+
+#[tokio::test]
+async fn what_earlier_control_planes_kept_in_files_is_taken_into_the_vault() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let (status, _) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202);
+    settled(&world).await;
+    let run = folder.path().join("omantel.example/run");
+    let module = run.join("module");
+    std::fs::create_dir_all(&module).unwrap();
+    std::fs::write(module.join("terraform.tfstate"), "{}").unwrap();
+    let path = "sovereigns/omantel.example";
+    let whole = world.parts().secrets[path].clone();
+    // As such a control plane left it: the vault had what was given, and no more.
+    let put_back = |names: &[&str]| {
+        let mut held = whole.clone();
+        for (name, file) in FILES {
+            held.as_object_mut().unwrap().remove(name);
+            if names.contains(&name) {
+                std::fs::write(run.join(file), whole[name].as_str().unwrap()).unwrap();
+            }
+        }
+        world.parts().secrets.insert(path.to_owned(), held);
+    };
+    let files = || FILES.map(|(_, file)| run.join(file).exists());
+    let resume = format!("{SOVEREIGN}/resume");
+    let resumed = async || {
+        let (status, view) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+        assert_eq!(status, 202, "{view}");
+        settled(&world).await;
+        world.parts().secrets[path].clone()
+    };
+
+    // The next job takes them in.
+    put_back(&OWN);
+    assert_eq!(resumed().await, whole);
+    assert_eq!(files(), [false; 3]);
+    // What was not made before it was cut off is made now, and the state still opens.
+    put_back(&OWN[..1]);
+    let now = resumed().await;
+    assert_eq!(now[OWN[0]], whole[OWN[0]]);
+    assert!(now[OWN[1]].is_string() && now[OWN[1]] != whole[OWN[1]]);
+    // Without the passphrase nothing is begun, whatever else there is.
+    put_back(&OWN[1..]);
+    let (status, problem) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("lost")));
+    assert_eq!(files(), [false; 3]);
+    // What the vault has counts; a file that says something else is left to people.
+    world.parts().secrets.insert(path.to_owned(), whole.clone());
+    std::fs::write(run.join(FILES[0].1), "canary-other").unwrap();
+    assert_eq!(resumed().await, whole);
+    assert_eq!(files(), [true, false, false]);
+
+    // The vault is away when the control plane starts: they stay until it is back.
+    put_back(&OWN);
+    world.parts().vault_is_up = false;
+    tidy(&world);
+    crate::world::wait("the vault was asked in vain", || {
+        world.parts().vault_refusals > 0
+    })
+    .await;
+    assert_eq!(files(), [true; 3]);
+    world.parts().vault_is_up = true;
+    crate::world::wait("they are in the vault alone", || {
+        files() == [false; 3] && world.parts().secrets[path] == whole
+    })
+    .await;
+    // The control plane ended after the vault had them and before the files were gone.
+    put_back(&OWN);
+    world.parts().secrets.insert(path.to_owned(), whole.clone());
+    assert_eq!(resumed().await, whole);
+    assert_eq!(files(), [false; 3]);
+}
+
 /// A gateway that provisions in a project where nothing is, which is there as long as
 /// the second is held.
 async fn of_an_empty_project(folder: &Path) -> (World, Server) {
@@ -495,7 +576,7 @@ async fn a_control_plane_that_cannot_provision_says_why_and_does_everything_else
     let world = World::without_provisioning("cannot use /data/sovereigns").await;
     // There is nothing to remove, and nobody to wait for.
     let never = CancellationToken::new();
-    world.gateway.forget_destroyed(never, Duration::ZERO).await;
+    world.gateway.tidy_credentials(never, Duration::ZERO).await;
     let document = catalyst_gateway::openapi();
     for (path, item) in document["paths"].as_object().unwrap() {
         if !path.starts_with(SOVEREIGNS) {
@@ -542,7 +623,7 @@ async fn credentials_of_what_is_destroyed_go_even_if_nobody_could_remove_them_th
     // The control plane ended before it could remove them, and finds the vault away.
     assert_eq!(world.parts().secrets.len(), 1);
     world.parts().vault_is_up = false;
-    forget(&world);
+    tidy(&world);
     crate::world::wait("the vault was asked in vain", || {
         world.parts().vault_refusals > 0
     })
@@ -559,13 +640,13 @@ async fn credentials_of_what_is_destroyed_go_even_if_nobody_could_remove_them_th
     .await;
 }
 
-/// Has the gateway remove what nobody needs any more, as the control plane does.
-fn forget(world: &World) {
+/// Has the gateway tidy up what the vault has, as the control plane does.
+fn tidy(world: &World) {
     let gateway = world.gateway.clone();
     let again = Duration::from_millis(20);
     tokio::spawn(async move {
         gateway
-            .forget_destroyed(CancellationToken::new(), again)
+            .tidy_credentials(CancellationToken::new(), again)
             .await;
     });
 }
@@ -628,7 +709,7 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
         ..cloud.options.clone()
     };
     let world = World::provisioning_in(&data, options).await;
-    forget(&world);
+    tidy(&world);
     let planned = json!({"config": config(), "credentials": credentials(), "planOnly": true});
     let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&planned)).await;
     assert_eq!(status, 202, "{view}");

@@ -16,6 +16,7 @@ use crate::cluster::{self, Handed};
 use crate::preflight::Finding;
 use crate::record::Step;
 use crate::render;
+use crate::secret::OwnSecret;
 
 /// A list of objects, applied by a server that has just begun.
 const MINUTES: Duration = Duration::from_secs(180);
@@ -32,8 +33,8 @@ impl Provisioner<'_> {
         let (openbao_seal, gitea_password) = match &self.options.own {
             Some(own) => (own.openbao_seal.clone(), own.gitea_admin.clone()),
             None => (
-                kept(&self.directory, "openbao-seal", again)?,
-                kept(&self.directory, "gitea-admin", again)?,
+                kept(&self.directory, OwnSecret::OpenbaoSeal, again)?,
+                kept(&self.directory, OwnSecret::GiteaAdmin, again)?,
             ),
         };
         let handed = Handed {
@@ -43,7 +44,7 @@ impl Provisioner<'_> {
             git,
         };
         let list = cluster::secrets(&handed).ok_or_else(|| ProvisionError::Keep {
-            path: self.directory.path().join("openbao-seal"),
+            path: self.directory.path().join(OwnSecret::OpenbaoSeal.file()),
             source: std::io::Error::other("it is not 64 hexadecimal digits"),
         })?;
         let ssh = self.control_plane()?;

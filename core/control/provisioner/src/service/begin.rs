@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::directory::{self, Directory};
 use crate::provisioner::{Options, needs_passphrase};
 use crate::record::{Life, Refusal};
+use crate::secret::OwnSecret;
 
 /// A job that may be begun. It keeps every other one out, and runs of the command line
 /// too, until it is begun or dropped.
@@ -102,13 +103,16 @@ impl Prepared {
         self
     }
 
-    /// Whether something was made that needs the secrets which were made for it: others
-    /// in their place would open nothing.
-    pub fn needs_own_secrets(&self) -> Result<bool, ServiceError> {
+    /// Whether something was made that needs a secret which was made for it: another in
+    /// its place would open nothing.
+    pub fn needs(&self, one: OwnSecret) -> Result<bool, ServiceError> {
         let Some(record) = self.directory.read()? else {
             return Ok(false);
         };
-        Ok(record.handed_over || needs_passphrase(&self.directory, &record))
+        Ok(match one {
+            OwnSecret::Passphrase => needs_passphrase(&self.directory, &record),
+            OwnSecret::OpenbaoSeal | OwnSecret::GiteaAdmin => record.handed_over,
+        })
     }
 
     /// Begins the job. Nothing but the files of the service can refuse it any more.
@@ -182,7 +186,7 @@ impl Prepared {
     }
 }
 
-fn access(path: &Path) -> impl FnOnce(io::Error) -> ServiceError + use<> {
+pub(super) fn access(path: &Path) -> impl FnOnce(io::Error) -> ServiceError + use<> {
     let path = path.to_owned();
     move |source| ServiceError::Access { path, source }
 }

@@ -14,6 +14,7 @@ mod begin;
 mod job;
 mod journal;
 mod key;
+mod left;
 mod run;
 mod words;
 
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use begin::Prepared;
 pub use job::{Ended, Job, Live, Outcome, Standing, Status, Task};
+pub use left::Left;
 pub use words::in_service_words;
 
 use crate::config::Config;
@@ -130,7 +132,7 @@ pub struct Credentials {
     pub ssh_private_key: Secret,
     /// User and password of a private Git repository.
     pub git: Option<(String, Secret)>,
-    /// What was made for this Sovereign; see [`Prepared::needs_own_secrets`].
+    /// What was made for this Sovereign; see [`Prepared::needs`].
     pub own: OwnSecrets,
 }
 
