@@ -40,6 +40,20 @@ test('what changes shows and is told, also that a part is away and since when', 
   await expect(page.getByTestId('announcer')).toHaveText('The source catalog is now stale.')
 })
 
+test('a source in whose registry something is refused says so, and that all else is published', async ({ signedIn: page, fixture }) => {
+  const health = {
+    phase: 'Degraded', reason: 'ArtifactsRefused', message: 'one version in its path of the registry is refused: catalog/bp-stray:0.1.0: it carries no signature; sign it',
+    observedAt: new Date().toISOString(), since: new Date(Date.now() - 300_000).toISOString(),
+  }
+  const refused = [{ name: 'bp-stray', version: '0.1.0', reason: 'it carries no signature', fix: 'sign it' }]
+  await fixture.control('source', { source: 'catalog', change: { health, refused } })
+  await page.goto('/marketplace/sources')
+  const catalog = page.getByRole('region', { name: 'catalog' })
+  await expect(catalog.getByTestId('health')).toContainText('Degraded')
+  await expect(catalog.getByTestId('health')).toContainText('bp-stray:0.1.0: it carries no signature')
+  await expect(catalog.getByRole('table', { name: 'Published', exact: true })).toBeVisible()
+})
+
 test('others see their own sources, or that there is none', async ({ page, fixture }) => {
   await signInAs(page, fixture, 'bob')
   await page.goto('/marketplace/sources')

@@ -8,7 +8,7 @@ use catalyst_api::{
 
 use super::api::{Api, Common};
 use super::failure::hinted;
-use super::output::{Output, Row, fitted, plain, print, table};
+use super::output::{Output, Row, fitted, plain, print, say, table};
 use super::scan;
 use super::stream::{Event, Stream};
 
@@ -246,7 +246,7 @@ impl Get {
         }
     }
 
-    /// Sources of Blueprints, and below them what keeps something from being published,
+    /// Sources of Blueprints, and for people what keeps something from being published,
     /// and what in the registry is not trusted.
     async fn sources(&self, api: &Api) -> anyhow::Result<()> {
         let mut sources: Vec<BlueprintSourceView> = api.list(&["blueprint-sources"]).await?;
@@ -260,22 +260,9 @@ impl Get {
             }
         }
         self.common.output.list(&sources)?;
-        if !self.common.output.is_table() {
-            return Ok(());
-        }
-        for problem in sources.iter().flat_map(|source| &source.problems) {
-            let place = match problem.line {
-                Some(line) => format!("{}:{line}", problem.file),
-                None => problem.file.clone(),
-            };
-            let (rule, message, fix) = (&problem.rule, &problem.message, &problem.fix);
-            print(&plain(&format!("{place}: [{rule}] {message}; {fix}\n")))?;
-        }
-        for source in &sources {
-            for one in &source.refused {
-                let artifact = format!("{}/{}:{}", source.source, one.name, one.version);
-                let (reason, fix) = (&one.reason, &one.fix);
-                print(&plain(&format!("{artifact}: {reason}; {fix}\n")))?;
+        if self.common.output.is_table() {
+            for sentence in said_of(&sources) {
+                say(&sentence);
             }
         }
         Ok(())
@@ -380,6 +367,27 @@ impl Kind {
                 | (Self::Upgrades, "upgrade")
         )
     }
+}
+
+/// What keeps something of sources from being published, each with its place, and then
+/// what in the registry is not trusted.
+fn said_of(sources: &[BlueprintSourceView]) -> Vec<String> {
+    let problems = sources.iter().flat_map(|source| &source.problems);
+    let problems = problems.map(|problem| {
+        let place = match problem.line {
+            Some(line) => format!("{}:{line}", problem.file),
+            None => problem.file.clone(),
+        };
+        let (rule, message, fix) = (&problem.rule, &problem.message, &problem.fix);
+        format!("{place}: [{rule}] {message}; {fix}")
+    });
+    let refused = sources.iter().flat_map(|source| {
+        source.refused.iter().map(move |one| {
+            let artifact = format!("{}/{}:{}", source.source, one.name, one.version);
+            format!("{artifact}: {}; {}", one.reason, one.fix)
+        })
+    });
+    problems.chain(refused).collect()
 }
 
 /// One Application: how it is, why in full, and its objects.
@@ -521,6 +529,26 @@ mod tests {
         // By itself, nothing was said above.
         let alone = object_rows(&[object("Pod", CAUSE)], "");
         assert_eq!(alone[0].last().unwrap(), CAUSE);
+    }
+
+    #[test]
+    fn sources_say_where_a_problem_is_and_which_artifact_is_refused() {
+        let source: BlueprintSourceView = serde_json::from_value(serde_json::json!({
+            "source": "acme", "repository": "http://127.0.0.1:8080/git/acme/shared-blueprints.git",
+            "blueprints": [],
+            "problems": [
+                {"file": "bp-wiki/chart/values.yaml", "line": 3, "rule": "image-tag", "message": "the image has the tag latest", "fix": "name a version"},
+                {"file": "bp-wiki/blueprint.yaml", "rule": "owner", "message": "nobody owns it", "fix": "name a team"},
+            ],
+            "refused": [{"name": "bp-wiki", "version": "1.0.0", "reason": "it is not signed", "fix": "sign it"}],
+            "health": {"phase": "Failed", "reason": "Refused", "message": "", "observedAt": "", "since": ""},
+        }))
+        .unwrap();
+        insta::assert_snapshot!(said_of(&[source]).join("\n"), @r"
+        bp-wiki/chart/values.yaml:3: [image-tag] the image has the tag latest; name a version
+        bp-wiki/blueprint.yaml: [owner] nobody owns it; name a team
+        acme/bp-wiki:1.0.0: it is not signed; sign it
+        ");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::object::{condition, name, text};
 use crate::runtime::Next;
 use crate::source::status_of;
 
-pub use refusals::Refusals;
+pub use refusals::{MOST_REFUSED, Refusals};
 
 const READY: &str = "Ready";
 /// The reason of one whose artifact the registry no longer has.

@@ -21,11 +21,11 @@ use catalyst_commands::{
     blueprint_of_folder, is_blueprint_folder, place_in_source, source_repository,
 };
 use catalyst_ports::{PortError, RepositoryId, RepositoryOptions, TreeEntry};
-use catalyst_resources::{BlueprintSourceStatus, SourceBlueprint, SourceProblem};
+use catalyst_resources::{BlueprintSourceStatus, RefusedArtifact, SourceBlueprint, SourceProblem};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::blueprint::ARTIFACT_MISSING;
+use crate::blueprint::{ARTIFACT_MISSING, MOST_REFUSED};
 use crate::bootstrap::{MANAGER, webhook};
 use crate::clock;
 use crate::conditions::{self, Observation};
@@ -41,6 +41,8 @@ pub use publish::signing_key_path;
 use publish::{Run, no_room, signer, source_problem, twice};
 
 const READY: &str = "Ready";
+/// Whether all that lies in the source's path of the registry was admitted.
+const ADMITTED: &str = "Admitted";
 /// The most problems that a status tells.
 const MOST_PROBLEMS: usize = 100;
 /// The most bytes of JSON that a status has of Blueprints, of the versions that they
@@ -185,7 +187,8 @@ pub async fn reconcile(shared: &Shared, source: &str) -> Result<Next, ReconcileE
     let refusals = &shared.refusals;
     let refused = refusals.of_source(source, &before.refused, &ctx.addresses);
     fields.insert("refused".to_owned(), json!(refused));
-    conditions::write(&management, &object, &[observed], fields).await?;
+    let observed = [observed, of_registry(source, &refused)];
+    conditions::write(&management, &object, &observed, fields).await?;
     let is_first = before.revision.is_none() && seen.revision.is_some();
     let is_other = (&seen.blueprints, seen.left_out, &seen.signer)
         != (&before.blueprints, left_out(&before), &before.signer);
@@ -301,6 +304,28 @@ fn told(seen: &Seen) -> (Observation, Map<String, Value>) {
         fields.insert(field.to_owned(), value);
     }
     (observed, fields)
+}
+
+/// What is known of the source's path of the registry, as a condition of its own: what
+/// nobody trusts there keeps nothing from being published.
+fn of_registry(source: &str, refused: &[RefusedArtifact]) -> Observation {
+    let Some(first) = refused.first() else {
+        let message = "nothing that was found in its path of the registry is refused";
+        return Observation::holds(ADMITTED, "Admitted", message);
+    };
+    let counted = match refused.len() {
+        1 => "one version in its path of the registry is refused".to_owned(),
+        many if many < MOST_REFUSED => {
+            format!("{many} versions in its path of the registry are refused, the first")
+        }
+        many => {
+            format!("{many} versions or more in its path of the registry are refused, the first")
+        }
+    };
+    let (name, version) = (&first.name, &first.version);
+    let (reason, fix) = (&first.reason, &first.fix);
+    let message = format!("{counted}: {source}/{name}:{version}: {reason}; {fix}");
+    Observation::fails(ADMITTED, "ArtifactsRefused", message)
 }
 
 /// Whether something still fits into what room there is for its like, which it takes.

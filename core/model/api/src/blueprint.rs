@@ -206,6 +206,7 @@ pub struct BlueprintSourceView {
     /// What lies in its path of the registry and was not admitted, the first hundred.
     pub refused: Vec<RefusedArtifactView>,
     /// `Running`: all of it is published. `Failed`: some is not, for the problems.
+    /// `Degraded`: all of it is, and something in its path of the registry is refused.
     /// `Stale`: the forge or the registry is away since `since`, and what was published
     /// stays.
     pub health: Health,

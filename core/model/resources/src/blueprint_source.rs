@@ -26,7 +26,8 @@ pub struct BlueprintSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The details; `Ready` is unknown while the forge or the registry is away, and
-    /// false while something in the repository is not published.
+    /// false while something in the repository is not published; `Admitted` is false
+    /// while something in the source's path of the registry is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The commit that was read last; none before the first.

@@ -340,21 +340,37 @@ async fn told(admin: &mut User, reason: Option<&str>) {
     let what = format!("the source tells {reason:?}");
     admin
         .until(&what, "/blueprint-sources", |page| {
-            let items = page["items"].as_array().unwrap().iter();
-            let mut refused = items
-                .filter(|it| it["source"] == "catalog")
-                .flat_map(|it| it["refused"].as_array().unwrap());
+            let mut items = page["items"].as_array().unwrap().iter();
+            let catalog = items.find(|it| it["source"] == "catalog").unwrap();
+            let mut refused = catalog["refused"].as_array().unwrap().iter();
             let found = refused.find(|it| it["name"] == "bp-guestbook" && it["version"] == "1.1.1");
             match (found, reason) {
                 (Some(one), Some(words)) => {
                     let fix = one["fix"].as_str().unwrap();
                     one["reason"].as_str().unwrap().contains(words)
                         && fix.ends_with("/catalog/bp-guestbook:1.1.1")
+                        && catalog["health"]["phase"] == "Degraded"
                 }
                 (found, reason) => found.is_none() && reason.is_none(),
             }
         })
         .await;
+    let Some(words) = reason else { return };
+    // What people read beside the table is no part of it.
+    let shown = admin
+        .catalyst(&["get", "blueprint-sources", "catalog"])
+        .await;
+    let (table, prose) = (shown.stdout, shown.stderr);
+    let (table, prose) = (
+        String::from_utf8_lossy(&table),
+        String::from_utf8_lossy(&prose),
+    );
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(table.contains("Degraded"), "{table}");
+    let mut said = prose.lines();
+    let said =
+        said.any(|line| line.starts_with("catalog/bp-guestbook:1.1.1: ") && line.contains(words));
+    assert!(said, "{prose}");
 }
 
 /// What `catalyst blueprint inspect` says of an artifact.

@@ -13,7 +13,7 @@ use catalyst_resources::RefusedArtifact;
 use crate::context::Addresses;
 
 /// The most that a status tells.
-const MOST_REFUSED: usize = 100;
+pub const MOST_REFUSED: usize = 100;
 /// The most bytes of a reason: some of it may be a registry's own words.
 const LONGEST_REASON: usize = 500;
 

@@ -78,11 +78,46 @@ async fn a_source_tells_what_its_registry_holds_and_nobody_trusts() {
     let expected = ("bp-wiki", "1.0.0", "it is not signed");
     assert_eq!((&*found.0, &*found.1, &*found.2), expected);
     assert!(words("fix").ends_with("/acme/bp-wiki:1.0.0"), "{told}");
+    let admitted = || {
+        let object = memory.get(SOURCE).unwrap();
+        let said = condition(&object, ADMITTED).unwrap().clone();
+        let of = |field: &str| text(&said, field).to_owned();
+        (of("/status"), of("/reason"), of("/message"))
+    };
+    let (status, reason, message) = admitted();
+    assert_eq!((&*status, &*reason), ("False", "ArtifactsRefused"));
+    let begins = "one version in its path of the registry is refused: acme/bp-wiki:1.0.0: it is not signed; publish it signed";
+    assert!(message.starts_with(begins), "{message}");
 
     forge.set_away(false);
     shared.refusals.news("acme/bp-wiki", BTreeMap::new());
     reconcile(&shared, "acme").await.unwrap();
     assert_eq!(refused(), json!([]));
+    assert_eq!(admitted().0, "True");
+}
+
+#[test]
+fn what_is_refused_is_counted_as_far_as_it_is_known() {
+    let artifact = RefusedArtifact {
+        name: "bp-wiki".to_owned(),
+        version: "1.0.0".to_owned(),
+        reason: "it is not signed".to_owned(),
+        fix: "sign it".to_owned(),
+    };
+    for (count, expected) in [
+        (
+            2,
+            "2 versions in its path of the registry are refused, the first: acme/bp-wiki:1.0.0: it is not signed; sign it",
+        ),
+        (
+            MOST_REFUSED,
+            "100 versions or more in its path of the registry are refused, the first: acme/bp-wiki:1.0.0: it is not signed; sign it",
+        ),
+    ] {
+        let observed = of_registry("acme", &vec![artifact.clone(); count]);
+        assert_eq!(observed.message, expected);
+        assert_eq!(observed.status, ConditionStatus::False);
+    }
 }
 
 #[tokio::test]

@@ -47,12 +47,23 @@ pub fn of_object(object: &Value, time: Timestamp) -> Health {
 }
 
 /// The health of a source of Blueprints: stale while its parts are away, as what was
-/// published before goes on.
+/// published before goes on; degraded where all is published and something in the
+/// registry is refused.
 pub fn of_source(object: &Value, time: Timestamp) -> Health {
     let said = condition(object, "Ready").map_or("", |it| text(it, "/status"));
     let mut health = of_object(object, time);
     if said == "Unknown" {
         "Stale".clone_into(&mut health.phase);
+    }
+    let admitted = condition(object, "Admitted").filter(|it| text(it, "/status") == "False");
+    if health.phase == "Running"
+        && let Some(refused) = admitted
+    {
+        "Degraded".clone_into(&mut health.phase);
+        text(refused, "/reason").clone_into(&mut health.reason);
+        text(refused, "/message").clone_into(&mut health.message);
+        let changed = text(refused, "/lastTransitionTime");
+        health.since = times([changed, &health.since]).unwrap_or_default();
     }
     health
 }
@@ -248,6 +259,43 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_source_is_as_good_as_the_worst_that_is_known_of_it() {
+        let since = |second: u8| format!("2026-01-01T00:00:0{second}.000Z");
+        let of = |ready: &str, admitted: Option<&str>| {
+            let mut conditions = vec![
+                json!({"type": "Ready", "status": ready, "reason": "R", "message": "r", "lastTransitionTime": since(1)}),
+            ];
+            conditions.extend(admitted.map(|status| {
+                json!({"type": "Admitted", "status": status, "reason": "A", "message": "a", "lastTransitionTime": since(2)})
+            }));
+            let health = of_source(
+                &json!({
+                    "metadata": {"name": "acme", "generation": 1},
+                    "status": {"observedGeneration": 1, "conditions": conditions},
+                }),
+                Timestamp::UNIX_EPOCH,
+            );
+            (health.phase, health.reason, health.message, health.since)
+        };
+        for (ready, admitted, phase, reason, changed) in [
+            ("True", Some("True"), "Running", "R", 1),
+            // Of before that was told.
+            ("True", None, "Running", "R", 1),
+            ("True", Some("False"), "Degraded", "A", 2),
+            ("False", Some("False"), "Failed", "R", 1),
+            ("Unknown", Some("False"), "Stale", "R", 1),
+        ] {
+            let expected = (
+                phase.to_owned(),
+                reason.to_owned(),
+                reason.to_lowercase(),
+                since(changed),
+            );
+            assert_eq!(of(ready, admitted), expected);
+        }
+    }
 
     #[test]
     fn a_cause_is_told_once() {
