@@ -293,6 +293,9 @@ export function startFixture(port = 0) {
       const folder = data.sources.find((it) => it.source === found?.source)?.blueprints.find((it) => it.name === found.name)
       return one(found && { ...found, version, withdrawn: folder?.yanked?.[version] }, `Blueprint ${parameters.name}`)
     }],
+    ['GET', '/hooks/registry', ({ username }) => data.users.get(username).sovereignAdmin
+      ? [200, { url: 'http://127.0.0.1:8080/api/v1/hooks/registry', token: 'canary-registry-token' }]
+      : [403, refuse(403, 'forbidden', 'Show the registry’s token', 'It is for sovereign-admins only.')]],
     ['GET', '/blueprint-sources', ({ username }) => page(data.sources.filter(({ source }) => (data.organizations.has(source) ? sees(username, source) : data.users.get(username).sovereignAdmin)))],
     ['GET', '/blueprints/:source/:name/:version/vulnerabilities', ({ parameters }) => [200, vulnerabilities([`Blueprint ${parameters.name} ${parameters.version}`])]],
     ['GET', '/policies', () => page([...data.policies.values()])],

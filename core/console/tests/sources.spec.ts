@@ -1,5 +1,5 @@
 import { tabTo } from './keyboard'
-import { expect, signInAs, test } from './support'
+import { expect, signInAs, test, violations } from './support'
 
 const GUESTBOOK = '/environments/acme-dev/applications/guestbook'
 const YANKED = { source: 'catalog', change: { blueprints: [{ name: 'bp-guestbook', version: '1.1.0', yanked: { '1.0.0': 'it forgets its guests' } }] }, tell: 'bp-guestbook' }
@@ -61,6 +61,25 @@ test('others see their own sources, or that there is none', async ({ page, fixtu
   await signInAs(page, fixture, 'eve')
   await page.goto('/marketplace/sources')
   await expect(page.getByText('There is no source that you may read.')).toBeVisible()
+})
+
+test('a sovereign-admin is shown what connects another registry, once asked for, and nobody else', async ({ page, fixture }) => {
+  await signInAs(page, fixture, 'admin')
+  await page.goto('/marketplace/sources')
+  await expect(page.getByRole('region', { name: 'catalog' })).toBeVisible()
+  await expect(page.locator('body')).not.toContainText('canary-registry-token')
+  await tabTo(page, 'Connect a registry')
+  await page.keyboard.press('Enter')
+  const dialog = page.getByRole('dialog', { name: 'Connect a registry' })
+  await expect(dialog.getByRole('group', { name: 'Address' })).toHaveText('http://127.0.0.1:8080/api/v1/hooks/registry')
+  await expect(dialog.getByRole('group', { name: 'Authorization' })).toHaveText('Bearer canary-registry-token')
+  expect(await violations(page), 'dialog').toEqual([])
+  await dialog.getByRole('button', { name: 'Done' }).click()
+  await expect(page.locator('body')).not.toContainText('canary-registry-token')
+  await signInAs(page, fixture, 'bob')
+  await page.goto('/marketplace/sources')
+  await expect(page.getByRole('region', { name: 'acme' })).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Connect a registry' })).toHaveCount(0)
 })
 
 test('a version that was withdrawn is not offered, and says why', async ({ signedIn: page, fixture }) => {

@@ -18,6 +18,7 @@ use super::cases::Test;
 use super::diff::Diff;
 use super::failure::{Hinted, hinted};
 use super::findings;
+use super::hook::Hook;
 use super::inspect::Inspect;
 use super::output::{Output, print, say};
 use super::render::Render;
@@ -49,6 +50,7 @@ enum What {
     Publish(Publish),
     Verify(Verify),
     Trust(Trust),
+    Hook(Hook),
 }
 
 /// Begin a Blueprint: a folder that passes `lint`.
@@ -203,6 +205,7 @@ impl Blueprint {
             What::Publish(it) => super::client(it.run()),
             What::Verify(it) => super::client(it.run()),
             What::Trust(it) => super::client(it.run()),
+            What::Hook(it) => super::client(it.run()),
         }
     }
 }

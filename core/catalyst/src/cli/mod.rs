@@ -22,6 +22,7 @@ mod diff;
 pub mod failure;
 mod findings;
 mod get;
+mod hook;
 mod inspect;
 mod kubeconfig;
 mod kustomize;

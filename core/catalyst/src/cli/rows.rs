@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use catalyst_api::{
     Accepted, ApplicationSummary, ApplicationView, BlueprintCard, BlueprintSourceView,
     DeletionView, EnvironmentView, Health, Invitation, MemberView, Membership, ObjectView,
-    OrganizationRole, OrganizationView, PolicyView, PullRequestView, Removed, Revision,
-    TrustedSignerView, UpgradeView, UserView,
+    OrganizationRole, OrganizationView, PolicyView, PullRequestView, RegistryHook, Removed,
+    Revision, TrustedSignerView, UpgradeView, UserView,
 };
 
 use serde_json::Value;
@@ -398,6 +398,15 @@ impl Row for Removed {
 
     fn cells(&self) -> Vec<String> {
         vec![self.kind.clone(), self.name.clone(), "is gone".to_owned()]
+    }
+}
+
+impl Row for RegistryHook {
+    const HEADER: &'static [&'static str] = &["url", "authorization"];
+
+    fn cells(&self) -> Vec<String> {
+        let shown = format!("Bearer {}", self.token.reveal());
+        vec![self.url.clone(), shown]
     }
 }
 

@@ -230,6 +230,8 @@ export const api = {
 
   deletions: () => list<Api.DeletionView>('/deletions'),
 
+  registryHook: () => json<Api.RegistryHook>('GET', '/hooks/registry'),
+
   sovereigns: () => list<Api.ProvisioningSummary>('/sovereigns'),
   sovereignSchema: () => json<Schema>('GET', '/sovereigns/schema'),
   sovereignCreate: (body: Api.CreateSovereign) => json<Api.ProvisioningView>('POST', '/sovereigns', body),

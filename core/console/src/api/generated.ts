@@ -453,7 +453,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Where a registry has to post its notifications, and the token that it has to show; for
+         *     sovereign-admins, who connect registries.
+         */
+        get: operations["registry_hook_get"];
         put?: never;
         /**
          * Receives a registry's notifications, as CNCF Distribution or Harbor sends them, with
@@ -1216,6 +1220,7 @@ export interface components {
             blueprints: components["schemas"]["SourceBlueprintView"][];
             /**
              * @description `Running`: all of it is published. `Failed`: some is not, for the problems.
+             *     `Degraded`: all of it is, and something in its path of the registry is refused.
              *     `Stale`: the forge or the registry is away since `since`, and what was published
              *     stays.
              */
@@ -2315,6 +2320,13 @@ export interface components {
             source: string;
             /** @description SemVer, the artifact's tag. */
             version: string;
+        };
+        /** @description Where a registry tells that something came or went, and with what; one for all sources. */
+        RegistryHook: {
+            /** @description What the registry shows with each, as `Authorization: Bearer …`. */
+            token: string;
+            /** @description The address that notifications are posted to. */
+            url: string;
         };
         /** @description Names something that is gone. */
         Removed: {
@@ -3693,6 +3705,35 @@ export interface operations {
             };
         };
     };
+    registry_hook_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address and the token. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistryHook"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     hook_registry: {
         parameters: {
             query?: never;
@@ -4373,6 +4414,11 @@ export interface operations {
             query?: {
                 /** @description The Sovereign's domain once more: everything on it is destroyed, data included. */
                 confirm?: string;
+                /**
+                 * @description Whether everything that was made was removed by hand: a token of a project that
+                 *     has nothing of it is refused otherwise.
+                 */
+                removedByHand?: boolean;
             };
             header?: never;
             path: {

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use axum::Router;
 use axum::middleware;
-use catalyst_api::{Addresses, UserView};
+use catalyst_api::{Addresses, Hidden, RegistryHook, UserView};
 use catalyst_commands::{Commands, PushCheck, PushVerdict};
 use catalyst_ports::{Clusters, Identity, RepositoryId, Vault};
 use catalyst_projector::Projector;
@@ -380,6 +380,14 @@ impl Gateway {
 
     fn registry_token(&self) -> &[u8] {
         self.inner.registry_token.as_bytes()
+    }
+
+    /// What a registry has to know to tell of changes.
+    fn registry_hook(&self) -> RegistryHook {
+        RegistryHook {
+            url: format!("{}/api/v1/hooks/registry", self.origin()),
+            token: Hidden::new(self.inner.registry_token.as_str()),
+        }
     }
 
     /// Has looked at what changed in the registry.

@@ -58,7 +58,7 @@ use crate::routes::{
         sovereigns::provisioning_restore, sovereigns::provisioning_cancel,
         sovereigns::provisioning_events,
         crate::stream::stream_get, openapi_get,
-        hooks::git_pushed, hooks::push_check, hooks::registry_changed,
+        hooks::git_pushed, hooks::push_check, hooks::registry_changed, hooks::registry_hook_get,
     ),
     components(schemas(Problem, StreamItem)),
     modifiers(&Everywhere),

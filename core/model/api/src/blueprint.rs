@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Health;
+use crate::{Health, Hidden};
 
 /// A card in the marketplace: the newest version of a Blueprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -210,6 +210,17 @@ pub struct BlueprintSourceView {
     /// `Stale`: the forge or the registry is away since `since`, and what was published
     /// stays.
     pub health: Health,
+}
+
+/// Where a registry tells that something came or went, and with what; one for all sources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryHook {
+    /// The address that notifications are posted to.
+    pub url: String,
+    /// What the registry shows with each, as `Authorization: Bearer …`.
+    #[schema(value_type = String)]
+    pub token: Hidden,
 }
 
 /// A Blueprint that has a folder in the repository of a source.

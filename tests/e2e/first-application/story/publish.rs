@@ -327,6 +327,23 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
         let answer = deletion.send().await.unwrap();
         assert_eq!(answer.status(), expected, "{}", user.name);
     }
+    // Any registry can be told where to say so, by whoever may connect one.
+    let hook = ["blueprint", "hook", "--output", "json"];
+    let shown = admin.catalyst(&hook).await;
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let token = shown["token"].as_str().unwrap();
+    let told_of = json!({"events": [{"action": "delete", "target": {"repository": REPOSITORY}}]});
+    let url = shown["url"].as_str().unwrap();
+    let telling = http.post(url).bearer_auth(token).json(&told_of);
+    assert_eq!(
+        telling.send().await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
+    let others = people.mallory.catalyst(&hook).await;
+    assert_eq!(others.status.code(), Some(1));
+    let said = [others.stdout, others.stderr].concat();
+    assert!(!String::from_utf8_lossy(&said).contains(token));
+
     let tags = ask(sovereign, admin, "tags/list").await;
     let tags: Value = serde_json::from_slice(&tags).unwrap();
     let versions = tags["tags"].as_array().unwrap();

@@ -1,14 +1,16 @@
 //! What the forge calls: the webhook after a push, and the check before one; and what
 //! registries call when something came or went.
 //!
-//! All are called by a machine that holds a secret, not by users. What must
-//! stay true: secrets are compared in constant time, and anything but a clear
+//! All are called by a machine that holds a secret, not by users, but for the one by
+//! which a sovereign-admin learns what a registry has to show. What must stay true:
+//! secrets are compared in constant time and never logged, and anything but a clear
 //! yes of the write side means that a push is refused.
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use catalyst_api::RegistryHook;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -18,6 +20,7 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::body;
+use crate::caller::Caller;
 use crate::notifications::Notifications;
 use crate::problem::Refusal;
 
@@ -118,6 +121,25 @@ pub async fn registry_changed(
         gateway.repositories_changed(repositories).await;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where a registry has to post its notifications, and the token that it has to show; for
+/// sovereign-admins, who connect registries.
+#[utoipa::path(get, path = "/api/v1/hooks/registry", tag = "hooks", operation_id = "registry_hook_get",
+    responses((status = 200, description = "The address and the token.", body = RegistryHook)))]
+pub async fn registry_hook_get(
+    caller: Caller,
+    State(gateway): State<Gateway>,
+) -> Result<Json<RegistryHook>, Refusal> {
+    if !caller.actor.sovereign_admin {
+        return Err(Refusal::forbidden(
+            "Show the registry's token",
+            "The token that a registry shows is for sovereign-admins only.",
+        )
+        .next("Ask a sovereign-admin of this Sovereign to connect the registry."));
+    }
+    tracing::info!(by = %caller.actor.username, "the registry's token was shown");
+    Ok(Json(gateway.registry_hook()))
 }
 
 /// Whether a caller shows this token; constant time.

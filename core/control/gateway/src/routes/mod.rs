@@ -162,7 +162,10 @@ pub fn router() -> Router<Gateway> {
         .nest("/sovereigns", sovereigns)
         .route("/stream", get(crate::stream::stream_get))
         .route("/openapi.json", get(crate::openapi::openapi_get))
-        .route("/hooks/registry", post(hooks::registry_changed))
+        .route(
+            "/hooks/registry",
+            get(hooks::registry_hook_get).post(hooks::registry_changed),
+        )
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .merge(hooks);
     Router::new()

@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{CHECK_TOKEN, REGISTRY_TOKEN, WEBHOOK_SECRET, World};
+use crate::world::{CHECK_TOKEN, ORIGIN, REGISTRY_TOKEN, WEBHOOK_SECRET, World};
 
 #[tokio::test]
 async fn malformed_requests_are_answered_with_problems() {
@@ -382,6 +382,34 @@ async fn the_forges_events_are_taken_when_they_are_signed() {
         (woken[0].owner.as_str(), woken[0].name.as_str()),
         ("acme", "acme-dev")
     );
+}
+
+#[tokio::test]
+async fn what_a_registry_has_to_show_only_sovereign_admins_are_told() {
+    let world = World::new().await;
+    let path = "/api/v1/hooks/registry";
+    let (status, hook) = world.ask(Some("sol"), "GET", path, None).await;
+    assert_eq!(status, StatusCode::OK, "{hook}");
+    let url = format!("{ORIGIN}{path}");
+    assert_eq!(hook, json!({"url": url, "token": REGISTRY_TOKEN}));
+    let request = Request::builder()
+        .method("POST")
+        .uri(path)
+        .header("content-type", "application/json")
+        .header(
+            "authorization",
+            format!("Bearer {}", hook["token"].as_str().unwrap()),
+        );
+    let (status, ..) = world.send(request.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    for caller in ["ada", "dan", "vic", "bill", "olga"] {
+        let (status, problem) = world.ask(Some(caller), "GET", path, None).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{caller}: {problem}");
+        assert!(!problem.to_string().contains(REGISTRY_TOKEN), "{caller}");
+    }
+    let (status, problem) = world.ask(None, "GET", path, None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(!problem.to_string().contains(REGISTRY_TOKEN));
 }
 
 #[tokio::test]
