@@ -59,8 +59,10 @@ export function startFixture(port = 0) {
   const rolesOf = (username) =>
     [...data.organizations.values()].flatMap((one) => one.members.filter((member) => member.user === username)
       .map((member) => ({ organization: one.name, role: member.role, environments: member.environments })))
+  /** Whose the catalogs' sources are: none of all others. */
+  const SOVEREIGN = Symbol('the Sovereign')
   const sees = (username, organization) =>
-    !organization || data.users.get(username)?.sovereignAdmin || rolesOf(username).some((one) => one.organization === organization)
+    organization === SOVEREIGN ? data.users.get(username)?.sovereignAdmin : !organization || data.users.get(username)?.sovereignAdmin || rolesOf(username).some((one) => one.organization === organization)
 
   function emit(kind, item, organization) {
     const entry = { id: ++sequence, data: JSON.stringify({ kind, item }), organization }
@@ -468,8 +470,10 @@ export function startFixture(port = 0) {
       Object.assign(searches, body)
       if (!searches.held) for (const go of searches.waiting.splice(0)) go()
     } else if (what === 'source') {
-      // A part of it, as it is from now on; a Blueprint that changed with it is told of.
-      Object.assign(data.sources.find((it) => it.source === body.source), body.change)
+      // A part of it, as it is from now on; a Blueprint that changed with it is told of, too.
+      const source = data.sources.find((it) => it.source === body.source)
+      Object.assign(source, body.change)
+      emit('blueprintSource', source, data.organizations.has(source.source) ? source.source : SOVEREIGN)
       const changed = data.blueprints.find((it) => it.name === body.tell)
       if (changed) emit('blueprint', changed)
     } else if (what === 'quiet') {

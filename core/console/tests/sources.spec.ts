@@ -32,12 +32,15 @@ test('what changes shows and is told, also that a part is away and since when', 
     phase: 'Stale', reason: 'ForgeAway', message: 'cannot read the repository catalog/blueprints: nobody answers; what is published stays at 0123456789',
     observedAt: new Date().toISOString(), since: new Date(Date.now() - 300_000).toISOString(),
   }
-  await fixture.control('source', { source: 'catalog', change: { health }, tell: 'bp-guestbook' })
-  // What the stream tells of Blueprints is not all that changes.
-  await expect(catalog.getByTestId('health')).toContainText('what is published stays at 0123456789', { timeout: 15_000 })
+  const asked: string[] = []
+  page.on('request', (request) => { if (request.url().includes('blueprint-sources')) asked.push(request.url()) })
+  await fixture.control('source', { source: 'catalog', change: { health } })
+  await expect(catalog.getByTestId('health')).toContainText('what is published stays at 0123456789')
   await expect(catalog.getByTestId('health')).toContainText('ForgeAway')
   await expect(catalog.getByTestId('health')).toContainText('stale for 5 min')
   await expect(page.getByTestId('announcer')).toHaveText('The source catalog is now stale.')
+  // The stream tells all of it.
+  expect(asked).toEqual([])
 })
 
 test('a source in whose registry something is refused says so, and that all else is published', async ({ signedIn: page, fixture }) => {

@@ -338,6 +338,9 @@ impl Get {
             (Kind::Blueprints, StreamItem::Blueprint(it)) if is_named(&it.name) => {
                 output.change(it)
             }
+            (Kind::BlueprintSources, StreamItem::BlueprintSource(it)) if is_named(&it.source) => {
+                output.change(it)
+            }
             (Kind::Policies, StreamItem::Policy(it)) if is_named(&it.name) => output.change(it),
             (Kind::PullRequests, StreamItem::PullRequest(it))
                 if is_named(&it.number.to_string()) && is_here(&it.environment) =>
@@ -361,6 +364,7 @@ impl Kind {
                 | (Self::Environments, "environment")
                 | (Self::Applications, "application")
                 | (Self::Blueprints, "blueprint")
+                | (Self::BlueprintSources, "blueprintSource")
                 | (Self::Policies, "policy")
                 | (Self::PullRequests, "pullRequest")
                 | (Self::Deletions, "deletion")

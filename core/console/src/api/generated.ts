@@ -2533,6 +2533,11 @@ export interface components {
             /** @enum {string} */
             kind: "blueprint";
         } | {
+            /** @description A source of Blueprints came or changed. */
+            item: components["schemas"]["BlueprintSourceView"];
+            /** @enum {string} */
+            kind: "blueprintSource";
+        } | {
             /** @description A policy came or changed. */
             item: components["schemas"]["PolicyView"];
             /** @enum {string} */

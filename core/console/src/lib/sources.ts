@@ -21,16 +21,9 @@ export function withdrawnOf(source: BlueprintSourceView): Withdrawn[] {
   )
 }
 
-/** What changed between two looks, in sentences for those who do not see it. */
-export function news(before: BlueprintSourceView[], after: BlueprintSourceView[]): string[] {
-  const known = new Map(before.map((one) => [one.source, one]))
-  return after.flatMap((now) => {
-    const then = known.get(now.source)
-    if (!then) return []
-    const told: string[] = []
-    if (then.health.phase !== now.health.phase) told.push(`The source ${now.source} is now ${words(now.health.phase).toLowerCase()}.`)
-    else if (then.revision !== now.revision) told.push(`The source ${now.source} was read anew.`)
-    if (now.refused.length > then.refused.length) told.push(`In the registry, more of ${now.source} is not trusted.`)
-    return told
-  })
+/** What changed of a source, in a sentence for those who do not see it; of several things the greatest. */
+export function news(then: BlueprintSourceView, now: BlueprintSourceView): string | undefined {
+  if (then.health.phase !== now.health.phase) return `The source ${now.source} is now ${words(now.health.phase).toLowerCase()}.`
+  if (now.refused.length > then.refused.length) return `In the registry, more of ${now.source} is not trusted.`
+  return then.revision !== now.revision ? `The source ${now.source} was read anew.` : undefined
 }

@@ -115,6 +115,12 @@ export async function loadBlueprints(): Promise<void> {
   state.blueprints.answerAll(begun, items.map((item) => [`${item.source}/${item.name}`, item]), () => true)
 }
 
+export async function loadSources(): Promise<void> {
+  const begun = state.sources.begin()
+  const items = await api.blueprintSources()
+  state.sources.answerAll(begun, items.map((item) => [item.source, item]), () => true)
+}
+
 export async function loadPolicies(): Promise<void> {
   const begun = state.policies.begin()
   const items = await api.policies()

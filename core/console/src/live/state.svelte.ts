@@ -8,6 +8,7 @@ import { api, asProblem, isAway, onAnswer, ProblemError, signOut } from '../api/
 import type * as Api from '../api/types'
 import { ServerClock } from '../lib/time'
 import { words } from '../lib/phase'
+import { news } from '../lib/sources'
 import { Collection } from './collection'
 import { connect, type Connection } from './connection'
 import type { ConnectionState, HubMessage } from './hub'
@@ -18,6 +19,8 @@ export const environments = new Collection<Api.EnvironmentView>(new SvelteMap())
 export const applications = new Collection<Api.ApplicationSummary & Partial<Api.ApplicationView>>(new SvelteMap())
 /** By `{source}/{name}`. */
 export const blueprints = new Collection<Api.BlueprintCard>(new SvelteMap())
+/** Sources of Blueprints, by name. */
+export const sources = new Collection<Api.BlueprintSourceView>(new SvelteMap())
 export const policies = new Collection<Api.PolicyView>(new SvelteMap())
 /** By `{environment}/{number}`; the page of one asks for its diff. */
 export const pullRequests = new Collection<Api.PullRequestView>(new SvelteMap())
@@ -102,7 +105,7 @@ export function signedOut(): void {
   session.hasEnded = session.me !== undefined
   session.state = 'signed-out'
   session.me = undefined
-  for (const collection of [organizations, environments, applications, blueprints, policies, pullRequests, upgrades, deletions]) {
+  for (const collection of [organizations, environments, applications, blueprints, sources, policies, pullRequests, upgrades, deletions]) {
     collection.items.clear()
   }
   expected.clear()
@@ -173,6 +176,13 @@ function take(change: Api.StreamItem): void {
     case 'blueprint':
       blueprints.put(`${change.item.source}/${change.item.name}`, change.item)
       break
+    case 'blueprintSource': {
+      const known = sources.items.get(change.item.source)
+      sources.put(change.item.source, change.item)
+      const told = known ? news(known, change.item) : undefined
+      if (told) announce(told)
+      break
+    }
     case 'policy':
       policies.put(change.item.name, change.item)
       break
@@ -209,6 +219,7 @@ function remove({ kind, name }: Api.Removed): void {
     environment: environments,
     application: applications,
     blueprint: blueprints,
+    blueprintSource: sources,
     policy: policies,
     pullRequest: pullRequests,
     upgrade: upgrades,

@@ -248,6 +248,7 @@ pub fn seen(caller: &Caller, item: &StreamItem) -> Seen {
             caller.can_read_environment(&application.summary.environment)
         }
         StreamItem::Blueprint(card) => caller.can_read_source(&card.source),
+        StreamItem::BlueprintSource(source) => caller.can_read_repository(&source.source),
         StreamItem::PullRequest(pull) => caller.can_read_environment(&pull.environment),
         StreamItem::Deletion(deletion) => caller.deletion_seen(deletion),
         StreamItem::Upgrade(upgrade) => caller.upgrade_seen(upgrade),
@@ -283,7 +284,8 @@ mod tests {
     use crate::authentication::Credential;
     use crate::membership::Organizations;
     use catalyst_api::{
-        BlueprintCard, DeletionView, Health, OrganizationView, PolicyView, Removed, UpgradeView,
+        BlueprintCard, BlueprintSourceView, DeletionView, Health, OrganizationView, PolicyView,
+        Removed, UpgradeView,
     };
     use catalyst_commands::Actor;
     use serde_json::json;
@@ -313,21 +315,24 @@ mod tests {
         Caller::new(actor, credential, "token".into(), &organizations)
     }
 
-    fn organization(name: &str) -> StreamItem {
-        let health = Health {
+    fn health() -> Health {
+        Health {
             phase: "Running".to_owned(),
             reason: "Ready".to_owned(),
             message: String::new(),
             observed_at: String::new(),
             since: String::new(),
-        };
+        }
+    }
+
+    fn organization(name: &str) -> StreamItem {
         StreamItem::Organization(OrganizationView {
             name: name.to_owned(),
             display_name: name.to_owned(),
             contact: None,
             members: Vec::new(),
             environments: Vec::new(),
-            health,
+            health: health(),
         })
     }
 
@@ -389,6 +394,20 @@ mod tests {
         })
     }
 
+    fn source(name: &str) -> StreamItem {
+        StreamItem::BlueprintSource(BlueprintSourceView {
+            source: name.to_owned(),
+            repository: String::new(),
+            revision: None,
+            read_at: None,
+            signer: None,
+            blueprints: Vec::new(),
+            problems: Vec::new(),
+            refused: Vec::new(),
+            health: health(),
+        })
+    }
+
     #[test]
     fn a_change_is_seen_by_those_it_concerns() {
         let acme = [("vic", "org-viewer"), ("bill", "billing-admin")];
@@ -415,6 +434,12 @@ mod tests {
             (
                 removed("blueprint", Some("acme")),
                 [true, true, false, true],
+            ),
+            (source("acme"), [true, false, false, true]),
+            (source("catalog"), [false, false, false, true]),
+            (
+                removed("blueprintSource", Some("acme")),
+                [true, false, false, true],
             ),
             (upgrade(Some("acme")), [true, false, false, true]),
             // It names Applications of all Organizations.

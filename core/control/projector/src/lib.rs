@@ -231,7 +231,10 @@ impl Projector {
 
     /// Every source of Blueprints, by name, with what of it only its own may know.
     pub fn blueprint_sources(&self) -> Vec<BlueprintSourceView> {
-        self.state.model().blueprint_sources()
+        self.all(Kind::BlueprintSource, "", |item| match item {
+            StreamItem::BlueprintSource(item) => Some(item),
+            _ => None,
+        })
     }
 
     /// All policies, by name.

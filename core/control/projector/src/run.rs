@@ -152,6 +152,7 @@ fn note_silence(state: &State, before: &BTreeSet<String>) -> BTreeSet<String> {
             model::Kind::Organization,
             model::Kind::Environment,
             model::Kind::Application,
+            model::Kind::BlueprintSource,
         ]
         .into_iter()
         .flat_map(|kind| model.views(kind))

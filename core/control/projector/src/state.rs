@@ -122,6 +122,7 @@ fn health_of(item: &mut StreamItem) -> Option<&mut Health> {
         StreamItem::Organization(item) => Some(&mut item.health),
         StreamItem::Environment(item) => Some(&mut item.health),
         StreamItem::Application(item) => Some(&mut item.summary.health),
+        StreamItem::BlueprintSource(item) => Some(&mut item.health),
         _ => None,
     }
 }

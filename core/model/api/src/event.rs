@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    ApplicationView, BlueprintCard, DeletionView, EnvironmentView, OrganizationView, PolicyView,
-    PullRequestView, UpgradeView,
+    ApplicationView, BlueprintCard, BlueprintSourceView, DeletionView, EnvironmentView,
+    OrganizationView, PolicyView, PullRequestView, UpgradeView,
 };
 
 /// One change of the read model. On the wire (`text/event-stream`) `id` is the
@@ -23,6 +23,8 @@ pub enum StreamItem {
     Application(Box<ApplicationView>),
     /// A Blueprint came or changed.
     Blueprint(BlueprintCard),
+    /// A source of Blueprints came or changed.
+    BlueprintSource(BlueprintSourceView),
     /// A policy came or changed.
     Policy(PolicyView),
     /// A pull request came or changed.

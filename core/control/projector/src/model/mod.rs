@@ -54,6 +54,8 @@ pub enum Kind {
     Application,
     /// A Blueprint, `{source}/{name}`.
     Blueprint,
+    /// A source of Blueprints.
+    BlueprintSource,
     /// A policy.
     Policy,
     /// A pull request, `{environment}/{number}`, the number in ten digits.
@@ -72,6 +74,7 @@ impl Kind {
             Self::Environment => "environment",
             Self::Application => "application",
             Self::Blueprint => "blueprint",
+            Self::BlueprintSource => "blueprintSource",
             Self::Policy => "policy",
             Self::PullRequest => "pullRequest",
             Self::Deletion => "deletion",
@@ -297,11 +300,6 @@ impl Model {
         blueprints::detail(&self.blueprint_versions(source, name), version, knows)
     }
 
-    /// Every source of Blueprints, by name.
-    pub fn blueprint_sources(&self) -> Vec<catalyst_api::BlueprintSourceView> {
-        sources::sources(self)
-    }
-
     /// Who pushed or merged the commits of an Environment's repository, by commit.
     pub fn pushers(&self, environment: &str) -> BTreeMap<String, String> {
         views::pushers(self, environment)
@@ -483,6 +481,9 @@ impl Model {
                 let source = json::text(&fact.object, "/spec/source");
                 let name = json::text(&fact.object, "/spec/name");
                 keys.insert((Kind::Blueprint, format!("{source}/{name}")));
+            }
+            ("BlueprintSource", _) => {
+                keys.insert((Kind::BlueprintSource, name.to_owned()));
             }
             ("VCluster" | "Kustomization" | "GitRepository", _) => {
                 keys.extend(self.all(Kind::Environment));

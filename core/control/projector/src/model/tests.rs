@@ -517,6 +517,69 @@ fn happen(log: &mut Log, (what, which): (u8, u8)) {
 }
 
 #[test]
+fn a_source_of_blueprints_is_told_of_as_it_comes_changes_and_goes() {
+    let source = |name: &str, reason: &str| {
+        json!({
+            "apiVersion": "catalyst.openova.io/v1alpha1", "kind": "BlueprintSource",
+            "metadata": {"name": name, "generation": 1},
+            "spec": {"repository": format!("{name}/shared-blueprints")},
+            "status": {
+                "observedGeneration": 1, "revision": "c1",
+                "blueprints": [{"name": "bp-wiki", "version": "1.0.0"}],
+                "refused": [{"name": "bp-wiki", "version": "1.1.0", "reason": reason, "fix": "sign it"}],
+                "conditions": [
+                    {"type": "Ready", "status": "True", "reason": "Published", "message": "",
+                        "lastTransitionTime": "2026-11-23T10:00:00Z"},
+                    {"type": "Admitted", "status": "False", "reason": "ArtifactsRefused", "message": reason,
+                        "lastTransitionTime": "2026-11-23T10:00:00Z"},
+                ],
+            },
+        })
+    };
+    let mut log = Log::default();
+    log.object(
+        MANAGEMENT,
+        "BlueprintSource",
+        source("acme", "it is not signed"),
+    );
+    log.object(
+        MANAGEMENT,
+        "BlueprintSource",
+        source("catalog", "it is not signed"),
+    );
+    let shown = |log: &Log, name: &str| {
+        let model = log.project();
+        let view = model.view(Kind::BlueprintSource, name)?;
+        let StreamItem::BlueprintSource(item) = view.item.clone() else {
+            panic!("{:?}", view.item);
+        };
+        Some((item, view.organization.clone()))
+    };
+    let (item, organization) = shown(&log, "acme").unwrap();
+    assert_eq!(organization.as_deref(), Some("acme"));
+    assert_eq!(item.health.phase, "Degraded");
+    assert!(
+        item.repository.ends_with("/acme/shared-blueprints.git"),
+        "{}",
+        item.repository
+    );
+    // What all share is the Sovereign's.
+    assert_eq!(shown(&log, "catalog").unwrap().1, None);
+
+    log.object(
+        MANAGEMENT,
+        "BlueprintSource",
+        source("acme", "nobody trusts its signer"),
+    );
+    let (item, _) = shown(&log, "acme").unwrap();
+    assert_eq!(item.refused[0].reason, "nobody trusts its signer");
+
+    let gone = json!({"gone": true, "metadata": {"name": "acme"}});
+    log.object(MANAGEMENT, "BlueprintSource", gone);
+    assert!(shown(&log, "acme").is_none());
+}
+
+#[test]
 fn a_fleet_upgrade_is_shown_with_how_far_each_application_is() {
     let member = |stage: &str| json!({"environment": format!("acme-{stage}"), "application": "wiki", "from": "1.0.0"});
     let mut upgrade = json!({

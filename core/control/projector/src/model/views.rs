@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::health::{self, Seen};
 use super::json::{commit_of_revision, condition, list, text};
 use super::objects::{object_view, state};
-use super::{Key, Kind, Model, View, blueprints, upgrades};
+use super::{Key, Kind, Model, View, blueprints, sources, upgrades};
 use crate::fact::{CommitFact, Fact, Held, ObjectFact};
 use crate::place::split_vcluster;
 
@@ -32,6 +32,7 @@ pub fn compute(model: &Model, (kind, name): &Key) -> Option<View> {
         Kind::Environment => environment(model, name),
         Kind::Application => application(model, name),
         Kind::Blueprint => blueprint(model, name),
+        Kind::BlueprintSource => blueprint_source(model, name),
         Kind::Policy => policy(model, name),
         Kind::PullRequest => pull_request(model, name),
         Kind::Deletion => deletion(model, name),
@@ -407,6 +408,17 @@ fn blueprint(model: &Model, key: &str) -> Option<View> {
     let organization = (!is_shared_source(source)).then_some(source);
     Some(view(
         StreamItem::Blueprint(card),
+        organization,
+        management(),
+    ))
+}
+
+fn blueprint_source(model: &Model, name: &str) -> Option<View> {
+    let (fact, time) = named(model, "BlueprintSource", name)?;
+    let item = sources::source(&fact.object, time, &model.settings.git)?;
+    let organization = (!is_shared_source(name)).then_some(name);
+    Some(view(
+        StreamItem::BlueprintSource(item),
         organization,
         management(),
     ))
