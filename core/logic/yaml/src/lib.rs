@@ -10,6 +10,7 @@
 //! read again, here or by Go, is the same value; no input makes it panic.
 
 mod number;
+mod quick;
 mod read;
 mod scalar;
 mod text;
@@ -47,6 +48,9 @@ impl Error {
 /// What follows the first document is not looked at, as in
 /// `sigs.k8s.io/yaml`'s `Unmarshal`.
 pub fn from_str(text: &str) -> Result<Value, Error> {
+    if let Some(value) = quick::document(text) {
+        return Ok(value);
+    }
     Ok(read::Reader::new(text)
         .next_document()?
         .unwrap_or(Value::Null))

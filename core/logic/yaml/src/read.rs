@@ -412,6 +412,14 @@ fn go_syntax(value: &Value) -> String {
     }
 }
 
+/// What a plain scalar without a tag is; `None` where it is refused.
+pub fn plain_value(text: &str) -> Option<Value> {
+    let at = Marker::default();
+    scalar_node(text, ScalarStyle::Plain, None, at)
+        .ok()
+        .map(|node| node.value)
+}
+
 fn scalar_node(
     text: &str,
     style: ScalarStyle,
