@@ -4,14 +4,14 @@
 //! parse nodes do, because error messages quote them.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::functions::Function;
 
 /// One named template.
 pub struct Template {
     pub name: String,
-    pub source: Rc<Source>,
+    pub source: Arc<Source>,
     pub body: Vec<Node>,
 }
 
@@ -82,7 +82,7 @@ pub enum ExprKind {
     Nil,
     Bool(bool),
     Number { text: String, value: Number },
-    Str { text: String, value: Rc<str> },
+    Str { text: String, value: Arc<str> },
     Field(Vec<String>),
     Variable(Vec<String>),
     Chain(Box<Expr>, Vec<String>),

@@ -4,12 +4,14 @@
 //! the command line. What must stay true: an archive cannot name a path
 //! outside itself, link anywhere, or unpack to more than the bounds below.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
+use crate::ast::Template;
 use crate::glob::glob_match;
 use crate::objects::FileMap;
 
@@ -45,7 +47,7 @@ pub struct Chart {
     /// The name below which templates of its subcharts are found: an alias is
     /// not always passed on to them.
     pub(crate) inner_name: String,
-    pub(crate) metadata: Map<String, Value>,
+    pub(crate) metadata: Arc<Map<String, Value>>,
     pub(crate) values: Arc<Map<String, Value>>,
     pub(crate) schema: Option<Arc<Value>>,
     /// Path in the chart → text, `templates/` only.
@@ -56,6 +58,60 @@ pub struct Chart {
     pub(crate) subcharts: Vec<Chart>,
     /// Bytes of its values and templates, without its subcharts'.
     pub(crate) weight: usize,
+    pub(crate) kept: Arc<Kept>,
+}
+
+/// What renderings of a chart make alike, kept for the next: its templates as parsed,
+/// and its defaults with what they import.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// By the path that errors name: a chart of two aliases is parsed twice.
+    parsed: Mutex<HashMap<String, Arc<[Arc<Template>]>>>,
+    /// By the charts that take part; of each in turn, itself first.
+    defaults: Mutex<HashMap<String, Vec<Defaults>>>,
+}
+
+/// Default values, which the charts of all renderings share.
+pub(crate) type Defaults = Arc<Map<String, Value>>;
+
+/// Choices of subcharts whose defaults are kept.
+const MAX_KEPT: usize = 16;
+
+impl Kept {
+    /// The templates that `text` defines, the file's own first; an error is text/template's.
+    pub(crate) fn templates(&self, path: &str, text: &str) -> Result<Arc<[Arc<Template>]>, String> {
+        let known = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(path) {
+            return Ok(known.clone());
+        }
+        drop(known);
+        let parsed: Arc<[_]> = crate::parser::parse(path, text)?
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        let mut known = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(path.to_owned(), parsed.clone());
+        Ok(parsed)
+    }
+
+    /// The defaults where these charts take part, if they were made before.
+    pub(crate) fn defaults(&self, charts: &str) -> Option<Vec<Defaults>> {
+        let known = self.defaults.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(charts).cloned()
+    }
+
+    pub(crate) fn keep_defaults(&self, charts: String, defaults: Vec<Defaults>) {
+        let mut known = self.defaults.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_KEPT {
+            known.insert(charts, defaults);
+        }
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
 }
 
 impl Chart {
@@ -217,7 +273,7 @@ impl Chart {
         Ok(Self {
             inner_name: name.clone(),
             name,
-            metadata,
+            metadata: Arc::new(metadata),
             values: Arc::new(values),
             schema,
             templates: Arc::new(templates),
@@ -225,6 +281,7 @@ impl Chart {
             crds: Arc::new(crds),
             subcharts,
             weight,
+            kept: Arc::default(),
         })
     }
 }

@@ -3,7 +3,7 @@
 //! Called when a chart is rendered and by `tpl`. Faults carry Go's message
 //! and line. Nesting is bounded, so no text can exhaust the stack.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::ast::{Branch, Command, Expr, ExprKind, Node, Number, Pipe, Source, Template, line_of};
 use crate::format::{quote, unquote};
@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 300;
 /// All templates that `text` defines; the first is the text itself.
 /// The error is text/template's: `template: name:line: why`.
 pub fn parse(name: &str, text: &str) -> Result<Vec<Template>, String> {
-    let source = Rc::new(Source {
+    let source = Arc::new(Source {
         name: name.to_owned(),
         text: text.to_owned(),
     });
@@ -64,7 +64,7 @@ struct Parser<'t> {
     at: usize,
     /// The last token that was looked at: errors name its line.
     read: usize,
-    source: Rc<Source>,
+    source: Arc<Source>,
     variables: Vec<&'t str>,
     range_depth: usize,
     depth: usize,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use crate::chart::Chart;
+use crate::chart::{Chart, Kept};
 use crate::exec::{Engine, Failure, Limits, Set};
 use crate::functions::semver::Version;
 use crate::objects::{CHART, KUBE_VERSION, Object};
@@ -280,9 +280,9 @@ fn execute(
     let mut set = Set::default();
     for path in &order {
         if let Some(template) = all.get(*path) {
-            let parsed = crate::parser::parse(path, &template.text)
+            let parsed = (template.kept.templates(path, template.text))
                 .map_err(|why| parse_message(path, &why))?;
-            set.add(parsed.into_iter().map(Rc::new));
+            set.add(parsed.iter().cloned());
         }
     }
     let mut engine = Engine::new(
@@ -314,19 +314,20 @@ fn execute(
     Ok(out)
 }
 
-struct Renderable {
-    text: String,
+struct Renderable<'c> {
+    text: &'c str,
+    kept: &'c Kept,
     base: String,
     dot: Value,
 }
 
-fn collect(
-    chart: &Chart,
+fn collect<'c>(
+    chart: &'c Chart,
     above: &str,
     is_root: bool,
     values: Value,
     shared: &BTreeMap<String, Value>,
-    all: &mut BTreeMap<String, Renderable>,
+    all: &mut BTreeMap<String, Renderable<'c>>,
 ) -> Value {
     let path = format!("{above}{}", chart.name);
     let subcharts = Value::map(BTreeMap::new());
@@ -363,7 +364,8 @@ fn collect(
         all.insert(
             format!("{path}/{name}"),
             Renderable {
-                text: text.clone(),
+                text,
+                kept: &chart.kept,
                 base: format!("{path}/templates"),
                 dot: dot.clone(),
             },

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Number};
 
@@ -25,7 +26,7 @@ pub enum Value {
     /// An unsigned number, and Go's name of its type.
     Uint(u64, &'static str),
     Float(f64),
-    Str(Rc<str>),
+    Str(Arc<str>),
     List(Rc<Vec<Value>>),
     Map(Shared),
     Object(Rc<Object>),
@@ -33,7 +34,7 @@ pub enum Value {
 
 impl Value {
     pub fn text(text: impl AsRef<str>) -> Self {
-        Self::Str(Rc::from(text.as_ref()))
+        Self::Str(Arc::from(text.as_ref()))
     }
 
     pub fn list(items: Vec<Self>) -> Self {

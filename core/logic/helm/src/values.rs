@@ -6,9 +6,11 @@
 //! default; `global` reaches every chart. Maps are shared where Helm shares
 //! them: what a subchart adds below a global's key, its parent sees.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
-use crate::chart::Chart;
+use crate::chart::{Chart, Defaults};
 use crate::functions::semver::{Version, satisfies};
 use crate::value::{Shared, Value};
 
@@ -71,7 +73,46 @@ pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault
         weight: MAX_WEIGHT,
     };
     enabled(chart, &shared(values), "", &mut budget)?;
-    import(chart)
+    // What is imported depends on the values only by which charts take part.
+    let mut taking_part = String::new();
+    name_all(chart, &mut taking_part);
+    if let Some(defaults) = chart.kept.defaults(&taking_part) {
+        take_defaults(chart, &mut defaults.into_iter());
+        return Ok(());
+    }
+    import(chart)?;
+    let mut defaults = Vec::new();
+    list_defaults(chart, &mut defaults);
+    chart.kept.keep_defaults(taking_part, defaults);
+    Ok(())
+}
+
+/// Names the charts that take part, each with its subcharts in brackets; the length of a
+/// name comes first, so that no two choices are called alike.
+fn name_all(chart: &Chart, out: &mut String) {
+    out.push_str(&chart.name.len().to_string());
+    out.push(':');
+    out.push_str(&chart.name);
+    out.push('(');
+    chart.subcharts.iter().for_each(|sub| name_all(sub, out));
+    out.push(')');
+}
+
+fn list_defaults(chart: &Chart, out: &mut Vec<Defaults>) {
+    out.push(chart.values.clone());
+    chart
+        .subcharts
+        .iter()
+        .for_each(|sub| list_defaults(sub, out));
+}
+
+fn take_defaults(chart: &mut Chart, from: &mut impl Iterator<Item = Defaults>) {
+    if let Some(defaults) = from.next() {
+        chart.values = defaults;
+    }
+    for sub in &mut chart.subcharts {
+        take_defaults(sub, from);
+    }
 }
 
 /// What may yet take part: one chart can stand for any number of them by aliases.
@@ -148,8 +189,7 @@ fn enabled(
             let mut sub = found.clone();
             if !alias.is_empty() {
                 sub.name.clone_from(&alias);
-                sub.metadata
-                    .insert("name".to_owned(), alias.as_str().into());
+                Arc::make_mut(&mut sub.metadata).insert("name".to_owned(), alias.as_str().into());
             }
             chart.subcharts.push(sub);
         }
@@ -174,11 +214,9 @@ fn enabled(
         enabled(sub, &merged, &below, budget)?;
     }
     if wanted.is_empty() {
-        chart.metadata.remove("dependencies");
+        Arc::make_mut(&mut chart.metadata).remove("dependencies");
     } else {
-        chart
-            .metadata
-            .insert("dependencies".to_owned(), Json::Array(wanted));
+        Arc::make_mut(&mut chart.metadata).insert("dependencies".to_owned(), Json::Array(wanted));
     }
     Ok(())
 }
@@ -274,7 +312,7 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
         tables(&copy(&merged), &imported, true)
     };
     if let Some(Json::Object(values)) = Value::Map(values).to_json() {
-        chart.values = std::sync::Arc::new(values);
+        chart.values = Arc::new(values);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod statements;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -85,12 +86,12 @@ const MAX_INCLUDES: usize = 1000;
 /// Templates by name. What `tpl` defines lies over what was there before.
 #[derive(Default)]
 pub struct Set {
-    own: HashMap<String, Rc<Template>>,
+    own: HashMap<String, Arc<Template>>,
     below: Option<Rc<Set>>,
 }
 
 impl Set {
-    pub fn get(&self, name: &str) -> Option<&Rc<Template>> {
+    pub fn get(&self, name: &str) -> Option<&Arc<Template>> {
         let mut set = self;
         loop {
             match (set.own.get(name), &set.below) {
@@ -102,7 +103,7 @@ impl Set {
     }
 
     /// Adds parsed templates; one of blanks only does not replace another.
-    pub fn add(&mut self, parsed: impl IntoIterator<Item = Rc<Template>>) {
+    pub fn add(&mut self, parsed: impl IntoIterator<Item = Arc<Template>>) {
         for template in parsed {
             if crate::parser::is_empty(&template.body) && self.get(&template.name).is_some() {
                 continue;
@@ -196,7 +197,7 @@ impl<'a> Engine<'a> {
         let mut parsed = crate::parser::parse(NAME, text)
             .map_err(|why| format!("cannot parse template {}: {why}", shown()))?
             .into_iter()
-            .map(Rc::new);
+            .map(Arc::new);
         let Some(main) = parsed.next() else {
             return Ok(String::new());
         };
