@@ -1,23 +1,29 @@
 //! The end-to-end test of provisioning: a real project at Hetzner Cloud, or nothing.
 //!
-//! `hetzner-provisioning` provisions and destroys; `destroy` destroys from the state of
-//! a run that was cut off; `sweep` removes what runs of more than two hours ago left.
-//! Without `HETZNER_TEST_TOKEN` each says that it skips, and does nothing: there is no
-//! stand-in for the cloud here. What the variables mean is in docs/SOVEREIGN-PROVISIONING.md.
+//! `hetzner-provisioning` provisions and destroys; `destroy` destroys what a run that was
+//! cut off left, by its state and by its label; `sweep` removes what runs of more than two
+//! hours ago left. Without `HETZNER_TEST_TOKEN` each says that it skips, and does nothing:
+//! there is no stand-in for the cloud here. What the variables mean is in
+//! docs/SOVEREIGN-PROVISIONING.md.
 
 mod deadline;
+mod destroy;
+mod driver;
 mod report;
 mod run;
 mod settings;
+#[cfg(test)]
+mod stand_in;
 mod sweep;
 
 use std::process::ExitCode;
 
-use settings::Settings;
+use anyhow::{Context as _, bail};
+use settings::{Project, Settings};
 
 fn main() -> ExitCode {
-    let settings = match Settings::from_environment() {
-        Ok(Some(settings)) => settings,
+    let project = match Project::from_environment() {
+        Ok(Some(project)) => project,
         Ok(None) => {
             eprintln!(
                 "SKIPPED: HETZNER_TEST_TOKEN is not set. Set it to an API token of a Hetzner project for tests, and HETZNER_TEST_PROJECT_ID to the project's number, to provision for real. Nothing was called."
@@ -46,22 +52,30 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let redactor = settings.redactor();
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let redactor = project.redactor();
     let tasks = tokio::task::LocalSet::new();
-    let done = match words.first().map(String::as_str) {
-        None => tasks.block_on(&runtime, run::provision_and_destroy(settings)),
-        Some("destroy") => tasks.block_on(&runtime, run::destroy_what_is_left(settings)),
-        Some("sweep") => tasks.block_on(&runtime, sweep::sweep(&settings)),
-        Some(other) => Err(anyhow::anyhow!(
-            "there is no command {other}; there are destroy and sweep, and none to provision"
-        )),
-    };
-    match done {
+    match tasks.block_on(&runtime, perform(project)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("FAILED: {}", redactor.clean(&format!("{error:#}")));
             ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(project: Project) -> anyhow::Result<()> {
+    let judged = |project| Settings::from_environment(project).context("nothing was created");
+    let word = std::env::args().nth(1);
+    match word.as_deref() {
+        None => run::provision_and_destroy(judged(project)?).await,
+        Some("destroy") => run::destroy_what_is_left(judged(project)?).await,
+        // It needs the token alone, and the name of its own run where there is one.
+        Some("sweep") => {
+            let own_run = settings::own_run()?;
+            sweep::sweep(&project, own_run.as_deref(), sweep::SWEEP).await
+        }
+        Some(other) => {
+            bail!("there is no command {other}; there are destroy and sweep, and none to provision")
         }
     }
 }

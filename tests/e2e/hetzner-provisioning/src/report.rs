@@ -51,18 +51,19 @@ impl Report {
         }
     }
 
-    /// Notes how a step ended.
+    /// Notes how a step ended: what its success shows, where its name does not say it,
+    /// or why it failed.
     pub fn note(
         &mut self,
         step: &str,
         begun: Instant,
         cut_short: bool,
-        result: &anyhow::Result<()>,
+        result: Result<&str, &anyhow::Error>,
         soft: bool,
     ) {
         let seconds = begun.elapsed().as_secs();
         let (verdict, message) = match result {
-            Ok(()) => (Verdict::Passed, String::new()),
+            Ok(shows) => (Verdict::Passed, shows.to_owned()),
             Err(error) if soft => (Verdict::SoftFailure, format!("{error:#}")),
             Err(error) => (Verdict::Failed, format!("{error:#}")),
         };

@@ -1,70 +1,133 @@
 //! Provision, look, destroy. Destroying comes whatever happened before: success,
 //! failure, panic, time-out, SIGTERM.
 
+use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
 use catalyst_provisioner::Module;
-use catalyst_provisioner::tofu::{Limits, ResourceState, Tofu, TofuEvent};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::deadline::{DESTROY, Granted};
+use crate::deadline::{Budget, Granted, Port};
+use crate::destroy::destroy;
+use crate::driver::{driver, tell};
 use crate::report::Report;
 use crate::settings::Settings;
 
-const fn minutes(count: u64) -> Duration {
-    Duration::from_secs(60 * count)
+/// A run, and what is known of it.
+pub struct Run {
+    pub settings: Settings,
+    /// Whether anything of this run's name may be in the project.
+    pub may_have_made: Cell<bool>,
+    report: RefCell<Report>,
+}
+
+impl Run {
+    fn new(settings: Settings) -> anyhow::Result<Rc<Self>> {
+        private_folder(&settings)?;
+        let report = Report::new(&settings.config.sovereign_fqdn, settings.redactor());
+        Ok(Rc::new(Self {
+            settings,
+            may_have_made: Cell::new(false),
+            report: RefCell::new(report),
+        }))
+    }
+
+    /// Notes how a step ended that nothing cuts short and whose failure fails the run.
+    pub fn note<T>(&self, step: &str, begun: Instant, result: &anyhow::Result<T>) {
+        let result = result.as_ref().map(|_| "");
+        self.report
+            .borrow_mut()
+            .note(step, begun, false, result, false);
+    }
+
+    /// Notes a step's result, and gives it back.
+    fn noted<T>(
+        &self,
+        step: &str,
+        begun: Instant,
+        granted: Granted,
+        result: anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let told = result.as_ref().map(|_| "");
+        self.report
+            .borrow_mut()
+            .note(step, begun, granted.is_cut, told, false);
+        result
+    }
+
+    fn has_failed(&self) -> bool {
+        self.report.borrow().has_failed()
+    }
 }
 
 /// The whole test.
 pub async fn provision_and_destroy(settings: Settings) -> anyhow::Result<()> {
-    private_folder(&settings)?;
-    let fqdn = settings.config.sovereign_fqdn.clone();
+    let run = Run::new(settings)?;
     eprintln!(
-        "provisioning {fqdn}; state and report in {}",
-        settings.folder.display()
+        "provisioning {}; state and report in {}",
+        run.settings.config.sovereign_fqdn,
+        run.settings.folder.display()
     );
     let cancel = canceled_by_signals()?;
-    let settings = std::rc::Rc::new(settings);
-    let report = std::rc::Rc::new(tokio::sync::Mutex::new(Report::new(
-        &fqdn,
-        settings.redactor(),
-    )));
+    let work = {
+        let run = run.clone();
+        async move { provision(&run, &cancel).await }
+    };
+    always_destroyed(&run, work).await
+}
+
+/// Does the work, and destroys behind it, whatever became of it.
+async fn always_destroyed(
+    run: &Run,
+    work: impl Future<Output = anyhow::Result<()>> + 'static,
+) -> anyhow::Result<()> {
+    let settings = &run.settings;
+    let fqdn = &settings.config.sovereign_fqdn;
+    let begun = Instant::now();
     // A task of its own, so that even its panic comes back here, and destroying follows.
-    let work = tokio::task::spawn_local({
-        let (settings, report) = (settings.clone(), report.clone());
-        async move { provision(&settings, &report, &cancel).await }
-    });
-    let worked = work.await;
-    let mut report = report.lock().await;
     // A step that failed has noted itself.
-    if let Err(panic) = worked {
-        let failed = Err(anyhow!("the harness failed by itself: {panic}"));
-        report.note("harness", Instant::now(), false, &failed, false);
+    if let Err(panic) = tokio::task::spawn_local(work).await {
+        let failed: anyhow::Result<()> = Err(anyhow!("the harness failed by itself: {panic}"));
+        run.note("harness", begun, &failed);
     }
-    if settings.keep_on_failure && report.has_failed() {
+    if settings.keep_on_failure && run.has_failed() {
         eprintln!(
-            "KEPT, because E2E_KEEP_ON_FAILURE is true: {fqdn} goes on costing money; run `hetzner-provisioning destroy`, or wait for a later run's sweep"
+            "KEPT, because E2E_KEEP_ON_FAILURE is true: {fqdn} goes on costing money; run `E2E_RUN_ID={} hetzner-provisioning destroy`, or wait for a sweep, which removes it once it is two hours old",
+            settings.run
         );
     } else {
-        let begun = Instant::now();
-        let destroyed = destroy(&settings).await;
-        report.note("destroy, nothing left", begun, false, &destroyed, false);
+        destroy(run).await;
     }
-    report.write(&settings.folder)?;
-    if report.has_failed() {
+    run.report.borrow().write(&settings.folder)?;
+    if run.has_failed() {
         bail!("{fqdn}: see the steps above");
     }
     Ok(())
 }
 
-/// For a second job: destroys from the state that a run that was cut off left.
+/// For a second job: destroys what a run that was cut off left, by the state that it
+/// uploaded, if it did, and by its label.
 pub async fn destroy_what_is_left(settings: Settings) -> anyhow::Result<()> {
-    private_folder(&settings)?;
-    destroy(&settings).await
+    if !settings.is_named {
+        bail!(
+            "cannot destroy what a run left: E2E_RUN_ID is not set; it names the run, which its state and its labels go by"
+        );
+    }
+    let run = Run::new(settings)?;
+    run.may_have_made.set(true);
+    destroy(&run).await;
+    if run.has_failed() {
+        bail!(
+            "{}: see the steps above",
+            run.settings.config.sovereign_fqdn
+        );
+    }
+    Ok(())
 }
 
 fn private_folder(settings: &Settings) -> anyhow::Result<()> {
@@ -77,97 +140,33 @@ fn private_folder(settings: &Settings) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", settings.folder.display()))
 }
 
-fn driver(settings: &Settings, limits: Limits, cancel: CancellationToken) -> Tofu {
-    Tofu::new(
-        &settings.tofu,
-        &settings.folder,
-        &settings.passphrase,
-        &[("HCLOUD_TOKEN", settings.token.clone())],
-        limits,
-        cancel,
-    )
-}
-
-fn tell(event: TofuEvent) {
-    match event {
-        TofuEvent::Resource {
-            address,
-            action,
-            state,
-            seconds,
-        } if state != ResourceState::Begun => {
-            eprintln!("   {address}: {action} {state:?}, {seconds} s");
-        }
-        TofuEvent::Diagnostic(found) => eprintln!("   {}: {}", found.summary, found.detail),
-        _ => {}
-    }
-}
-
-type Shared = tokio::sync::Mutex<Report>;
-
-async fn provision(
-    settings: &Settings,
-    report: &Shared,
-    cancel: &CancellationToken,
-) -> anyhow::Result<()> {
+async fn provision(run: &Run, cancel: &CancellationToken) -> anyhow::Result<()> {
+    let settings = &run.settings;
+    let times = &settings.times;
     let grant = |asked| settings.deadline.grant(asked, SystemTime::now());
-    let granted = grant(minutes(30));
-    let limits = Limits {
-        apply: granted.time,
-        init: granted.time.min(minutes(10)),
-        plan: granted.time.min(minutes(10)),
-        ..Limits::default()
-    };
-    let tofu = driver(settings, limits, cancel.clone());
-    let begun = Instant::now();
-    let applied = apply(settings, &tofu).await;
-    let addresses = noted(report, "apply", begun, granted, applied).await?;
 
-    let granted = grant(minutes(5));
+    let granted = grant(times.making);
+    let budget = Budget::of(granted.time, SystemTime::now());
     let begun = Instant::now();
-    let answered = reach(addresses.control_plane, 22, granted.time, cancel).await;
-    noted(
-        report,
-        "TCP/22 on the control plane",
-        begun,
-        granted,
-        answered,
-    )
-    .await?;
+    let applied = apply(run, budget, cancel).await;
+    let addresses = run.noted("apply", begun, granted, applied)?;
 
-    let granted = grant(minutes(15));
+    let granted = grant(times.ssh.within);
     let begun = Instant::now();
-    let answered = reach(addresses.load_balancer, 443, granted.time, cancel).await;
-    report.lock().await.note(
+    let answered = reach(addresses.control_plane, times.ssh, granted, cancel).await;
+    run.noted("TCP/22 on the control plane", begun, granted, answered)?;
+
+    let granted = grant(times.https.within);
+    let begun = Instant::now();
+    let answered = reach(addresses.load_balancer, times.https, granted, cancel).await;
+    run.report.borrow_mut().note(
         "TCP/443 on the load balancer",
         begun,
         granted.is_cut,
-        &answered,
+        answered.as_ref().map(|()| ""),
         true,
     );
     Ok(())
-}
-
-/// Notes a step's result, and goes on only with a good one.
-async fn noted<T>(
-    report: &Shared,
-    step: &str,
-    begun: Instant,
-    granted: Granted,
-    result: anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let (told, result) = match result {
-        Ok(value) => (Ok(()), Ok(value)),
-        Err(error) => {
-            let message = anyhow!("{error:#}");
-            (Err(error), Err(message))
-        }
-    };
-    report
-        .lock()
-        .await
-        .note(step, begun, granted.is_cut, &told, false);
-    result
 }
 
 struct Addresses {
@@ -175,14 +174,20 @@ struct Addresses {
     load_balancer: Ipv4Addr,
 }
 
-async fn apply(settings: &Settings, tofu: &Tofu) -> anyhow::Result<Addresses> {
-    tofu.version().await?;
+async fn apply(run: &Run, budget: Budget, cancel: &CancellationToken) -> anyhow::Result<Addresses> {
+    let settings = &run.settings;
+    let times = &settings.times;
+    let in_time = |call| driver(settings, budget, call, cancel);
+    in_time(times.read)?.version().await?;
+    let tofu = in_time(times.init)?;
     tofu.stage(&Module::hetzner())?;
     tofu.write_variables(&settings.config.variables())?;
     tofu.init(&mut tell).await?;
-    tofu.plan(&mut tell).await?;
+    in_time(times.plan)?.plan(&mut tell).await?;
+    let tofu = in_time(times.apply)?;
+    run.may_have_made.set(true);
     tofu.apply(&mut tell).await?;
-    let outputs = tofu.outputs().await?;
+    let outputs = in_time(times.read)?.outputs().await?;
     let address = |name: &str| -> anyhow::Result<Ipv4Addr> {
         let text = outputs
             .get(name)
@@ -200,13 +205,14 @@ async fn apply(settings: &Settings, tofu: &Tofu) -> anyhow::Result<Addresses> {
 /// Waits until a port takes a connection.
 async fn reach(
     address: Ipv4Addr,
-    port: u16,
-    within: Duration,
+    port: Port,
+    granted: Granted,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let (number, within) = (port.number, granted.time);
     let again = async {
         loop {
-            let connect = tokio::net::TcpStream::connect((address, port));
+            let connect = tokio::net::TcpStream::connect((address, number));
             if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(5), connect).await {
                 return;
             }
@@ -216,31 +222,10 @@ async fn reach(
     tokio::select! {
         () = again => Ok(()),
         () = tokio::time::sleep(within) => {
-            bail!("{address}:{port} took no connection within {} s", within.as_secs())
+            bail!("{address}:{number} took no connection within {} s", within.as_secs())
         }
-        () = cancel.cancelled() => bail!("interrupted while waiting for {address}:{port}"),
+        () = cancel.cancelled() => bail!("interrupted while waiting for {address}:{number}"),
     }
-}
-
-/// Destroys, and proves by the state that nothing is left. It hears no signal: what has
-/// been asked to stop has come here for that.
-async fn destroy(settings: &Settings) -> anyhow::Result<()> {
-    let limits = Limits {
-        destroy: DESTROY,
-        ..Limits::default()
-    };
-    let tofu = driver(settings, limits, CancellationToken::new());
-    if !tofu.has_state() {
-        eprintln!(
-            "nothing to destroy: there is no state in {}",
-            settings.folder.display()
-        );
-        return Ok(());
-    }
-    tofu.stage(&Module::hetzner())?;
-    tofu.write_variables(&settings.config.variables())?;
-    tofu.init(&mut tell).await?;
-    Ok(tofu.destroy(&mut tell).await?)
 }
 
 fn canceled_by_signals() -> anyhow::Result<CancellationToken> {
@@ -259,3 +244,6 @@ fn canceled_by_signals() -> anyhow::Result<CancellationToken> {
     }
     Ok(cancel)
 }
+
+#[cfg(test)]
+mod scenes;

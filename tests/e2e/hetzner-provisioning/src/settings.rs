@@ -4,18 +4,70 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use catalyst_provisioner::{Config, Redactor, Secret, preflight};
+use catalyst_provisioner::preflight::{self, Hetzner};
+use catalyst_provisioner::{Config, Redactor, Secret};
 use sha2::{Digest as _, Sha256};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Times};
 
 /// Label that names the run on everything it makes.
 pub const RUN_LABEL: &str = "openova.io/e2e-run";
 /// Label that says when the run began, in seconds since 1970.
 pub const BEGUN_LABEL: &str = "openova.io/e2e-begun";
 
-pub struct Settings {
+/// The project for tests at Hetzner, as its token opens it.
+pub struct Project {
     pub token: Secret,
+    address: String,
+}
+
+impl Project {
+    /// `None` where no token is given: there is nothing to test with.
+    pub fn from_environment() -> anyhow::Result<Option<Self>> {
+        let Some(token) = set("HETZNER_TEST_TOKEN") else {
+            return Ok(None);
+        };
+        // OpenTofu's provider would heed it.
+        if let Some(address) = set("HCLOUD_ENDPOINT") {
+            bail!(
+                "HCLOUD_ENDPOINT is set, to {address}; this tests Hetzner Cloud and nothing in its place: unset it"
+            );
+        }
+        Ok(Some(Self {
+            token: Secret::new(token),
+            address: preflight::ADDRESS.to_owned(),
+        }))
+    }
+
+    /// For tests of the harness's own logic alone: a run never has another address.
+    #[cfg(test)]
+    pub fn standing_in(address: &str, token: &str) -> Self {
+        Self {
+            token: Secret::new(token),
+            address: address.to_owned(),
+        }
+    }
+
+    /// A client of its API.
+    pub fn client(&self) -> anyhow::Result<Hetzner> {
+        let address = self
+            .address
+            .parse()
+            .with_context(|| format!("{} is not a URL", self.address))?;
+        Ok(Hetzner::new(&address, self.token.clone())?)
+    }
+
+    pub fn redactor(&self) -> Redactor {
+        Redactor::new([self.token.clone()])
+    }
+}
+
+pub struct Settings {
+    pub project: Project,
+    /// The run's own name, on the label of everything it makes.
+    pub run: String,
+    /// Whether the run was named by who started it.
+    pub is_named: bool,
     /// Encrypts the state; follows from the token and the run, so that a second job
     /// that has both can destroy from the state that the first one uploaded.
     pub passphrase: Secret,
@@ -23,25 +75,23 @@ pub struct Settings {
     /// Where state and report are.
     pub folder: PathBuf,
     pub deadline: Deadline,
+    pub times: Times,
     pub tofu: PathBuf,
-    pub hetzner: String,
     pub keep_on_failure: bool,
 }
 
 impl Settings {
-    /// `None` where no token is given: there is nothing to test with.
-    pub fn from_environment() -> anyhow::Result<Option<Self>> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let Some(token) = set("HETZNER_TEST_TOKEN") else {
-            return Ok(None);
-        };
+    pub fn from_environment(project: Project) -> anyhow::Result<Self> {
         let must =
             |name: &str, why: &str| set(name).with_context(|| format!("{name} is not set; {why}"));
-        let project = must(
+        let number = must(
             "HETZNER_TEST_PROJECT_ID",
             "it is the number of the token's project",
         )?;
-        let run = run_id(set("E2E_RUN_ID").as_deref())?;
+        let named = own_run()?;
+        let is_named = named.is_some();
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let run = named.unwrap_or_else(|| format!("{:x}", begun.as_millis()));
         let folder = PathBuf::from(set("E2E_FOLDER").unwrap_or_else(|| "e2e-hetzner".to_owned()));
         let folder = std::path::absolute(folder)?;
         let deadline = match set("E2E_DEADLINE") {
@@ -51,12 +101,11 @@ impl Settings {
             ),
             None => Deadline::usual(),
         };
-        let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let server_type = set("E2E_SERVER_TYPE").unwrap_or_else(|| "cx33".to_owned());
         let values = serde_json::json!({
             "sovereignFqdn": format!("e2e-{run}.openova.io"),
             "region": set("E2E_REGION").unwrap_or_else(|| "fsn".to_owned()),
-            "hetznerProjectId": project,
+            "hetznerProjectId": number,
             "domainMode": "byo",
             "envType": "poc",
             "controlPlaneCount": 1,
@@ -67,36 +116,44 @@ impl Settings {
             "adminCidrs": [must("E2E_ADMIN_CIDR", "it is this machine's address with /32, from which the nodes must be reached")?],
             "gitUrl": set("E2E_GIT_URL").unwrap_or_else(|| "https://github.com/openova-io/sovereigns".to_owned()),
             "acmeEmail": "e2e@openova.io",
-            "extraLabels": {RUN_LABEL: run, BEGUN_LABEL: begun.to_string()},
+            "extraLabels": {RUN_LABEL: run, BEGUN_LABEL: begun.as_secs().to_string()},
         });
         let read = |path: &Path| std::fs::read_to_string(path);
         let config = Config::parse("the environment", &values.to_string(), &read)?;
-        let passphrase = hex::encode(Sha256::digest(format!(
-            "catalyst e2e state\n{run}\n{token}"
-        )));
-        Ok(Some(Self {
-            passphrase: Secret::new(passphrase),
-            token: Secret::new(token),
+        Ok(Self {
+            passphrase: passphrase(&run, &project.token),
+            project,
+            run,
+            is_named,
             config,
             folder,
             deadline,
+            times: Times::usual(),
             tofu: PathBuf::from(set("E2E_TOFU").unwrap_or_else(|| "tofu".to_owned())),
-            hetzner: set("HCLOUD_ENDPOINT").unwrap_or_else(|| preflight::ADDRESS.to_owned()),
             keep_on_failure: set("E2E_KEEP_ON_FAILURE").as_deref() == Some("true"),
-        }))
+        })
     }
 
     pub fn redactor(&self) -> Redactor {
-        Redactor::new([self.token.clone(), self.passphrase.clone()])
+        Redactor::new([self.project.token.clone(), self.passphrase.clone()])
     }
 }
 
-/// The run's own name: what CI gives, or the time.
-fn run_id(given: Option<&str>) -> anyhow::Result<String> {
-    let Some(given) = given else {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        return Ok(format!("{:x}", now.as_millis()));
-    };
+/// A variable that is set and not empty.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The run's own name, where the environment gives it one.
+pub fn own_run() -> anyhow::Result<Option<String>> {
+    let given = set("E2E_RUN_ID");
+    if let Some(run) = &given {
+        check_run(run)?;
+    }
+    Ok(given)
+}
+
+fn check_run(given: &str) -> anyhow::Result<()> {
     let fits = given.len() <= 30
         && given
             .bytes()
@@ -108,5 +165,42 @@ fn run_id(given: Option<&str>) -> anyhow::Result<String> {
             "E2E_RUN_ID {given:?} is not at most 30 lower-case letters, digits and inner hyphens"
         );
     }
-    Ok(given.to_owned())
+    Ok(())
+}
+
+fn passphrase(run: &str, token: &Secret) -> Secret {
+    let token = token.reveal();
+    Secret::new(hex::encode(Sha256::digest(format!(
+        "catalyst e2e state\n{run}\n{token}"
+    ))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_passphrase_is_the_same_in_every_job_of_a_run_and_in_no_other() {
+        let token = |text: &str| Secret::new(text);
+        let first = passphrase("4711", &token("a token"));
+        assert_eq!(first.reveal().len(), 64);
+        assert_eq!(first, passphrase("4711", &token("a token")));
+        assert_ne!(first, passphrase("4712", &token("a token")));
+        assert_ne!(first, passphrase("4711", &token("another token")));
+    }
+
+    #[test]
+    fn a_run_is_named_so_that_its_name_fits_a_domain_and_a_label() {
+        for (name, fits) in [
+            ("4711", true),
+            ("a-1", true),
+            ("-1", false),
+            ("1-", false),
+            ("A", false),
+            ("1_2", false),
+            ("1234567890123456789012345678901", false),
+        ] {
+            assert_eq!(check_run(name).is_ok(), fits, "{name}");
+        }
+    }
 }

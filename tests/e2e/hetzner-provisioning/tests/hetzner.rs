@@ -135,6 +135,29 @@ fn a_token_without_the_rest_fails_before_anything_is_called() {
     assert!(!trace.exists());
 }
 
+/// A run talks to Hetzner Cloud and to nothing in its place, whoever names it.
+#[test]
+fn another_address_than_hetzners_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = recording_tofu(folder.path());
+    for words in [&[][..], &["destroy"][..], &["sweep"][..]] {
+        let output = harness()
+            .args(words)
+            .env_clear()
+            .env("PATH", folder.path())
+            .env("HETZNER_TEST_TOKEN", "canary-e2e-token-12345")
+            .env("HCLOUD_ENDPOINT", "http://127.0.0.1:9/v1")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert!(said.contains("HCLOUD_ENDPOINT is set"), "{words:?}: {said}");
+        assert!(!said.contains("canary"), "{words:?}: {said}");
+    }
+    assert!(!trace.exists());
+}
+
 #[test]
 fn a_failing_tofu_fails_the_run_and_is_reported_without_the_token() {
     let folder = tempfile::tempdir().unwrap();
