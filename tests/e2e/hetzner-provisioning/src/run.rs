@@ -18,6 +18,9 @@ use crate::driver::{driver, tell};
 use crate::report::Report;
 use crate::settings::Settings;
 
+/// A connection shows less than it seems to.
+const CONNECTED: &str = "the load balancer takes connections; it may do so before any node behind it answers, and whether one does is not looked at";
+
 /// A run, and what is known of it.
 pub struct Run {
     pub settings: Settings,
@@ -163,7 +166,7 @@ async fn provision(run: &Run, cancel: &CancellationToken) -> anyhow::Result<()> 
         "TCP/443 on the load balancer",
         begun,
         granted.is_cut,
-        answered.as_ref().map(|()| ""),
+        answered.as_ref().map(|()| CONNECTED),
         true,
     );
     Ok(())

@@ -222,6 +222,11 @@ async fn destroying_follows_success_and_the_project_is_asked_whether_anything_is
         ]
     );
     assert!(!report.contains("failed"), "{report}");
+    // A connection to the load balancer is not told for more than it is.
+    assert!(
+        report.contains("whether one does is not looked at"),
+        "{report}"
+    );
 }
 
 #[tokio::test]
