@@ -72,6 +72,19 @@ fn it_has_time_to_destroy_and_runs_alone_with_least_rights() {
 }
 
 #[test]
+fn whoever_will_do_nothing_pushes_no_waiting_run_out_of_the_queue() {
+    let (_, workflow) = workflow();
+    let gate = workflow["jobs"]["provision"]["if"].as_str().unwrap();
+    let group = workflow["concurrency"]["group"].as_str().unwrap();
+    assert_eq!(
+        group,
+        format!(
+            "${{{{ ({gate}) && 'hetzner-e2e' || format('hetzner-e2e-nothing-{{0}}', github.run_id) }}}}"
+        )
+    );
+}
+
+#[test]
 fn secrets_reach_only_the_harness() {
     let (_, workflow) = workflow();
     let mut with_secrets = 0;
