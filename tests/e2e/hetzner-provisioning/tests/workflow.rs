@@ -25,6 +25,10 @@ fn workflow() -> (String, Value) {
     named("test-hetzner-e2e.yaml")
 }
 
+fn sweeping() -> Value {
+    named("sweep-hetzner-e2e.yaml").1
+}
+
 fn triggers(workflow: &Value) -> &Value {
     // YAML 1.1 reads the word `on` as true.
     workflow.get("on").or_else(|| workflow.get("true")).unwrap()
@@ -209,9 +213,29 @@ fn the_second_job_destroys_with_a_state_and_without_one() {
 }
 
 #[test]
+fn the_project_is_swept_on_a_schedule_beside_the_runs() {
+    let sweeping = sweeping();
+    let triggers: Vec<&String> = triggers(&sweeping).as_object().unwrap().keys().collect();
+    assert_eq!(triggers, ["schedule", "workflow_dispatch"]);
+    let (_, runs) = workflow();
+    assert_ne!(
+        sweeping["concurrency"]["group"],
+        json!("hetzner-e2e"),
+        "it would push out a run that waits"
+    );
+    // It has no run of its own, whose earlier attempts would be removed whatever their age.
+    assert!(!sweeping.to_string().contains("E2E_RUN_ID"));
+    for (workflow, job) in [(&sweeping, "sweep"), (&runs, "provision")] {
+        let (_, sweeps) = step(workflow, job, "Remove what old runs");
+        let line = sweeps["run"].as_str().unwrap();
+        assert!(line.ends_with("./hetzner-provisioning sweep"), "{line}");
+    }
+}
+
+#[test]
 fn secrets_reach_only_the_harness() {
     let (_, runs) = workflow();
-    for (workflow, expected) in [(runs, 3)] {
+    for (workflow, expected) in [(runs, 3), (sweeping(), 1)] {
         let mut with_secrets = 0;
         for job in workflow["jobs"].as_object().unwrap().values() {
             for step in job["steps"].as_array().unwrap() {
