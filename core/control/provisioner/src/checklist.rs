@@ -44,6 +44,19 @@ impl Console {
         })
     }
 
+    /// Where users sign in, behind the same addresses: it answers on a Sovereign without
+    /// Catalyst too, which has no console.
+    pub fn sign_in(&self) -> Self {
+        let host = match self.host.strip_prefix("console.") {
+            Some(rest) => format!("auth.{rest}"),
+            None => self.host.clone(),
+        };
+        Self {
+            host,
+            addresses: self.addresses.clone(),
+        }
+    }
+
     /// Asks it for its page, and tells the code of its answer and the address that gave it.
     /// Its name is resolved and its certificate verified on the way.
     pub fn command(&self) -> String {
@@ -135,6 +148,20 @@ mod tests {
                 (other, _) => panic!("{said}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn users_sign_in_beside_the_console() {
+        let console = Console::of(&outputs("https://console.hfmp.omantel.example")).unwrap();
+        let sign_in = console.sign_in();
+        assert!(
+            sign_in
+                .command()
+                .ends_with(" https://auth.hfmp.omantel.example/"),
+            "{}",
+            sign_in.command()
+        );
+        assert_eq!(sign_in.judge("302 203.0.113.9"), Progress::Ready);
     }
 
     #[test]

@@ -49,8 +49,14 @@ pub fn bootstrap(text: &str) -> Progress {
     }
 }
 
-/// Whether an object is Ready at its present generation, as Flux tells it.
+/// Whether an object is Ready at its present generation, as Flux tells it. What is
+/// suspended is looked at by nobody, so that it will not become Ready.
 pub fn readiness(object: &Value) -> Progress {
+    if is_suspended(object) {
+        return Progress::Waiting(
+            "it is suspended; remove spec.suspend where Git has it, and push that".to_owned(),
+        );
+    }
     let generation = object
         .pointer("/metadata/generation")
         .and_then(Value::as_i64);
@@ -82,22 +88,34 @@ pub fn readiness(object: &Value) -> Progress {
 
 /// How far each wanted part is, from a list of Kustomizations.
 pub fn parts(list: &Value, wanted: &[String]) -> Vec<(String, Progress)> {
-    let items = list.get("items").and_then(Value::as_array);
     wanted
         .iter()
         .map(|part| {
-            let object = items.and_then(|items| {
-                items.iter().find(|item| {
-                    item.pointer("/metadata/name").and_then(Value::as_str) == Some(part)
-                })
-            });
-            let progress = object.map_or_else(
+            let progress = named(list, part).map_or_else(
                 || Progress::Waiting("Flux has not applied it yet".to_owned()),
                 readiness,
             );
             (part.clone(), progress)
         })
         .collect()
+}
+
+/// Those of all parts that must become Ready, and those that are left out: what the
+/// template holds back, for as long as Flux has it suspended too.
+pub fn wanted(list: &Value, all: Vec<String>, held_back: &[String]) -> (Vec<String>, Vec<String>) {
+    all.into_iter()
+        .partition(|part| !held_back.contains(part) || !named(list, part).is_some_and(is_suspended))
+}
+
+fn named<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
+    let items = list.get("items").and_then(Value::as_array)?;
+    items
+        .iter()
+        .find(|item| item.pointer("/metadata/name").and_then(Value::as_str) == Some(name))
+}
+
+fn is_suspended(object: &Value) -> bool {
+    object.pointer("/spec/suspend") == Some(&Value::Bool(true))
 }
 
 /// What the cluster is given.
@@ -206,6 +224,30 @@ mod tests {
             Progress::Waiting("Flux has not applied it yet".to_owned())
         );
         assert_eq!(parts(&Value::Null, &["cilium".to_owned()]).len(), 1);
+    }
+
+    #[test]
+    fn what_the_template_holds_back_is_left_out_while_it_is_suspended() {
+        let all = || vec!["cilium".to_owned(), "catalyst".to_owned()];
+        let held_back = ["catalyst".to_owned()];
+        let part = |name: &str, suspend: bool| json!({"metadata": {"name": name}, "spec": {"suspend": suspend}});
+        let suspended = json!({"items": [part("cilium", true), part("catalyst", true)]});
+        // A part that somebody else suspended is none that the template holds back.
+        let (wanted_of, left_out) = wanted(&suspended, all(), &held_back);
+        assert_eq!(wanted_of, ["cilium"]);
+        assert_eq!(left_out, ["catalyst"]);
+        let found = parts(&suspended, &wanted_of);
+        assert!(
+            matches!(&found[0].1, Progress::Waiting(why) if why.starts_with("it is suspended")),
+            "{found:?}"
+        );
+        // Published, or not applied yet, it is waited for.
+        for list in [
+            json!({"items": [part("catalyst", false)]}),
+            json!({"items": []}),
+        ] {
+            assert_eq!(wanted(&list, all(), &held_back), (all(), vec![]));
+        }
     }
 
     #[test]

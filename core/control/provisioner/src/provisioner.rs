@@ -23,7 +23,6 @@ use crate::config::{Config, at_home};
 use crate::directory::{Directory, DirectoryError};
 use crate::preflight::{self, Finding, Hetzner, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
-use crate::render;
 use crate::secret::{OwnSecret, OwnSecrets, Redactor, Secret, hidden};
 use crate::ssh::{Ssh, SshError};
 use crate::tofu::{Limits, Planned, Tofu, TofuError, TofuEvent};
@@ -634,23 +633,7 @@ impl<'a> Provisioner<'a> {
                 })
                 .await?;
             }
-            Step::WaitParts => {
-                let ssh = self.control_plane()?;
-                let wanted = render::parts();
-                self.wait(step, self.options.waits.parts, async || {
-                    let said = ssh.run(
-                        "ask Flux for the parts",
-                        cluster::KUSTOMIZATIONS,
-                        None,
-                        MINUTE,
-                    );
-                    told(said.await, |text| {
-                        let list: Value = serde_json::from_str(text).unwrap_or_default();
-                        all("parts", &cluster::parts(&list, &wanted))
-                    })
-                })
-                .await?;
-            }
+            Step::WaitParts => self.wait_parts().await?,
             Step::Observe => self.observe().await?,
             Step::Adopt => self.adopt().await?,
             Step::Checklist => self.checklist().await?,

@@ -166,6 +166,9 @@ pub enum Life {
     Archived,
 }
 
+/// The part that is Catalyst itself.
+pub const CATALYST: &str = "catalyst";
+
 /// What was done for a Sovereign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -192,6 +195,9 @@ pub struct Record {
     /// works on them again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub given: BTreeSet<String>,
+    /// Parts that the Sovereign is provisioned without: they are not to be had yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
     /// The module's outputs, none of which is secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, serde_json::Value>,
@@ -260,8 +266,30 @@ impl Record {
             attempt: None,
             handed_over: false,
             given: BTreeSet::new(),
+            left_out: BTreeSet::new(),
             outputs: BTreeMap::new(),
         }
+    }
+
+    /// Whether Catalyst itself runs on it, and with it the console.
+    pub fn has_console(&self) -> bool {
+        !self.left_out.contains(CATALYST)
+    }
+
+    /// What it is provisioned without, in words; `None` where nothing is left out.
+    pub fn without(&self) -> Option<String> {
+        if self.left_out.is_empty() {
+            return None;
+        }
+        let parts: Vec<&str> = self.left_out.iter().map(String::as_str).collect();
+        let console = match self.has_console() {
+            true => "",
+            false => " Until then it has no console and no API of Catalyst's.",
+        };
+        Some(format!(
+            "It is without {}, whose chart is not published yet: Flux installs that once `suspend` is removed from its Kustomization in Git.{console}",
+            parts.join(", ")
+        ))
     }
 
     /// When a step was begun or ended last.
@@ -330,6 +358,7 @@ impl Record {
         self.attempt = None;
         self.handed_over = false;
         self.given.clear();
+        self.left_out.clear();
         self.outputs.clear();
     }
 }
@@ -422,6 +451,25 @@ mod tests {
         assert_eq!(attempt.failure.as_deref(), Some("no network"));
         run(&mut record, Step::Init, "a");
         assert_eq!(record.attempt, None);
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_until_nothing_is() {
+        let mut record = record();
+        assert_eq!((record.without(), record.has_console()), (None, true));
+        record.left_out.insert("other".to_owned());
+        let said = record.without().unwrap();
+        assert!(said.starts_with("It is without other, "), "{said}");
+        assert!(!said.contains("console") && record.has_console(), "{said}");
+        record.left_out.insert(CATALYST.to_owned());
+        let said = record.without().unwrap();
+        assert!(
+            said.contains("catalyst, other") && said.contains("no console"),
+            "{said}"
+        );
+        assert!(!record.has_console());
+        record.destroyed();
+        assert_eq!(record.without(), None);
     }
 
     #[test]

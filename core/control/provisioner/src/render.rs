@@ -84,16 +84,26 @@ fn settings(config: &Config) -> String {
 
 /// Names of the Flux Kustomizations that the folder has: the parts of a Sovereign.
 pub fn parts() -> Vec<String> {
-    CLUSTER_TEMPLATE
-        .iter()
-        .filter_map(|(path, _)| {
-            let (number, part) = path.strip_suffix(".yaml")?.split_once('-')?;
-            number
-                .bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| part.to_owned())
-        })
-        .collect()
+    kustomizations().map(|(part, _)| part.to_owned()).collect()
+}
+
+/// Names of the parts that the template holds back, since they are not to be had yet:
+/// their Kustomizations are suspended.
+pub fn held_back() -> Vec<String> {
+    let held_back = kustomizations().filter(|(_, content)| {
+        let text = String::from_utf8_lossy(content);
+        text.lines().any(|line| line == "  suspend: true")
+    });
+    held_back.map(|(part, _)| part.to_owned()).collect()
+}
+
+/// Name and text of each.
+fn kustomizations() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    CLUSTER_TEMPLATE.iter().filter_map(|(path, content)| {
+        let (number, part) = path.strip_suffix(".yaml")?.split_once('-')?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then_some((part, *content))
+    })
 }
 
 /// Writes the folder below `root` and gives its path and how many files changed.

@@ -1,7 +1,7 @@
 //! What is told beside the steps: the plan, the end, and a job's begin and end. The
 //! command line (`--output json`) and the service tell the same shapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub enum Milestone {
         sovereign: String,
         /// The module's outputs.
         outputs: BTreeMap<String, Value>,
+        /// Parts that it is provisioned without.
+        #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+        left_out: BTreeSet<String>,
     },
     /// Nothing is left.
     Destroyed {

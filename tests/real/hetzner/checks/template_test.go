@@ -175,6 +175,34 @@ func TestPartsBuild(t *testing.T) {
 	}
 }
 
+// A part is suspended as a whole or not at all: a health gate waits for ever on an
+// object that nobody reconciles, and the part would never be Ready.
+func TestOnlyWholePartsAreSuspended(t *testing.T) {
+	var suspended []string
+	for _, part := range parts(t) {
+		name := at(part, "metadata", "name").(string)
+		if at(part, "spec", "suspend") == true {
+			suspended = append(suspended, name)
+		}
+		for _, object := range build(t, filepath.Join(template(), "parts", name)) {
+			if at(object, "spec", "suspend") != nil {
+				t.Errorf("parts/%s: %v %v is suspended by itself", name, object["kind"], at(object, "metadata", "name"))
+			}
+		}
+	}
+	// What is not published yet.
+	if !slices.Equal(suspended, []string{"catalyst"}) {
+		t.Errorf("suspended: %v", suspended)
+	}
+	for _, part := range parts(t) {
+		for _, edge := range list(part, "spec", "dependsOn") {
+			if on := at(edge, "name"); slices.Contains(suspended, on.(string)) {
+				t.Errorf("%v depends on %v, which is suspended", at(part, "metadata", "name"), on)
+			}
+		}
+	}
+}
+
 // Each version has the source it was read from right above it.
 func TestVersionsCiteTheirSource(t *testing.T) {
 	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)

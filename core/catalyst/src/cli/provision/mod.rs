@@ -526,7 +526,12 @@ fn standing(record: &Record) -> String {
                 "{sovereign} is being destroyed; run `catalyst provision destroy` until it is."
             );
         }
-        Life::Archived => return format!("{sovereign} is running, and its phase 0 is archived."),
+        Life::Archived => {
+            return without(
+                format!("{sovereign} is running, and its phase 0 is archived."),
+                record,
+            );
+        }
         Life::Provisioning => {}
     }
     if let Some(attempt) = &record.attempt {
@@ -548,11 +553,19 @@ fn standing(record: &Record) -> String {
         Next::Run(step) => format!("Next: {}. Run `catalyst provision resume`.", step.title()),
         _ => {
             let url = record.outputs.get("console_url").and_then(|it| it.as_str());
-            match url {
+            match url.filter(|_| record.has_console()) {
                 Some(url) => format!("{sovereign} is provisioned: {url}"),
-                None => format!("{sovereign} is provisioned."),
+                None => without(format!("{sovereign} is provisioned."), record),
             }
         }
+    }
+}
+
+/// With what the Sovereign is without.
+fn without(standing: String, record: &Record) -> String {
+    match record.without() {
+        Some(without) => format!("{standing} {without}"),
+        None => standing,
     }
 }
 
@@ -608,5 +621,38 @@ async fn confirm(
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(anyhow::anyhow!("nothing was changed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn where_it_stands_says_what_it_is_without() {
+        let mut record = Record::new("omantel.example", Timestamp::UNIX_EPOCH);
+        for step in Step::ALL {
+            record.begin(step, Timestamp::UNIX_EPOCH);
+            record.finish(step, Timestamp::UNIX_EPOCH, "a", Default::default());
+        }
+        let url = "https://console.hfmp.omantel.example";
+        record
+            .outputs
+            .insert("console_url".to_owned(), serde_json::json!(url));
+        assert_eq!(
+            standing(&record),
+            format!("omantel.example is provisioned: {url}")
+        );
+        record.left_out.insert("catalyst".to_owned());
+        for life in [Life::Provisioning, Life::Archived] {
+            record.life = life;
+            let said = standing(&record);
+            assert!(
+                said.contains("It is without catalyst") && !said.contains(url),
+                "{said}"
+            );
+        }
     }
 }

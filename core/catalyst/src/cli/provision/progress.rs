@@ -73,6 +73,7 @@ impl Display {
             return print(&line(&Milestone::Finished {
                 sovereign: record.sovereign.clone(),
                 outputs: record.outputs.clone(),
+                left_out: record.left_out.clone(),
             })?);
         }
         say(&format!(
@@ -80,6 +81,9 @@ impl Display {
             record.sovereign,
             duration(self.begun.elapsed().as_secs())
         ));
+        if let Some(without) = record.without() {
+            say(&without);
+        }
         if let Some(records) = record.outputs.get("dns_records").and_then(Value::as_array) {
             say("Its domain leads to it when DNS has:");
             for record in records {
@@ -100,7 +104,8 @@ impl Display {
             say(&format!("For a kubeconfig:\n  {command}"));
         }
         say("When all is well, end phase 0 with `catalyst provision archive`.");
-        match record.outputs.get("console_url").and_then(Value::as_str) {
+        let url = record.outputs.get("console_url").and_then(Value::as_str);
+        match url.filter(|_| record.has_console()) {
             Some(url) => print(&format!("{url}\n")),
             None => Ok(()),
         }

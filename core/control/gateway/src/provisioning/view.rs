@@ -69,7 +69,10 @@ pub fn view(status: &Status) -> ProvisioningView {
             })
             .collect(),
         failure: ended.and_then(|ended| ended.failure.clone()),
-        next: next(status).map(str::to_owned),
+        next: next(status).map(|next| match record.and_then(Record::without) {
+            Some(without) if is_there(status) => format!("{without} {next}"),
+            _ => next.to_owned(),
+        }),
         outputs: record
             .map(|record| record.outputs.clone().into_iter().collect())
             .unwrap_or_default(),
@@ -117,6 +120,14 @@ fn state(standing: Standing) -> ProvisioningState {
         Standing::Destroyed => ProvisioningState::Destroyed,
         Standing::Archived => ProvisioningState::Archived,
     }
+}
+
+/// Whether every step was done for it.
+fn is_there(status: &Status) -> bool {
+    matches!(
+        status.standing(),
+        Standing::Provisioned | Standing::Archived
+    )
 }
 
 /// What to do next; a destroy that has begun can only be gone on with.

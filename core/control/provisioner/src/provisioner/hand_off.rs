@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::{Event, MINUTE, ProvisionError, Provisioner, all, kept, told};
 use crate::adoption::{self, Adoption, Policy};
 use crate::checklist::{self, Console};
-use crate::cluster::{self, Handed};
+use crate::cluster::{self, Handed, Progress};
 use crate::preflight::Finding;
-use crate::record::Step;
+use crate::record::{CATALYST, Step};
 use crate::render;
 use crate::secret::OwnSecret;
 
@@ -110,33 +110,69 @@ impl Provisioner<'_> {
         }
     }
 
+    /// Waits until every part is Ready, and tells which are left out.
+    pub(super) async fn wait_parts(&mut self) -> Result<(), ProvisionError> {
+        let ssh = self.control_plane()?;
+        self.wait(Step::WaitParts, self.options.waits.parts, async || {
+            let said = ssh.run(PARTS, cluster::KUSTOMIZATIONS, None, MINUTE);
+            told(said.await, |text| of_parts(&parsed(text)).0)
+        })
+        .await?;
+        self.tell_left_out().await
+    }
+
+    /// Keeps in the record which parts the Sovereign is without, and tells it.
+    async fn tell_left_out(&mut self) -> Result<(), ProvisionError> {
+        let ssh = self.control_plane()?;
+        let list = ssh.run(PARTS, cluster::KUSTOMIZATIONS, None, MINUTE);
+        let (_, left_out) = of_parts(&parsed(&list.await?));
+        self.record.left_out = left_out.into_iter().collect();
+        if let Some(message) = self.record.without() {
+            (self.sink)(Event::Found(Finding {
+                problem: false,
+                subject: "left out".to_owned(),
+                message,
+            }));
+        }
+        Ok(())
+    }
+
     /// Waits until everything of the checklist is as it should be.
     pub(super) async fn checklist(&mut self) -> Result<(), ProvisionError> {
         let name = "console_url";
         let console = Console::of(&self.record.outputs).ok_or(ProvisionError::Output { name })?;
+        let sign_in = console.sign_in();
         let ssh = self.control_plane()?;
-        let wanted = render::parts();
-        let asks = console.command();
         self.wait(Step::Checklist, self.options.waits.checklist, async || {
-            let parts = ssh.run(LOOK, cluster::KUSTOMIZATIONS, None, MINUTE);
-            let parts = told(parts.await, |text| {
-                all("parts", &cluster::parts(&parsed(text), &wanted))
-            });
+            let said = ssh.run(LOOK, cluster::KUSTOMIZATIONS, None, MINUTE).await;
+            let (parts, left_out) = match said {
+                Ok(text) => of_parts(&parsed(&text)),
+                Err(error) => (Progress::Waiting(error.to_string()), Vec::new()),
+            };
+            // Who has no console has a place to sign in at.
+            let has_console = !left_out.iter().any(|part| part == CATALYST);
+            let (door, place) = match has_console {
+                true => ("console", &console),
+                false => ("sign-in", &sign_in),
+            };
             let releases = ssh.run(LOOK, checklist::RELEASES, None, MINUTE);
             let releases = told(releases.await, |text| checklist::releases(&parsed(text)));
             let tokens = ssh.run(LOOK, checklist::JOIN_TOKENS, None, MINUTE);
             let tokens = told(tokens.await, checklist::join_tokens);
+            let asks = place.command();
             let answer = ssh.run(LOOK, &asks, None, MINUTE);
-            let answers = told(answer.await, |text| console.judge(text));
+            let answers = told(answer.await, |text| place.judge(text));
             let points = [
                 ("parts".to_owned(), parts),
                 ("Helm releases".to_owned(), releases),
                 ("join tokens".to_owned(), tokens),
-                ("console".to_owned(), answers),
+                (door.to_owned(), answers),
             ];
             all("points", &points)
         })
-        .await
+        .await?;
+        // It may have been published since the parts were waited for.
+        self.tell_left_out().await
     }
 
     async fn adoptions(&mut self) -> Result<Vec<Adoption>, ProvisionError> {
@@ -198,6 +234,13 @@ impl Provisioner<'_> {
     }
 }
 
+/// How far the parts are that must become Ready, as one, and those that are left out.
+fn of_parts(list: &Value) -> (Progress, Vec<String>) {
+    let (wanted, left_out) = cluster::wanted(list, render::parts(), &render::held_back());
+    (all("parts", &cluster::parts(list, &wanted)), left_out)
+}
+
+const PARTS: &str = "ask Flux for the parts";
 const ASK: &str = "ask Crossplane for the resources";
 const LOOK: &str = "go through the checklist";
 

@@ -132,8 +132,12 @@ async fn work(
             if let Some(planned) = run.plan().await? {
                 teller.tell(&Milestone::planned(Some(&planned)));
             }
-            let outputs = run.finish().await?.outputs.clone();
-            teller.tell(&Milestone::Finished { sovereign, outputs });
+            let record = run.finish().await?;
+            teller.tell(&Milestone::Finished {
+                sovereign,
+                outputs: record.outputs.clone(),
+                left_out: record.left_out.clone(),
+            });
             Ok(Outcome::Provisioned)
         }
         Task::Destroy => {

@@ -1,13 +1,14 @@
 //! A Sovereign's directory, and beside it the world that it is provisioned in: a module of
 //! `terraform_data` resources, a server in the shapes of Hetzner's API, and a script that
-//! answers in the place of `ssh` as a control plane would.
+//! answers in the place of `ssh` as a control plane would, with the very objects that the
+//! cluster template renders to.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalyst_provisioner::tofu::Limits;
-use catalyst_provisioner::{Module, Options, Secret, Waits, render};
+use catalyst_provisioner::{Config, Module, Options, Secret, Waits, render};
 use serde_json::{Value, json};
 
 use crate::hetzner::{Project, TOKEN};
@@ -78,21 +79,15 @@ impl World {
             _listener: listener,
         };
         world.node("done");
-        let parts: Vec<Value> = render::parts()
-            .iter()
-            .map(|part| json!({"metadata": {"name": part}, "status": {"conditions": [serde_json::from_str::<Value>(READY).unwrap()]}}))
-            .collect();
-        world.write("parts", &json!({"items": parts}).to_string());
+        world.reconcile(|_| false);
         world.write(
             "source",
             &format!(r#"{{"status":{{"conditions":[{READY}]}}}}"#),
         );
-        world.write(
-            "releases",
-            &format!(r#"{{"items":[{{"status":{{"conditions":[{READY}]}}}}]}}"#),
-        );
         world.write("tokens", "");
-        world.write("console", "200 203.0.113.9");
+        // Without Catalyst, nothing answers in the console's place.
+        world.write("console", "404 203.0.113.9");
+        world.write("auth", "302 203.0.113.9");
         let here = root.display();
         world.write(
             "ssh",
@@ -111,6 +106,7 @@ case $last in
 *helmreleases*) cat {here}/releases ;;
 *bootstrap.kubernetes.io*) cat {here}/tokens ;;
 curl*https://console.omantel.example/) cat {here}/console ;;
+curl*https://auth.omantel.example/) cat {here}/auth ;;
 *manager=catalyst-adoption*) cat >{here}/applied.new && mv {here}/applied.new {here}/applied ;;
 *manager=catalyst-release*) cat >{here}/released ;;
 *crossplane-system\ get\ *) cat {here}/managed ;;
@@ -141,6 +137,50 @@ test "$1 $2" = "state pull" || exec {tofu} "$@"
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
         self.options.tofu = wrapper;
         tokio::spawn(crossplane(self.root.clone()));
+    }
+
+    /// Has Flux apply what the cluster template renders to: what nobody has suspended is
+    /// Ready, its releases too. `is_published` says of which parts `suspend` was removed.
+    pub fn reconcile(&self, is_published: impl Fn(&str) -> bool) {
+        let text = description(1);
+        let config =
+            Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap();
+        let files = render::render(&config);
+        let conditions = json!([serde_json::from_str::<Value>(READY).unwrap()]);
+        let (mut parts, mut releases) = (Vec::new(), Vec::new());
+        for part in render::parts() {
+            let own = files
+                .iter()
+                .find(|file| file.path.ends_with(&format!("-{part}.yaml")));
+            let suspend = own.unwrap().text.contains("\n  suspend: true\n") && !is_published(&part);
+            let below = format!("parts/{part}/");
+            let held = files
+                .iter()
+                .filter(|file| file.path.starts_with(&below))
+                .flat_map(|file| file.text.split("\n---\n"));
+            // A health gate waits for ever on an object that is suspended by itself.
+            let hangs = held
+                .clone()
+                .any(|text| text.contains("\n  suspend: true\n"));
+            let found: Vec<Value> = held
+                .filter(|text| text.contains("kind: HelmRelease\n"))
+                .map(|text| {
+                    let name = text.split_once("\n  name: ").unwrap().1.lines().next();
+                    json!({"metadata": {"name": name}, "status": {"conditions": conditions}})
+                })
+                .collect();
+            let mut object = json!({"metadata": {"name": part}, "spec": {"suspend": suspend}});
+            if !suspend {
+                releases.extend(found);
+            }
+            if !suspend && !hangs {
+                object["status"] = json!({"conditions": conditions});
+            }
+            parts.push(object);
+        }
+        assert!(releases.len() > 10, "{releases:?}");
+        self.write("parts", &json!({"items": parts}).to_string());
+        self.write("releases", &json!({"items": releases}).to_string());
     }
 
     pub fn write(&self, name: &str, text: &str) {

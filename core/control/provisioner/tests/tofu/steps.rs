@@ -477,7 +477,7 @@ async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     let root = tempfile::tempdir().unwrap();
     let mut world = World::new(&binary, root.path(), "true").await;
     world.options.waits.checklist = Duration::from_millis(500);
-    world.write("console", "200 198.51.100.1");
+    world.write("auth", "200 198.51.100.1");
     let error = world.run(&config(0)).await.1.unwrap_err().to_string();
     for expected in [
         "3 of 4 points",
@@ -487,10 +487,40 @@ async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     ] {
         assert!(error.contains(expected), "{error}");
     }
-    world.write("console", "200 203.0.113.9");
+    world.write("auth", "302 203.0.113.9");
     let (_, result, events) = world.run(&config(0)).await;
     result.unwrap();
     assert_eq!(begun(&events), [Step::Checklist]);
+}
+
+#[tokio::test]
+async fn what_is_not_published_is_left_out_and_told_and_waited_for_once_it_is() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    let (_, result, events) = world.run(&config(0)).await;
+    result.unwrap();
+    let record = world.record();
+    assert!(!record.has_console());
+    let without = record.without().unwrap();
+    assert!(without.starts_with("It is without catalyst"), "{without}");
+    let told = events.iter().any(
+        |event| matches!(event, Event::Found(found) if !found.problem && found.message == without),
+    );
+    assert!(told, "{events:?}");
+
+    // Published, it is waited for, and its console has to answer.
+    world.reconcile(|part| part == "catalyst");
+    world.options.waits.checklist = Duration::from_millis(500);
+    let error = world.run(&config(1)).await.1.unwrap_err().to_string();
+    assert!(
+        error.contains("console.omantel.example answers 404"),
+        "{error}"
+    );
+    world.write("console", "200 203.0.113.9");
+    world.run(&config(1)).await.1.unwrap();
+    assert_eq!(world.record().without(), None);
+    assert!(world.record().has_console());
 }
 
 /// The other half of the next test: the run that is killed.
