@@ -123,6 +123,8 @@ fn is_suspended(object: &Value) -> bool {
 pub struct Handed {
     /// The cloud's token, for its controllers and Crossplane.
     pub hetzner_token: Secret,
+    /// Name of the private network, which the cloud's controller puts load balancers into.
+    pub network: String,
     /// 64 hexadecimal digits that OpenBao unseals itself with.
     pub openbao_seal: Secret,
     /// Password of Gitea's first administrator.
@@ -148,7 +150,14 @@ pub fn secrets(handed: &Handed) -> Option<Value> {
     let token = handed.hetzner_token.reveal();
     let credentials = json!({ "token": token }).to_string();
     let mut items = vec![
-        secret("kube-system", "hcloud", &[("token", token.as_bytes())]),
+        secret(
+            "kube-system",
+            "hcloud",
+            &[
+                ("token", token.as_bytes()),
+                ("network", handed.network.as_bytes()),
+            ],
+        ),
         secret(
             "crossplane-system",
             "hetzner",
@@ -276,6 +285,7 @@ mod tests {
     fn secrets_are_those_that_the_template_lists() {
         let handed = Handed {
             hetzner_token: Secret::new("canary-token"),
+            network: "omantel-example".to_owned(),
             openbao_seal: Secret::random().unwrap(),
             gitea_password: Secret::random().unwrap(),
             git: Some(("flux".to_owned(), Secret::new("canary-git"))),
@@ -296,6 +306,8 @@ mod tests {
             );
             assert!(listed.contains(&name.as_str()), "{name}");
         }
+        let network = items[0]["data"]["network"].as_str().unwrap();
+        assert_eq!(STANDARD.decode(network).unwrap(), b"omantel-example");
         let seal = items[2]["data"]["key"].as_str().unwrap();
         assert_eq!(STANDARD.decode(seal).unwrap().len(), 32);
         assert!(!list.to_string().contains("canary"));

@@ -73,6 +73,7 @@ fn settings(config: &Config) -> String {
             "location_code": derived.location_code,
             "location": derived.location,
             "acme_email": config.acme_email,
+            "pod_cidr": config.pod_cidr,
             "replicas": derived.replicas.to_string(),
         },
     });

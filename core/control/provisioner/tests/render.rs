@@ -42,6 +42,7 @@ fn settings_say_what_differs() {
       host_cluster: hz-hel-mgt-poc
       location: hel1
       location_code: hlmc
+      pod_cidr: 10.42.0.0/16
       replicas: "1"
       sovereign_fqdn: acme.cloud.example
       sovereign_name: acme-cloud-example

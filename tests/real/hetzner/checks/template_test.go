@@ -203,6 +203,44 @@ func TestOnlyWholePartsAreSuspended(t *testing.T) {
 	}
 }
 
+// release gives the values of a part's HelmRelease.
+func release(t *testing.T, part, name string) any {
+	t.Helper()
+	for _, object := range build(t, filepath.Join(template(), "parts", part)) {
+		if object["kind"] == "HelmRelease" && at(object, "metadata", "name") == name {
+			return at(object, "spec", "values")
+		}
+	}
+	t.Fatalf("parts/%s has no HelmRelease %s", part, name)
+	return nil
+}
+
+// The addresses of a node have one writer, the kubelet: k3s gives it the private one and
+// tells it of no other cloud provider (TestK3sConfiguration). The cloud's controller knows
+// the network, so that load balancers reach nodes whose firewall lets nothing in.
+func TestCloudControllerLeavesNodesTheirAddresses(t *testing.T) {
+	found := release(t, "hcloud-ccm", "hcloud-cloud-controller-manager")
+	for _, wanted := range []struct {
+		value any
+		path  []string
+	}{
+		{"*,-cloud-node-controller", []string{"args", "controllers"}},
+		{true, []string{"networking", "enabled"}},
+		{"${pod_cidr}", []string{"networking", "clusterCIDR"}},
+		{"false", []string{"env", "HCLOUD_NETWORK_ROUTES_ENABLED", "value"}},
+		{"true", []string{"env", "HCLOUD_LOAD_BALANCERS_USE_PRIVATE_IP", "value"}},
+	} {
+		if value := at(found, wanted.path...); value != wanted.value {
+			t.Errorf("%s is %v, wanted %v", strings.Join(wanted.path, "."), value, wanted.value)
+		}
+	}
+	// The chart reads the network's name from there; cluster.rs hands it over.
+	readme := string(read(t, filepath.Join(template(), "README.md")))
+	if !strings.Contains(readme, "| `kube-system/hcloud` | `token`; `network`") {
+		t.Error("the Secret kube-system/hcloud has no network")
+	}
+}
+
 // Each version has the source it was read from right above it.
 func TestVersionsCiteTheirSource(t *testing.T) {
 	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)

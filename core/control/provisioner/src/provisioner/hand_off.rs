@@ -39,6 +39,8 @@ impl Provisioner<'_> {
         };
         let handed = Handed {
             hetzner_token: self.options.token.clone(),
+            // The module names the network as the Sovereign.
+            network: self.config.derived().name,
             openbao_seal,
             gitea_password,
             git,
