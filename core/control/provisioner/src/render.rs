@@ -75,6 +75,7 @@ fn settings(config: &Config) -> String {
             "acme_email": config.acme_email,
             "pod_cidr": config.pod_cidr,
             "replicas": derived.replicas.to_string(),
+            "clustered": (derived.replicas > 1).to_string(),
         },
     });
     format!(

@@ -39,6 +39,7 @@ fn settings_say_what_differs() {
     apiVersion: v1
     data:
       acme_email: ops@acme.example
+      clustered: "false"
       host_cluster: hz-hel-mgt-poc
       location: hel1
       location_code: hlmc
@@ -80,13 +81,18 @@ fn settings_have_the_keys_of_the_template() {
 }
 
 #[test]
-fn replicas_follow_the_nodes_that_carry_workloads() {
+fn replicas_follow_the_nodes_that_carry_workloads_and_one_is_no_cluster() {
     for (nodes, expected) in [
         ("controlPlaneCount: 3\nworkerCount: 0\n", 3),
         ("controlPlaneCount: 3\nworkerCount: 2\n", 1),
         ("controlPlaneCount: 1\nworkerCount: 3\n", 3),
     ] {
         assert_eq!(config(nodes).derived().replicas, expected, "{nodes}");
+        let files = render::render(&config(nodes));
+        let settings = files.iter().find(|file| file.path == "settings.yaml");
+        let settings = catalyst_yaml::from_str(&settings.unwrap().text).unwrap();
+        let clustered = (expected > 1).to_string();
+        assert_eq!(settings["data"]["clustered"], clustered, "{nodes}");
     }
 }
 

@@ -241,6 +241,14 @@ func TestCloudControllerLeavesNodesTheirAddresses(t *testing.T) {
 	}
 }
 
+// With one member NATS runs by itself: in a cluster of one, JetStream never becomes ready.
+func TestNatsIsAClusterWhereItHasMembers(t *testing.T) {
+	cluster := at(release(t, "nats-jetstream", "nats"), "config", "cluster")
+	if enabled, replicas := at(cluster, "enabled"), at(cluster, "replicas"); enabled != "${clustered}" || replicas != "${replicas}" {
+		t.Errorf("a cluster where %v, of %v", enabled, replicas)
+	}
+}
+
 // Each version has the source it was read from right above it.
 func TestVersionsCiteTheirSource(t *testing.T) {
 	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)
