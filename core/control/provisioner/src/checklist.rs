@@ -1,6 +1,6 @@
 //! Phase 2: what is to be so in the end, as the first control plane sees it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use url::Url;
@@ -12,6 +12,10 @@ pub const RELEASES: &str =
     "k3s kubectl get helmreleases.helm.toolkit.fluxcd.io --all-namespaces -o json";
 /// Names of the Secrets by which a node could join, and nothing of what they hold.
 pub const JOIN_TOKENS: &str = "k3s kubectl -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name";
+
+/// What each member of OpenBao says of itself: a line with its name and, where it answers,
+/// JSON.
+pub const OPENBAO: &str = "for pod in $(k3s kubectl -n openbao get pods -l app.kubernetes.io/name=openbao,component=server -o name); do printf '%s ' \"$pod\"; k3s kubectl -n openbao exec \"$pod\" -c openbao -- bao status -format=json | tr -d '\\n'; echo; done";
 
 /// Where the console is, and where its name may lead.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,6 +100,34 @@ pub fn releases(list: &Value) -> Progress {
         }
     });
     waiting.map_or(Progress::Ready, Progress::Waiting)
+}
+
+/// Whether the members of OpenBao are open, and together one cluster. Each by itself is
+/// Ready as well where it is a cluster of its own.
+pub fn openbao(said: &str) -> Progress {
+    let mut clusters = BTreeSet::new();
+    for line in said.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (member, status) = line.split_once(' ').unwrap_or((line, ""));
+        let status: Value = serde_json::from_str(status).unwrap_or_default();
+        let is = |name: &str| status.get(name).and_then(Value::as_bool);
+        let cluster = status.get("cluster_id").and_then(Value::as_str);
+        match (is("initialized"), is("sealed"), cluster) {
+            (Some(true), Some(false), Some(cluster)) => {
+                clusters.insert(cluster.to_owned());
+            }
+            (Some(_), Some(_), _) => {
+                return Progress::Waiting(format!("{member} is sealed, or in no cluster yet"));
+            }
+            _ => return Progress::Waiting(format!("{member} does not answer")),
+        }
+    }
+    match clusters.len() {
+        0 => Progress::Waiting("it has no member yet".to_owned()),
+        1 => Progress::Ready,
+        several => Progress::Waiting(format!(
+            "its members are {several} clusters and not one, so that each keeps secrets of its own; in the namespace openbao, delete volume claims and pods of all but openbao-0, and they join it"
+        )),
+    }
 }
 
 /// Whether no token is left by which a node could join.
@@ -186,6 +218,40 @@ mod tests {
             Progress::Waiting("openbao: InstallFailed".to_owned())
         );
         assert!(matches!(releases(&Value::Null), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn the_members_of_openbao_are_one_cluster() {
+        let member = |name: &str, cluster: &str, sealed: bool| {
+            let status = json!({"initialized": true, "sealed": sealed, "cluster_id": cluster});
+            format!("pod/openbao-{name} {status}\n")
+        };
+        let first = member("0", "a", false);
+        let second = |cluster: &str, sealed: bool| first.clone() + &member("1", cluster, sealed);
+        for (said, expected) in [
+            (first.clone(), None),
+            (second("a", false) + "\n", None),
+            (String::new(), Some("no member yet")),
+            (
+                first.clone() + "pod/openbao-1 \n",
+                Some("pod/openbao-1 does not answer"),
+            ),
+            (second("a", true), Some("pod/openbao-1 is sealed")),
+            // Open, and yet it does not say of which cluster.
+            (
+                "pod/openbao-0 {\"initialized\":true,\"sealed\":false}".to_owned(),
+                Some("in no cluster yet"),
+            ),
+            (second("b", false), Some("2 clusters and not one")),
+        ] {
+            match (openbao(&said), expected) {
+                (Progress::Ready, None) => {}
+                (Progress::Waiting(why), Some(expected)) => {
+                    assert!(why.contains(expected), "{said}: {why}");
+                }
+                (found, _) => panic!("{said}: {found:?}"),
+            }
+        }
     }
 
     #[test]

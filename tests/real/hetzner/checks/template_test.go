@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -246,6 +247,72 @@ func TestNatsIsAClusterWhereItHasMembers(t *testing.T) {
 	cluster := at(release(t, "nats-jetstream", "nats"), "config", "cluster")
 	if enabled, replicas := at(cluster, "enabled"), at(cluster, "replicas"); enabled != "${clustered}" || replicas != "${replicas}" {
 		t.Errorf("a cluster where %v, of %v", enabled, replicas)
+	}
+}
+
+// Only the first member of OpenBao initializes the cluster, and only where no other has
+// one; the script that chooses is run as it stands. A member that follows `initialize`
+// while it joins makes a cluster of its own.
+func TestOneMemberOfOpenBaoInitializes(t *testing.T) {
+	server := at(release(t, "openbao", "openbao"), "server")
+	config := fmt.Sprint(at(server, "ha", "raft", "config"))
+	if strings.Contains(config, "initialize") {
+		t.Error("every member initializes")
+	}
+	for member := range 3 {
+		if address := fmt.Sprintf(`leader_api_addr = "http://openbao-%d.openbao-internal:8200"`, member); !strings.Contains(config, address) {
+			t.Errorf("no member joins openbao-%d", member)
+		}
+	}
+	if found := at(server, "extraArgs"); found != "-config=/openbao/chosen/initialize.hcl" {
+		t.Errorf("OpenBao reads %v", found)
+	}
+	var initialize string
+	for _, object := range build(t, filepath.Join(template(), "parts", "openbao")) {
+		if object["kind"] == "ConfigMap" {
+			initialize = fmt.Sprint(at(object, "data", "initialize.hcl"))
+		}
+	}
+	command := list(list(server, "extraInitContainers")[0], "command")
+	for _, run := range []struct {
+		name, answers, wanted string
+	}{
+		{"openbao-0", "nobody", initialize},
+		{"openbao-0", "openbao-1", "ui = false\n"},
+		{"openbao-0", "openbao-2", "ui = false\n"},
+		{"openbao-1", "nobody", "ui = false\n"},
+		{"openbao-2", "openbao-0", "ui = false\n"},
+	} {
+		folder := t.TempDir()
+		for name, content := range map[string]string{
+			"initialize.hcl": initialize,
+			// Members that have not begun have no address.
+			"wget": `#!/bin/sh
+for url; do :; done
+case $url in
+http://` + run.answers + `.openbao-internal:8200/v1/sys/seal-status) echo '{"type":"static","initialized":true,"sealed":false}' ;;
+*openbao-2*) echo '{"type":"static","initialized":false,"sealed":true}' ;;
+*) exit 1 ;;
+esac
+`,
+		} {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		chosen := filepath.Join(folder, "chosen")
+		if err := os.Mkdir(chosen, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		script := strings.NewReplacer("/openbao/chosen", chosen, "/openbao/initialize", folder).Replace(command[2].(string))
+		program := exec.Command(command[0].(string), command[1].(string), script)
+		program.Env = []string{"HOSTNAME=" + run.name, "PATH=" + folder + ":" + os.Getenv("PATH")}
+		if output, err := program.CombinedOutput(); err != nil {
+			t.Fatalf("%s where %s answers: %v\n%s", run.name, run.answers, err, output)
+		}
+		if found := string(read(t, filepath.Join(chosen, "initialize.hcl"))); found != run.wanted {
+			t.Errorf("%s where %s answers: %s", run.name, run.answers, found)
+		}
 	}
 }
 

@@ -159,6 +159,8 @@ impl Provisioner<'_> {
             };
             let releases = ssh.run(LOOK, checklist::RELEASES, None, MINUTE);
             let releases = told(releases.await, |text| checklist::releases(&parsed(text)));
+            let openbao = ssh.run(LOOK, checklist::OPENBAO, None, MINUTE);
+            let openbao = told(openbao.await, checklist::openbao);
             let tokens = ssh.run(LOOK, checklist::JOIN_TOKENS, None, MINUTE);
             let tokens = told(tokens.await, checklist::join_tokens);
             let asks = place.command();
@@ -167,6 +169,7 @@ impl Provisioner<'_> {
             let points = [
                 ("parts".to_owned(), parts),
                 ("Helm releases".to_owned(), releases),
+                ("OpenBao".to_owned(), openbao),
                 ("join tokens".to_owned(), tokens),
                 (door.to_owned(), answers),
             ];

@@ -85,6 +85,10 @@ impl World {
             &format!(r#"{{"status":{{"conditions":[{READY}]}}}}"#),
         );
         world.write("tokens", "");
+        world.write(
+            "openbao",
+            r#"pod/openbao-0 {"initialized":true,"sealed":false,"cluster_id":"a"}"#,
+        );
         // Without Catalyst, nothing answers in the console's place.
         world.write("console", "404 203.0.113.9");
         world.write("auth", "302 203.0.113.9");
@@ -105,6 +109,7 @@ case $last in
 *kustomizations*) cat {here}/parts ;;
 *helmreleases*) cat {here}/releases ;;
 *bootstrap.kubernetes.io*) cat {here}/tokens ;;
+*bao\ status*) cat {here}/openbao ;;
 curl*https://console.omantel.example/) cat {here}/console ;;
 curl*https://auth.omantel.example/) cat {here}/auth ;;
 *manager=catalyst-adoption*) cat >{here}/applied.new && mv {here}/applied.new {here}/applied ;;

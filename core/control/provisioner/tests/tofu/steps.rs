@@ -480,7 +480,7 @@ async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     world.write("auth", "200 198.51.100.1");
     let error = world.run(&config(0)).await.1.unwrap_err().to_string();
     for expected in [
-        "3 of 4 points",
+        "4 of 5 points",
         "198.51.100.1",
         "203.0.113.9",
         "DNS records",
@@ -491,6 +491,27 @@ async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     let (_, result, events) = world.run(&config(0)).await;
     result.unwrap();
     assert_eq!(begun(&events), [Step::Checklist]);
+}
+
+#[tokio::test]
+async fn members_of_openbao_that_are_clusters_of_their_own_are_told() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.options.waits.checklist = Duration::from_millis(500);
+    let members = |second: &str| {
+        [("0", "a"), ("1", second)].map(|(name, cluster)| {
+            format!(r#"pod/openbao-{name} {{"initialized":true,"sealed":false,"cluster_id":"{cluster}"}}"#)
+        })
+    };
+    world.write("openbao", &members("b").join("\n"));
+    let error = world.run(&config(0)).await.1.unwrap_err().to_string();
+    assert!(
+        error.contains("OpenBao: its members are 2 clusters"),
+        "{error}"
+    );
+    world.write("openbao", &members("a").join("\n"));
+    world.run(&config(0)).await.1.unwrap();
 }
 
 #[tokio::test]
