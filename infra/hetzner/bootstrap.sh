@@ -159,7 +159,8 @@ server_config() {
         {
             "token": $s.serverToken,
             "advertise-address": $s.privateAddress,
-            "tls-san": $s.tlsSans,
+            # k3s adds the public address itself only where it advertises none.
+            "tls-san": ($s.tlsSans + [$public]),
             "write-kubeconfig-mode": "0600",
             "cluster-cidr": $s.podCidr,
             "service-cidr": $s.serviceCidr,

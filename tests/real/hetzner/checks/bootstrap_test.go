@@ -70,6 +70,8 @@ func (n node) k3sConfig(t *testing.T) values {
 	return config
 }
 
+// The API's certificate names every address at which it is asked: the public one is that
+// of kubeconfig_command.
 func TestK3sConfiguration(t *testing.T) {
 	read, _ := planned(t, inputs(values{"worker_count": 1}))
 	documents := userData(t, read)
@@ -86,9 +88,9 @@ func TestK3sConfiguration(t *testing.T) {
 	}
 	for address, wanted := range map[string]values{
 		"hcloud_server.control_plane[0]": {"node-name": "omantel-pool-example-cp-1", "node-ip": "10.0.0.11", "advertise-address": "10.0.0.11", "cluster-init": true,
-			"tls-san": []any{"10.0.0.2", "10.0.0.11", "api.hfmp.omantel.pool.example"}},
+			"tls-san": []any{"10.0.0.2", "10.0.0.11", "api.hfmp.omantel.pool.example", "198.51.100.4"}},
 		"hcloud_server.control_plane[2]": {"node-name": "omantel-pool-example-cp-3", "node-ip": "10.0.0.13", "advertise-address": "10.0.0.13", "server": "https://10.0.0.2:6443",
-			"tls-san": []any{"10.0.0.2", "10.0.0.13", "api.hfmp.omantel.pool.example"}},
+			"tls-san": []any{"10.0.0.2", "10.0.0.13", "api.hfmp.omantel.pool.example", "198.51.100.4"}},
 		"hcloud_server.worker[0]": {"node-name": "omantel-pool-example-worker-1", "node-ip": "10.0.0.101", "server": "https://10.0.0.2:6443",
 			"token": agentTokenID + "." + agentTokenSecret},
 	} {
