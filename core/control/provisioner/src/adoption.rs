@@ -25,26 +25,16 @@ pub(crate) const RELEASE: &str =
 const NAMESPACE: &str = "crossplane-system";
 const EXTERNAL_NAME: &str = "crossplane.io/external-name";
 const SOVEREIGN: &str = "openova.io/sovereign";
+const OBSERVE: &str = "Observe";
 
 /// What Crossplane may do with a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Look at it.
     Observe,
-    /// Keep it as it is; not delete it with its object.
+    /// Keep it as it is, and make it anew where it is gone; not delete it with its object.
+    /// A server it only looks at, for it could not make one that joins.
     Adopt,
-}
-
-impl Policy {
-    /// One of the sets that Crossplane takes (`pkg/reconciler/managed/policies.go` of
-    /// github.com/crossplane/crossplane-runtime): there is none with Update and
-    /// without Create.
-    fn actions(self) -> Value {
-        match self {
-            Self::Observe => json!(["Observe"]),
-            Self::Adopt => json!(["Observe", "Create", "Update", "LateInitialize"]),
-        }
-    }
 }
 
 /// A kind of the provider.
@@ -63,22 +53,24 @@ struct Kind {
     identity: &'static [&'static str],
     /// Whether the id is Hetzner's own, and not put together by the provider.
     has_id: bool,
+    /// Whether one that is gone may be made anew of these fields.
+    can_be_made: bool,
 }
 
 #[rustfmt::skip]
 const KINDS: [Kind; 11] = [
-    Kind { tofu: "hcloud_network", group: "network", kind: "Network", plural: "networks", fields: &["name", "ip_range", "labels"], identity: &["name"], has_id: true },
-    Kind { tofu: "hcloud_network_subnet", group: "network", kind: "Subnet", plural: "subnets", fields: &["network_id", "type", "network_zone", "ip_range"], identity: &["network_id", "ip_range"], has_id: false },
-    Kind { tofu: "hcloud_firewall", group: "network", kind: "Firewall", plural: "firewalls", fields: &["name", "labels", "rule"], identity: &["name"], has_id: true },
-    Kind { tofu: "hcloud_ssh_key", group: "server", kind: "SSHKey", plural: "sshkeys", fields: &["name", "public_key", "labels"], identity: &["name"], has_id: true },
-    Kind { tofu: "hcloud_placement_group", group: "server", kind: "PlacementGroup", plural: "placementgroups", fields: &["name", "type", "labels"], identity: &["name"], has_id: true },
-    // Without user_data and ssh_keys, which were read at creation only.
-    Kind { tofu: "hcloud_server", group: "server", kind: "Server", plural: "servers", fields: &["name", "server_type", "image", "location", "labels", "firewall_ids", "placement_group_id"], identity: &["name"], has_id: true },
-    Kind { tofu: "hcloud_load_balancer", group: "loadbalancer", kind: "LoadBalancer", plural: "loadbalancers", fields: &["name", "load_balancer_type", "location", "labels"], identity: &["name"], has_id: true },
-    Kind { tofu: "hcloud_load_balancer_network", group: "loadbalancer", kind: "NetworkAttachment", plural: "networkattachments", fields: &["load_balancer_id", "subnet_id", "ip", "enable_public_interface"], identity: &["load_balancer_id", "ip"], has_id: false },
-    Kind { tofu: "hcloud_load_balancer_service", group: "loadbalancer", kind: "LoadBalancerService", plural: "loadbalancerservices", fields: &["load_balancer_id", "protocol", "listen_port", "destination_port", "proxyprotocol", "health_check"], identity: &["load_balancer_id", "listen_port"], has_id: false },
-    Kind { tofu: "hcloud_load_balancer_target", group: "loadbalancer", kind: "LoadBalancerTarget", plural: "loadbalancertargets", fields: &["type", "load_balancer_id", "server_id", "label_selector", "use_private_ip"], identity: &["load_balancer_id", "type"], has_id: false },
-    Kind { tofu: "hcloud_zone_rrset", group: "dns", kind: "ZoneRRSet", plural: "zonerrsets", fields: &["zone", "name", "type", "ttl", "records", "labels"], identity: &["name", "type"], has_id: false },
+    Kind { tofu: "hcloud_network", group: "network", kind: "Network", plural: "networks", fields: &["name", "ip_range", "labels"], identity: &["name"], has_id: true, can_be_made: true },
+    Kind { tofu: "hcloud_network_subnet", group: "network", kind: "Subnet", plural: "subnets", fields: &["network_id", "type", "network_zone", "ip_range"], identity: &["network_id", "ip_range"], has_id: false, can_be_made: true },
+    Kind { tofu: "hcloud_firewall", group: "network", kind: "Firewall", plural: "firewalls", fields: &["name", "labels", "rule"], identity: &["name"], has_id: true, can_be_made: true },
+    Kind { tofu: "hcloud_ssh_key", group: "server", kind: "SSHKey", plural: "sshkeys", fields: &["name", "public_key", "labels"], identity: &["name"], has_id: true, can_be_made: true },
+    Kind { tofu: "hcloud_placement_group", group: "server", kind: "PlacementGroup", plural: "placementgroups", fields: &["name", "type", "labels"], identity: &["name"], has_id: true, can_be_made: true },
+    // Without user_data and ssh_keys, which were read at creation only, and the network.
+    Kind { tofu: "hcloud_server", group: "server", kind: "Server", plural: "servers", fields: &["name", "server_type", "image", "location", "labels", "firewall_ids", "placement_group_id"], identity: &["name"], has_id: true, can_be_made: false },
+    Kind { tofu: "hcloud_load_balancer", group: "loadbalancer", kind: "LoadBalancer", plural: "loadbalancers", fields: &["name", "load_balancer_type", "location", "labels"], identity: &["name"], has_id: true, can_be_made: true },
+    Kind { tofu: "hcloud_load_balancer_network", group: "loadbalancer", kind: "NetworkAttachment", plural: "networkattachments", fields: &["load_balancer_id", "subnet_id", "ip", "enable_public_interface"], identity: &["load_balancer_id", "ip"], has_id: false, can_be_made: true },
+    Kind { tofu: "hcloud_load_balancer_service", group: "loadbalancer", kind: "LoadBalancerService", plural: "loadbalancerservices", fields: &["load_balancer_id", "protocol", "listen_port", "destination_port", "proxyprotocol", "health_check"], identity: &["load_balancer_id", "listen_port"], has_id: false, can_be_made: true },
+    Kind { tofu: "hcloud_load_balancer_target", group: "loadbalancer", kind: "LoadBalancerTarget", plural: "loadbalancertargets", fields: &["type", "load_balancer_id", "server_id", "label_selector", "use_private_ip"], identity: &["load_balancer_id", "type"], has_id: false, can_be_made: true },
+    Kind { tofu: "hcloud_zone_rrset", group: "dns", kind: "ZoneRRSet", plural: "zonerrsets", fields: &["zone", "name", "type", "ttl", "records", "labels"], identity: &["name", "type"], has_id: false, can_be_made: true },
 ];
 
 /// A resource that Crossplane shall take over.
@@ -152,7 +144,7 @@ pub fn released(list: &Value) -> Option<Value> {
                     "namespace": item.pointer("/metadata/namespace"),
                     "name": item.pointer("/metadata/name"),
                 },
-                "spec": {"managementPolicies": Policy::Observe.actions()},
+                "spec": {"managementPolicies": [OBSERVE]},
             })
         })
         .collect();
@@ -189,7 +181,7 @@ pub fn progress(adoptions: &[Adoption], policy: Policy, list: &Value) -> Vec<(St
     let all = adoptions.iter().map(|adoption| {
         let progress = match adoption.find(list) {
             None => Progress::Waiting("it is not in the cluster yet".to_owned()),
-            Some(item) => settled(policy, item),
+            Some(item) => settled(&adoption.kind.actions(policy), item),
         };
         (adoption.title(), progress)
     });
@@ -212,6 +204,23 @@ pub fn differences(adoptions: &[Adoption], list: &Value) -> Vec<String> {
 }
 
 impl Kind {
+    /// What Crossplane may do: one of the sets that it takes (`pkg/reconciler/managed/policies.go`
+    /// of github.com/crossplane/crossplane-runtime).
+    ///
+    /// A server made of what its object says would have neither user_data nor SSH keys nor
+    /// the network, join nothing, and yet stand behind the public load balancer by its
+    /// labels. It must not be made, so that it is not updated either: what may update and
+    /// not make is asked to update what is gone too (crossplane-runtime issue 1129), which
+    /// makes it. That one is gone is told by its object, which is not Synced then.
+    fn actions(&self, policy: Policy) -> Value {
+        match policy {
+            Policy::Adopt if self.can_be_made => {
+                json!([OBSERVE, "Create", "Update", "LateInitialize"])
+            }
+            Policy::Adopt | Policy::Observe => json!([OBSERVE]),
+        }
+    }
+
     fn api_group(&self) -> String {
         format!("{}.hetzner.m.crossplane.io", self.group)
     }
@@ -237,7 +246,7 @@ impl Adoption {
                 "annotations": {EXTERNAL_NAME: self.external_name},
             },
             "spec": {
-                "managementPolicies": policy.actions(),
+                "managementPolicies": self.kind.actions(policy),
                 "providerConfigRef": {"kind": "ClusterProviderConfig", "name": "default"},
                 "forProvider": self.for_provider,
             },
@@ -283,9 +292,9 @@ impl Adoption {
     }
 }
 
-/// Whether Crossplane is done with an object under this policy.
-fn settled(policy: Policy, item: &Value) -> Progress {
-    if item.pointer("/spec/managementPolicies") != Some(&policy.actions()) {
+/// Whether Crossplane is done with an object of which it may do this.
+fn settled(actions: &Value, item: &Value) -> Progress {
+    if item.pointer("/spec/managementPolicies") != Some(actions) {
         return Progress::Waiting("it has other management policies yet".to_owned());
     }
     let generation = item.pointer("/metadata/generation").and_then(Value::as_i64);
@@ -494,6 +503,19 @@ mod tests {
             items[2]["spec"]["forProvider"]["healthCheck"],
             json!([{"protocol": "tcp", "port": 80, "interval": 15}])
         );
+    }
+
+    #[test]
+    fn a_server_is_never_made_anew_and_everything_else_is_kept() {
+        let list = manifests(&adoptions(&state(), "omantel-example"), Policy::Adopt);
+        let kept = json!(["Observe", "Create", "Update", "LateInitialize"]);
+        for item in list["items"].as_array().unwrap() {
+            let expected = match item["kind"].as_str() {
+                Some("Server") => json!(["Observe"]),
+                _ => kept.clone(),
+            };
+            assert_eq!(item["spec"]["managementPolicies"], expected, "{item:#}");
+        }
     }
 
     #[test]
