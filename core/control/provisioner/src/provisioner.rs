@@ -1,6 +1,7 @@
 //! Carries out what [`crate::record::next`] decides, a step at a time, and tells it.
 
 mod count;
+mod destroy;
 mod hand_off;
 
 use std::collections::BTreeMap;
@@ -143,6 +144,14 @@ pub enum ProvisionError {
     /// The project has things of this Sovereign that OpenTofu did not know.
     #[error("the destroy of {sovereign} left in the project what OpenTofu does not know: {}; remove it in Hetzner's console, then run `catalyst provision destroy` again", .left.join(", "))]
     Leaked {
+        /// The Sovereign.
+        sovereign: String,
+        /// Kind and name of each.
+        left: Vec<String>,
+    },
+    /// The project has what the Sovereign's cluster made by itself.
+    #[error("the destroy of {sovereign} left what its cluster had made by itself: {}; what lies on a volume is lost with it, so that nothing of this is removed unasked: remove it in Hetzner's console, then run `catalyst provision destroy` again", .left.join(", "))]
+    MadeByCluster {
         /// The Sovereign.
         sovereign: String,
         /// Kind and name of each.
@@ -409,57 +418,6 @@ impl<'a> Provisioner<'a> {
             self.step(step).await?;
         }
         Ok(&self.record)
-    }
-
-    /// Destroys what OpenTofu made, and proves that nothing is left.
-    pub async fn destroy(&mut self) -> Result<(), ProvisionError> {
-        if self.record.life == Life::Archived {
-            return Err(self.refused(Refusal::Archived));
-        }
-        self.require_own_project().await?;
-        self.record.life = Life::Destroying;
-        self.directory.save(&self.record)?;
-        self.try_to_let_go().await;
-        if self.tofu.has_state() {
-            self.tofu.stage(&self.options.module)?;
-            self.tofu.write_variables(&self.config.variables())?;
-            let sink = &mut *self.sink;
-            self.tofu
-                .init(&mut |event| sink(Event::Tofu(event)))
-                .await?;
-            let total = self.tofu.state_list().await?.len();
-            let mut count = Count::new(total, sink);
-            self.tofu.destroy(&mut |event| count.tell(event)).await?;
-        }
-        self.tofu.forget_plan()?;
-        self.nothing_in_project().await?;
-        // The next servers at these addresses have other keys.
-        let known = self.directory.path().join("known_hosts");
-        if known.exists() {
-            std::fs::remove_file(&known).map_err(|source| ProvisionError::Keep {
-                path: known,
-                source,
-            })?;
-        }
-        // An empty state, which is encrypted, and older ones beside it: whoever makes the
-        // Sovereign anew need not have their passphrase.
-        archive::clear(&self.directory)?;
-        self.record.destroyed();
-        Ok(self.directory.save(&self.record)?)
-    }
-
-    /// The state says that nothing is left, the project has the last word: what was made
-    /// when OpenTofu was killed may never have come into its state.
-    async fn nothing_in_project(&mut self) -> Result<(), ProvisionError> {
-        let name = self.config.derived().name;
-        match preflight::left_over(&self.options.hetzner, &self.options.token, &name).await {
-            Ok(left) if left.is_empty() => Ok(()),
-            Ok(left) => Err(ProvisionError::Leaked {
-                sovereign: self.config.sovereign_fqdn.clone(),
-                left,
-            }),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Puts the encrypted state away once everything is done, and gives the folder.

@@ -9,6 +9,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::preflight::Beside;
+
 /// The steps, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -195,6 +197,9 @@ pub struct Record {
     /// works on them again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub given: BTreeSet<String>,
+    /// What its cluster was seen to have made by itself, once a destroy was begun.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub beside: BTreeSet<Beside>,
     /// Parts that the Sovereign is provisioned without: they are not to be had yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<String>,
@@ -266,6 +271,7 @@ impl Record {
             attempt: None,
             handed_over: false,
             given: BTreeSet::new(),
+            beside: BTreeSet::new(),
             left_out: BTreeSet::new(),
             outputs: BTreeMap::new(),
         }
@@ -358,6 +364,7 @@ impl Record {
         self.attempt = None;
         self.handed_over = false;
         self.given.clear();
+        self.beside.clear();
         self.left_out.clear();
         self.outputs.clear();
     }

@@ -13,7 +13,7 @@ mod hetzner;
 use std::collections::BTreeMap;
 
 use catalyst_provisioner::preflight::{
-    Hetzner, KINDS, Seen, TokenState, judge, left_over, not_in_project,
+    Beside, Hetzner, KINDS, Seen, TokenState, beside, judge, left_over, not_in_project, still_there,
 };
 use catalyst_provisioner::tofu::Made;
 use catalyst_provisioner::{Config, Secret};
@@ -167,6 +167,62 @@ async fn what_carries_the_sovereigns_label_is_left_over() {
             "server omantel-example-cp-1"
         ]
     );
+}
+
+#[tokio::test]
+async fn what_the_cluster_made_by_itself_is_told_from_what_others_have() {
+    let volume = |id: u64, name: &str, server: Value, labels: Value| json!({"id": id, "name": name, "server": server, "labels": labels});
+    let balancer = |id: u64, name: &str, net: u64, target: u64| {
+        json!({"id": id, "name": name, "labels": {}, "private_net": [{"network": net, "ip": "10.0.0.9"}],
+            "targets": [{"type": "server", "server": {"id": target}}]})
+    };
+    let mine = json!({"openova.io/sovereign": "omantel-example"});
+    let server = Project::empty()
+        .with("servers", [own("server", "omantel-example-cp-1", 7)])
+        .with("networks", [own("network", "omantel-example", 8)])
+        .with(
+            "volumes",
+            [
+                volume(20, "pvc-attached", json!(7), json!({})),
+                volume(21, "pvc-labelled", Value::Null, mine),
+                volume(22, "pvc-of-another", json!(99), json!({})),
+                volume(23, "pvc-of-nobody", Value::Null, json!({})),
+            ],
+        )
+        .with(
+            "load_balancers",
+            [
+                own("balancer", "omantel-example-public", 30),
+                balancer(31, "in-its-network", 8, 99),
+                balancer(32, "before-its-server", 99, 7),
+                balancer(33, "of-another", 99, 99),
+            ],
+        )
+        .serve()
+        .await;
+    let hetzner = client(&server);
+    let found = beside(&hetzner, "omantel-example").await.unwrap();
+    let titles: Vec<String> = found.iter().map(Beside::title).collect();
+    assert_eq!(
+        titles,
+        [
+            "load balancer in-its-network",
+            "load balancer before-its-server",
+            "volume pvc-attached",
+            "volume pvc-labelled"
+        ]
+    );
+    assert_eq!(still_there(&hetzner, &found).await.unwrap(), found);
+    let gone = Project::empty()
+        .with(
+            "volumes",
+            [volume(21, "pvc-labelled", Value::Null, json!({}))],
+        )
+        .serve()
+        .await;
+    let left = still_there(&client(&gone), &found).await.unwrap();
+    let titles: Vec<String> = left.iter().map(Beside::title).collect();
+    assert_eq!(titles, ["volume pvc-labelled"]);
 }
 
 fn made(kind: &str, id: &str) -> Made {

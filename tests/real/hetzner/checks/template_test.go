@@ -316,6 +316,14 @@ esac
 	}
 }
 
+// A destroy finds the volumes that it leaves by the label of all that is the Sovereign's.
+func TestVolumesCarryTheSovereignsLabel(t *testing.T) {
+	labels := at(release(t, "hcloud-csi", "hcloud-csi"), "controller", "volumeExtraLabels")
+	if found := at(labels, "openova.io/sovereign"); found != "${sovereign_name}" {
+		t.Errorf("volumes carry %v", labels)
+	}
+}
+
 // Each version has the source it was read from right above it.
 func TestVersionsCiteTheirSource(t *testing.T) {
 	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)

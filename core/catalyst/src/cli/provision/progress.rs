@@ -118,7 +118,7 @@ impl Display {
             })?);
         }
         say(&format!(
-            "{sovereign} is destroyed: OpenTofu's state is empty, and nothing in the project carries its label. Volumes and load balancers that the cluster itself had made carry none; look for them in Hetzner's console."
+            "{sovereign} is destroyed: OpenTofu's state is empty, and nothing in the project carries its label, and no volume or load balancer is left that its cluster had made."
         ));
         Ok(())
     }

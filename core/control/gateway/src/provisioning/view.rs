@@ -159,7 +159,7 @@ fn next(status: &Status) -> Option<&'static str> {
             "Archive its state once you want OpenTofu to change it no more: from then on it is changed in its Git repository."
         }
         Standing::Destroyed => {
-            "Look in Hetzner's console for volumes and load balancers that the cluster itself had made."
+            "Nothing is left of it in the project, nor of what its cluster had made. Provision it to make it anew."
         }
         Standing::Archived => {
             "Change it in its Git repository. Restore it to have OpenTofu change or destroy it."

@@ -1,5 +1,6 @@
 //! Preflight: everything that would make a later step fail, at once.
 
+mod beside;
 mod hetzner;
 mod judge;
 mod project;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use beside::{Beside, beside, still_there};
 pub use hetzner::{ADDRESS, Hetzner, HetznerError, TokenState};
 pub use judge::{Finding, KINDS, Seen, judge};
 pub use project::not_in_project;

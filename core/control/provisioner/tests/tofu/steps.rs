@@ -352,6 +352,38 @@ async fn a_destroy_that_leaves_something_in_the_project_names_it() {
 }
 
 #[tokio::test]
+async fn what_the_cluster_made_by_itself_is_named_until_it_is_gone() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.run(&config(0)).await.1.unwrap();
+    let empty = world.options.hetzner.clone();
+    // While its server is there, the volume is known by it; afterwards it hangs on nothing.
+    let server = json!({"id": 7, "name": "omantel-example-cp-1", "labels": {"openova.io/sovereign": "omantel-example"}});
+    let volume =
+        |server: Value| json!({"id": 9, "name": "pvc-0a1b", "server": server, "labels": {}});
+    let before = Project::empty()
+        .with("servers", [server])
+        .with("volumes", [volume(json!(7))]);
+    world.options.hetzner = before.serve().await.address.clone();
+    let error = world.destroy(&config(0)).await.unwrap_err().to_string();
+    assert!(error.contains("server omantel-example-cp-1"), "{error}");
+
+    let after = Project::empty().with("volumes", [volume(Value::Null)]);
+    world.options.hetzner = after.serve().await.address.clone();
+    let error = world.destroy(&config(0)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("made by itself: volume pvc-0a1b; "),
+        "{error}"
+    );
+    assert_eq!(world.record().life, Life::Destroying);
+    world.options.hetzner = empty;
+    world.destroy(&config(0)).await.unwrap();
+    assert_eq!(world.record().life, Life::Destroyed);
+    assert!(world.record().beside.is_empty());
+}
+
+#[tokio::test]
 async fn a_token_of_another_project_makes_nothing_and_destroys_nothing() {
     let Some(binary) = binary() else { return };
     let root = tempfile::tempdir().unwrap();
