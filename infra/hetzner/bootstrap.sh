@@ -3,7 +3,7 @@
 #
 # cloud-init writes this file, its settings (/etc/catalyst/bootstrap.json) and
 # the unit catalyst-bootstrap.service, which runs it until it has succeeded,
-# across reboots too, once cloud-init itself has ended. Every step can be run again; one that is done is skipped.
+# across reboots too. Every step can be run again; one that is done is skipped.
 #
 #   journal and console   journalctl -u catalyst-bootstrap
 #   log file              /var/log/catalyst-bootstrap.log
@@ -81,6 +81,14 @@ fetch() { # fetch URL FILE
 kubectl() { k3s kubectl "$@"; }
 
 # --- every node --------------------------------------------------------------
+
+# cloud-init has to be done with packages, and with its own copies of user_data, which
+# remove_copies erases. How it ended is nobody's business here: tools looks for what it
+# was to install.
+cloud_init_ended() {
+    say "waiting until cloud-init has ended"
+    cloud-init status --wait >/dev/null 2>&1 || say "cloud-init ended with exit code $?"
+}
 
 # cloud-init installs these once; where a mirror was down then, it is tried again here.
 tools() {
@@ -351,6 +359,8 @@ start_agent() {
 main() {
     local role
     mkdir -p "$state/done" "$scratch"
+    current_step=cloud-init
+    cloud_init_ended
     current_step=tools
     tools
     role=$(setting .role)

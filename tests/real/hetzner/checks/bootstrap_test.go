@@ -2,6 +2,7 @@ package checks
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -166,6 +167,21 @@ func TestStepsAreRecorded(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(node.folder, "state", "done", "two")); err == nil {
 		t.Error("a failed step counts as done")
+	}
+}
+
+// The script begins once cloud-init has ended, however that was.
+func TestCloudInitIsWaitedFor(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 0}))
+	node := nodeOf(t, userData(t, read)["hcloud_server.control_plane[0]"])
+	for code, wanted := range []string{"waiting until cloud-init has ended", "cloud-init ended with exit code 1", "cloud-init ended with exit code 2"} {
+		output := node.run(t, fmt.Sprintf(`cloud-init() { echo "$*" >"$scratch/asked"; return %d; }; tools() { echo tools; exit 7; }; (main) || true`, code))
+		if asked := string(must(os.ReadFile(filepath.Join(node.folder, "scratch", "asked")))); asked != "status --wait\n" {
+			t.Errorf("cloud-init was asked for %q", asked)
+		}
+		if !strings.Contains(output, wanted) || !strings.Contains(output, "tools") {
+			t.Errorf("exit code %d: %s", code, output)
+		}
 	}
 }
 

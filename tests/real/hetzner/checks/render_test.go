@@ -125,6 +125,28 @@ func settings(t *testing.T, written map[string]string) values {
 	return read
 }
 
+// systemd orders nothing in a circle at a reboot half way: multi-user.target comes after
+// what it wants has begun, cloud-init's last stage after multi-user.target (its unit on
+// Debian and Ubuntu), and the script, not its unit, waits for cloud-init.
+func TestTheUnitIsNoPartOfACycle(t *testing.T) {
+	unit := string(read(t, filepath.Join(repository, "infra", "hetzner", "catalyst-bootstrap.service")))
+	for _, line := range strings.Split(unit, "\n") {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if strings.Contains(line, "cloud-") {
+			t.Errorf("the unit is ordered by %s", line)
+		}
+		// Of type oneshot it has begun only when it has ended.
+		if strings.HasPrefix(line, "Type=") && line != "Type=exec" {
+			t.Error(line)
+		}
+	}
+	if !strings.Contains(unit, "\nWantedBy=multi-user.target\n") || !strings.Contains(unit, "\nRestart=on-failure\n") {
+		t.Error("a reboot or a failure would end the bootstrap")
+	}
+}
+
 func TestRenderedNodes(t *testing.T) {
 	read, _ := planned(t, inputs(values{"worker_count": 2, "git_credentials": true}))
 	documents := userData(t, read)
