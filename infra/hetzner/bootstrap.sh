@@ -154,8 +154,11 @@ remove_copies() {
     rm -f "$cloud_run/instance-data-sensitive.json" "$cloud_run/combined-cloud-config.json"
     jq 'del(.serverToken, .agentToken)' "$settings" >"$settings.new"
     chmod 0600 "$settings.new"
-    shred -u "$settings"
+    # Settings are there at every moment, for without them nothing could go on; the old
+    # ones, under a second name, are erased once the new ones stand in their place.
+    [ -e "$settings.old" ] || ln "$settings" "$settings.old"
     mv "$settings.new" "$settings"
+    shred -u "$settings.old"
     rm -rf "$scratch"
 }
 
@@ -253,7 +256,11 @@ gateway_api() {
     kubectl apply --server-side --force-conflicts -f "$scratch/gateway-api.yaml"
 }
 
+# Killed while it waits, helm leaves a record of a release that is pending, which no later
+# run gets past. Only the record goes: what it applied carries the release's name, by which
+# the next run takes it over.
 cilium() {
+    kubectl -n kube-system delete secret -l 'owner=helm,name=cilium,status in (pending-install,pending-upgrade,pending-rollback)'
     helm upgrade --install cilium cilium --repo https://helm.cilium.io --version "$(setting .ciliumVersion)" \
         --namespace kube-system --values /etc/catalyst/cilium-values.yaml --wait --timeout 15m
     kubectl apply -f /etc/catalyst/metadata-policy.yaml
@@ -290,11 +297,23 @@ nodes_joined() {
         jq '[.items[] | select(any(.status.conditions[]; .type == "Ready" and .status == "True"))] | length')" -ge "$(setting .nodeCount)" ]
 }
 
+# A token that expires before a node has come would keep it out for good: it is renewed,
+# once a minute, for as long as nodes are missing.
+renewed=-60
+nodes_joined_or_renew() {
+    nodes_joined && return 0
+    if [ $((SECONDS - renewed)) -ge 60 ]; then
+        renewed=$SECONDS
+        agent_token
+    fi
+    return 1
+}
+
 # The token of the servers stood in user_data, so it ends here. k3s invents the
 # next one itself and writes it to its data directory.
 rotate_token() {
     local token_id
-    wait_for "all $(setting .nodeCount) nodes have joined and are Ready" 3000 nodes_joined
+    wait_for "all $(setting .nodeCount) nodes have joined and are Ready" 3000 nodes_joined_or_renew
     token_id=$(setting '.agentToken | split(".")[0]')
     kubectl -n kube-system delete secret "bootstrap-token-$token_id" --ignore-not-found
     if [ "$(sed 's/.*:://; s/^server://' "$server_token")" = "$(setting .serverToken)" ]; then
@@ -398,6 +417,8 @@ main() {
     step remove-copies remove_copies
     current_step=finished
     status "done" "this node is part of the Sovereign"
+    # The unit does not begin again where this is: it comes after the word of it.
+    touch "$state/done/finished"
     say "this node is part of the Sovereign"
 }
 

@@ -144,6 +144,47 @@ func TestObjectsOfTheFirstControlPlane(t *testing.T) {
 	}
 }
 
+// What a killed helm left behind does not stand in the way of the next run.
+func TestAPendingReleaseIsForgottenFirst(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 0}))
+	node := nodeOf(t, userData(t, read)["hcloud_server.control_plane[0]"])
+	output := node.run(t, `kubectl() { echo "kubectl $*"; }; helm() { echo "helm $*"; }; cilium`)
+	forgets := "kubectl -n kube-system delete secret -l owner=helm,name=cilium,status in (pending-install,pending-upgrade,pending-rollback)\n"
+	if begins := strings.Index(output, "helm upgrade --install cilium"); !strings.HasPrefix(output, forgets) || begins != len(forgets) {
+		t.Errorf("%s", output)
+	}
+}
+
+// A node that comes late is not kept out: the workers' token is renewed until all are there,
+// and ends then.
+func TestTheWorkersTokenIsRenewedWhileNodesAreMissing(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 1}))
+	node := nodeOf(t, userData(t, read)["hcloud_server.control_plane[0]"])
+	node.run(t, `server_token=$1/token; echo K10abc::server:another >"$server_token"
+sleep() { SECONDS=$((SECONDS + 30)); }
+kubectl() {
+    case "$*" in
+    "get nodes -o json")
+        echo look >>"$scratch/calls"
+        ready=1
+        if [ "$(grep -c look "$scratch/calls")" -gt 4 ]; then ready=2; fi
+        jq -n --argjson ready "$ready" '{items: [range($ready) | {status: {conditions: [{type: "Ready", status: "True"}]}}]}'
+        ;;
+    "apply --server-side --force-conflicts -f -")
+        jq -r 'select(.type == "bootstrap.kubernetes.io/token") | "token \(.stringData["token-id"])"' >>"$scratch/calls" ;;
+    *"delete secret"*) echo deleted >>"$scratch/calls" ;;
+    *) ;;
+    esac
+}
+rotate_token`)
+	// Looked at every thirty seconds, renewed every sixty.
+	token := "token " + agentTokenID + "\n"
+	wanted := "look\n" + token + "look\nlook\n" + token + "look\nlook\ndeleted\n"
+	if calls := string(must(os.ReadFile(filepath.Join(node.folder, "scratch", "calls")))); calls != wanted {
+		t.Errorf("calls:\n%s", calls)
+	}
+}
+
 // A step that fails says where, in the log and in the status, and a step that is
 // done is not run again.
 func TestStepsAreRecorded(t *testing.T) {
@@ -167,6 +208,56 @@ func TestStepsAreRecorded(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(node.folder, "state", "done", "two")); err == nil {
 		t.Error("a failed step counts as done")
+	}
+}
+
+// Killed at any moment while it erases tokens, a node has settings to go on with, and
+// erases them then.
+func TestRemovingCopiesCanBeCutOff(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 0}))
+	document := userData(t, read)["hcloud_server.control_plane[0]"]
+	paths := `cloud_state=$1/cloud cloud_run=$1/cloud-run cloud_off=$1/cloud-off; mkdir -p "$cloud_state"; `
+	for _, killed := range []string{"jq", "chmod", "ln", "mv", "shred", "rm"} {
+		node := nodeOf(t, document)
+		settings := filepath.Join(node.folder, "settings")
+		node.run(t, paths+`(`+killed+`() { exit 9; }; remove_copies) || true`)
+		if !json.Valid(must(os.ReadFile(settings))) {
+			t.Errorf("killed at %s, it has no settings", killed)
+		}
+		node.run(t, paths+"remove_copies")
+		for _, name := range []string{"settings", "settings.old", "settings.new"} {
+			content, err := os.ReadFile(filepath.Join(node.folder, name))
+			if (name == "settings") != (err == nil) || strings.Contains(string(content), serverToken) {
+				t.Errorf("killed at %s and gone on with: %s: %v\n%s", killed, name, err, content)
+			}
+		}
+	}
+}
+
+// The unit does not begin again once the node has said that it is done, and not before.
+func TestTheLastMarkComesAfterTheWordOfIt(t *testing.T) {
+	read, _ := planned(t, inputs(values{"control_plane_count": 1, "worker_count": 1}))
+	written := files(t, "worker", userData(t, read)["hcloud_server.worker[0]"])
+	unit := written["/etc/systemd/system/catalyst-bootstrap.service"]
+	if !strings.Contains(unit, "\nConditionPathExists=!/var/lib/catalyst/bootstrap/done/finished\n") {
+		t.Errorf("the unit:\n%s", unit)
+	}
+	node := nodeOf(t, userData(t, read)["hcloud_server.worker[0]"])
+	all := `cloud_init_ended() { :; }; tools() { :; }; step() { echo "$1"; }; `
+	node.run(t, all+`(status() { exit 9; }; main) || true`)
+	mark := filepath.Join(node.folder, "state", "done", "finished")
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("it counts as finished and has not said so")
+	}
+	// A worker's steps, in order; the tokens are gone before it says that they are.
+	output := node.run(t, all+"main")
+	steps := "network\nk3s-binary\nk3s-config\nk3s-start\nremove-copies\n"
+	if _, err := os.Stat(mark); err != nil || !strings.Contains(output, steps) {
+		t.Errorf("%v\n%s", err, output)
+	}
+	var status values
+	if err := json.Unmarshal(must(os.ReadFile(filepath.Join(node.folder, "state", "status.json"))), &status); err != nil || status["state"] != "done" {
+		t.Errorf("%v, %v", status, err)
 	}
 }
 
