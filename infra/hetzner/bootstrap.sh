@@ -19,6 +19,7 @@ log_file=/var/log/catalyst-bootstrap.log
 scratch=/run/catalyst
 k3s_config=/etc/rancher/k3s/config.yaml
 server_token=/var/lib/rancher/k3s/server/token
+kubelet_config=/var/lib/rancher/k3s/agent/kubelet.kubeconfig
 metadata=http://169.254.169.254/hetzner/v1/metadata
 cloud_state=/var/lib/cloud
 cloud_run=/run/cloud-init
@@ -160,6 +161,12 @@ remove_copies() {
     mv "$settings.new" "$settings"
     shred -u "$settings.old"
     rm -rf "$scratch"
+}
+
+# So that one control plane shows whether each node has done all of this. A node may say
+# so of itself, with the rights of its kubelet.
+announce() {
+    kubectl --kubeconfig "$kubelet_config" annotate node "$(setting .nodeName)" openova.io/bootstrap=done --overwrite
 }
 
 # --- control planes ----------------------------------------------------------
@@ -415,6 +422,7 @@ main() {
             ;;
     esac
     step remove-copies remove_copies
+    step announce announce
     current_step=finished
     status "done" "this node is part of the Sovereign"
     # The unit does not begin again where this is: it comes after the word of it.

@@ -13,6 +13,8 @@ pub const RELEASES: &str =
 /// Names of the Secrets by which a node could join, and nothing of what they hold.
 pub const JOIN_TOKENS: &str = "k3s kubectl -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name";
 
+/// Every node, each of which says by an annotation that its bootstrap has ended.
+pub const NODES: &str = "k3s kubectl get nodes -o json";
 /// What each member of OpenBao says of itself: a line with its name and, where it answers,
 /// JSON.
 pub const OPENBAO: &str = "for pod in $(k3s kubectl -n openbao get pods -l app.kubernetes.io/name=openbao,component=server -o name); do printf '%s ' \"$pod\"; k3s kubectl -n openbao exec \"$pod\" -c openbao -- bao status -format=json | tr -d '\\n'; echo; done";
@@ -100,6 +102,29 @@ pub fn releases(list: &Value) -> Progress {
         }
     });
     waiting.map_or(Progress::Ready, Progress::Waiting)
+}
+
+/// Whether the bootstrap of every node has ended (`announce` of `infra/hetzner/bootstrap.sh`):
+/// its last steps erase join tokens, and fail on each node by itself.
+pub fn nodes(list: &Value) -> Progress {
+    let items = list.get("items").and_then(Value::as_array);
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        return Progress::Waiting("the cluster has not listed them".to_owned());
+    };
+    let is_done = |item: &Value| {
+        let said = item.pointer("/metadata/annotations/openova.io~1bootstrap");
+        said.and_then(Value::as_str) == Some("done")
+    };
+    match items.iter().find(|item| !is_done(item)) {
+        None => Progress::Ready,
+        Some(item) => {
+            let name = item.pointer("/metadata/name").and_then(Value::as_str);
+            Progress::Waiting(format!(
+                "the bootstrap of {} has not ended, and its disk may hold join tokens; look there with `journalctl -u catalyst-bootstrap`",
+                name.unwrap_or("one without a name")
+            ))
+        }
+    }
 }
 
 /// Whether the members of OpenBao are open, and together one cluster. Each by itself is
@@ -218,6 +243,24 @@ mod tests {
             Progress::Waiting("openbao: InstallFailed".to_owned())
         );
         assert!(matches!(releases(&Value::Null), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn every_node_has_ended_its_bootstrap() {
+        let node = |name: &str, annotations: Value| json!({"metadata": {"name": name, "annotations": annotations}});
+        let done = || node("cp-1", json!({"openova.io/bootstrap": "done"}));
+        assert_eq!(nodes(&json!({"items": [done(), done()]})), Progress::Ready);
+        for annotations in [Value::Null, json!({"openova.io/bootstrap": "running"})] {
+            let list = json!({"items": [done(), node("worker-1", annotations)]});
+            let found = nodes(&list);
+            assert!(
+                matches!(&found, Progress::Waiting(why) if why.starts_with("the bootstrap of worker-1 has not ended")),
+                "{found:?}"
+            );
+        }
+        for none in [json!({"items": []}), Value::Null] {
+            assert!(matches!(nodes(&none), Progress::Waiting(_)));
+        }
     }
 
     #[test]

@@ -185,6 +185,18 @@ rotate_token`)
 	}
 }
 
+// A node says of itself, as its kubelet, that it is done.
+func TestANodeAnnouncesThatItIsDone(t *testing.T) {
+	read, _ := planned(t, inputs(values{"worker_count": 1}))
+	for address, name := range map[string]string{"hcloud_server.worker[0]": "omantel-pool-example-worker-1", "hcloud_server.control_plane[1]": "omantel-pool-example-cp-2"} {
+		node := nodeOf(t, userData(t, read)[address])
+		output := node.run(t, `kubectl() { echo "kubectl $*"; }; announce`)
+		if wanted := "kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig annotate node " + name + " openova.io/bootstrap=done --overwrite\n"; output != wanted {
+			t.Errorf("%s", output)
+		}
+	}
+}
+
 // A step that fails says where, in the log and in the status, and a step that is
 // done is not run again.
 func TestStepsAreRecorded(t *testing.T) {
@@ -251,7 +263,7 @@ func TestTheLastMarkComesAfterTheWordOfIt(t *testing.T) {
 	}
 	// A worker's steps, in order; the tokens are gone before it says that they are.
 	output := node.run(t, all+"main")
-	steps := "network\nk3s-binary\nk3s-config\nk3s-start\nremove-copies\n"
+	steps := "network\nk3s-binary\nk3s-config\nk3s-start\nremove-copies\nannounce\n"
 	if _, err := os.Stat(mark); err != nil || !strings.Contains(output, steps) {
 		t.Errorf("%v\n%s", err, output)
 	}

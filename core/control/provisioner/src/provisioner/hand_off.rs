@@ -159,6 +159,8 @@ impl Provisioner<'_> {
             };
             let releases = ssh.run(LOOK, checklist::RELEASES, None, MINUTE);
             let releases = told(releases.await, |text| checklist::releases(&parsed(text)));
+            let nodes = ssh.run(LOOK, checklist::NODES, None, MINUTE);
+            let nodes = told(nodes.await, |text| checklist::nodes(&parsed(text)));
             let openbao = ssh.run(LOOK, checklist::OPENBAO, None, MINUTE);
             let openbao = told(openbao.await, checklist::openbao);
             let tokens = ssh.run(LOOK, checklist::JOIN_TOKENS, None, MINUTE);
@@ -169,6 +171,7 @@ impl Provisioner<'_> {
             let points = [
                 ("parts".to_owned(), parts),
                 ("Helm releases".to_owned(), releases),
+                ("nodes".to_owned(), nodes),
                 ("OpenBao".to_owned(), openbao),
                 ("join tokens".to_owned(), tokens),
                 (door.to_owned(), answers),

@@ -85,6 +85,7 @@ impl World {
             &format!(r#"{{"status":{{"conditions":[{READY}]}}}}"#),
         );
         world.write("tokens", "");
+        world.bootstrapped("done");
         world.write(
             "openbao",
             r#"pod/openbao-0 {"initialized":true,"sealed":false,"cluster_id":"a"}"#,
@@ -110,6 +111,7 @@ case $last in
 *helmreleases*) cat {here}/releases ;;
 *bootstrap.kubernetes.io*) cat {here}/tokens ;;
 *bao\ status*) cat {here}/openbao ;;
+*get\ nodes*) cat {here}/nodes ;;
 curl*https://console.omantel.example/) cat {here}/console ;;
 curl*https://auth.omantel.example/) cat {here}/auth ;;
 *manager=catalyst-adoption*) cat >{here}/applied.new && mv {here}/applied.new {here}/applied ;;
@@ -190,6 +192,13 @@ test "$1 $2" = "state pull" || exec {tofu} "$@"
 
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.root.join(name), text).unwrap();
+    }
+
+    /// What a second node says of its bootstrap.
+    pub fn bootstrapped(&self, state: &str) {
+        let node = |name: &str, state: &str| json!({"metadata": {"name": name, "annotations": {"openova.io/bootstrap": state}}});
+        let items = [node("cp-1", "done"), node("worker-1", state)];
+        self.write("nodes", &json!({"items": items}).to_string());
     }
 
     /// How far the node says it is.

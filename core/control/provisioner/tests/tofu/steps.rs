@@ -512,7 +512,7 @@ async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     world.write("auth", "200 198.51.100.1");
     let error = world.run(&config(0)).await.1.unwrap_err().to_string();
     for expected in [
-        "4 of 5 points",
+        "5 of 6 points",
         "198.51.100.1",
         "203.0.113.9",
         "DNS records",
@@ -523,6 +523,19 @@ async fn the_checklist_waits_for_dns_and_says_what_to_write() {
     let (_, result, events) = world.run(&config(0)).await;
     result.unwrap();
     assert_eq!(begun(&events), [Step::Checklist]);
+}
+
+#[tokio::test]
+async fn a_node_whose_bootstrap_has_not_ended_is_named() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.options.waits.checklist = Duration::from_millis(500);
+    world.bootstrapped("failed");
+    let error = world.run(&config(0)).await.1.unwrap_err().to_string();
+    assert!(error.contains("the bootstrap of worker-1"), "{error}");
+    world.bootstrapped("done");
+    world.run(&config(0)).await.1.unwrap();
 }
 
 #[tokio::test]
