@@ -13,7 +13,8 @@ mod hetzner;
 use std::collections::BTreeMap;
 
 use catalyst_provisioner::preflight::{
-    Beside, Hetzner, KINDS, Seen, TokenState, beside, judge, left_over, not_in_project, still_there,
+    Beside, Delegation, Finding, Hetzner, KINDS, Seen, TokenState, ZoneSeen, beside, judge,
+    judge_domain, judge_zone, left_over, not_in_project, still_there,
 };
 use catalyst_provisioner::tofu::Made;
 use catalyst_provisioner::{Config, Secret};
@@ -223,6 +224,155 @@ async fn what_the_cluster_made_by_itself_is_told_from_what_others_have() {
     let left = still_there(&client(&gone), &found).await.unwrap();
     let titles: Vec<String> = left.iter().map(Beside::title).collect();
     assert_eq!(titles, ["volume pvc-labelled"]);
+}
+
+fn pool() -> Config {
+    let config = config("domainMode: pool\ndnsZone: example\n");
+    assert_eq!(config.dns_zone.as_deref(), Some("example"));
+    config
+}
+
+/// A zone that Hetzner assigned these name servers to, and says this of.
+fn zone(status: &str) -> Value {
+    json!({"name": "example", "authoritative_nameservers": {
+        "assigned": ["hydrogen.ns.hetzner.com.", "oxygen.ns.hetzner.com."], "delegation_status": status}})
+}
+
+fn of_zone(zone: Option<Value>, records: &[Value], servers: Option<&[&str]>) -> ZoneSeen {
+    ZoneSeen {
+        zone,
+        records: records.to_vec(),
+        servers: servers.map(|all| all.iter().map(|it| (*it).to_owned()).collect()),
+        resumed: false,
+    }
+}
+
+fn told(found: &[Finding]) -> Vec<(bool, &str)> {
+    let told = found.iter();
+    told.map(|found| (found.problem, found.message.as_str()))
+        .collect()
+}
+
+#[test]
+fn a_zone_that_is_not_delegated_to_hetzner_is_a_problem() {
+    let own: &[&str] = &["hydrogen.ns.hetzner.com"];
+    let other: &[&str] = &["ns1.registrar.example"];
+    let none: &[&str] = &[];
+    for (zone, servers, expected) in [
+        (None, None, Some((true, "is not in this project"))),
+        (Some(zone("valid")), None, None),
+        (Some(zone("unknown")), Some(own), None),
+        // Hetzner looked at it before it was changed, or a resolver remembers what was.
+        (Some(zone("lame")), Some(own), None),
+        (Some(zone("partially-valid")), Some(other), None),
+        (
+            Some(zone("unknown")),
+            Some(other),
+            Some((true, "ns1.registrar.example answer for it")),
+        ),
+        (
+            Some(zone("unregistered")),
+            Some(none),
+            Some((true, "nobody answers for it")),
+        ),
+        (
+            Some(zone("invalid")),
+            None,
+            Some((true, "hydrogen.ns.hetzner.com, oxygen.ns.hetzner.com")),
+        ),
+        (
+            Some(zone("unknown")),
+            None,
+            Some((false, "could not be told")),
+        ),
+        // Of a zone without name servers nothing can be said.
+        (
+            Some(json!({"name": "example"})),
+            Some(other),
+            Some((false, "could not be told")),
+        ),
+    ] {
+        let found = judge_zone(&pool(), &of_zone(zone.clone(), &[], servers));
+        match (told(&found).as_slice(), expected) {
+            ([], None) => {}
+            ([(problem, message)], Some((is_problem, part))) => {
+                assert!(
+                    *problem == is_problem && message.contains(part),
+                    "{zone:?} {servers:?}: {message}"
+                );
+            }
+            (found, _) => panic!("{zone:?} {servers:?}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn records_that_stand_where_the_sovereigns_belong_are_a_problem() {
+    let record = |name: &str, kind: &str, sovereign: &str| json!({"name": name, "type": kind, "labels": {"openova.io/sovereign": sovereign}});
+    let records = [
+        record("omantel", "A", ""),
+        record("*.omantel", "CNAME", ""),
+        record("omantel", "AAAA", "omantel-example"),
+        record("omantel", "TXT", ""),
+        record("www", "A", ""),
+    ];
+    let mut seen = of_zone(Some(zone("valid")), &records, None);
+    let found = judge_zone(&pool(), &seen);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].problem
+            && found[0]
+                .message
+                .contains(": omantel A, *.omantel CNAME, omantel AAAA;"),
+        "{found:?}"
+    );
+    // Those that OpenTofu has in its state are its own.
+    seen.resumed = true;
+    let found = judge_zone(&pool(), &seen);
+    assert!(
+        found[0].message.contains(": omantel A, *.omantel CNAME;"),
+        "{found:?}"
+    );
+    seen.records = seen.records.split_off(2);
+    assert!(judge_zone(&pool(), &seen).is_empty());
+}
+
+#[test]
+fn a_domain_of_the_customers_own_is_told_where_its_records_belong() {
+    let to = |zone: &str| Delegation::To {
+        zone: zone.to_owned(),
+        servers: vec!["ns1.example".to_owned()],
+    };
+    let fqdn = "prod.omantel.example";
+    for (delegation, expected) in [
+        (to(fqdn), "is delegated to ns1.example"),
+        (
+            to("omantel.example"),
+            "into the zone omantel.example, at ns1.example",
+        ),
+        (to("example"), "is delegated to nobody"),
+        (Delegation::Nowhere, "is delegated to nobody"),
+        (Delegation::Unknown, "could not be told"),
+    ] {
+        let found = judge_domain(fqdn, &delegation, &[]);
+        assert!(
+            !found.problem && found.message.contains(expected),
+            "{found:?}"
+        );
+    }
+    let found = judge_domain(fqdn, &to(fqdn), &["203.0.113.9".to_owned()]);
+    assert!(
+        found.message.contains("it leads to 203.0.113.9 now"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_records_of_a_zone_are_read_whole() {
+    let records = (0..60).map(|index| json!({"name": format!("host-{index}"), "type": "A"}));
+    let server = Project::empty().with("rrsets", records).serve().await;
+    let found = client(&server).records("pool.example").await.unwrap();
+    assert_eq!(found.len(), 60);
 }
 
 fn made(kind: &str, id: &str) -> Made {

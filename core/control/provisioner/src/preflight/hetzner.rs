@@ -105,10 +105,27 @@ impl Hetzner {
     /// Everything of a kind in the project, such as `servers`.
     pub async fn list(&self, kind: &str) -> Result<Vec<Value>, HetznerError> {
         let action = format!("list {}", kind.replace('_', " "));
+        self.list_at(kind, kind, action).await
+    }
+
+    /// The record sets of a zone, by its name.
+    pub async fn records(&self, zone: &str) -> Result<Vec<Value>, HetznerError> {
+        let action = format!("list the records of {zone}");
+        self.list_at(&format!("zones/{zone}/rrsets"), "rrsets", action)
+            .await
+    }
+
+    /// Everything that a place lists under a name.
+    async fn list_at(
+        &self,
+        place: &str,
+        kind: &str,
+        action: String,
+    ) -> Result<Vec<Value>, HetznerError> {
         let mut found = Vec::new();
         let mut page = 1;
         for _ in 0..MOST_PAGES {
-            let path = format!("/{kind}?page={page}&per_page=50");
+            let path = format!("/{place}?page={page}&per_page=50");
             let mut answer = self.ask(Method::GET, &path, None, &action).await?;
             match answer.get_mut(kind).map(Value::take) {
                 Some(Value::Array(items)) => found.extend(items),

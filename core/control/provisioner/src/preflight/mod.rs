@@ -1,9 +1,11 @@
 //! Preflight: everything that would make a later step fail, at once.
 
 mod beside;
+mod dns;
 mod hetzner;
 mod judge;
 mod project;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +14,11 @@ use std::time::Duration;
 use url::Url;
 
 pub use beside::{Beside, beside, still_there};
+pub use dns::Delegation;
 pub use hetzner::{ADDRESS, Hetzner, HetznerError, TokenState};
 pub use judge::{Finding, KINDS, Seen, judge};
 pub use project::not_in_project;
+pub use zone::{ZoneSeen, judge_domain, judge_zone};
 
 use crate::config::Config;
 use crate::secret::Secret;
@@ -52,7 +56,7 @@ pub async fn preflight(
             let seen = look(&hetzner, resumed).await;
             findings.extend(judge(config, &seen));
             if let (Some(zone), Ok(TokenState::Writes)) = (&config.dns_zone, &seen.token) {
-                findings.extend(zone_is_there(&hetzner, zone).await);
+                findings.extend(look_at_zone(config, &hetzner, zone, resumed).await);
             }
         }
         Err(error) => findings.push(Finding::problem("Hetzner", error.to_string())),
@@ -105,50 +109,53 @@ pub async fn left_over(
     Ok(left)
 }
 
-async fn zone_is_there(hetzner: &Hetzner, zone: &str) -> Option<Finding> {
-    let subject = format!("zone {zone}");
-    match hetzner.list("zones").await {
-        Ok(zones) => {
-            let is_there = zones
-                .iter()
-                .any(|item| item.get("name").and_then(serde_json::Value::as_str) == Some(zone));
-            (!is_there).then(|| {
-                Finding::problem(
-                    &subject,
-                    "it is not in this project at Hetzner DNS; make it there and delegate it",
-                )
-            })
-        }
-        Err(error) => Some(Finding::problem(&subject, error.to_string())),
+async fn look_at_zone(
+    config: &Config,
+    hetzner: &Hetzner,
+    name: &str,
+    resumed: bool,
+) -> Vec<Finding> {
+    match see_zone(hetzner, name, resumed).await {
+        Ok(seen) => judge_zone(config, &seen),
+        Err(error) => vec![Finding::problem(&format!("zone {name}"), error.to_string())],
     }
 }
 
-/// Whether the domain leads anywhere yet. It cannot lead to the load balancer, which
-/// does not exist; so nothing that is found here is a problem.
+async fn see_zone(hetzner: &Hetzner, name: &str, resumed: bool) -> Result<ZoneSeen, HetznerError> {
+    let zones = hetzner.list("zones").await?;
+    let zone = zones
+        .into_iter()
+        .find(|item| judge::text(item, "name") == name);
+    let records = match &zone {
+        Some(_) => hetzner.records(name).await?,
+        None => Vec::new(),
+    };
+    let resolvers = dns::resolvers();
+    let servers = dns::name_servers(&resolvers, name);
+    Ok(ZoneSeen {
+        zone,
+        records,
+        servers: tokio::time::timeout(DNS_PATIENCE, servers)
+            .await
+            .unwrap_or_default(),
+        resumed,
+    })
+}
+
+/// Whether the domain is delegated, and whether it leads anywhere yet.
 async fn dns(config: &Config) -> Finding {
-    let fqdn = &config.sovereign_fqdn;
-    let lookup = tokio::net::lookup_host((fqdn.as_str(), 443));
-    match tokio::time::timeout(DNS_PATIENCE, lookup).await {
-        Ok(Ok(addresses)) => {
-            let mut addresses: Vec<String> =
-                addresses.map(|address| address.ip().to_string()).collect();
-            addresses.dedup();
-            Finding::note(
-                "DNS",
-                format!(
-                    "{fqdn} leads to {}; when the load balancer is there, its records must be changed",
-                    addresses.join(", ")
-                ),
-            )
-        }
-        // A resolver that is silent leads nowhere either.
-        Ok(Err(_)) | Err(_) => Finding::note(
-            "DNS",
-            format!(
-                "{fqdn} leads nowhere yet; when the load balancer is there, write its records, and see that the domain is delegated to your name servers"
-            ),
-        ),
-    }
+    let fqdn = config.sovereign_fqdn.as_str();
+    let resolvers = dns::resolvers();
+    let delegated = tokio::time::timeout(DNS_PATIENCE, dns::delegation(&resolvers, fqdn));
+    let leads = tokio::time::timeout(DNS_PATIENCE, tokio::net::lookup_host((fqdn, 443)));
+    let (delegated, leads) = tokio::join!(delegated, leads);
+    // A resolver that is silent leads nowhere either.
+    let mut addresses: Vec<String> = match leads {
+        Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_string()).collect(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    };
+    addresses.dedup();
+    judge_domain(fqdn, &delegated.unwrap_or(Delegation::Unknown), &addresses)
 }
 
 fn private_key(path: &Path) -> Option<Finding> {

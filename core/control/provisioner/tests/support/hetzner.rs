@@ -89,6 +89,7 @@ impl Project {
         let router = axum::Router::new()
             .route("/v1/{kind}", get(list).post(create))
             .route("/v1/{kind}/{id}", get(one))
+            .route("/v1/zones/{zone}/rrsets", get(records))
             .with_state(shared);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -140,6 +141,16 @@ async fn list(
     let next = (page * size < all.len()).then_some(page + 1);
     let meta = json!({"pagination": {"page": page, "per_page": size, "next_page": next, "total_entries": all.len()}});
     (StatusCode::OK, Json(json!({kind: items, "meta": meta})))
+}
+
+/// Record sets, all of which are of the one zone.
+async fn records(
+    shared: State<Shared>,
+    Path(_zone): Path<String>,
+    query: Query<BTreeMap<String, usize>>,
+    headers: HeaderMap,
+) -> (StatusCode, Json<Value>) {
+    list(shared, Path("rrsets".to_owned()), query, headers).await
 }
 
 async fn one(
