@@ -327,6 +327,7 @@ func TestVolumesCarryTheSovereignsLabel(t *testing.T) {
 // Each version has the source it was read from right above it.
 func TestVersionsCiteTheirSource(t *testing.T) {
 	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)
+	cited := regexp.MustCompile(`@v([0-9]+\.[0-9]+\.[0-9]+)`)
 	count := 0
 	for name, content := range templateFiles(t) {
 		lines := strings.Split(string(content), "\n")
@@ -341,6 +342,14 @@ func TestVersionsCiteTheirSource(t *testing.T) {
 			}
 			if above < 0 || !strings.Contains(lines[above], "# Source: ") {
 				t.Errorf("%s:%d: %s has no source", name, index+1, strings.TrimSpace(line))
+				continue
+			}
+			// A source of another version than what is pinned has to say what it says.
+			source := strings.Join(lines[above:index], "\n")
+			_, version, _ := strings.Cut(line, ": ")
+			version = strings.TrimPrefix(version, "v")
+			if found := cited.FindStringSubmatch(source); found != nil && found[1] != version && !strings.Contains(source, version) {
+				t.Errorf("%s:%d: the source of %s is of %s, and does not say why", name, index+1, version, found[1])
 			}
 		}
 	}
