@@ -1,7 +1,7 @@
 //! The first control plane, through the system's `ssh`.
 //!
 //! Its host key is taken at the first meeting and kept beside the record; the server
-//! was made minutes ago, and nobody knows its key yet.
+//! was made minutes ago, and nobody knows its key yet (`docs/adr/0013-first-contact.md`).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
