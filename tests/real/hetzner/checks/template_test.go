@@ -264,8 +264,14 @@ func TestOneMemberOfOpenBaoInitializes(t *testing.T) {
 			t.Errorf("no member joins openbao-%d", member)
 		}
 	}
-	if found := at(server, "extraArgs"); found != "-config=/openbao/chosen/initialize.hcl" {
-		t.Errorf("OpenBao reads %v", found)
+	// One file each, and not a second one beside it: in its code up to 46358039 OpenBao's Merge of
+	// two configurations has no `initialize` (command/server/config.go).
+	mount := values{"name": "chosen", "mountPath": "/openbao/config/extraconfig-from-values.hcl", "subPath": "server.hcl", "readOnly": true}
+	if mounts := list(server, "volumeMounts"); !slices.ContainsFunc(mounts, func(found any) bool { return reflect.DeepEqual(found, any(mount)) }) {
+		t.Errorf("OpenBao does not read what was chosen: %v", mounts)
+	}
+	if found := at(server, "extraArgs"); found != nil {
+		t.Errorf("OpenBao is given %v", found)
 	}
 	var initialize string
 	for _, object := range build(t, filepath.Join(template(), "parts", "openbao")) {
@@ -277,15 +283,16 @@ func TestOneMemberOfOpenBaoInitializes(t *testing.T) {
 	for _, run := range []struct {
 		name, answers, wanted string
 	}{
-		{"openbao-0", "nobody", initialize},
-		{"openbao-0", "openbao-1", "ui = false\n"},
-		{"openbao-0", "openbao-2", "ui = false\n"},
-		{"openbao-1", "nobody", "ui = false\n"},
-		{"openbao-2", "openbao-0", "ui = false\n"},
+		{"openbao-0", "nobody", config + "\n" + initialize},
+		{"openbao-0", "openbao-1", config},
+		{"openbao-0", "openbao-2", config},
+		{"openbao-1", "nobody", config},
+		{"openbao-2", "openbao-0", config},
 	} {
 		folder := t.TempDir()
 		for name, content := range map[string]string{
-			"initialize.hcl": initialize,
+			"initialize.hcl":              initialize,
+			"extraconfig-from-values.hcl": config,
 			// Members that have not begun have no address.
 			"wget": `#!/bin/sh
 for url; do :; done
@@ -304,13 +311,13 @@ esac
 		if err := os.Mkdir(chosen, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		script := strings.NewReplacer("/openbao/chosen", chosen, "/openbao/initialize", folder).Replace(command[2].(string))
+		script := strings.NewReplacer("/openbao/chosen", chosen, "/openbao/initialize", folder, "/openbao/config", folder).Replace(command[2].(string))
 		program := exec.Command(command[0].(string), command[1].(string), script)
 		program.Env = []string{"HOSTNAME=" + run.name, "PATH=" + folder + ":" + os.Getenv("PATH")}
 		if output, err := program.CombinedOutput(); err != nil {
 			t.Fatalf("%s where %s answers: %v\n%s", run.name, run.answers, err, output)
 		}
-		if found := string(read(t, filepath.Join(chosen, "initialize.hcl"))); found != run.wanted {
+		if found := string(read(t, filepath.Join(chosen, "server.hcl"))); found != run.wanted {
 			t.Errorf("%s where %s answers: %s", run.name, run.answers, found)
 		}
 	}
