@@ -77,8 +77,20 @@ pub enum DirectoryError {
 pub struct Directory {
     path: PathBuf,
     sovereign: String,
-    // The lock ends with the file.
-    _lock: File,
+    // Held, and let go of when it is dropped.
+    _lock: Lock,
+}
+
+/// A file that is locked.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a program that is being started holds a copy of it
+    /// until it is there, and with it the lock.
+    fn drop(&mut self) {
+        _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 const RECORD: &str = "provision.json";
@@ -134,7 +146,7 @@ impl Directory {
         let directory = Self {
             path: path.to_owned(),
             sovereign: sovereign.to_owned(),
-            _lock: lock,
+            _lock: Lock(lock),
         };
         // Refuses the directory of another Sovereign before anything is changed in it.
         directory.read()?;
@@ -236,4 +248,29 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::Lock;
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_starting_program_holds_nobody_up() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("lock");
+        let file = File::create(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        let take = |file: &File| flock(file, FlockOperation::NonBlockingLockExclusive);
+        take(&file).unwrap();
+        let copy = file.try_clone().unwrap();
+        let held = Lock(file);
+        assert!(take(&other).is_err());
+        drop(held);
+        take(&other).unwrap();
+        drop(copy);
+    }
 }
