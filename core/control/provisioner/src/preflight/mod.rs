@@ -4,11 +4,11 @@ mod beside;
 mod dns;
 mod hetzner;
 mod judge;
+mod key;
 mod project;
 mod zone;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -17,6 +17,7 @@ pub use beside::{Beside, beside, still_there};
 pub use dns::Delegation;
 pub use hetzner::{ADDRESS, Hetzner, HetznerError, TokenState};
 pub use judge::{Finding, KINDS, Seen, judge};
+pub use key::{KeyFault, judge_private_key};
 pub use project::not_in_project;
 pub use zone::{ZoneSeen, judge_domain, judge_zone};
 
@@ -49,7 +50,8 @@ pub async fn preflight(
         findings.push(Finding::problem("ssh", error.to_string()));
     }
     if let Some(path) = &config.ssh_private_key_file {
-        findings.extend(private_key(&crate::config::at_home(path)));
+        let public = config.ssh_public_key.as_deref().unwrap_or_default();
+        findings.extend(key::private_key(&crate::config::at_home(path), public).await);
     }
     match Hetzner::new(address, token.clone()) {
         Ok(hetzner) => {
@@ -156,17 +158,4 @@ async fn dns(config: &Config) -> Finding {
     };
     addresses.dedup();
     judge_domain(fqdn, &delegated.unwrap_or(Delegation::Unknown), &addresses)
-}
-
-fn private_key(path: &Path) -> Option<Finding> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let problem = |message: String| Some(Finding::problem("sshPrivateKeyFile", message));
-    match std::fs::File::open(path).and_then(|file| file.metadata()) {
-        Err(error) => problem(format!("cannot read {}: {error}", path.display())),
-        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => problem(format!(
-            "others can read {}, so ssh refuses it; run `chmod 600` on it",
-            path.display()
-        )),
-        Ok(_) => None,
-    }
 }

@@ -11,8 +11,9 @@ use crate::machine::{files, holds};
 use crate::world::description;
 
 pub const PASSWORD: &str = "canary-git-password";
-/// In the form of a key, and no key.
-pub const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-0123456789\n-----END OPENSSH PRIVATE KEY-----\n";
+/// In OpenSSH's form and of the description's public key; what would be private in it opens
+/// nothing.
+pub const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQAAACDjKqp5Fc65tEnRulDqKii7Gm4B+QvaJFotHYdpfRiiZQAAABMA\ncanarykey0123456789abcde\n-----END OPENSSH PRIVATE KEY-----\n";
 const PASSPHRASE: &str = "canarypassphrase0123456789";
 /// 64 hexadecimal digits.
 const SEAL: &str = "5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1";
@@ -20,7 +21,7 @@ const SEAL: &str = "5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1
 pub const CANARIES: [&str; 6] = [
     TOKEN,
     PASSWORD,
-    "canary-key-0123456789",
+    "canarykey0123456789abcde",
     PASSPHRASE,
     SEAL,
     "canary-gitea-admin",
