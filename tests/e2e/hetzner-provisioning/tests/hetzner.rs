@@ -191,5 +191,5 @@ fn a_failing_tofu_fails_the_run_and_is_reported_without_the_token() {
         !said.contains("canary") && !report.contains("canary"),
         "{said}{report}"
     );
-    assert_eq!(std::fs::read_to_string(&trace).unwrap(), "version -json\n");
+    assert_eq!(std::fs::read_to_string(&trace).unwrap(), "version\n");
 }

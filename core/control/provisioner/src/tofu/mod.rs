@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod process;
 mod state;
+mod version;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -79,6 +80,12 @@ pub enum TofuError {
         program: PathBuf,
         /// Its version.
         found: Version,
+    },
+    /// The program is another one, which takes the same words.
+    #[error("cannot use {}: it is Terraform, which would keep the state in the clear; install OpenTofu {OLDEST} or later (https://opentofu.org/docs/intro/install/), or name it with --tofu or CATALYST_TOFU", .program.display())]
+    Terraform {
+        /// The program.
+        program: PathBuf,
     },
     /// It ended with errors.
     #[error("cannot {action}: OpenTofu failed{}", told(.diagnostics, .said))]
@@ -290,35 +297,6 @@ impl Tofu {
             limits,
             cancel,
         }
-    }
-
-    /// The program's version; refuses one that is too old.
-    pub async fn version(&self) -> Result<Version, TofuError> {
-        let action = "ask OpenTofu for its version";
-        let limit = Duration::from_secs(30);
-        let arguments = ["version", "-json"];
-        let ended = self
-            .run_in(action, Path::new("/"), &arguments, limit, |_| {})
-            .await?;
-        let ended = self.judge(action, limit, ended, &[])?;
-        let read = |reason: String| TofuError::Read { action, reason };
-        let answer: Value =
-            serde_json::from_str(&ended.out).map_err(|error| read(error.to_string()))?;
-        // Terraform says terraform_version too; OpenTofu kept the name.
-        let text = answer
-            .get("terraform_version")
-            .and_then(Value::as_str)
-            .ok_or_else(|| read("it names no version".to_owned()))?;
-        let found: Version = text
-            .parse()
-            .map_err(|_| read(format!("{text:?} is no version")))?;
-        if (found.major, found.minor) < (OLDEST.major, OLDEST.minor) {
-            return Err(TofuError::TooOld {
-                program: self.program.clone(),
-                found,
-            });
-        }
-        Ok(found)
     }
 
     /// Puts the module's files into its folder; files of an earlier one go, state and
@@ -573,10 +551,16 @@ impl Tofu {
             TofuEvent::Diagnostic(found) => Some(found.clone()),
             _ => None,
         });
+        // One that said nothing has at least ended somehow.
+        let said = if ended.err.trim().is_empty() {
+            format!("it ended with {}", ended.status)
+        } else {
+            ended.err
+        };
         Err(TofuError::Failed {
             action,
             diagnostics: diagnostics.collect(),
-            said: ended.err,
+            said,
         })
     }
 

@@ -43,7 +43,7 @@ struct Tofu {
 }
 
 const GOOD: Tofu = Tofu {
-    version: r#"echo '{"terraform_version":"1.10.0"}'"#,
+    version: "echo 'OpenTofu v1.10.0'",
     init: "",
     apply: "",
     output: r#"echo '{"control_plane_ip":{"value":"127.0.0.1"},"load_balancer_ip":{"value":"127.0.0.1"}}'"#,
