@@ -586,7 +586,9 @@ fn interrupts() -> anyhow::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            tell("Stopping in good order: OpenTofu ends what it is making and saves its state.");
+            tell(
+                "Stopping in good order: where OpenTofu is at work, it ends what it is making, and saves its state.",
+            );
             canceled.cancel();
         }
     });

@@ -33,6 +33,9 @@ use crate::secret::{Redactor, Secret};
 
 /// The oldest that the module takes: its validations look at other variables.
 const OLDEST: Version = Version::new(1, 9, 0);
+/// What alone changes anything in the cloud; both complete the sentence "cannot …".
+const CREATE: &str = "create the resources";
+const DESTROY: &str = "destroy the resources";
 /// The saved plan, in the module's folder.
 const PLAN: &str = "sovereign.tfplan";
 /// What of our own environment OpenTofu and its providers may see: where programs and
@@ -98,7 +101,7 @@ pub enum TofuError {
         said: String,
     },
     /// It was stopped.
-    #[error("cannot {action}: {}; OpenTofu has saved its state, run `catalyst provision resume` to go on", stopped(*.why, *.within))]
+    #[error("cannot {action}: {}; {}", stopped(*.why, *.within), after_stop(.action))]
     Stopped {
         /// What was attempted.
         action: &'static str,
@@ -108,9 +111,7 @@ pub enum TofuError {
         within: Duration,
     },
     /// It had to be killed.
-    #[error(
-        "cannot {action}: OpenTofu did not stop in good order and was killed; what it was making may be missing from its state: compare the project in Hetzner's console with `catalyst provision status` before you resume"
-    )]
+    #[error("cannot {action}: OpenTofu did not stop in good order and was killed; {}", after_kill(.action))]
     Killed {
         /// What was attempted.
         action: &'static str,
@@ -183,6 +184,24 @@ fn stopped(why: Stopped, within: Duration) -> String {
     match why {
         Stopped::Canceled => "it was interrupted".to_owned(),
         Stopped::TimedOut => format!("it took longer than {} s", within.as_secs()),
+    }
+}
+
+/// Where what was stopped stands, and how to go on: only two change anything.
+fn after_stop(action: &str) -> &'static str {
+    match action {
+        CREATE => "OpenTofu has saved its state, run `catalyst provision resume` to go on",
+        DESTROY => "OpenTofu has saved its state, run `catalyst provision destroy` again to go on",
+        _ => "nothing was changed by that, run `catalyst provision resume` to go on",
+    }
+}
+
+fn after_kill(action: &str) -> &'static str {
+    match action {
+        CREATE | DESTROY => {
+            "what it was at work on may be missing from its state: compare the project in Hetzner's console with `catalyst provision status` before you go on"
+        }
+        _ => "nothing was changed by that, run `catalyst provision resume` to go on",
     }
 }
 
@@ -379,9 +398,7 @@ impl Tofu {
     pub async fn apply(&self, sink: &mut dyn FnMut(TofuEvent)) -> Result<(), TofuError> {
         let lock = self.lock();
         let arguments = ["apply", "-json", &lock, PLAN];
-        let applied = self
-            .told("create the resources", &arguments, self.limits.apply, sink)
-            .await;
+        let applied = self.told(CREATE, &arguments, self.limits.apply, sink).await;
         self.forget_plan()?;
         applied.map(drop)
     }
@@ -403,12 +420,7 @@ impl Tofu {
         let lock = self.lock();
         let arguments = ["destroy", "-json", "-auto-approve", &lock];
         let destroyed = self
-            .told(
-                "destroy the resources",
-                &arguments,
-                self.limits.destroy,
-                sink,
-            )
+            .told(DESTROY, &arguments, self.limits.destroy, sink)
             .await;
         let diagnostics = match destroyed {
             Ok(_) => Vec::new(),
@@ -617,6 +629,33 @@ impl Tofu {
         TofuError::Start {
             program: self.program.clone(),
             source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_changed_is_said_to_be_saved_or_in_doubt() {
+        for (action, is_saved, next) in [
+            (CREATE, true, "provision resume`"),
+            (DESTROY, true, "provision destroy` again"),
+            ("initialise the module", false, "provision resume`"),
+            ("plan", false, "provision resume`"),
+        ] {
+            let stopped = TofuError::Stopped {
+                action,
+                why: Stopped::Canceled,
+                within: Duration::from_secs(1),
+            };
+            let said = stopped.to_string();
+            assert_eq!(said.contains("saved its state"), is_saved, "{said}");
+            assert!(said.contains(next), "{said}");
+            let said = TofuError::Killed { action }.to_string();
+            assert_eq!(said.contains("missing from its state"), is_saved, "{said}");
+            assert_ne!(said.contains("nothing was changed"), is_saved, "{said}");
         }
     }
 }
