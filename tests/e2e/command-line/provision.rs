@@ -98,18 +98,6 @@ fn every_problem_of_a_description_is_told_at_once() {
 fn without_a_token_or_a_record_nothing_is_begun() {
     let home = home();
     home.write("sovereign.yaml", &description());
-    for words in [
-        ["provision", "plan"],
-        ["provision", "apply"],
-        ["provision", "destroy"],
-    ] {
-        let outcome = home.run_unknown(&words);
-        assert!(
-            outcome.failed().contains("HCLOUD_TOKEN is not set"),
-            "{}",
-            outcome.err
-        );
-    }
     let mut command = home.command(&["provision", "plan"]);
     command
         .env("HCLOUD_TOKEN", CANARY)
@@ -120,6 +108,7 @@ fn without_a_token_or_a_record_nothing_is_begun() {
         said.contains("CATALYST_GIT_PASSWORD: it has fewer than 8") && !said.contains("short-1"),
         "{said}"
     );
+    // With a token or without: there is nothing that one would be needed for.
     for words in [
         &["provision", "resume"][..],
         &["provision", "destroy"],
@@ -127,14 +116,27 @@ fn without_a_token_or_a_record_nothing_is_begun() {
         &["provision", "restore"],
         &["provision", "status"],
     ] {
-        let outcome = with_token(&home, words);
-        assert!(
-            outcome.failed().contains("nothing was begun"),
-            "{}",
-            outcome.err
-        );
+        for outcome in [with_token(&home, words), home.run_unknown(words)] {
+            assert!(
+                outcome.failed().contains("nothing was begun"),
+                "{}",
+                outcome.err
+            );
+        }
     }
     assert!(!home.path(".local").exists());
+
+    // That there is none is one problem among the others.
+    for words in [
+        ["provision", "plan", "--tofu", "absent-tofu"],
+        ["provision", "apply", "--tofu", "absent-tofu"],
+    ] {
+        let outcome = home.run_unknown(&words);
+        let said = outcome.failed();
+        for expected in ["set HCLOUD_TOKEN", "cannot run absent-tofu"] {
+            assert_eq!(said.matches(expected).count(), 1, "{said}");
+        }
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub enum ProvisionError {
     #[error(transparent)]
     Hetzner(#[from] HetznerError),
     /// Preflight found what would make it fail.
-    #[error("cannot provision {sovereign}: preflight found {}; nothing was created", listed(.problems))]
+    #[error("cannot provision {sovereign}: preflight found {}", listed(.problems))]
     Preflight {
         /// The Sovereign.
         sovereign: String,
@@ -215,7 +215,8 @@ fn listed(problems: &[Finding]) -> String {
         1 => "one problem".to_owned(),
         several => format!("{several} problems"),
     };
-    problems.iter().fold(count, |text, found| {
+    let begin = format!("{count}; nothing was created");
+    problems.iter().fold(begin, |text, found| {
         format!(
             "{text}\n  {}: {}",
             found.subject,
@@ -394,7 +395,10 @@ impl<'a> Provisioner<'a> {
             Some(step) if step <= Step::Apply => {}
             _ => return Ok(None),
         }
-        self.require_own_project().await?;
+        // Nobody can be asked without a token; preflight tells that, with all else.
+        if preflight::token_fault(&self.options.token).is_none() {
+            self.require_own_project().await?;
+        }
         self.record.done.remove(&Step::Plan);
         let mut planned = None;
         while let Some(step) = self.next()?.filter(|step| *step <= Step::Plan) {

@@ -13,8 +13,8 @@ mod hetzner;
 use std::collections::BTreeMap;
 
 use catalyst_provisioner::preflight::{
-    Beside, Delegation, Finding, Hetzner, KINDS, Seen, TokenState, ZoneSeen, beside, judge,
-    judge_domain, judge_zone, left_over, not_in_project, still_there,
+    Beside, Delegation, Finding, Hetzner, HetznerError, KINDS, Seen, TokenState, ZoneSeen, beside,
+    judge, judge_domain, judge_zone, left_over, not_in_project, still_there,
 };
 use catalyst_provisioner::tofu::Made;
 use catalyst_provisioner::{Config, Secret};
@@ -89,6 +89,51 @@ async fn the_token_is_tried_by_a_request_that_can_make_nothing() {
         assert_eq!(client(&server).token_state().await.unwrap(), expected);
         assert_eq!(server.calls(), ["POST /ssh_keys {}"]);
     }
+}
+
+#[test]
+fn what_can_be_no_token_is_told_before_anybody_is_asked() {
+    let address = "http://127.0.0.1:9/v1".parse().unwrap();
+    for (token, expected) in [
+        ("", "no token is given"),
+        ("canary\ntoken", "ends of lines"),
+        ("canary token", "spaces"),
+        ("canarytökén", "characters that no token has"),
+    ] {
+        let error = Hetzner::new(&address, Secret::new(token)).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("set HCLOUD_TOKEN"), "{said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+}
+
+#[test]
+fn what_has_one_cause_is_told_once() {
+    let silent = |action: &str| HetznerError::Reach {
+        action: action.to_owned(),
+        reason: "connection refused".to_owned(),
+    };
+    let mut seen = Seen {
+        token: Err(silent("ask whether the token may write")),
+        lists: BTreeMap::from(KINDS.map(|kind| (kind, Err(silent(kind))))),
+        resumed: false,
+    };
+    let told = lines(&config(""), &seen);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("problem: token: cannot ask"),
+        "{told:?}"
+    );
+    // Of two causes both are.
+    let refused = HetznerError::Refused {
+        action: "list servers".to_owned(),
+        status: 503,
+        code: "unavailable".to_owned(),
+        message: "come back".to_owned(),
+    };
+    seen.lists.insert("servers", Err(refused));
+    assert_eq!(lines(&config(""), &seen).len(), 2);
 }
 
 #[tokio::test]

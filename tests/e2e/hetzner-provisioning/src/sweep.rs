@@ -121,6 +121,7 @@ async fn look_and_delete(
 /// Whether the next request may be answered where this one was not.
 fn may_pass(error: &HetznerError) -> bool {
     match error {
+        HetznerError::Token(_) => false,
         HetznerError::Reach { .. } => true,
         HetznerError::Refused { status, .. } => *status == 429 || *status >= 500,
     }

@@ -157,10 +157,9 @@ fn describe(event: &Event, elapsed: u64) -> Option<String> {
         }
         // The error itself is told at the end, with its hints.
         Event::StepDone { .. } | Event::StepFailed { .. } => return None,
-        Event::Found(found) => {
-            let mark = if found.problem { "problem" } else { "note" };
-            format!("        {mark}: {}: {}", found.subject, found.message)
-        }
+        // Problems too: they are the error.
+        Event::Found(found) if found.problem => return None,
+        Event::Found(found) => format!("        note: {}: {}", found.subject, found.message),
         Event::Resources { done, total } => {
             format!(
                 "        {done}/{total} resources, {} so far",
@@ -201,6 +200,7 @@ fn describe(event: &Event, elapsed: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use catalyst_provisioner::preflight::Finding;
     use catalyst_provisioner::record::Step;
 
     use super::*;
@@ -235,6 +235,17 @@ mod tests {
                 seconds: 3700,
                 limit_seconds: 7200,
             },
+            Event::Found(Finding {
+                problem: false,
+                subject: "DNS".to_owned(),
+                message: "nobody answers".to_owned(),
+            }),
+            // It is told at the end, with all others.
+            Event::Found(Finding {
+                problem: true,
+                subject: "token".to_owned(),
+                message: "it may only read".to_owned(),
+            }),
         ];
         let lines: Vec<String> = events
             .iter()
@@ -246,6 +257,7 @@ mod tests {
                 1/31 resources, 1m04s so far
                 done in 1m11s
                 1h01m of at most 2h00m: 3 of 22 parts are Ready; openbao: Unhealthy
+                note: DNS: nobody answers
         ");
     }
 }

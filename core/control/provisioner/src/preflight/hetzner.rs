@@ -27,6 +27,9 @@ pub enum HetznerError {
         /// Its sentence.
         message: String,
     },
+    /// It cannot be asked with this token.
+    #[error("cannot reach Hetzner: {0}")]
+    Token(&'static str),
     /// It gave no answer that can be read.
     #[error(
         "cannot {action}: Hetzner gave no answer that can be read: {reason}; see that this machine reaches it"
@@ -37,6 +40,31 @@ pub enum HetznerError {
         /// What happened.
         reason: String,
     },
+}
+
+impl HetznerError {
+    /// What several requests that failed alike have in common.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Refused { status, code, .. } => format!("{status} {code}"),
+            Self::Token(reason) => (*reason).to_owned(),
+            Self::Reach { reason, .. } => reason.clone(),
+        }
+    }
+}
+
+/// Why a text is no token of Hetzner's, whatever Hetzner would say. It becomes a header, and
+/// a variable of an environment.
+pub(crate) fn token_fault(token: &Secret) -> Option<&'static str> {
+    match token.reveal() {
+        "" => Some(
+            "no token is given; set HCLOUD_TOKEN to one of the project's API tokens, which may read and write",
+        ),
+        text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => Some(
+            "the token has spaces, ends of lines or characters that no token has; copy it once more, and set HCLOUD_TOKEN to it",
+        ),
+        _ => None,
+    }
 }
 
 /// Whether a token is good for provisioning.
@@ -62,8 +90,11 @@ pub struct Hetzner {
 const MOST_PAGES: u64 = 100;
 
 impl Hetzner {
-    /// A client of the API at `base`.
+    /// A client of the API at `base`; refuses what can be no token.
     pub fn new(base: &Url, token: Secret) -> Result<Self, HetznerError> {
+        if let Some(fault) = token_fault(&token) {
+            return Err(HetznerError::Token(fault));
+        }
         let http = Client::builder()
             .timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())

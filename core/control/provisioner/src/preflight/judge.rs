@@ -1,6 +1,6 @@
 //! What would make a later step fail, from what was seen. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -65,6 +65,8 @@ pub const KINDS: [&str; 10] = [
 /// Judges what was seen against what the module would make.
 pub fn judge(config: &Config, seen: &Seen) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // One failure of the network is told once.
+    let mut told = BTreeSet::new();
     match &seen.token {
         Ok(TokenState::Writes) => {}
         Ok(TokenState::Unknown) => {
@@ -73,21 +75,20 @@ pub fn judge(config: &Config, seen: &Seen) -> Vec<Finding> {
             return findings;
         }
         Ok(TokenState::ReadsOnly) => findings.push(Finding::problem("token", "it may only read; make one with the right to read and write in Hetzner's console (Security, API tokens)")),
-        Err(error) => findings.push(Finding::problem("token", error.to_string())),
-    }
-    let derived = config.derived();
-    let mut unseen = BTreeMap::new();
-    for (kind, list) in &seen.lists {
-        if let Err(error) = list {
-            // One network failure is told once.
-            unseen.entry(error.to_string()).or_insert(*kind);
+        Err(error) => {
+            told.insert(error.cause());
+            findings.push(Finding::problem("token", error.to_string()));
         }
     }
-    findings.extend(
-        unseen
-            .iter()
-            .map(|(error, kind)| Finding::problem(&kind.replace('_', " "), error)),
-    );
+    let derived = config.derived();
+    for (kind, list) in &seen.lists {
+        if let Err(error) = list
+            && told.insert(error.cause())
+        {
+            let subject = kind.replace('_', " ");
+            findings.push(Finding::problem(&subject, error.to_string()));
+        }
+    }
     collisions(config, &derived, seen, &mut findings);
     limits(config, &derived, seen, &mut findings);
     types(config, &derived, seen, &mut findings);

@@ -15,6 +15,7 @@ use url::Url;
 
 pub use beside::{Beside, beside, still_there};
 pub use dns::Delegation;
+pub(crate) use hetzner::token_fault;
 pub use hetzner::{ADDRESS, Hetzner, HetznerError, TokenState};
 pub use judge::{Finding, KINDS, Seen, judge};
 pub use key::{KeyFault, judge_private_key};
@@ -61,6 +62,7 @@ pub async fn preflight(
                 findings.extend(look_at_zone(config, &hetzner, zone, resumed).await);
             }
         }
+        Err(HetznerError::Token(fault)) => findings.push(Finding::problem("token", fault)),
         Err(error) => findings.push(Finding::problem("Hetzner", error.to_string())),
     }
     if config.domain_mode == "byo" {
@@ -72,7 +74,12 @@ pub async fn preflight(
 async fn look(hetzner: &Hetzner, resumed: bool) -> Seen {
     let token = hetzner.token_state().await;
     let mut lists = BTreeMap::new();
-    if !matches!(token, Ok(TokenState::Unknown)) {
+    // Who does not answer once is not asked ten times more.
+    let is_of_use = !matches!(
+        token,
+        Ok(TokenState::Unknown) | Err(HetznerError::Reach { .. })
+    );
+    if is_of_use {
         for kind in KINDS {
             let list = hetzner.list(kind).await;
             lists.insert(kind, list);
