@@ -389,7 +389,8 @@ impl<'a> Provisioner<'a> {
     }
 
     /// Does what comes before creating, and gives the plan; `None` where creating is
-    /// done with these inputs. A plan of an earlier run is not used: it is made anew.
+    /// done with these inputs. A plan of an earlier run is not used: it is made anew. And
+    /// preflight looks again each time: what it saw may be long ago, and by another token.
     pub async fn plan(&mut self) -> Result<Option<Planned>, ProvisionError> {
         match self.next()? {
             Some(step) if step <= Step::Apply => {}
@@ -400,6 +401,7 @@ impl<'a> Provisioner<'a> {
             self.require_own_project().await?;
         }
         self.record.done.remove(&Step::Plan);
+        self.step(Step::Preflight).await?;
         let mut planned = None;
         while let Some(step) = self.next()?.filter(|step| *step <= Step::Plan) {
             planned = self.step(step).await?;

@@ -306,10 +306,15 @@ impl Record {
     }
 
     /// Notes that a step begins. What comes after it has to be done again; and a plan
-    /// is good for one apply, so a later run plans anew and applies what it showed.
+    /// is good for one apply, so a later run plans anew and applies what it showed. Of what
+    /// preflight finds, only the plan is made.
     pub fn begin(&mut self, step: Step, now: Timestamp) {
         self.life = Life::Provisioning;
-        self.done.retain(|done, _| *done < step);
+        let stays = |done: &Step| match step {
+            Step::Preflight => *done != step && *done < Step::Plan,
+            _ => *done < step,
+        };
+        self.done.retain(|done, _| stays(done));
         if step == Step::Apply {
             self.done.remove(&Step::Plan);
         }
@@ -434,6 +439,21 @@ mod tests {
         run(&mut record, Step::Preflight, "c");
         assert_eq!(next(&record, "b"), Next::Run(Step::Preflight));
         assert_eq!(next(&record, "c"), Next::Run(Step::StageModule));
+    }
+
+    #[test]
+    fn who_looks_again_stages_nothing_again_and_plans_anew() {
+        let mut record = record();
+        for step in Step::ALL.into_iter().take_while(|step| *step <= Step::Plan) {
+            run(&mut record, step, "a");
+        }
+        record.begin(Step::Preflight, Timestamp::UNIX_EPOCH);
+        assert_eq!(next(&record, "a"), Next::Run(Step::Preflight));
+        run(&mut record, Step::Preflight, "a");
+        assert_eq!(next(&record, "a"), Next::Run(Step::Plan));
+        // Other inputs are staged.
+        run(&mut record, Step::Preflight, "b");
+        assert_eq!(next(&record, "b"), Next::Run(Step::StageModule));
     }
 
     #[test]

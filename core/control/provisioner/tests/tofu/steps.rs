@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use catalyst_provisioner::directory::Directory;
 use catalyst_provisioner::record::{Life, Record, Refusal, Step};
-use catalyst_provisioner::{Config, Event, ProvisionError, Provisioner};
+use catalyst_provisioner::{Config, Event, ProvisionError, Provisioner, Secret};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -331,6 +331,38 @@ async fn a_problem_that_preflight_finds_stops_before_anything_is_made() {
 }
 
 #[tokio::test]
+async fn what_was_fine_yesterday_is_looked_at_again_before_anything_is_made() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "exit 1").await;
+    let error = world.run(&config(0)).await.1.unwrap_err().to_string();
+    assert!(error.contains("create the resources"), "{error}");
+    let project = Project {
+        rights: "read",
+        ..Project::empty()
+    };
+    world.options.hetzner = project.serve().await.address.clone();
+    let (_, result, events) = world.run(&config(0)).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("may only read"), "{error}");
+    assert_eq!(begun(&events), [Step::Preflight]);
+    assert_eq!(world.record().attempt.unwrap().step, Step::Preflight);
+}
+
+#[tokio::test]
+async fn without_a_token_everything_else_is_told_too() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::new(&binary, root.path(), "true").await;
+    world.options.ssh = root.path().join("absent-ssh");
+    world.options.token = Secret::new("");
+    let error = world.run(&config(0)).await.1.unwrap_err().to_string();
+    for expected in ["2 problems", "absent-ssh", "token: no token is given"] {
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_destroy_that_leaves_something_in_the_project_names_it() {
     let Some(binary) = binary() else { return };
     let root = tempfile::tempdir().unwrap();
@@ -618,5 +650,8 @@ async fn a_run_killed_while_it_creates_is_gone_on_with() {
     result.unwrap();
     // OpenTofu went on by itself and had made everything.
     assert_eq!(changes, 0);
-    assert_eq!(begun(&events), &Step::ALL[Step::Plan.number() - 1..]);
+    // Who goes on looks again first.
+    let begun = begun(&events);
+    assert_eq!(begun[0], Step::Preflight);
+    assert_eq!(begun[1..], Step::ALL[Step::Plan.number() - 1..]);
 }
