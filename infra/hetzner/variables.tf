@@ -177,8 +177,16 @@ variable "admin_cidrs" {
     error_message = "admin_cidrs must be networks such as 203.0.113.7/32 or 2001:db8::/48."
   }
   validation {
-    condition     = alltrue([for cidr in var.admin_cidrs : try(tonumber(split("/", cidr)[1]) > 0, true)])
-    error_message = "admin_cidrs must not open the nodes to the whole Internet (/0)."
+    # Wider networks than these nobody has for himself; several of them could be put
+    # together to the whole Internet.
+    condition     = alltrue([for cidr in var.admin_cidrs : try(tonumber(split("/", cidr)[1]) >= (strcontains(cidr, ":") ? 16 : 8), true)])
+    error_message = "admin_cidrs must not open the nodes to the whole Internet, or much of it: at least /8, or /16 for IPv6."
+  }
+  validation {
+    # Hetzner refuses it, once the network is made. The same function writes both, so that
+    # two ways to write one IPv6 address are no difference.
+    condition     = alltrue([for cidr in var.admin_cidrs : try(cidrhost(cidr, 0) == cidrhost("${split("/", cidr)[0]}/${strcontains(cidr, ":") ? 128 : 32}", 0), true)])
+    error_message = "admin_cidrs must be written with their first address: 203.0.113.0/24, or 203.0.113.7/32 for one machine."
   }
 }
 

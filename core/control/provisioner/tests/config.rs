@@ -182,6 +182,16 @@ fn each_rule_of_the_module_is_known() {
         ("adminCidrs: [203.0.113.7]", "is not a network"),
         ("adminCidrs: [203.0.113.7/33]", "is not a network"),
         ("adminCidrs: [\"::/0\"]", "whole Internet"),
+        ("adminCidrs: [0.0.0.0/1]", "of at least /8"),
+        ("adminCidrs: [\"2000::/3\"]", "of at least /16"),
+        (
+            "adminCidrs: [203.0.113.7/24]",
+            "write 203.0.113.0/24, or 203.0.113.7/32 for one machine",
+        ),
+        (
+            "adminCidrs: [\"2001:db8::1/48\"]",
+            "write 2001:db8::/48, or 2001:db8::1/128 for one machine",
+        ),
         ("controlPlaneCount: 2", "neither 1 nor 3"),
         ("workerCount: 51", "51 is not from 0 to 50"),
         ("workerCount: -1", "a whole number, not negative"),
@@ -218,6 +228,22 @@ fn each_rule_of_the_module_is_known() {
         assert_eq!(found.len(), 1, "{line}: {found:?}");
         assert!(found[0].contains(expected), "{line}: {found:?}");
     }
+}
+
+#[test]
+fn every_item_of_a_list_is_judged() {
+    let text = small().replace(
+        "[203.0.113.7/32]",
+        "[0.0.0.0/1, 128.0.0.0/1, 1.2.3.4, 10.0.0.0/8, \"2001:DB8:0::/48\"]",
+    );
+    let found = problems(&text);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found
+            .iter()
+            .all(|problem| problem.starts_with("adminCidrs: ")),
+        "{found:?}"
+    );
 }
 
 #[test]

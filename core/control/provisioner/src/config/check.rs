@@ -2,7 +2,7 @@
 //! before it is started, together with everything else. A test in the lane with the
 //! real OpenTofu holds the two against each other.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use regex::Regex;
 
@@ -27,6 +27,10 @@ pub(super) const DOMAIN_MODES: [&str; 2] = ["byo", "pool"];
 /// etcd needs an odd number, and more than three only costs.
 pub(super) const CONTROL_PLANES: [u16; 2] = [1, 3];
 pub(super) const MOST_WORKERS: u32 = 50;
+/// Wider networks than these nobody has for himself; several of them could be put together
+/// to the whole Internet.
+const WIDEST_V4: u8 = 8;
+const WIDEST_V6: u8 = 16;
 const OWN_LABELS: [&str; 6] = [
     "openova.io/sovereign",
     "openova.io/host-cluster",
@@ -154,13 +158,46 @@ fn access(config: &Config, problems: &mut Problems) {
             "it names no network; for one machine write its address with /32",
         );
     }
+    if !problems.fine(&["adminCidrs"]) {
+        return;
+    }
     for cidr in &config.admin_cidrs {
-        match network(cidr) {
-            None => problems.tell("adminCidrs", format!("{cidr:?} is not a network such as 203.0.113.7/32 or 2001:db8::/48")),
-            Some((_, 0)) => problems.tell("adminCidrs", format!("{cidr} opens the nodes to the whole Internet; name the networks that you administer from")),
-            Some(_) => {}
+        if let Some(message) = admin_network(cidr) {
+            problems.tell_item("adminCidrs", message);
         }
     }
+}
+
+/// What is wrong with a network that the nodes are reached from.
+fn admin_network(cidr: &str) -> Option<String> {
+    let Some((address, prefix)) = network(cidr) else {
+        return Some(format!(
+            "{cidr:?} is not a network such as 203.0.113.7/32 or 2001:db8::/48"
+        ));
+    };
+    let least = match address {
+        IpAddr::V4(_) => WIDEST_V4,
+        IpAddr::V6(_) => WIDEST_V6,
+    };
+    if prefix < least {
+        return Some(format!(
+            "{cidr} opens the nodes to the whole Internet, or much of it; name the networks that you administer from, of at least /{least}"
+        ));
+    }
+    let begin = match address {
+        IpAddr::V4(address) => IpAddr::V4(first(address, prefix)),
+        IpAddr::V6(address) => IpAddr::V6(first_v6(address, prefix)),
+    };
+    // Hetzner refuses it, once the network is made.
+    (begin != address).then(|| {
+        let host = match address {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        format!(
+            "{cidr} is not written with its first address; write {begin}/{prefix}, or {address}/{host} for one machine"
+        )
+    })
 }
 
 fn machines(config: &Config, problems: &mut Problems) {
@@ -394,6 +431,13 @@ fn first(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
         .checked_shl(32 - u32::from(prefix.min(32)))
         .unwrap_or(0);
     Ipv4Addr::from_bits(address.to_bits() & mask)
+}
+
+fn first_v6(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
+    let mask = u128::MAX
+        .checked_shl(128 - u32::from(prefix.min(128)))
+        .unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & mask)
 }
 
 fn overlap(one: (Ipv4Addr, u8), other: (Ipv4Addr, u8)) -> bool {

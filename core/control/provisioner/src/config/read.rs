@@ -78,6 +78,15 @@ impl Problems {
         }
     }
 
+    /// Tells a problem of one item of a property, beside those of others.
+    pub(super) fn tell_item(&mut self, property: &str, message: impl Into<String>) {
+        self.wrong.insert(property.to_owned());
+        self.found.push(Problem {
+            at: property.to_owned(),
+            message: message.into(),
+        });
+    }
+
     /// Whether all these properties can be relied on.
     pub(super) fn fine(&self, properties: &[&str]) -> bool {
         properties.iter().all(|name| !self.wrong.contains(*name))

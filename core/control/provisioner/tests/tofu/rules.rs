@@ -13,7 +13,7 @@ use crate::support::Bench;
 
 /// Wrong values for every variable that can have one. In rounds, because OpenTofu does
 /// not judge a variable whose rule looks at another that is wrong.
-fn wrong() -> [Value; 3] {
+fn wrong() -> [Value; 5] {
     [
         json!({
             "sovereign_fqdn": "Omantel",
@@ -45,6 +45,8 @@ fn wrong() -> [Value; 3] {
         }),
         json!({"subnet_cidr": "10.1.0.0/20", "service_cidr": "10.0.0.0/16"}),
         json!({"pod_cidr": "10.43.0.0/20"}),
+        json!({"admin_cidrs": ["0.0.0.0/1", "128.0.0.0/1"]}),
+        json!({"admin_cidrs": ["203.0.113.7/24"]}),
     ]
 }
 
@@ -137,7 +139,7 @@ async fn what_a_description_says_is_what_the_module_takes() {
     let small = "sovereignFqdn: omantel.pool.example
 region: fsn
 sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
-adminCidrs: [203.0.113.7/32, \"2001:db8::/48\"]
+adminCidrs: [203.0.113.7/32, \"2001:DB8:0::/48\"]
 gitUrl: https://git.example/sovereigns
 acmeEmail: platform@omantel.example
 ";
