@@ -612,6 +612,7 @@ impl<'a> Provisioner<'a> {
             &self.ssh,
             &self.options.hetzner,
             &self.options.token,
+            self.options.git.as_ref(),
         );
         let found = tokio::select! {
             found = looked => found,

@@ -2,6 +2,7 @@
 
 mod beside;
 mod dns;
+mod git;
 mod hetzner;
 mod judge;
 mod key;
@@ -30,13 +31,15 @@ use crate::tofu::Tofu;
 /// A resolver that needs longer is as good as none.
 const DNS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks at tools, keys, the project and DNS.
+/// Looks at tools, keys, the project, DNS and the Git repository, for which `git` is user and
+/// password.
 pub async fn preflight(
     config: &Config,
     tofu: &Tofu,
     ssh: &Ssh,
     address: &Url,
     token: &Secret,
+    git: Option<&(String, Secret)>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut resumed = false;
@@ -65,9 +68,15 @@ pub async fn preflight(
         Err(HetznerError::Token(fault)) => findings.push(Finding::problem("token", fault)),
         Err(error) => findings.push(Finding::problem("Hetzner", error.to_string())),
     }
-    if config.domain_mode == "byo" {
-        findings.push(dns(config).await);
-    }
+    let of_dns = async {
+        match config.domain_mode.as_str() {
+            "byo" => Some(dns(config).await),
+            _ => None,
+        }
+    };
+    let (of_dns, of_git) = tokio::join!(of_dns, git::repository(config, git));
+    findings.extend(of_dns);
+    findings.extend(of_git);
     findings
 }
 
