@@ -231,6 +231,21 @@ fn each_rule_of_the_module_is_known() {
 }
 
 #[test]
+fn a_property_that_is_given_twice_is_refused_with_both_lines() {
+    let text = format!(
+        "{}limits:\n  servers: 3\n  servers: 4\nregion: hel\n",
+        small()
+    );
+    assert_eq!(
+        problems(&text),
+        [
+            "region: it is given twice, in lines 2 and 10; leave one of them out",
+            "servers: it is given twice, in lines 8 and 9; leave one of them out",
+        ]
+    );
+}
+
+#[test]
 fn every_item_of_a_list_is_judged() {
     let text = small().replace(
         "[203.0.113.7/32]",

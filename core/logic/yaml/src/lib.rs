@@ -80,6 +80,26 @@ pub fn documents_with_times(text: &str) -> Result<Vec<Value>, Error> {
     Ok(values(collect(read::Reader::with_times(text))?))
 }
 
+/// A key that one mapping has more than once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepeatedKey {
+    /// The key.
+    pub key: String,
+    /// Line of the one before, counted from 1.
+    pub first: usize,
+    /// Line of the one that takes its place.
+    pub again: usize,
+}
+
+/// Keys that mappings of the first document of `text` have more than once, in order. All
+/// other functions let the last one win, as Kubernetes does; whoever reads what a person
+/// wrote may refuse it.
+pub fn repeated_keys(text: &str) -> Result<Vec<RepeatedKey>, Error> {
+    let mut reader = read::Reader::noting_repeated(text);
+    reader.next_document()?;
+    Ok(reader.into_repeated())
+}
+
 fn collect(mut reader: read::Reader<'_>) -> Result<Vec<(usize, Value)>, Error> {
     let mut documents = Vec::new();
     while let Some(document) = reader.next_document()? {

@@ -12,9 +12,9 @@ use granit_parser::{
 };
 use serde_json::{Map, Number, Value};
 
-use crate::Error;
 use crate::number::go_json_number;
 use crate::scalar::{Scalar, resolve, timestamp};
+use crate::{Error, RepeatedKey};
 
 /// Nesting beyond this is refused; no manifest comes near it.
 const MAX_DEPTH: usize = 256;
@@ -43,6 +43,8 @@ pub struct Reader<'a> {
     reads_times: bool,
     /// Whether the scalar that was read last is one.
     was_time: bool,
+    /// Keys that were given again, where somebody asked for them.
+    repeated: Option<Vec<RepeatedKey>>,
 }
 
 /// A node before its meaning as key or value is known.
@@ -72,7 +74,21 @@ impl<'a> Reader<'a> {
             words_are_text: false,
             reads_times: false,
             was_time: false,
+            repeated: None,
         }
+    }
+
+    /// Notes keys that a mapping has twice, for [`Self::into_repeated`].
+    pub fn noting_repeated(text: &'a str) -> Self {
+        Self {
+            repeated: Some(Vec::new()),
+            ..Self::new(text)
+        }
+    }
+
+    /// The keys that were given again, in order.
+    pub fn into_repeated(self) -> Vec<RepeatedKey> {
+        self.repeated.unwrap_or_default()
     }
 
     pub fn with_words_as_text(text: &'a str) -> Self {
@@ -324,6 +340,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, start: Marker, depth: usize) -> Result<Map<String, Value>, Error> {
         let mut map = Map::new();
+        let mut lines = HashMap::new();
         loop {
             let (event, span) = self.need(start)?;
             if matches!(event, Event::MappingEnd) {
@@ -331,6 +348,7 @@ impl<'a> Reader<'a> {
             }
             self.was_time = false;
             let key = self.node(event, span, depth + 1)?;
+            let line = key.at.line();
             if self.was_time {
                 return Err(fault(key.at, "a time cannot be a key; quote it"));
             }
@@ -343,6 +361,15 @@ impl<'a> Reader<'a> {
                     (Some(name), _) | (None, Value::String(name)) => name,
                     (None, other) => return Err(fault(key.at, no_key(&other))),
                 };
+                if let Some(repeated) = &mut self.repeated
+                    && let Some(first) = lines.insert(name.clone(), line)
+                {
+                    repeated.push(RepeatedKey {
+                        key: name.clone(),
+                        first,
+                        again: line,
+                    });
+                }
                 map.insert(name, value.value);
             }
         }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use catalyst_yaml::RepeatedKey;
 use serde_json::{Map, Value, json};
 
 use super::nearest::nearest;
@@ -113,8 +114,12 @@ pub(super) fn parse(
     text: &str,
     read_file: ReadFile<'_>,
 ) -> Result<Config, ConfigError> {
-    match catalyst_yaml::from_str(text) {
-        Ok(given) => judge(file, given, read_file),
+    let read = catalyst_yaml::from_str(text).and_then(|given| {
+        let repeated = catalyst_yaml::repeated_keys(text)?;
+        Ok((given, repeated))
+    });
+    match read {
+        Ok((given, repeated)) => judge_all(file, given, &repeated, read_file),
         Err(error) => Err(whole(file, error.to_string())),
     }
 }
@@ -134,6 +139,16 @@ fn whole(file: &str, message: String) -> ConfigError {
 pub(super) fn judge(
     file: &str,
     given: Value,
+    read_file: ReadFile<'_>,
+) -> Result<Config, ConfigError> {
+    judge_all(file, given, &[], read_file)
+}
+
+/// The same, of a text that gives these keys again: which of them was meant nobody knows.
+fn judge_all(
+    file: &str,
+    given: Value,
+    repeated: &[RepeatedKey],
     read_file: ReadFile<'_>,
 ) -> Result<Config, ConfigError> {
     let given = match given {
@@ -161,6 +176,12 @@ pub(super) fn judge(
         .cloned()
         .unwrap_or_default();
     let mut problems = Problems::default();
+    for RepeatedKey { key, first, again } in repeated {
+        problems.tell(
+            key,
+            format!("it is given twice, in lines {first} and {again}; leave one of them out"),
+        );
+    }
     let mut merged = base();
     for (name, value) in &given {
         let Some(property) = properties.get(name) else {
