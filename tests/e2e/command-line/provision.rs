@@ -86,12 +86,18 @@ fn every_problem_of_a_description_is_told_at_once() {
     );
     let outcome = home.run_unknown(&["provision", "render"]);
     insta::assert_snapshot!(outcome.failed());
-    let absent = home.run_unknown(&["provision", "plan", "--config", "absent.yaml"]);
+    let words = ["provision", "plan", "--config", "absent.yaml", "-o", "json"];
+    let absent = home.run_unknown(&words);
     assert!(
         absent.failed().contains("cannot read absent.yaml"),
         "{}",
         absent.err
     );
+    // Programs are told too, before there was any step.
+    let told: serde_json::Value = serde_json::from_str(&absent.out).unwrap();
+    assert_eq!(told["event"], "job-ended");
+    let failure = told["failure"].as_str().unwrap();
+    assert!(failure.starts_with("cannot read absent.yaml"), "{told}");
 }
 
 #[test]
@@ -177,7 +183,15 @@ fn preflight_tells_what_is_missing_and_the_record_keeps_it_without_the_token() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(events[0]["event"], "step-begun");
-    assert_eq!(events.last().unwrap()["event"], "step-failed");
+    assert_eq!(events[events.len() - 2]["event"], "step-failed");
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "job-ended");
+    assert_eq!(last["outcome"], "failed");
+    let failure = last["failure"].as_str().unwrap();
+    assert!(
+        failure.starts_with("cannot provision omantel.example: preflight"),
+        "{failure}"
+    );
     assert!(
         events.iter().all(|event| event["at"].is_string()),
         "{events:?}"
@@ -191,6 +205,24 @@ fn preflight_tells_what_is_missing_and_the_record_keeps_it_without_the_token() {
         status.err
     );
     let directory = home.path(".local/share/catalyst/sovereigns/omantel.example");
+    // The directory says itself whose it is.
+    let place = directory.display().to_string();
+    let words = [
+        "provision",
+        "status",
+        "--output",
+        "json",
+        "--config",
+        "absent.yaml",
+        "--directory",
+        &place,
+    ];
+    let told: serde_json::Value = serde_json::from_str(home.run_unknown(&words).worked()).unwrap();
+    assert_eq!(told["sovereign"], "omantel.example");
+    assert!(
+        told["next"].as_str().unwrap().contains("provision resume"),
+        "{told}"
+    );
     assert_eq!(mode(&directory), 0o700);
     for entry in std::fs::read_dir(&directory).unwrap() {
         let path = entry.unwrap().path();

@@ -60,6 +60,15 @@ pub enum DirectoryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No Sovereign's record is there.
+    #[error(
+        "cannot tell where a Sovereign stands: nothing was begun in {}; see that it is a Sovereign's directory",
+        .path.display()
+    )]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", .path.display())]
     Access {
@@ -161,6 +170,13 @@ impl Directory {
         })
     }
 
+    /// The record of whatever Sovereign the directory is, without keeping other runs out.
+    pub fn look_at(path: &Path) -> Result<Record, DirectoryError> {
+        read_any(path)?.ok_or_else(|| DirectoryError::Empty {
+            path: path.to_owned(),
+        })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -187,6 +203,17 @@ impl Directory {
 }
 
 fn read_record(path: &Path, sovereign: &str) -> Result<Option<Record>, DirectoryError> {
+    match read_any(path)? {
+        Some(record) if record.sovereign != sovereign => Err(DirectoryError::OfAnother {
+            sovereign: sovereign.to_owned(),
+            path: path.to_owned(),
+            other: record.sovereign,
+        }),
+        found => Ok(found),
+    }
+}
+
+fn read_any(path: &Path) -> Result<Option<Record>, DirectoryError> {
     let file = path.join(RECORD);
     let text = match fs::read(&file) {
         Ok(text) => text,
@@ -201,13 +228,6 @@ fn read_record(path: &Path, sovereign: &str) -> Result<Option<Record>, Directory
         serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
     if record.version != Record::VERSION {
         return Err(unreadable(format!("it has the form {}", record.version)));
-    }
-    if record.sovereign != sovereign {
-        return Err(DirectoryError::OfAnother {
-            sovereign: sovereign.to_owned(),
-            path: path.to_owned(),
-            other: record.sovereign,
-        });
     }
     Ok(Some(record))
 }

@@ -64,7 +64,7 @@ pub enum Milestone {
         /// What it does.
         task: Task,
     },
-    /// The service ended a job.
+    /// The service ended a job, or the command line a run.
     JobEnded {
         /// How.
         outcome: Outcome,

@@ -40,6 +40,9 @@ fn a_record_is_kept_and_is_private() {
     directory.save(&record).unwrap();
     assert_eq!(directory.read().unwrap(), Some(record.clone()));
     assert_eq!(Directory::look(&path, SOVEREIGN).unwrap(), record);
+    assert_eq!(Directory::look_at(&path).unwrap(), record);
+    let nothing = Directory::look_at(root.path()).unwrap_err().to_string();
+    assert!(nothing.contains("nothing was begun in"), "{nothing}");
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(&path.join("provision.json")), 0o600);
     assert_eq!(mode(&path.join("lock")), 0o600);

@@ -12,16 +12,18 @@ use anyhow::Context as _;
 use catalyst_provisioner::directory::Directory;
 use catalyst_provisioner::preflight;
 use catalyst_provisioner::record::{Life, Next, Record, Step, next};
-use catalyst_provisioner::tofu::{Limits, Planned};
+use catalyst_provisioner::service::Outcome;
+use catalyst_provisioner::tofu::{Limits, Planned, Stopped, TofuError};
 use catalyst_provisioner::{
-    Config, Event, Module, Options, Provisioner, Redactor, Secret, Waits, render,
+    Config, Event, Module, Options, ProvisionError, Provisioner, Redactor, Secret, Waits, render,
 };
 use clap::Subcommand;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::failure::hinted;
+use super::failure::{describe as describe_failure, hinted};
 use super::output::{Output, ask, print, say, table, tell};
 use progress::Display;
 
@@ -200,14 +202,49 @@ impl Provision {
             Command::Schema(_) => Output::Json.value(&Config::schema()),
             Command::Render(command) => command.run(),
             Command::Status(command) => command.run(),
-            Command::Plan(command) => super::client(command.run()),
-            Command::Apply(command) => super::client(command.run()),
-            Command::Resume(command) => super::client(command.run()),
-            Command::Destroy(command) => super::client(command.run()),
-            Command::Archive(command) => super::client(command.run()),
-            Command::Restore(command) => super::client(command.run()),
+            Command::Plan(command) => ended(&command.work.form, super::client(command.run())),
+            Command::Apply(command) => ended(&command.work.form, super::client(command.run())),
+            Command::Resume(command) => {
+                ended(&command.apply.work.form, super::client(command.run()))
+            }
+            Command::Destroy(command) => ended(&command.work.form, super::client(command.run())),
+            Command::Archive(command) => ended(&command.work.form, super::client(command.run())),
+            Command::Restore(command) => ended(&command.work.form, super::client(command.run())),
         }
     }
+}
+
+/// Tells programs how it ended, whatever it came to: the last line of what they read.
+fn ended(form: &Form, done: anyhow::Result<Outcome>) -> anyhow::Result<()> {
+    if form.output == Printed::Json {
+        let (outcome, failure) = match &done {
+            Ok(outcome) => (*outcome, None),
+            Err(error) if is_cancelled(error) => (Outcome::Cancelled, Some(words(error))),
+            Err(error) => (Outcome::Failed, Some(words(error))),
+        };
+        progress::ended(outcome, failure);
+    }
+    done.map(drop)
+}
+
+/// What people read on standard error, without the mark that it is an error.
+fn words(error: &anyhow::Error) -> String {
+    let said = describe_failure(error);
+    let said = said.trim();
+    said.strip_prefix("error: ").unwrap_or(said).to_owned()
+}
+
+fn is_cancelled(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ProvisionError>(),
+        Some(
+            ProvisionError::Interrupted { .. }
+                | ProvisionError::Tofu(TofuError::Stopped {
+                    why: Stopped::Canceled,
+                    ..
+                })
+        )
+    )
 }
 
 impl ConfigFile {
@@ -347,7 +384,7 @@ fn found(program: &Path) -> PathBuf {
 }
 
 impl Plan {
-    async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<Outcome> {
         let config = self.work.place.config.read()?;
         let options = self.work.options()?;
         let directory = open(&self.work, &config)?;
@@ -356,13 +393,19 @@ impl Plan {
         let run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
         let mut run = run.removed_by_hand(self.removed.removed_by_hand);
         let planned = run.plan().await?;
+        // Where nothing would change, later steps may still be undone.
+        let outcome = match run.is_finished()? {
+            true => Outcome::Provisioned,
+            false => Outcome::Planned,
+        };
         drop(run);
-        display.planned(planned.as_ref())
+        display.planned(planned.as_ref())?;
+        Ok(outcome)
     }
 }
 
 impl Apply {
-    async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<Outcome> {
         let config = self.work.place.config.read()?;
         let options = self.work.options()?;
         let directory = open(&self.work, &config)?;
@@ -378,7 +421,8 @@ impl Apply {
             }
         }
         let record = run.finish().await?;
-        display.borrow_mut().finished(record)
+        display.borrow_mut().finished(record)?;
+        Ok(Outcome::Provisioned)
     }
 }
 
@@ -390,7 +434,7 @@ fn describe(planned: &Planned) -> String {
 }
 
 impl Resume {
-    async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<Outcome> {
         let place = &self.apply.work.place;
         let config = place.config.read()?;
         // There must be something to go on with.
@@ -400,7 +444,7 @@ impl Resume {
 }
 
 impl Destroy {
-    async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<Outcome> {
         let (config, options, directory) = self.work.reopen()?;
         let cancel = interrupts()?;
         if !self.yes {
@@ -416,54 +460,64 @@ impl Destroy {
         let mut run = run.removed_by_hand(self.removed.removed_by_hand);
         run.destroy().await?;
         drop(run);
-        display.destroyed(&config.sovereign_fqdn)
+        display.destroyed(&config.sovereign_fqdn)?;
+        Ok(Outcome::Destroyed)
     }
 }
 
 impl Archive {
-    async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<Outcome> {
         let (config, options, directory) = self.work.reopen()?;
         let mut sink = |_: Event| {};
         let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
         let folder = run.archive()?;
+        let sovereign = &config.sovereign_fqdn;
         match self.work.form.output {
-            Printed::Json => Output::Json.value(&serde_json::json!({ "archive": folder })),
+            Printed::Json => progress::told(
+                &json!({"event": "archived", "sovereign": sovereign, "archive": folder}),
+            ),
             Printed::Text => {
                 say(
                     "The state is put away, encrypted; keep a copy of the whole directory where backups are.",
                 );
                 print(&format!("{}\n", folder.display()))
             }
-        }
+        }?;
+        Ok(Outcome::Archived)
     }
 }
 
 impl Restore {
-    async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<Outcome> {
         let (config, options, directory) = self.work.reopen()?;
         let mut sink = |_: Event| {};
         let mut run = Provisioner::new(&config, &options, directory, interrupts()?, &mut sink)?;
         let (folder, resources) = run.restore(self.from.as_deref()).await?;
+        let sovereign = &config.sovereign_fqdn;
         match self.work.form.output {
-            Printed::Json => Output::Json
-                .value(&serde_json::json!({ "restored": folder, "resources": resources })),
+            Printed::Json => progress::told(&json!({
+                "event": "restored", "sovereign": sovereign, "restored": folder, "resources": resources,
+            })),
             Printed::Text => {
                 say(&format!(
                     "OpenTofu has its state again, with {resources} resources. What Flux and Crossplane changed since is not in it: look at `catalyst provision plan` before you apply."
                 ));
                 print(&format!("{}\n", folder.display()))
             }
-        }
+        }?;
+        Ok(Outcome::Restored)
     }
 }
 
 impl Status {
     fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.config.read()?;
-        let path = self.place.directory(&config)?;
-        let record = Directory::look(&path, &config.sovereign_fqdn)?;
+        let record = self.record()?;
         if self.form.output == Printed::Json {
-            return Output::Json.value(&record);
+            let mut value = serde_json::to_value(&record)?;
+            if let Some(object) = value.as_object_mut() {
+                object.insert("next".to_owned(), json!(standing(&record)));
+            }
+            return Output::Json.value(&value);
         }
         print(&table(
             &["step", "state", "ended", "took", "versions"],
@@ -471,6 +525,20 @@ impl Status {
         ))?;
         say(&standing(&record));
         Ok(())
+    }
+}
+
+impl Status {
+    fn record(&self) -> anyhow::Result<Record> {
+        match &self.place.directory {
+            // It says itself whose it is.
+            Some(path) if !self.place.config.config.exists() => Ok(Directory::look_at(path)?),
+            _ => {
+                let config = self.place.config.read()?;
+                let path = self.place.directory(&config)?;
+                Ok(Directory::look(&path, &config.sovereign_fqdn)?)
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use catalyst_provisioner::record::Record;
+use catalyst_provisioner::service::Outcome;
 use catalyst_provisioner::tofu::{Planned, ResourceState, TofuEvent};
 use catalyst_provisioner::{Event, Milestone, stamped};
 use serde::Serialize;
@@ -122,6 +123,18 @@ impl Display {
         ));
         Ok(())
     }
+}
+
+/// How it ended, for programs. Nobody may read it any more, which changes nothing.
+pub(super) fn ended(outcome: Outcome, failure: Option<String>) {
+    if let Ok(text) = line(&Milestone::JobEnded { outcome, failure }) {
+        _ = offer(text.as_bytes());
+    }
+}
+
+/// Something of one command's own, for programs.
+pub(super) fn told(event: &Value) -> anyhow::Result<()> {
+    print(&line(event)?)
 }
 
 /// An event as a line of JSON, with the time.
