@@ -1,6 +1,8 @@
 //! Secrets, and texts that must not hold them.
 
 use std::fmt;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::{fs, io};
 
@@ -35,7 +37,12 @@ impl Secret {
     /// The secret that this file keeps (0600); it is made at the first call.
     pub fn kept(path: &Path) -> io::Result<Self> {
         match fs::read_to_string(path) {
-            Ok(text) if !text.trim().is_empty() => Ok(Self::new(text.trim())),
+            Ok(text) if !text.trim().is_empty() => {
+                let text = Zeroizing::new(text);
+                // A copy that was put back may have come with other rights.
+                fs::set_permissions(path, Permissions::from_mode(0o600))?;
+                Ok(Self::new(text.trim()))
+            }
             Ok(_) => Err(io::Error::other(
                 "the file is empty; restore it from a copy of the directory",
             )),
@@ -155,11 +162,17 @@ mod tests {
 
     #[test]
     fn a_kept_secret_is_made_once_and_is_private() {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("passphrase");
         let first = Secret::kept(&path).unwrap();
         assert_eq!(first.reveal().len(), 64);
+        assert_eq!(first, Secret::kept(&path).unwrap());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        // Put back from a copy, it is nobody else's to read either.
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(first, Secret::kept(&path).unwrap());
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
