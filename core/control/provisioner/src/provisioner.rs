@@ -548,6 +548,16 @@ impl<'a> Provisioner<'a> {
                 versions.extend(self.tofu.providers());
             }
             Step::Plan => {
+                if self.tofu.is_at_work() {
+                    sink(Event::Found(Finding {
+                        problem: false,
+                        subject: "OpenTofu".to_owned(),
+                        message: format!(
+                            "one that an earlier run left behind is still at work; it is waited for, at most {} s",
+                            self.options.limits.lock.as_secs()
+                        ),
+                    }));
+                }
                 let found = self
                     .tofu
                     .plan(&mut |event| sink(Event::Tofu(event)))

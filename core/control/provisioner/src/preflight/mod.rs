@@ -45,7 +45,8 @@ pub async fn preflight(
     let mut resumed = false;
     match tofu.version().await {
         Ok(_) => match tofu.state_list().await {
-            Ok(list) => resumed = !list.is_empty(),
+            // What is being made is in the state a little later.
+            Ok(list) => resumed = !list.is_empty() || tofu.is_at_work(),
             Err(error) => findings.push(Finding::problem("state", error.to_string())),
         },
         Err(error) => findings.push(Finding::problem("OpenTofu", error.to_string())),

@@ -13,10 +13,12 @@ mod version;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use rustix::fs::{FlockOperation, fcntl_lock};
 use semver::Version;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -205,6 +207,32 @@ fn after_kill(action: &str) -> &'static str {
     }
 }
 
+/// What a plan would change. Where changes are counted and none is named, it is not known
+/// what they are, and it must not pass for a plan of nothing.
+fn planned(events: Vec<TofuEvent>) -> Result<Planned, TofuError> {
+    let mut counted = 0;
+    let mut changes = Vec::new();
+    for event in events {
+        match event {
+            TofuEvent::Planned { address, action } => changes.push((address, action)),
+            TofuEvent::Summary {
+                operation,
+                add,
+                change,
+                remove,
+            } if operation == "plan" => counted = add + change + remove,
+            _ => {}
+        }
+    }
+    if changes.is_empty() && counted > 0 {
+        return Err(TofuError::Read {
+            action: "plan",
+            reason: format!("it counts changes, {counted}, and names none"),
+        });
+    }
+    Ok(Planned { changes })
+}
+
 fn resources(count: usize) -> String {
     match count {
         1 => "one resource".to_owned(),
@@ -380,13 +408,7 @@ impl Tofu {
         let events = self
             .told("plan", &arguments, self.limits.plan, sink)
             .await?;
-        let changes = events.into_iter().filter_map(|event| match event {
-            TofuEvent::Planned { address, action } => Some((address, action)),
-            _ => None,
-        });
-        Ok(Planned {
-            changes: changes.collect(),
-        })
+        planned(events)
     }
 
     /// Whether a plan is kept.
@@ -453,6 +475,20 @@ impl Tofu {
     /// Whether anything was ever applied.
     pub fn has_state(&self) -> bool {
         self.folder.join("terraform.tfstate").exists()
+    }
+
+    /// Whether an OpenTofu is at work on the state, which an earlier run left behind: it holds
+    /// the lock of the file, as `fcntl` knows it. What cannot be told is no.
+    pub fn is_at_work(&self) -> bool {
+        let path = self.folder.join("terraform.tfstate");
+        // Let go of at once, with the file.
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .is_ok_and(|state| {
+                fcntl_lock(&state, FlockOperation::NonBlockingLockExclusive).is_err()
+            })
     }
 
     /// Providers and their versions, as the lock file pins them.
@@ -636,6 +672,29 @@ impl Tofu {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_that_names_nothing_of_what_it_counts_is_none() {
+        let summary = |operation: &str, add| TofuEvent::Summary {
+            operation: operation.to_owned(),
+            add,
+            change: 0,
+            remove: 0,
+        };
+        let change = TofuEvent::Planned {
+            address: "hcloud_network.sovereign".to_owned(),
+            action: "create".to_owned(),
+        };
+        assert!(planned(vec![summary("plan", 0)]).unwrap().is_empty());
+        assert!(planned(Vec::new()).unwrap().is_empty());
+        let found = planned(vec![change, summary("plan", 1)]).unwrap();
+        assert_eq!(found.count("create"), 1);
+        let error = planned(vec![summary("plan", 1)]).unwrap_err().to_string();
+        assert!(
+            error.contains("counts changes, 1, and names none"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn only_what_was_changed_is_said_to_be_saved_or_in_doubt() {

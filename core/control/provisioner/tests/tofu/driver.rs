@@ -251,6 +251,7 @@ async fn opentofu_outlives_a_killed_run_and_the_next_run_waits_for_it() {
     run.kill().unwrap();
     run.wait().unwrap();
 
+    assert!(bench.tofu.is_at_work());
     // Started while the first still holds the lock: it waits, and finds all made.
     let open = async {
         appears(&folder.path().join("output/plan.out")).await;
@@ -258,6 +259,7 @@ async fn opentofu_outlives_a_killed_run_and_the_next_run_waits_for_it() {
     };
     let (planned, ()) = tokio::join!(bench.plan(), open);
     assert_eq!(planned, Vec::<String>::new());
+    assert!(!bench.tofu.is_at_work());
     assert_eq!(bench.tofu.state_list().await.unwrap().len(), 2);
 }
 
