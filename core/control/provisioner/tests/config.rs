@@ -246,6 +246,52 @@ fn a_property_that_is_given_twice_is_refused_with_both_lines() {
 }
 
 #[test]
+fn every_entry_of_a_mapping_is_judged() {
+    let text = format!(
+        "{}limits: {{server: 3, servers: -1, networks: 1}}\nextraLabels: {{a: [], b: {{}}}}\n",
+        small()
+    );
+    let found = problems(&text);
+    let begins = |begin: &str| found.iter().filter(|it| it.starts_with(begin)).count();
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(
+        begins("limits: there is no property server in it"),
+        1,
+        "{found:?}"
+    );
+    assert_eq!(begins("limits.servers: "), 1, "{found:?}");
+    assert_eq!(
+        begins("extraLabels.a: ") + begins("extraLabels.b: "),
+        2,
+        "{found:?}"
+    );
+}
+
+#[test]
+fn the_number_of_a_project_need_not_be_quoted() {
+    for given in ["12345", "\"12345\""] {
+        let text = format!("{}hetznerProjectId: {given}\n", small());
+        let config = Config::parse("f", &text, &no_file).unwrap();
+        assert_eq!(config.hetzner_project_id.as_deref(), Some("12345"));
+    }
+    let found = problems(&format!("{}hetznerProjectId: true\n", small()));
+    assert!(
+        found[0].starts_with("hetznerProjectId: it must be"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_zone_without_a_name_is_none() {
+    let text = format!("{}domainMode: pool\ndnsZone: \"\"\n", small());
+    let found = problems(&text);
+    assert_eq!(
+        found,
+        ["dnsZone: \"\" is not the name of a zone, such as pool.example"]
+    );
+}
+
+#[test]
 fn every_item_of_a_list_is_judged() {
     let text = small().replace(
         "[203.0.113.7/32]",

@@ -12,6 +12,7 @@ use super::read::Problems;
 
 pub(super) const FQDN: &str =
     r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
+const ZONE: &str = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 pub(super) const SSH_KEY: &str = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [^\r\n]*)?$";
 pub(super) const SERVER_TYPE: &str = r"^(cx|cpx|cax|ccx)[0-9]{2}$";
 const IMAGE: &str = r"^((ubuntu|debian)-[0-9.]+|[0-9]+)$";
@@ -115,6 +116,10 @@ fn names(config: &Config, problems: &mut Problems) {
             ("byo", Some(_)) => problems.tell(
                 "dnsZone",
                 "it belongs to domainMode pool; leave it out, or set that",
+            ),
+            (_, Some(zone)) if !fits(ZONE, zone) => problems.tell(
+                "dnsZone",
+                format!("{zone:?} is not the name of a zone, such as pool.example"),
             ),
             (_, Some(zone))
                 if problems.fine(&["sovereignFqdn"])

@@ -46,7 +46,7 @@ pub struct Config {
     #[schemars(extend("enum" = check::ENV_TYPES))]
     pub env_type: String,
     /// Number of the Hetzner project that HCLOUD_TOKEN belongs to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read::number_or_text")]
     pub hetzner_project_id: Option<String>,
     /// Labels put on every resource beside the Sovereign's own.
     #[serde(default)]

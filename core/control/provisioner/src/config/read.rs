@@ -81,7 +81,8 @@ impl Problems {
 
     /// Tells a problem of one item of a property, beside those of others.
     pub(super) fn tell_item(&mut self, property: &str, message: impl Into<String>) {
-        self.wrong.insert(property.to_owned());
+        let top = property.split('.').next().unwrap_or_default();
+        self.wrong.insert(top.to_owned());
         self.found.push(Problem {
             at: property.to_owned(),
             message: message.into(),
@@ -198,7 +199,9 @@ fn judge_all(
         };
         let before = merged.insert(name.clone(), value.clone());
         if let Err(error) = serde_json::from_value::<Config>(Value::Object(merged.clone())) {
-            problems.tell(name, wrong_type(value, property, &error));
+            for (at, message) in faults(name, value, property, &error, &merged) {
+                problems.tell_item(&at, message);
+            }
             match before {
                 Some(before) => merged.insert(name.clone(), before),
                 None => merged.remove(name),
@@ -270,6 +273,23 @@ fn read_key(config: &mut Config, problems: &mut Problems, read_file: ReadFile<'_
     }
 }
 
+/// A number that is not counted with, which YAML takes for one where it is not quoted.
+pub(super) fn number_or_text<'de, D>(from: D) -> Result<Option<String>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    use serde::Deserialize as _;
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        other => Err(serde::de::Error::custom(format!(
+            "it must be a number, and is {}",
+            describe(&other)
+        ))),
+    }
+}
+
 /// A path whose `~` is the home directory, as a shell would have it.
 pub(crate) fn at_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::var_os("HOME")) {
@@ -308,6 +328,35 @@ fn wrong_type(value: &Value, property: &Value, error: &serde_json::Error) -> Str
         // The type is right and something inside it is not: serde knows what.
         _ => with_nearest(&error.to_string()),
     }
+}
+
+/// What is wrong with a value: of a mapping, each entry is judged alone, for serde stops at
+/// the first.
+fn faults(
+    name: &str,
+    value: &Value,
+    property: &Value,
+    error: &serde_json::Error,
+    merged: &Map<String, Value>,
+) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (key, entry) in value.as_object().into_iter().flatten() {
+        let mut alone = merged.clone();
+        alone.insert(name.to_owned(), json!({ key: entry }));
+        let Err(error) = serde_json::from_value::<Config>(Value::Object(alone)) else {
+            continue;
+        };
+        let message = with_nearest(&error.to_string());
+        let at = match message.starts_with("there is no property") {
+            true => name.to_owned(),
+            false => format!("{name}.{key}"),
+        };
+        found.push((at, message));
+    }
+    if found.is_empty() {
+        found.push((name.to_owned(), wrong_type(value, property, error)));
+    }
+    found
 }
 
 /// serde's message; where it is of an unknown property, with the one that was meant.
