@@ -52,6 +52,21 @@ fn the_description_in_the_procedure_is_right_and_renders() {
     assert!(settings.contains("location: fsn1"), "{settings}");
     let again = home.run_unknown(&["provision", "render", "--into", "sovereigns"]);
     assert!(again.err.contains("is as it should be"), "{}", again.err);
+    assert!(!again.err.contains("note:"), "{}", again.err);
+    home.write("sovereigns/clusters/omantel.example/99-old.yaml", "");
+    let other = home.run_unknown(&["provision", "render", "--into", "sovereigns"]);
+    assert!(
+        other.err.contains("does not name: 99-old.yaml"),
+        "{}",
+        other.err
+    );
+    let nowhere = home.run_unknown(&["provision", "render", "--into", "absent"]);
+    assert!(
+        nowhere.failed().contains("there is no such folder"),
+        "{}",
+        nowhere.err
+    );
+    assert!(!home.path("absent").exists());
 }
 
 #[test]
@@ -61,6 +76,13 @@ fn init_asks_and_writes_what_render_takes() {
     let outcome = home.run_with(&["provision", "init"], answers);
     assert_eq!(outcome.worked(), "sovereign.yaml\n");
     home.run_unknown(&["provision", "render"]).worked();
+    // Before the first question.
+    let nowhere = home.run_with(&["provision", "init", "-c", "absent/s.yaml"], "");
+    assert!(
+        nowhere.failed().contains("there is no folder absent"),
+        "{}",
+        nowhere.err
+    );
     let refused = home.run_with(&["provision", "init"], answers);
     assert!(
         refused.failed().contains("it is there already"),

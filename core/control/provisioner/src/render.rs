@@ -108,6 +108,31 @@ fn kustomizations() -> impl Iterator<Item = (&'static str, &'static [u8])> {
     })
 }
 
+/// YAML files of the folder below `root` that the template does not have: those of an older
+/// one, or somebody's own. Flux passes them over: `kustomization.yaml` does not name them.
+pub fn others(config: &Config, root: &Path) -> Result<Vec<String>, RenderError> {
+    let folder = root.join("clusters").join(&config.sovereign_fqdn);
+    let failed = |source| RenderError::Write {
+        path: folder.clone(),
+        source,
+    };
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        let is_known = CLUSTER_TEMPLATE.iter().any(|(path, _)| *path == name);
+        if name.ends_with(".yaml") && !is_known {
+            found.push(name);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Writes the folder below `root` and gives its path and how many files changed.
 /// Files that are as they should be are left alone; others are only replaced by `force`.
 pub fn write(config: &Config, root: &Path, force: bool) -> Result<(PathBuf, usize), RenderError> {

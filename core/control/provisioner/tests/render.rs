@@ -121,6 +121,10 @@ fn rendering_again_changes_nothing_and_replaces_nothing_unasked() {
     assert_eq!(folder, root.path().join("clusters/acme.cloud.example"));
     assert!(changed > 40);
     assert_eq!(render::write(&config(""), root.path(), false).unwrap().1, 0);
+    let others = || render::others(&config(""), root.path()).unwrap();
+    assert_eq!(others(), Vec::<String>::new());
+    fs::write(folder.join("99-old.yaml"), "").unwrap();
+    assert_eq!(others(), ["99-old.yaml"]);
 
     let settings = folder.join("settings.yaml");
     fs::write(&settings, "mine").unwrap();
@@ -133,4 +137,11 @@ fn rendering_again_changes_nothing_and_replaces_nothing_unasked() {
     );
     assert_eq!(fs::read_to_string(&settings).unwrap(), "mine");
     assert_eq!(render::write(&config(""), root.path(), true).unwrap().1, 1);
+}
+
+#[test]
+fn where_nothing_was_rendered_nothing_else_lies() {
+    let root = tempfile::tempdir().unwrap();
+    let others = render::others(&config(""), root.path()).unwrap();
+    assert_eq!(others, Vec::<String>::new());
 }

@@ -286,7 +286,24 @@ impl Place {
 impl Render {
     fn run(&self) -> anyhow::Result<()> {
         let config = self.config.read()?;
+        if !self.into.is_dir() {
+            return Err(hinted(
+                format!(
+                    "cannot render into {}: there is no such folder",
+                    self.into.display()
+                ),
+                "name the checkout of the Git repository with --into; `git clone` makes one",
+            ));
+        }
         let (folder, changed) = render::write(&config, &self.into, self.force)?;
+        let others = render::others(&config, &self.into)?;
+        if !others.is_empty() {
+            say(&format!(
+                "note: in {}, Flux passes over what kustomization.yaml does not name: {}",
+                folder.display(),
+                others.join(", ")
+            ));
+        }
         say(&match changed {
             0 => format!("{} is as it should be", folder.display()),
             1 => format!("wrote one file below {}", folder.display()),
