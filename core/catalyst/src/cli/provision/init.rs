@@ -116,6 +116,20 @@ impl Init {
                 "name another with --config, or pass --force",
             ));
         }
+        // Not after a dozen answers.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(hinted(
+                format!(
+                    "cannot write {}: there is no folder {}",
+                    path.display(),
+                    folder.display()
+                ),
+                "make it, or name another file with --config",
+            ));
+        }
         let mut input = std::io::stdin().lock();
         let text = ask(&mut input, &mut std::io::stderr())?;
         std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -160,6 +174,10 @@ fn ask(input: &mut impl BufRead, out: &mut impl Write) -> anyhow::Result<String>
                 (given, _) => given,
             };
             let value = value(given, kind);
+            if matches!(kind, Kind::YesNo) && !value.is_boolean() {
+                writeln!(out, "  answer yes or no")?;
+                continue;
+            }
             answers.insert(property, value.clone());
             let problems = problems(&answers, property);
             if problems.is_empty() {
@@ -232,7 +250,7 @@ mod tests {
         )
         .unwrap();
         let answers = format!(
-            "Omantel\nomantel.pool.example\n\npool\nother.example\npool.example\n/absent.pub\n{}\n0.0.0.0/0\n203.0.113.7/32, 2001:db8::/48\n2\n1\n\n0\nhttps://git.example/sovereigns\nperhaps\nyes\nplatform@omantel.example\n",
+            "Omantel\nomantel.pool.example\n\npool\n\nother.example\npool.example\n/absent.pub\n{}\n0.0.0.0/0\n203.0.113.7/32, 2001:db8::/48\n2\n1\n\n0\nhttps://git.example/sovereigns\nperhaps\nyes\nplatform@omantel.example\n",
             key.display()
         );
         let mut out = Vec::new();
@@ -251,7 +269,8 @@ mod tests {
             "cannot read /absent.pub",
             "whole Internet",
             "neither 1 nor 3",
-            "true or false",
+            "answer yes or no",
+            "\"\" is not the name of a zone",
         ] {
             assert!(said.contains(expected), "{expected}: {said}");
         }

@@ -159,12 +159,17 @@ fn describe(event: &Event, elapsed: u64) -> Option<String> {
             number,
             of,
             expected_seconds,
-        } => format!(
-            "[{number:>2}/{of}] {} (usually {}; {} so far)",
-            step.title(),
-            duration(*expected_seconds),
-            duration(elapsed)
-        ),
+        } => {
+            let so_far = match elapsed {
+                0 => String::new(),
+                elapsed => format!("; {} so far", duration(elapsed)),
+            };
+            format!(
+                "[{number:>2}/{of}] {} (usually {}{so_far})",
+                step.title(),
+                duration(*expected_seconds),
+            )
+        }
         Event::StepDone { seconds, .. } if *seconds >= 2 => {
             format!("        done in {}", duration(*seconds))
         }
@@ -217,6 +222,20 @@ mod tests {
     use catalyst_provisioner::record::Step;
 
     use super::*;
+
+    #[test]
+    fn what_has_just_begun_has_taken_no_time() {
+        let begun = Event::StepBegun {
+            step: Step::Preflight,
+            number: 1,
+            of: 14,
+            expected_seconds: 10,
+        };
+        assert_eq!(
+            describe(&begun, 0).unwrap(),
+            "[ 1/14] look for what would fail later (usually 10s)"
+        );
+    }
 
     #[test]
     fn people_read_steps_resources_and_what_is_waited_for() {
