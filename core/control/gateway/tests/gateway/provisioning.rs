@@ -25,9 +25,9 @@ const EVENTS: &str = "/api/v1/sovereigns/omantel.example/events";
 const PASSWORD: &str = "canary-git-password";
 /// What is made for a Sovereign.
 const OWN: [&str; 3] = ["statePassphrase", "openbaoSeal", "giteaAdmin"];
-/// In the form of a key, and no key.
-const KEY: &str =
-    "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-0123456789\n-----END OPENSSH PRIVATE KEY-----";
+/// In OpenSSH's form and of the description's public key; what would be private in it opens
+/// nothing.
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQAAACDjKqp5Fc65tEnRulDqKii7Gm4B+QvaJFotHYdpfRiiZQAAABMA\ncanarykey0123456789abcde\n-----END OPENSSH PRIVATE KEY-----";
 
 fn config() -> Value {
     json!({
@@ -61,7 +61,7 @@ async fn sol(world: &World, method: &str, path: &str, body: Option<&Value>) -> (
 }
 
 fn has_no_canary(text: &str) {
-    for canary in [TOKEN, PASSWORD, "canary-key-0123456789"] {
+    for canary in [TOKEN, PASSWORD, "canarykey0123456789abcde"] {
         assert!(!text.contains(canary), "{canary} in {text}");
     }
 }
