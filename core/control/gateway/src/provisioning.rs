@@ -110,20 +110,20 @@ impl Gateway {
         self.provisioning_seen(&fqdn)
     }
 
-    /// Begins another job of a Sovereign.
+    /// Begins another job of a Sovereign; without a task, the one that resuming it takes.
     pub async fn provisioning_go_on(
         &self,
         caller: &Caller,
         fqdn: &str,
-        task: Task,
+        task: Option<Task>,
         body: ResumeSovereign,
     ) -> Result<ProvisioningView, Refusal> {
         let title = match task {
-            Task::Plan => format!("Plan {fqdn}"),
-            Task::Provision => format!("Go on with {fqdn}"),
-            Task::Destroy => format!("Destroy {fqdn}"),
-            Task::Archive => format!("Archive {fqdn}"),
-            Task::Restore => format!("Restore {fqdn}"),
+            Some(Task::Plan) => format!("Plan {fqdn}"),
+            Some(Task::Provision) | None => format!("Go on with {fqdn}"),
+            Some(Task::Destroy) => format!("Destroy {fqdn}"),
+            Some(Task::Archive) => format!("Archive {fqdn}"),
+            Some(Task::Restore) => format!("Restore {fqdn}"),
         };
         let turn = self.provisioning_turn().await;
         let service = self.provisioning()?;
@@ -138,14 +138,22 @@ impl Gateway {
             None => {
                 let faults: Vec<Found> = match task {
                     // What signs in and hands over is not there, or soon gone.
-                    Task::Destroy => no_token(&held).into_iter().collect(),
-                    Task::Plan | Task::Provision => lacking(&held, known.config.git_credentials),
+                    Some(Task::Destroy) => no_token(&held).into_iter().collect(),
+                    Some(Task::Plan | Task::Provision) | None => {
+                        lacking(&held, known.config.git_credentials)
+                    }
                     // They ask nobody but this machine.
-                    Task::Archive | Task::Restore => Vec::new(),
+                    Some(Task::Archive | Task::Restore) => Vec::new(),
                 };
                 invalid(&title, faults)?;
                 None
             }
+        };
+        let task = match task {
+            Some(task) => task,
+            None => known
+                .resumed(given.as_ref(), body.create)
+                .map_err(|error| refusal(&title, error))?,
         };
         let by = &caller.actor.username;
         let prepared = service.prepare_next(fqdn, given, task, by);
@@ -181,8 +189,9 @@ impl Gateway {
             config: None,
             credentials: body.credentials,
             removed_by_hand: body.removed_by_hand,
+            create: false,
         };
-        self.provisioning_go_on(caller, fqdn, Task::Destroy, as_it_is)
+        self.provisioning_go_on(caller, fqdn, Some(Task::Destroy), as_it_is)
             .await
     }
 
@@ -469,6 +478,14 @@ fn refusal(title: &str, error: ServiceError) -> Refusal {
         ServiceError::OfAnother { .. } => conflict(
             "of-another",
             "Give its own description, or provision the other Sovereign.",
+        ),
+        ServiceError::Unasked { .. } => conflict(
+            "unconfirmed",
+            "Look at the plan: `GET /api/v1/sovereigns/{fqdn}` has it as `planned`. Then resume it with `create` as true.",
+        ),
+        ServiceError::Unplanned { .. } => conflict(
+            "unplanned",
+            "Resume it without `create`: it is planned, and nothing is created. Look at the plan, then resume it with `create` as true.",
         ),
         ServiceError::Refused { .. } => conflict(
             "refused",

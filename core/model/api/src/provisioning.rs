@@ -64,16 +64,16 @@ pub struct CreateSovereign {
     /// The credentials.
     #[serde(default, deserialize_with = "unquoted")]
     pub credentials: SovereignCredentials,
-    /// Whether it shall only be planned for now; resuming it then creates.
+    /// Whether it shall only be planned for now; resuming it with `create` then creates.
     #[serde(default)]
     pub plan_only: bool,
 }
 
-/// Goes on with a Sovereign. What is absent stays.
+/// Plans a Sovereign. What is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ResumeSovereign {
-    /// Another description of the same Sovereign; it is planned and applied anew.
+pub struct PlanSovereign {
+    /// Another description of the same Sovereign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub config: Option<Map<String, Value>>,
@@ -84,6 +84,29 @@ pub struct ResumeSovereign {
     /// has nothing of it is refused otherwise.
     #[serde(default)]
     pub removed_by_hand: bool,
+}
+
+/// Goes on with a Sovereign. What is absent stays. What was only to be planned, and has
+/// not been to the end, is planned.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeSovereign {
+    /// Another description of the same Sovereign. Where a plan was asked for last, that
+    /// is planned first; else it is planned and applied anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Map<String, Value>>,
+    /// Credentials that take the place of those given before.
+    #[serde(default, deserialize_with = "unquoted")]
+    pub credentials: SovereignCredentials,
+    /// Whether everything that was made was removed by hand: a token of a project that
+    /// has nothing of it is refused otherwise.
+    #[serde(default)]
+    pub removed_by_hand: bool,
+    /// Whether what is planned shall be done: needed once a plan that was asked for has
+    /// ended, since this is what costs money, and refused before.
+    #[serde(default)]
+    pub create: bool,
 }
 
 /// Destroys a Sovereign. What is absent stays.

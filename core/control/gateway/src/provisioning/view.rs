@@ -144,6 +144,11 @@ fn next(status: &Status) -> Option<&'static str> {
         Standing::Interrupted | Standing::Failed | Standing::Cancelled if is_destroying => {
             "Put right what is told, if anything is, and destroy it again: that goes on where it stood."
         }
+        Standing::Interrupted | Standing::Failed | Standing::Cancelled
+            if status.job.is_plan_only() =>
+        {
+            "Put right what is told, if anything is, and resume it: it is planned again, and nothing is created before you have seen the plan. Another description or other credentials can be given with that."
+        }
         Standing::Interrupted => {
             "The control plane ended while this was at work. Resume it: it goes on where it stood."
         }
@@ -152,9 +157,11 @@ fn next(status: &Status) -> Option<&'static str> {
         }
         Standing::Cancelled => "Resume it to go on, or destroy it.",
         Standing::Planned if status.planned.is_empty() => {
-            "Nothing would change. Resume it to take the steps that are left."
+            "Nothing would change. Resume it with `create` to take the steps that are left."
         }
-        Standing::Planned => "Resume it to create what is planned.",
+        Standing::Planned => {
+            "Nothing is created yet. Look at the plan, and carry it out: resume it with `create`."
+        }
         Standing::Provisioned => {
             "Archive its state once you want OpenTofu to change it no more: from then on it is changed in its Git repository."
         }

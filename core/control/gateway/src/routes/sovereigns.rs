@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use catalyst_api::{
-    CreateSovereign, DestroySovereign, Page, ProvisioningSummary, ProvisioningView, ResumeSovereign,
+    CreateSovereign, DestroySovereign, Page, PlanSovereign, ProvisioningSummary, ProvisioningView,
+    ResumeSovereign,
 };
 use catalyst_provisioner::service::Task;
 use http::{HeaderMap, StatusCode};
@@ -126,22 +127,29 @@ pub async fn provisioning_destroy_with(
 /// Looks for problems and plans; creates nothing.
 #[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/plan", tag = "sovereigns", operation_id = "provisioning_plan",
     params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
-    request_body = ResumeSovereign,
+    request_body = PlanSovereign,
     responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
 pub async fn provisioning_plan(
     SovereignAdmin(caller): SovereignAdmin,
     State(gateway): State<Gateway>,
     ApiPath(fqdn): ApiPath<String>,
-    ApiJson(body): ApiJson<ResumeSovereign>,
+    ApiJson(body): ApiJson<PlanSovereign>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
+    let body = ResumeSovereign {
+        config: body.config,
+        credentials: body.credentials,
+        removed_by_hand: body.removed_by_hand,
+        create: false,
+    };
     begun(
         gateway
-            .provisioning_go_on(&caller, &fqdn, Task::Plan, body)
+            .provisioning_go_on(&caller, &fqdn, Some(Task::Plan), body)
             .await,
     )
 }
 
 /// Goes on where the last job stopped, with another description or credentials if given.
+/// What was only to be planned is planned; what is planned is done with `create`.
 #[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/resume", tag = "sovereigns", operation_id = "provisioning_resume",
     params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
     request_body = ResumeSovereign,
@@ -152,11 +160,7 @@ pub async fn provisioning_resume(
     ApiPath(fqdn): ApiPath<String>,
     ApiJson(body): ApiJson<ResumeSovereign>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
-    begun(
-        gateway
-            .provisioning_go_on(&caller, &fqdn, Task::Provision, body)
-            .await,
-    )
+    begun(gateway.provisioning_go_on(&caller, &fqdn, None, body).await)
 }
 
 /// Puts OpenTofu's state away, once every step is done: nothing applies it again.
@@ -169,7 +173,7 @@ pub async fn provisioning_archive(
     ApiPath(fqdn): ApiPath<String>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     let as_it_is = ResumeSovereign::default();
-    let begins = gateway.provisioning_go_on(&caller, &fqdn, Task::Archive, as_it_is);
+    let begins = gateway.provisioning_go_on(&caller, &fqdn, Some(Task::Archive), as_it_is);
     begun(begins.await)
 }
 
@@ -183,7 +187,7 @@ pub async fn provisioning_restore(
     ApiPath(fqdn): ApiPath<String>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     let as_it_is = ResumeSovereign::default();
-    let begins = gateway.provisioning_go_on(&caller, &fqdn, Task::Restore, as_it_is);
+    let begins = gateway.provisioning_go_on(&caller, &fqdn, Some(Task::Restore), as_it_is);
     begun(begins.await)
 }
 

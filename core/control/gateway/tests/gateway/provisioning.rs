@@ -331,6 +331,38 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
 }
 
 #[tokio::test]
+async fn a_plan_that_did_not_end_is_resumed_as_a_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let mut planned = body();
+    planned["planOnly"] = json!(true);
+    let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&planned)).await;
+    assert_eq!((status, &view["task"]), (202, &json!("plan")));
+    let view = settled(&world).await;
+    assert_eq!(view["state"], "failed", "{view}");
+    let next = view["next"].as_str().unwrap();
+    assert!(next.contains("nothing is created before"), "{next}");
+    let resume = format!("{SOVEREIGN}/resume");
+    let create = json!({"create": true});
+    let (status, problem) = sol(&world, "POST", &resume, Some(&create)).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("unplanned")));
+    let next = problem["next"].as_str().unwrap();
+    assert!(next.contains("Resume it without `create`"), "{next}");
+    // However often, and after a restart too.
+    for _ in 0..2 {
+        let (status, view) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+        assert_eq!((status, &view["task"]), (202, &json!("plan")), "{view}");
+        settled(&world).await;
+    }
+    drop(world);
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let again = json!({"credentials": credentials()});
+    let (status, view) = sol(&world, "POST", &resume, Some(&again)).await;
+    assert_eq!((status, &view["task"]), (202, &json!("plan")), "{view}");
+    settled(&world).await;
+}
+
+#[tokio::test]
 async fn what_is_refused_leaves_the_credentials_in_the_vault_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::provisioning_in(folder.path(), no_tools()).await;
@@ -721,7 +753,18 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
     reader.until("\"event\":\"job-ended\"").await;
     let position = reader.position();
     let resume = format!("{SOVEREIGN}/resume");
-    let (status, view) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+    let (status, problem) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("unconfirmed")));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("2 resources would change"), "{detail}");
+    // What was planned is not what is described now.
+    let mut other = config();
+    other["workerCount"] = json!(1);
+    let other = json!({"config": other, "create": true});
+    let (status, problem) = sol(&world, "POST", &resume, Some(&other)).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("unplanned")));
+    let create = json!({"create": true});
+    let (status, view) = sol(&world, "POST", &resume, Some(&create)).await;
     assert_eq!(status, 202, "{view}");
     let view = settled(&world).await;
     assert_eq!(view["state"], "provisioned", "{view}");

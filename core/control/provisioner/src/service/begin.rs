@@ -132,9 +132,10 @@ impl Prepared {
             task,
             by,
             begun: Timestamp::now(),
+            plan_only: task == Task::Plan,
             ended: None,
         };
-        let kept = Kept::new(config.clone(), job);
+        let mut kept = Kept::new(config.clone(), job);
         let cancel = CancellationToken::new();
         let mut entries = lock(&service.inner.entries);
         let entry = match entries.get(&sovereign) {
@@ -147,6 +148,7 @@ impl Prepared {
         };
         {
             let mut state = lock(&entry.state);
+            kept.job.plan_only = state.kept.job.is_plan_only_before(task);
             state.journal.renew().map_err(access(&folder))?;
             // Last of all: what is on disk as begun was begun.
             if let Err(error) = kept.write(&folder.join(DESCRIPTION)) {

@@ -84,9 +84,30 @@ pub struct Job {
     pub by: String,
     /// When.
     pub begun: Timestamp,
+    /// Whether a plan was the last that was asked for before it, where it says nothing
+    /// itself of what shall be created; see [`Self::is_plan_only`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan_only: bool,
     /// How it ended; absent while it runs, and where it was cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
+}
+
+impl Job {
+    /// Whether nobody has asked for anything to be created since a plan was asked for.
+    pub fn is_plan_only(&self) -> bool {
+        self.task == Task::Plan || self.plan_only
+    }
+
+    /// The same of a job after this one.
+    pub(super) fn is_plan_only_before(&self, next: Task) -> bool {
+        match next {
+            Task::Plan => true,
+            Task::Provision => false,
+            // None of them is a word about what shall be created.
+            Task::Destroy | Task::Archive | Task::Restore => self.is_plan_only(),
+        }
+    }
 }
 
 /// Where a Sovereign stands.
@@ -151,6 +172,28 @@ impl Status {
                 .zip(record)
                 .and_then(|(ended, record)| since(ended.at, record)),
         )
+    }
+
+    /// What resuming it does, with another description if one is given. Nothing is created
+    /// of which nobody has seen the plan: what was only to be planned is planned, however
+    /// often that is cut off; and what is planned is created where whoever resumes it says
+    /// so, by `creates`.
+    pub fn resumed(&self, config: Option<&Config>, creates: bool) -> Result<Task, ServiceError> {
+        let is_planned = self.standing() == Standing::Planned;
+        let is_seen = is_planned && config.is_none_or(|config| *config == self.config);
+        let sovereign = || self.config.sovereign_fqdn.clone();
+        match (is_seen, creates) {
+            (true, true) => Ok(Task::Provision),
+            (true, false) => Err(ServiceError::Unasked {
+                sovereign: sovereign(),
+                changes: self.planned.len(),
+            }),
+            (false, _) if !is_planned && !self.job.is_plan_only() => Ok(Task::Provision),
+            (false, false) => Ok(Task::Plan),
+            (false, true) => Err(ServiceError::Unplanned {
+                sovereign: sovereign(),
+            }),
+        }
     }
 }
 
@@ -337,6 +380,131 @@ mod tests {
                 "{live:?} {outcome:?} {life:?}"
             );
         }
+    }
+
+    /// A Sovereign whose last job was this, and ended so.
+    fn after(task: Task, plan_only: bool, outcome: Option<Outcome>) -> Status {
+        let given = serde_json::json!({
+            "sovereignFqdn": "omantel.example",
+            "region": "fsn",
+            "adminCidrs": ["203.0.113.7/32"],
+            "gitUrl": "https://git.example/sovereigns",
+            "acmeEmail": "platform@omantel.example",
+        });
+        let at = Timestamp::UNIX_EPOCH;
+        Status {
+            config: serde_json::from_value(given).unwrap(),
+            job: Job {
+                task,
+                by: "sol".to_owned(),
+                begun: at,
+                plan_only,
+                ended: outcome.map(|outcome| Ended {
+                    at,
+                    outcome,
+                    failure: None,
+                }),
+            },
+            live: None,
+            record: None,
+            resources: None,
+            planned: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_created_of_which_nobody_has_seen_the_plan() {
+        let (asked, plan, create) = ("asked", Ok(Task::Plan), Ok(Task::Provision));
+        for (task, plan_only, outcome, silent, creates) in [
+            // Cancelled, failed or cut off, before it could be shown.
+            (
+                Task::Plan,
+                false,
+                Some(Outcome::Cancelled),
+                plan,
+                Err("unplanned"),
+            ),
+            (
+                Task::Plan,
+                false,
+                Some(Outcome::Failed),
+                plan,
+                Err("unplanned"),
+            ),
+            (Task::Plan, false, None, plan, Err("unplanned")),
+            (
+                Task::Destroy,
+                true,
+                Some(Outcome::Failed),
+                plan,
+                Err("unplanned"),
+            ),
+            // Shown.
+            (
+                Task::Plan,
+                false,
+                Some(Outcome::Planned),
+                Err(asked),
+                create,
+            ),
+            // Asked for already.
+            (
+                Task::Provision,
+                false,
+                Some(Outcome::Failed),
+                create,
+                create,
+            ),
+            (Task::Provision, false, None, create, create),
+            (
+                Task::Destroy,
+                false,
+                Some(Outcome::Cancelled),
+                create,
+                create,
+            ),
+        ] {
+            let status = after(task, plan_only, outcome);
+            for (says, expected) in [(false, silent), (true, creates)] {
+                let found = status.resumed(None, says).map_err(|error| match error {
+                    ServiceError::Unasked { .. } => asked,
+                    ServiceError::Unplanned { .. } => "unplanned",
+                    other => panic!("{other}"),
+                });
+                assert_eq!(found, expected, "{task:?} {outcome:?} {says}");
+            }
+        }
+        // The plan that was shown is of another description.
+        let planned = after(Task::Plan, false, Some(Outcome::Planned));
+        let same = planned.config.clone();
+        let mut other = same.clone();
+        other.worker_count += 1;
+        assert_eq!(planned.resumed(Some(&same), true).unwrap(), Task::Provision);
+        assert_eq!(planned.resumed(Some(&other), false).unwrap(), Task::Plan);
+        let error = planned.resumed(Some(&other), true).unwrap_err();
+        assert!(matches!(error, ServiceError::Unplanned { .. }), "{error}");
+    }
+
+    #[test]
+    fn that_only_a_plan_was_asked_for_outlives_what_says_nothing_of_it() {
+        let mut job = after(Task::Plan, false, None).job;
+        for (task, expected) in [
+            (Task::Destroy, true),
+            (Task::Archive, true),
+            (Task::Provision, false),
+            (Task::Destroy, false),
+            (Task::Plan, true),
+            (Task::Restore, true),
+        ] {
+            job.plan_only = job.is_plan_only_before(task);
+            job.task = task;
+            assert_eq!(job.is_plan_only(), expected, "{task:?}");
+        }
+        // What earlier control planes kept does not say it.
+        let mut kept = serde_json::to_value(after(Task::Plan, false, None).job).unwrap();
+        kept.as_object_mut().unwrap().remove("planOnly");
+        let kept: Job = serde_json::from_value(kept).unwrap();
+        assert!(kept.is_plan_only());
     }
 
     #[test]

@@ -94,6 +94,22 @@ pub enum ServiceError {
         /// Why.
         refusal: Refusal,
     },
+    /// It is planned, and nobody has asked for it to be created.
+    #[error("{sovereign} is planned ({}), and nobody has said yet that this shall be done", counted(*.changes))]
+    Unasked {
+        /// Its domain.
+        sovereign: String,
+        /// How many resources the plan would change.
+        changes: usize,
+    },
+    /// It shall be created, and nobody has seen its plan.
+    #[error(
+        "{sovereign} cannot be created yet: no plan of it as it is described has ended, so that nobody has seen one"
+    )]
+    Unplanned {
+        /// Its domain.
+        sovereign: String,
+    },
     /// The private directory.
     #[error("{}", unusable(.0))]
     Directory(#[from] DirectoryError),
@@ -113,6 +129,14 @@ pub enum ServiceError {
         /// Why.
         source: io::Error,
     },
+}
+
+fn counted(changes: usize) -> String {
+    match changes {
+        0 => "nothing would change".to_owned(),
+        1 => "one resource would change".to_owned(),
+        several => format!("{several} resources would change"),
+    }
 }
 
 fn refused(refusal: &Refusal) -> String {
