@@ -2,7 +2,8 @@
 //!
 //! Handlers take these instead of axum's own extractors, whose rejections are
 //! plain text. What must stay true: every rejection is a [`Refusal`] that says
-//! what is wrong, and where in the body by JSON pointer.
+//! what is wrong, and where in the body by JSON pointer; no property of a body is
+//! passed over.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -11,8 +12,11 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_path_to_error::Segment;
+use utoipa::ToSchema;
 
+use crate::known::unknown;
 use crate::problem::Refusal;
 
 /// The most bytes of a JSON body.
@@ -23,19 +27,40 @@ pub const LARGEST_HOOK: usize = 32 << 20;
 /// A JSON body of exactly `application/json`.
 pub struct ApiJson<T>(pub T);
 
+/// The same where it may be left out, which says nothing.
+pub struct ApiJsonIfAny<T>(pub T);
+
 /// Path parameters.
 pub struct ApiPath<T>(pub T);
 
 /// Query parameters.
 pub struct ApiQuery<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for ApiJson<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         require_json(request.headers())?;
         let body = raw(Bytes::from_request(request, state).await)?;
-        parse(&body).map(Self)
+        parse_known(&body).map(Self)
+    }
+}
+
+impl<S, T> FromRequest<S> for ApiJsonIfAny<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + ToSchema + Default,
+{
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let is_json = require_json(request.headers());
+        let body = raw(Bytes::from_request(request, state).await)?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        is_json?;
+        parse_known(&body).map(Self)
     }
 }
 
@@ -122,6 +147,28 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     .next("Send JSON in UTF-8 with `Content-Type: application/json`."))
 }
 
+/// Reads JSON of the API's own shapes, and refuses what they do not know.
+fn parse_known<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Refusal> {
+    // Of what is no JSON, reading it says where.
+    let unknown = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => unknown(&T::name(), &value),
+        Err(_) => Vec::new(),
+    };
+    if unknown.is_empty() {
+        return parse(body);
+    }
+    let refused = Refusal::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid",
+        "Read the request's body",
+        "The body has what this operation does not know; nothing was done.",
+    )
+    .next("Put right what is listed. The OpenAPI document at /api/v1/openapi.json has every body's shape.");
+    Err(unknown.into_iter().fold(refused, |refused, (at, message)| {
+        refused.fault(Some(at), message)
+    }))
+}
+
 /// Reads JSON; the place of a fault is a JSON pointer (RFC 6901).
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let malformed = |pointer: Option<String>, reason: String| {
@@ -145,11 +192,16 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     Ok(value)
 }
 
+/// A name as a part of a JSON pointer.
+pub fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Map { key } => Some(format!("/{}", escaped(key))),
             // The variant of a union is not part of the document.
             Segment::Enum { .. } | Segment::Unknown => None,
         })

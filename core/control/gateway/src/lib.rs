@@ -18,6 +18,7 @@ mod body;
 mod caller;
 mod console;
 mod edge;
+mod known;
 mod kubeconfig;
 mod logs;
 mod membership;

@@ -136,6 +136,36 @@ async fn a_fault_in_a_body_has_its_place() {
     assert!(message.contains("expected a string"), "{message}");
 }
 
+#[tokio::test]
+async fn a_property_that_is_not_known_is_refused_with_the_nearest_and_nothing_is_done() {
+    let world = World::new().await;
+    world.parts().has_configuration = true;
+    for (method, path, body, pointer, words) in [
+        (
+            "POST",
+            "/api/v1/organizations",
+            json!({"name": "initech", "displayname": "Initech"}),
+            "/displayname",
+            "did you mean displayName?",
+        ),
+        (
+            "PUT",
+            "/api/v1/policies/eyes",
+            json!({"name": "eyes", "environments": [], "rules": [], "enforced": true}),
+            "/enforced",
+            "only environments, name, rules",
+        ),
+    ] {
+        let (status, problem) = world.ask(Some("sol"), method, path, Some(&body)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+        assert_eq!(problem["type"], "invalid");
+        assert_eq!(problem["faults"][0]["pointer"], pointer);
+        let message = problem["faults"][0]["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(world.parts().commits.is_empty());
+}
+
 /// So a sovereign-admin is always left; the issuer tells no case of names apart.
 #[tokio::test]
 async fn a_sovereign_admin_removes_others_and_never_themselves() {

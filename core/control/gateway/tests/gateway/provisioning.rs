@@ -191,6 +191,20 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         let said = fault["message"].as_str().unwrap();
         assert!(said.contains("give the key itself as ssh"), "{said}");
     }
+    // A slip in a name changes nothing in silence, and costs nothing.
+    let mut slips = json!({"config": config(), "credentials": credentials(), "planonly": true});
+    slips["credentials"]["hetznerTokn"] = json!(TOKEN);
+    let (status, problem) = sol(&world, "POST", SOVEREIGNS, Some(&slips)).await;
+    assert_eq!(status, 422, "{problem}");
+    let said = problem["faults"].to_string();
+    for expected in [
+        "/credentials/hetznerTokn",
+        "did you mean hetznerToken?",
+        "/planonly",
+        "did you mean planOnly?",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
     // A secret in the wrong place is not repeated.
     for credentials in [json!(TOKEN), json!({"sshPrivateKey": [TOKEN]})] {
         let body = json!({"config": config(), "credentials": credentials});
@@ -615,8 +629,12 @@ async fn a_control_plane_that_cannot_provision_says_why_and_does_everything_else
             continue;
         }
         let path = path.replace("{fqdn}", "omantel.example");
+        let body = match path.rsplit('/').next().unwrap() {
+            "destroy" => json!({"credentials": credentials()}),
+            _ => body(),
+        };
         for method in item.as_object().unwrap().keys() {
-            let (status, answer) = sol(&world, &method.to_uppercase(), &path, Some(&body())).await;
+            let (status, answer) = sol(&world, &method.to_uppercase(), &path, Some(&body)).await;
             let what = format!("{method} {path}: {answer}");
             if path.ends_with("/schema") {
                 assert_eq!(status, 200, "{what}");
