@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 
 use super::page;
 use crate::Gateway;
-use crate::body::{ApiJson, ApiPath, ApiQuery};
+use crate::body::{ApiJson, ApiJsonIfAny, ApiPath, ApiQuery};
 use crate::caller::SovereignAdmin;
 use crate::problem::Refusal;
 use crate::provisioning;
@@ -107,14 +107,14 @@ pub async fn provisioning_destroy(
 /// Destroys a Sovereign as `DELETE` does, with other credentials if given.
 #[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/destroy", tag = "sovereigns", operation_id = "provisioning_destroy_with",
     params(("fqdn" = String, Path, description = "The Sovereign's domain."), ConfirmationQuery),
-    request_body = DestroySovereign,
+    request_body = Option<DestroySovereign>,
     responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
 pub async fn provisioning_destroy_with(
     SovereignAdmin(caller): SovereignAdmin,
     State(gateway): State<Gateway>,
     ApiPath(fqdn): ApiPath<String>,
     ApiQuery(query): ApiQuery<ConfirmationQuery>,
-    ApiJson(body): ApiJson<DestroySovereign>,
+    ApiJsonIfAny(body): ApiJsonIfAny<DestroySovereign>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     let confirmed = query.confirm.as_deref();
     begun(
@@ -127,13 +127,13 @@ pub async fn provisioning_destroy_with(
 /// Looks for problems and plans; creates nothing.
 #[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/plan", tag = "sovereigns", operation_id = "provisioning_plan",
     params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
-    request_body = PlanSovereign,
+    request_body = Option<PlanSovereign>,
     responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
 pub async fn provisioning_plan(
     SovereignAdmin(caller): SovereignAdmin,
     State(gateway): State<Gateway>,
     ApiPath(fqdn): ApiPath<String>,
-    ApiJson(body): ApiJson<PlanSovereign>,
+    ApiJsonIfAny(body): ApiJsonIfAny<PlanSovereign>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     let body = ResumeSovereign {
         config: body.config,
@@ -152,13 +152,13 @@ pub async fn provisioning_plan(
 /// What was only to be planned is planned; what is planned is done with `create`.
 #[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/resume", tag = "sovereigns", operation_id = "provisioning_resume",
     params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
-    request_body = ResumeSovereign,
+    request_body = Option<ResumeSovereign>,
     responses((status = 202, description = "The job is at work.", body = ProvisioningView)))]
 pub async fn provisioning_resume(
     SovereignAdmin(caller): SovereignAdmin,
     State(gateway): State<Gateway>,
     ApiPath(fqdn): ApiPath<String>,
-    ApiJson(body): ApiJson<ResumeSovereign>,
+    ApiJsonIfAny(body): ApiJsonIfAny<ResumeSovereign>,
 ) -> Result<(StatusCode, Json<ProvisioningView>), Refusal> {
     begun(gateway.provisioning_go_on(&caller, &fqdn, None, body).await)
 }

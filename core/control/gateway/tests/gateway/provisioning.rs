@@ -328,9 +328,17 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
     assert_eq!(kept["hetznerToken"], "canary-another");
     assert_eq!(kept["gitPassword"], PASSWORD);
     let plan = format!("{SOVEREIGN}/plan");
-    let (status, view) = sol(&world, "POST", &plan, Some(&json!({}))).await;
+    let (status, view) = sol(&world, "POST", &plan, None).await;
     assert_eq!((status, &view["task"]), (202, &json!("plan")));
     settled(&world).await;
+    // What is there and is no JSON is refused all the same.
+    let form = Request::post(&plan)
+        .header("authorization", "Bearer sol-token")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let (status, ..) = world
+        .send(form.body(Body::from("create=true")).unwrap())
+        .await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let (_, list) = sol(&world, "GET", SOVEREIGNS, None).await;
     assert_eq!(list["items"][0]["fqdn"], "omantel.example");
     assert_eq!(list["items"][0]["state"], "failed");
@@ -362,9 +370,9 @@ async fn a_plan_that_did_not_end_is_resumed_as_a_plan() {
     assert_eq!((status, &problem["type"]), (409, &json!("unplanned")));
     let next = problem["next"].as_str().unwrap();
     assert!(next.contains("Resume it without `create`"), "{next}");
-    // However often, and after a restart too.
-    for _ in 0..2 {
-        let (status, view) = sol(&world, "POST", &resume, Some(&json!({}))).await;
+    // However often, and after a restart too; a body that says nothing may be left out.
+    for body in [None, Some(json!({}))] {
+        let (status, view) = sol(&world, "POST", &resume, body.as_ref()).await;
         assert_eq!((status, &view["task"]), (202, &json!("plan")), "{view}");
         settled(&world).await;
     }
@@ -586,6 +594,8 @@ async fn a_destroy_takes_another_token_and_asks_for_nothing_else() {
     assert_eq!((status, &problem["type"]), (409, &json!("unconfirmed")));
     assert!(world.parts().secrets.is_empty());
     let destroy = format!("{destroy}?confirm=omantel.example");
+    let (status, problem) = sol(&world, "POST", &destroy, None).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("invalid")));
     let (status, view) = sol(&world, "POST", &destroy, Some(&good)).await;
     assert_eq!(status, 202, "{view}");
     let view = settled(&world).await;
