@@ -6,6 +6,7 @@
 //! them; they go when the Sovereign is gone.
 
 mod own;
+mod render;
 mod view;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
+
+pub use render::rendered;
 
 use crate::Gateway;
 use crate::authentication::Credential;
@@ -399,9 +402,8 @@ fn lacking(held: &Held, needs_git: bool) -> Vec<Found> {
     faults
 }
 
-/// The description that is asked for; refused with every fault of it and of the
-/// credentials at once.
-fn judge(title: &str, mut given: Map<String, Value>, held: &Held) -> Result<Config, Refusal> {
+/// The description that is asked for, where it can be read, and every fault of it.
+fn described(mut given: Map<String, Value>) -> (Option<Config>, Vec<Found>) {
     let mut faults = Vec::new();
     for (name, instead) in FILES {
         if given.remove(name).is_some_and(|value| !value.is_null()) {
@@ -411,7 +413,6 @@ fn judge(title: &str, mut given: Map<String, Value>, held: &Held) -> Result<Conf
     }
     let no_file = |_: &Path| -> io::Result<String> { Err(io::Error::other("no file is read")) };
     let read = Config::from_value("config", Value::Object(given), &no_file);
-    let needs_git = read.as_ref().is_ok_and(|config| config.git_credentials);
     if let Err(error) = &read {
         faults.extend(error.problems.iter().map(|problem| {
             let at = problem.at.replace('~', "~0").replace('/', "~1");
@@ -419,10 +420,17 @@ fn judge(title: &str, mut given: Map<String, Value>, held: &Held) -> Result<Conf
             (format!("/config/{at}"), in_service_words(&problem.message))
         }));
     }
+    (read.ok(), faults)
+}
+
+/// The same; refused with every fault of it and of the credentials at once.
+fn judge(title: &str, given: Map<String, Value>, held: &Held) -> Result<Config, Refusal> {
+    let (config, mut faults) = described(given);
+    let needs_git = config.as_ref().is_some_and(|it| it.git_credentials);
     faults.extend(lacking(held, needs_git));
-    match read {
-        Ok(config) => invalid(title, faults).map(|()| config),
-        Err(_) => Err(of_faults(title, faults)),
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(of_faults(title, faults)),
     }
 }
 

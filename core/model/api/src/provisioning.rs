@@ -69,6 +69,38 @@ pub struct CreateSovereign {
     pub plan_only: bool,
 }
 
+/// Asks for the files of a Sovereign in its Git repository; nothing is begun or kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderSovereign {
+    /// What `sovereign.yaml` says, as provisioning takes it.
+    #[schema(value_type = Object)]
+    pub config: Map<String, Value>,
+}
+
+/// What must lie in the Git repository of a Sovereign before it is provisioned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedSovereign {
+    /// The folder of the repository, such as `clusters/omantel.example`.
+    pub folder: String,
+    /// Its files, in the order of their paths.
+    pub files: Vec<RenderedFile>,
+    /// What the Sovereign will be without, in words; absent where nothing is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
+}
+
+/// A file of that folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedFile {
+    /// Path below the folder, with slashes.
+    pub path: String,
+    /// Content.
+    pub text: String,
+}
+
 /// Plans a Sovereign. What is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

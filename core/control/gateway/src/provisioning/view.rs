@@ -5,7 +5,7 @@ use catalyst_api::{
     ProvisioningSummary, ProvisioningTask, ProvisioningView, ResourceCount,
 };
 use catalyst_provisioner::record::{Life, Record, Step};
-use catalyst_provisioner::service::{ServiceError, Standing, Status, Task};
+use catalyst_provisioner::service::{self, ServiceError, Standing, Status, Task};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -69,9 +69,9 @@ pub fn view(status: &Status) -> ProvisioningView {
             })
             .collect(),
         failure: ended.and_then(|ended| ended.failure.clone()),
-        next: next(status).map(|next| match record.and_then(Record::without) {
-            Some(without) if is_there(status) => format!("{without} {next}"),
-            _ => next.to_owned(),
+        next: next(status).map(|next| match without(status) {
+            Some(without) => format!("{without} {next}"),
+            None => next.to_owned(),
         }),
         outputs: record
             .map(|record| record.outputs.clone().into_iter().collect())
@@ -122,12 +122,15 @@ fn state(standing: Standing) -> ProvisioningState {
     }
 }
 
-/// Whether every step was done for it.
-fn is_there(status: &Status) -> bool {
-    matches!(
-        status.standing(),
-        Standing::Provisioned | Standing::Archived
-    )
+/// What it is without, or will be, which is said before it costs anything.
+fn without(status: &Status) -> Option<String> {
+    match status.standing() {
+        Standing::Provisioned | Standing::Archived => {
+            status.record.as_ref().and_then(Record::without)
+        }
+        Standing::Planned => service::without(),
+        _ => None,
+    }
 }
 
 /// What to do next; a destroy that has begun can only be gone on with.

@@ -95,6 +95,7 @@ pub fn router() -> Router<Gateway> {
             get(sovereigns::provisioning_list).post(sovereigns::provisioning_create),
         )
         .route("/schema", get(sovereigns::provisioning_schema))
+        .route("/render", post(sovereigns::provisioning_render))
         .route(
             "/{fqdn}",
             get(sovereigns::provisioning_get).delete(sovereigns::provisioning_destroy),

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use catalyst_api::{
     CreateSovereign, DestroySovereign, Page, PlanSovereign, ProvisioningSummary, ProvisioningView,
-    ResumeSovereign,
+    RenderSovereign, RenderedSovereign, ResumeSovereign,
 };
 use catalyst_provisioner::service::Task;
 use http::{HeaderMap, StatusCode};
@@ -48,6 +48,18 @@ pub async fn provisioning_create(
     responses((status = 200, description = "The schema.", body = Object)))]
 pub async fn provisioning_schema(_: SovereignAdmin) -> Json<Value> {
     Json(catalyst_provisioner::Config::schema())
+}
+
+/// The files that must lie in the Sovereign's Git repository before it is provisioned; a
+/// description is refused as provisioning would, and nothing is begun or kept.
+#[utoipa::path(post, path = "/api/v1/sovereigns/render", tag = "sovereigns", operation_id = "provisioning_render",
+    request_body = RenderSovereign,
+    responses((status = 200, description = "The files.", body = RenderedSovereign)))]
+pub async fn provisioning_render(
+    _: SovereignAdmin,
+    ApiJson(body): ApiJson<RenderSovereign>,
+) -> Result<Json<RenderedSovereign>, Refusal> {
+    provisioning::rendered(body).map(Json)
 }
 
 /// A Sovereign that is provisioned: its steps, resources, versions, and what to do next.

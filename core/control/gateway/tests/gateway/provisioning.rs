@@ -107,7 +107,7 @@ async fn only_sovereign_admins_provision_and_others_learn_nothing() {
             }
         }
     }
-    assert_eq!(asked, 12 * 2 * 3 * 5);
+    assert_eq!(asked, 13 * 2 * 3 * 5);
 
     let mut browser = Browser::default();
     browser.sign_in(&world, "sol", "/auth/sign-in").await;
@@ -210,6 +210,47 @@ async fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         let body = json!({"config": config(), "credentials": credentials});
         let (status, problem) = sol(&world, "POST", SOVEREIGNS, Some(&body)).await;
         assert_eq!(status, 400, "{problem}");
+    }
+    let (_, list) = sol(&world, "GET", SOVEREIGNS, None).await;
+    assert_eq!(list["items"], json!([]));
+    assert!(world.parts().secrets.is_empty());
+}
+
+#[tokio::test]
+async fn the_files_of_a_sovereign_are_rendered_from_its_description_alone() {
+    let world = World::new().await;
+    let render = format!("{SOVEREIGNS}/render");
+    let body = json!({"config": config()});
+    let (status, rendered) = sol(&world, "POST", &render, Some(&body)).await;
+    assert_eq!(status, 200, "{rendered}");
+    assert_eq!(rendered["folder"], "clusters/omantel.example");
+    let files = rendered["files"].as_array().unwrap();
+    let text = |path: &str| {
+        let file = files.iter().find(|file| file["path"] == path).unwrap();
+        file["text"].as_str().unwrap()
+    };
+    let settings = text("settings.yaml");
+    assert!(
+        settings.contains("sovereign_fqdn: omantel.example"),
+        "{settings}"
+    );
+    assert!(text("kustomization.yaml").contains("resources"));
+    // What it will be without is what the template holds back.
+    let is_held_back = text("22-catalyst.yaml").contains("\n  suspend: true\n");
+    let without = rendered["without"].as_str().unwrap_or_default();
+    assert_eq!(without.contains("no console"), is_held_back, "{without}");
+
+    // Every rule is judged by, also those that no schema says.
+    let mut config = config();
+    config["adminCidrs"] = json!(["0.0.0.0/0"]);
+    config["subnetCidr"] = json!("10.9.0.0/20");
+    config["sshPublicKeyFile"] = json!("/etc/hostname");
+    let body = json!({ "config": config });
+    let (status, problem) = sol(&world, "POST", &render, Some(&body)).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("invalid")));
+    let said = problem["faults"].to_string();
+    for pointer in ["adminCidrs", "subnetCidr", "sshPublicKeyFile"] {
+        assert!(said.contains(&format!("/config/{pointer}")), "{said}");
     }
     let (_, list) = sol(&world, "GET", SOVEREIGNS, None).await;
     assert_eq!(list["items"], json!([]));
@@ -641,12 +682,14 @@ async fn a_control_plane_that_cannot_provision_says_why_and_does_everything_else
         let path = path.replace("{fqdn}", "omantel.example");
         let body = match path.rsplit('/').next().unwrap() {
             "destroy" => json!({"credentials": credentials()}),
+            "render" => json!({"config": config()}),
             _ => body(),
         };
         for method in item.as_object().unwrap().keys() {
             let (status, answer) = sol(&world, &method.to_uppercase(), &path, Some(&body)).await;
             let what = format!("{method} {path}: {answer}");
-            if path.ends_with("/schema") {
+            // They look at what is asked alone.
+            if path.ends_with("/schema") || path.ends_with("/render") {
                 assert_eq!(status, 200, "{what}");
                 continue;
             }
@@ -776,6 +819,9 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
     let view = settled(&world).await;
     assert_eq!(view["state"], "planned", "{view}");
     assert_eq!(view["planned"].as_array().unwrap().len(), 2);
+    // Before it costs anything.
+    let without = catalyst_provisioner::service::without().unwrap_or_default();
+    assert!(view["next"].as_str().unwrap().starts_with(&without));
 
     let mut reader = Reader::open(&world, "sol", EVENTS, None).await;
     reader.until("\"event\":\"job-ended\"").await;

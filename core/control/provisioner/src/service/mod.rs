@@ -37,7 +37,8 @@ pub use words::in_service_words;
 use crate::config::Config;
 use crate::directory::{self, Directory, DirectoryError};
 use crate::provisioner::Options;
-use crate::record::Refusal;
+use crate::record::{Record, Refusal};
+use crate::render;
 use crate::secret::{OwnSecrets, Redactor, Secret, hidden};
 use crate::told::{Milestone, stamped};
 use job::Kept;
@@ -172,6 +173,14 @@ impl Credentials {
             [Secret::new(text), Secret::new(escaped.unwrap_or_default())]
         }))
     }
+}
+
+/// What a Sovereign that is provisioned by this Catalyst is without, in words; `None` where
+/// nothing is left out. Said before anything costs money.
+pub fn without() -> Option<String> {
+    let mut record = Record::new("", Timestamp::UNIX_EPOCH);
+    record.left_out = render::held_back().into_iter().collect();
+    record.without()
 }
 
 /// A handle to the service; clones share it.
@@ -505,6 +514,17 @@ mod tests {
         let refusal = Refusal::Destroying;
         let said = ServiceError::Refused { sovereign, refusal }.to_string();
         assert!(said.ends_with("; destroy it until it has"), "{said}");
+    }
+
+    #[test]
+    fn what_a_sovereign_is_without_follows_from_what_the_template_holds_back() {
+        let held_back = render::held_back();
+        let without = without();
+        assert_eq!(without.is_none(), held_back.is_empty());
+        for part in held_back {
+            let said = without.as_deref().unwrap();
+            assert!(said.contains(&part), "{part}: {said}");
+        }
     }
 
     #[test]
