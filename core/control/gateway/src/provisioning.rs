@@ -470,7 +470,9 @@ fn refusal(title: &str, error: ServiceError) -> Refusal {
         Refusal::new(StatusCode::CONFLICT, kind, title, error.to_string()).next(next)
     };
     match &error {
-        ServiceError::Unknown { sovereign } => Refusal::not_found("Sovereign", sovereign),
+        ServiceError::Unknown { sovereign } => Refusal::not_found("Sovereign", sovereign).next(
+            "Check the name: the list of Sovereigns has those that are provisioned from here.",
+        ),
         ServiceError::Known { .. } => conflict(
             "exists",
             "Resume it, with another description if need be, or destroy it first.",

@@ -347,6 +347,10 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
         assert_eq!(status, expected, "{method} {path}: {problem}");
         assert_eq!(problem["type"], word, "{method} {path}: {problem}");
     }
+    let absent = format!("{SOVEREIGNS}/absent.example");
+    let (_, problem) = sol(&world, "GET", &absent, None).await;
+    let next = problem["next"].as_str().unwrap();
+    assert!(next.contains("provisioned from here"), "{next}");
     // The description of another, and one that is wrong.
     let resume = format!("{SOVEREIGN}/resume");
     for (name, value, expected) in [
