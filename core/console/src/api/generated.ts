@@ -836,8 +836,31 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Goes on where the last job stopped, with another description or credentials if given. */
+        /**
+         * Goes on where the last job stopped, with another description or credentials if given.
+         *     What was only to be planned is planned; what is planned is done with `create`.
+         */
         post: operations["provisioning_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sovereigns/render": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The files that must lie in the Sovereign's Git repository before it is provisioned; a
+         *     description is refused as provisioning would, and nothing is begun or kept.
+         */
+        post: operations["provisioning_render"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1301,7 +1324,7 @@ export interface components {
             config: Record<string, unknown>;
             /** @description The credentials. */
             credentials?: components["schemas"]["SovereignCredentials"];
-            /** @description Whether it shall only be planned for now; resuming it then creates. */
+            /** @description Whether it shall only be planned for now; resuming it with `create` then creates. */
             planOnly?: boolean;
         };
         /**
@@ -1727,6 +1750,7 @@ export interface components {
                 blueprints: components["schemas"]["SourceBlueprintView"][];
                 /**
                  * @description `Running`: all of it is published. `Failed`: some is not, for the problems.
+                 *     `Degraded`: all of it is, and something in its path of the registry is refused.
                  *     `Stale`: the forge or the registry is away since `since`, and what was published
                  *     stays.
                  */
@@ -2129,6 +2153,18 @@ export interface components {
             /** @description The stage of their Environments. */
             stage: string;
         };
+        /** @description Plans a Sovereign. What is absent stays. */
+        PlanSovereign: {
+            /** @description Another description of the same Sovereign. */
+            config?: Record<string, unknown> | null;
+            /** @description Credentials that take the place of those given before. */
+            credentials?: components["schemas"]["SovereignCredentials"];
+            /**
+             * @description Whether everything that was made was removed by hand: a token of a project that
+             *     has nothing of it is refused otherwise.
+             */
+            removedByHand?: boolean;
+        };
         /** @description What a change would do, object by object. Immutable; named by its digest. */
         PlanView: {
             /** @description Applications that come, change or go, the asked-for one first. */
@@ -2337,6 +2373,27 @@ export interface components {
             /** @description The Organization it belonged to, which decides who hears of it. */
             organization?: string | null;
         };
+        /** @description A file of that folder. */
+        RenderedFile: {
+            /** @description Path below the folder, with slashes. */
+            path: string;
+            /** @description Content. */
+            text: string;
+        };
+        /** @description What must lie in the Git repository of a Sovereign before it is provisioned. */
+        RenderedSovereign: {
+            /** @description Its files, in the order of their paths. */
+            files: components["schemas"]["RenderedFile"][];
+            /** @description The folder of the repository, such as `clusters/omantel.example`. */
+            folder: string;
+            /** @description What the Sovereign will be without, in words; absent where nothing is left out. */
+            without?: string | null;
+        };
+        /** @description Asks for the files of a Sovereign in its Git repository; nothing is begun or kept. */
+        RenderSovereign: {
+            /** @description What `sovereign.yaml` says, as provisioning takes it. */
+            config: Record<string, unknown>;
+        };
         /** @description How many resources of the cloud are done. */
         ResourceCount: {
             /**
@@ -2350,10 +2407,21 @@ export interface components {
              */
             total: number;
         };
-        /** @description Goes on with a Sovereign. What is absent stays. */
+        /**
+         * @description Goes on with a Sovereign. What is absent stays. What was only to be planned, and has
+         *     not been to the end, is planned.
+         */
         ResumeSovereign: {
-            /** @description Another description of the same Sovereign; it is planned and applied anew. */
+            /**
+             * @description Another description of the same Sovereign. Where a plan was asked for last, that
+             *     is planned first; else it is planned and applied anew.
+             */
             config?: Record<string, unknown> | null;
+            /**
+             * @description Whether what is planned shall be done: needed once a plan that was asked for has
+             *     ended, since this is what costs money, and refused before.
+             */
+            create?: boolean;
             /** @description Credentials that take the place of those given before. */
             credentials?: components["schemas"]["SovereignCredentials"];
             /**
@@ -4531,9 +4599,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["DestroySovereign"];
+                "application/json": components["schemas"]["DestroySovereign"] | null;
             };
         };
         responses: {
@@ -4602,9 +4670,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["ResumeSovereign"];
+                "application/json": components["schemas"]["PlanSovereign"] | null;
             };
         };
         responses: {
@@ -4670,9 +4738,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["ResumeSovereign"];
+                "application/json": components["schemas"]["ResumeSovereign"] | null;
             };
         };
         responses: {
@@ -4683,6 +4751,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProvisioningView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_render: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenderSovereign"];
+            };
+        };
+        responses: {
+            /** @description The files. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RenderedSovereign"];
                 };
             };
             /** @description Refused or failed. */
