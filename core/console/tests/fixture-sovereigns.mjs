@@ -17,7 +17,7 @@ const STEPS = [
 const PLANNED = [{ address: 'hcloud_network.sovereign', action: 'create' }, { address: 'hcloud_server.control_plane[0]', action: 'create' }]
 const NEXT = {
   failed: 'Put right what is told and resume it; another description or other credentials can be given with that.',
-  planned: 'Resume it to create what is planned.',
+  planned: 'Nothing is created yet. Look at the plan, and carry it out: resume it with `create`.',
   archived: 'Change it in its Git repository. Restore it to have OpenTofu change or destroy it.',
 }
 
@@ -99,6 +99,12 @@ export function sovereigns({ data, inTime }) {
     return one ? run(one, asked) : [404, refuse(404, 'not-found', `Find the Sovereign ${asked.parameters.fqdn}`, 'There is none.', 'Check the name.')]
   })
   const goOn = (task) => known((one, { body, parameters, username }) => begin(parameters.fqdn, task, username, body, { ...one.view, config: body.config ?? one.view.config }))
+  // A plan that has not ended is planned again; one that has is carried out once that is said.
+  const resume = known((one, asked) => {
+    const { fqdn, state, task } = one.view
+    if (state === 'planned' && !asked.body.create) return [409, refuse(409, 'unconfirmed', `Go on with ${fqdn}`, 'Nobody has said yet that this shall be done.')]
+    return goOn(state !== 'planned' && task === 'plan' ? 'plan' : 'provision')(asked)
+  })
   const keep = (task) => known((one, { parameters, username }) => begin(parameters.fqdn, task, username, {}, one.view))
 
   const routes = [
@@ -112,7 +118,7 @@ export function sovereigns({ data, inTime }) {
     })],
     ['GET', '/sovereigns/:fqdn', known((one) => [200, one.view])],
     ['POST', '/sovereigns/:fqdn/plan', goOn('plan')],
-    ['POST', '/sovereigns/:fqdn/resume', goOn('provision')],
+    ['POST', '/sovereigns/:fqdn/resume', resume],
     ['POST', '/sovereigns/:fqdn/archive', keep('archive')],
     ['POST', '/sovereigns/:fqdn/restore', keep('restore')],
     ['POST', '/sovereigns/:fqdn/cancel', known((one) => [202, (one.view = { ...one.view, state: 'cancelling' })])],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { destroyOf, mayBeRemoved, mayWantToken, phaseOf, resumeOf } from './provisioning'
+import { destroyOf, lineOf, mayBeRemoved, mayWantToken, phaseOf, resumeOf, resumeTitle } from './provisioning'
 
 test('a destroy sends another token only where one was given', () => {
   expect(destroyOf('', false)).toEqual({})
@@ -17,6 +17,21 @@ test('that all was removed by hand is said only where somebody said so, and may 
   expect(mayBeRemoved({ state: 'running', failure })).toBe(false)
   expect(mayBeRemoved({ state: 'failed', failure: 'the token may only read' })).toBe(false)
   expect(mayBeRemoved({ state: 'failed' })).toBe(false)
+})
+
+test('that what is planned shall be done is said where the plan is shown, and nowhere else', () => {
+  const planned = [{ address: 'hcloud_network.sovereign', action: 'create' }]
+  expect(resumeOf(false, { state: 'planned' })).toEqual({ create: true })
+  for (const state of ['cancelled', 'failed', 'interrupted', 'running'] as const) expect(resumeOf(false, { state })).toEqual({})
+  expect(resumeTitle({ state: 'planned', task: 'plan', planned })).toBe('Carry out the plan')
+  expect(resumeTitle({ state: 'planned', task: 'plan', planned: [] })).toBe('Take the steps that are left')
+  expect(resumeTitle({ state: 'cancelled', task: 'plan', planned: [] })).toBe('Resume planning')
+  expect(resumeTitle({ state: 'cancelled', task: 'provision', planned: [] })).toBe('Resume')
+})
+
+test('one resource is one', () => {
+  expect(lineOf({ event: 'planned', changes: [{}] })).toBe('    one resource would change')
+  expect(lineOf({ event: 'restored', resources: 1 })).toBe('    the state is there again, with one resource')
 })
 
 test('another token is offered after a job that did not end well', () => {

@@ -19,8 +19,17 @@ export const TOKEN_POINTER = '/credentials/hetznerToken'
 /** Whether the last job was refused because its token's project has nothing of what was made. */
 export const mayBeRemoved = (one: Pick<ProvisioningView, 'state' | 'failure'>) => one.state === 'failed' && (one.failure ?? '').includes('removedByHand')
 
-/** What is sent to resume. */
-export const resumeOf = (isRemoved: boolean): ResumeSovereign => (isRemoved ? { removedByHand: true } : {})
+/** What is sent to resume; that what is planned shall be done is only said where its plan is shown. */
+export const resumeOf = (isRemoved: boolean, one?: Pick<ProvisioningSummary, 'state'>): ResumeSovereign => ({
+  ...(isRemoved && { removedByHand: true }),
+  ...(one?.state === 'planned' && { create: true }),
+})
+
+/** What resuming is called: a plan that has not ended is planned again. */
+export function resumeTitle(one: Pick<ProvisioningView, 'state' | 'task' | 'planned'>): string {
+  if (one.state === 'planned') return one.planned.length > 0 ? 'Carry out the plan' : 'Take the steps that are left'
+  return one.task === 'plan' ? 'Resume planning' : 'Resume'
+}
 
 /** What is sent to destroy: another token only where one was given. */
 export function destroyOf(token: string, isRemoved: boolean): DestroySovereign {
@@ -59,15 +68,17 @@ export function lineOf(event: Told): string | undefined {
     case 'waiting':
       return `    ${took(Number(event.seconds))} of at most ${took(Number(event.limitSeconds))}: ${text(event, 'what')}`
     case 'planned':
-      return `    ${Array.isArray(event.changes) ? event.changes.length : 0} resources would change`
+      return `    ${counted(Array.isArray(event.changes) ? event.changes.length : 0)} would change`
     case 'restored':
-      return `    the state is there again, with ${text(event, 'resources')} resources`
+      return `    the state is there again, with ${counted(Number(event.resources))}`
     case 'tofu':
       return tofuLine(event)
     default:
       return undefined
   }
 }
+
+const counted = (resources: number) => (resources === 1 ? 'one resource' : `${resources} resources`)
 
 function tofuLine(event: Told): string | undefined {
   if (event.type === 'diagnostic') return `    ${event.error ? 'error' : 'warning'}: ${text(event, 'summary')}`
