@@ -110,6 +110,13 @@ export function sovereigns({ data, inTime }) {
   const routes = [
     ['GET', '/sovereigns', admins(() => [200, { items: [...data().sovereigns.values()].map(({ view: { steps, planned, outputs, config, failure, next, ...summary } }) => summary) }])],
     ['GET', '/sovereigns/schema', admins(() => [200, SCHEMA])],
+    ['POST', '/sovereigns/render', admins(({ body }) => {
+      const title = 'Render a Sovereign\'s folder'
+      const open = body.config.adminCidrs.indexOf('0.0.0.0/0')
+      if (open >= 0) return [422, { ...refuse(422, 'invalid', title, 'There is one problem; nothing was begun.'), faults: [{ pointer: '/config/adminCidrs', message: '0.0.0.0/0 opens the nodes to the whole Internet.' }] }]
+      const files = [{ path: 'kustomization.yaml', text: 'resources: [settings.yaml]\n' }, { path: 'settings.yaml', text: `sovereign_fqdn: ${body.config.sovereignFqdn}\n` }]
+      return [200, { folder: `clusters/${body.config.sovereignFqdn}`, files, without: 'It is without catalyst, whose chart is not published yet.' }]
+    })],
     ['POST', '/sovereigns', admins(({ body, username }) => {
       const { sovereignFqdn: fqdn, workerServerType, region } = body.config
       if (workerServerType === 'cx99') return [422, { ...refuse(422, 'invalid', `Provision ${fqdn}`, 'There is one problem; nothing was begun.'), faults: [{ pointer: '/config/workerServerType', message: 'cx99 is not offered.' }] }]

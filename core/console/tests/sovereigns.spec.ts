@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Page } from '@playwright/test'
 import { expect, signInAs, test, violations } from './support'
 
@@ -33,7 +34,7 @@ async function describe(page: Page, fqdn: string) {
 test('a Sovereign is described, planned, provisioned and destroyed', async ({ signedIn: page, fixture }) => {
   const sent: unknown[] = []
   page.on('request', (request) => {
-    if (request.method() !== 'GET' && request.url().includes('/sovereigns')) sent.push(request.postDataJSON())
+    if (request.method() !== 'GET' && request.url().includes('/sovereigns') && !request.url().endsWith('/render')) sent.push(request.postDataJSON())
   })
   await describe(page, 'acme.example')
   await expect(page.locator('main')).toContainText('Nuremberg (nbg)')
@@ -96,7 +97,7 @@ test('a step is not left while something in it is wrong, and nothing is sent', a
   await next(page)
   await expect(step(page, 'Name and domain')).toBeVisible()
   await expect(page.getByLabel('Domain', { exact: true })).toBeFocused()
-  await expect(page.getByLabel('Domain', { exact: true })).toHaveAccessibleDescription(/does not have the form/)
+  await expect(page.getByLabel('Domain', { exact: true })).toHaveAccessibleDescription(/a domain in lower case/)
   await expect(page.getByLabel('Mail address for the certificate authority')).toHaveAccessibleDescription(/name@host/)
   await expect(page.getByLabel('Git repository')).toHaveAccessibleDescription(/needed/)
   expect(await violations(page), 'faults').toEqual([])
@@ -106,6 +107,34 @@ test('a step is not left while something in it is wrong, and nothing is sent', a
   await page.getByLabel('DNS records').selectOption({ label: 'They are written into a zone at Hetzner DNS' })
   await expect(page.getByLabel('Zone at Hetzner DNS')).toBeVisible()
   expect(asked).toEqual([])
+})
+
+test('the review has what must lie in the repository, once the Sovereign takes the description', async ({ signedIn: page }) => {
+  const judged: Record<string, unknown>[] = []
+  page.on('request', (request) => { if (request.url().endsWith('/render')) judged.push(request.postDataJSON()) })
+  await page.goto('/sovereigns/new')
+  await expect(page.locator('main')).toContainText('An SSH key pair')
+  await expect(page.locator('main')).toContainText('comes without Catalyst itself')
+  await describe(page, 'acme.example')
+  await expect(page.locator('main')).toContainText('It is without catalyst')
+  expect(await violations(page), 'review').toEqual([])
+  const download = page.waitForEvent('download')
+  await page.getByRole('button', { name: 'Download clusters/acme.example/ as a tar' }).click()
+  const file = await download
+  expect(file.suggestedFilename()).toBe('clusters-acme.example.tar')
+  expect(readFileSync(await file.path(), 'utf8')).toContain('sovereign_fqdn: acme.example')
+  // It knows rules that no schema says.
+  for (let back = 0; back < 2; back++) await page.getByRole('button', { name: 'Back' }).click()
+  await page.getByLabel('Networks of administrators').fill('0.0.0.0/0')
+  for (let forth = 0; forth < 2; forth++) await next(page)
+  await expect(step(page, 'Access')).toBeVisible()
+  await expect(page.getByLabel('Networks of administrators')).toHaveAccessibleDescription(/whole Internet/)
+  await page.getByLabel('Networks of administrators').fill('203.0.113.7/32')
+  for (let forth = 0; forth < 2; forth++) await next(page)
+  await expect(step(page, 'Review')).toBeFocused()
+  // Credentials are no part of what is judged so.
+  expect(judged).toHaveLength(3)
+  expect(JSON.stringify(judged)).not.toContain('canary')
 })
 
 test('what the Sovereign refuses stands beside its field', async ({ signedIn: page }) => {

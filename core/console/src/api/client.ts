@@ -234,9 +234,10 @@ export const api = {
 
   sovereigns: () => list<Api.ProvisioningSummary>('/sovereigns'),
   sovereignSchema: () => json<Schema>('GET', '/sovereigns/schema'),
+  sovereignRender: (body: Api.RenderSovereign) => json<Api.RenderedSovereign>('POST', '/sovereigns/render', body),
   sovereignCreate: (body: Api.CreateSovereign) => json<Api.ProvisioningView>('POST', '/sovereigns', body),
   provisioned: (fqdn: string) => json<Api.ProvisioningView>('GET', '/sovereigns' + path(fqdn)),
-  sovereignPlan: (fqdn: string, body: Api.ResumeSovereign) =>
+  sovereignPlan: (fqdn: string, body: Api.PlanSovereign) =>
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'plan'), body),
   sovereignResume: (fqdn: string, body: Api.ResumeSovereign) =>
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'resume'), body),

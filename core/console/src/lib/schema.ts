@@ -16,16 +16,25 @@ export type Property = {
   minimum?: number
   maximum?: number
   minItems?: number
+  items?: Property
 }
 
 export type Schema = { properties: Record<string, Property>; required?: string[] }
 
-/** What is wrong with a value; nothing where it will do, or where it is left out. */
-export function valueFault(property: Property, value: unknown): string | undefined {
+/**
+ * What is wrong with a value; nothing where it will do, or where it is left out. `form`
+ * says what a text looks like, for people.
+ */
+export function valueFault(property: Property, value: unknown, form?: string): string | undefined {
   if (value === undefined || value === null) return undefined
   if (property.enum && !property.enum.includes(value)) return `One of ${property.enum.map(String).join(', ')} is needed.`
   if (Array.isArray(value)) {
-    return value.length < (property.minItems ?? 0) ? 'This is needed.' : undefined
+    if (value.length < (property.minItems ?? 0)) return 'This is needed.'
+    const faults = value.flatMap((item) => {
+      const fault = valueFault(property.items ?? {}, item, form)
+      return fault === undefined ? [] : [`${String(item)}: ${fault}`]
+    })
+    return faults.length > 0 ? faults.join(' ') : undefined
   }
   if (typeof value === 'number') {
     if (!Number.isSafeInteger(value)) return 'A whole number is needed.'
@@ -36,6 +45,6 @@ export function valueFault(property: Property, value: unknown): string | undefin
   if (typeof value !== 'string') return undefined
   if (property.maxLength !== undefined && value.length > property.maxLength) return `At most ${property.maxLength} characters.`
   if (property.format === 'email' && !/^[^\s@]+@[^\s@]+\.[^\s@.]+$/.test(value)) return 'A mail address has the form name@host.'
-  if (property.pattern && !new RegExp(property.pattern, 'u').test(value)) return 'This does not have the form that is needed.'
+  if (property.pattern && !new RegExp(property.pattern, 'u').test(value)) return form ?? 'This does not have the form that is needed.'
   return undefined
 }

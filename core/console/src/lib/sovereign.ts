@@ -25,27 +25,42 @@ export type WizardField = {
   step: StepId
   kind: 'text' | 'number' | 'choice' | 'lines' | 'key' | 'toggle' | 'password'
   help?: string
+  /** What it looks like, said where it does not. */
+  form?: string
   /** What options are called; others are called by themselves. */
   options?: Record<string, string>
   /** Whether it is shown beside what the others hold. */
   isShown?: (values: WizardValues) => boolean
 }
 
+/** What is needed to provision, said before one begins. */
+export const NEEDS = [
+  'An API token of a Hetzner Cloud project of its own, with the right to read and write',
+  'A domain: your own, or a zone at Hetzner DNS in that project',
+  'A Git repository over https, with clusters/<domain>/ in it: the wizard has the files',
+  'An SSH key pair without a passphrase, such as ssh-keygen -t ed25519 -N "" makes it',
+]
+
+/** What a Sovereign is without as long as the template holds Catalyst back; a test holds the two together. */
+export const WITHOUT = 'A Sovereign that is provisioned today comes without Catalyst itself, whose chart is not published yet: it has no console and no API of Catalyst’s until then.'
+
 /** What the controls hold, by name. */
 export type WizardValues = Record<string, string | boolean>
 
 const hasGit = (values: WizardValues) => values.gitCredentials === true
 
+const SERVER_TYPE = 'It is the name of a server type, such as cx33, cpx32, cax21 or ccx23.'
+
 export const FIELDS: WizardField[] = [
-  { name: 'sovereignFqdn', title: 'Domain', step: 'name', kind: 'text', help: 'Lower case, such as omantel.example. Applications get names below it.' },
+  { name: 'sovereignFqdn', title: 'Domain', step: 'name', kind: 'text', form: 'It is a domain in lower case, such as omantel.example: letters, digits and hyphens, with dots between.', help: 'Lower case, such as omantel.example. Applications get names below it.' },
   {
     name: 'domainMode', title: 'DNS records', step: 'name', kind: 'choice',
     options: { byo: 'I write them at my own DNS', pool: 'They are written into a zone at Hetzner DNS' },
   },
   { name: 'dnsZone', title: 'Zone at Hetzner DNS', step: 'name', kind: 'text', help: 'In the same project; the domain lies below it.', isShown: (values) => values.domainMode === 'pool' },
   { name: 'acmeEmail', title: 'Mail address for the certificate authority', step: 'name', kind: 'text' },
-  { name: 'gitUrl', title: 'Git repository', step: 'name', kind: 'text', help: 'Over https, without credentials. Flux applies clusters/<domain>/ of it.' },
-  { name: 'gitBranch', title: 'Branch', step: 'name', kind: 'text' },
+  { name: 'gitUrl', title: 'Git repository', step: 'name', kind: 'text', form: 'It begins with https://, has a path, and no user or password in it.', help: 'Over https, without credentials. Flux applies clusters/<domain>/ of it; the review has what must lie there.' },
+  { name: 'gitBranch', title: 'Branch', step: 'name', kind: 'text', form: 'It is the name of a branch, such as main.' },
   { name: 'gitCredentials', title: 'The repository is private', step: 'name', kind: 'toggle' },
   {
     name: 'region', title: 'Region', step: 'machines', kind: 'choice',
@@ -56,11 +71,11 @@ export const FIELDS: WizardField[] = [
     name: 'controlPlaneCount', title: 'Control planes', step: 'machines', kind: 'choice',
     options: { 1: '1', 3: '3: survives the loss of a node' },
   },
-  { name: 'controlPlaneServerType', title: 'Server type of the control planes', step: 'machines', kind: 'text', help: 'A type of Hetzner’s, such as cx33 or cax21.' },
+  { name: 'controlPlaneServerType', title: 'Server type of the control planes', step: 'machines', kind: 'text', form: SERVER_TYPE, help: 'A type of Hetzner’s, such as cx33 or cax21.' },
   { name: 'workerCount', title: 'Workers', step: 'machines', kind: 'number', help: 'With none, the control planes carry the workloads.' },
-  { name: 'workerServerType', title: 'Server type of the workers', step: 'machines', kind: 'text' },
-  { name: 'sshPublicKey', title: 'SSH public key', step: 'access', kind: 'key', help: 'The one line of a .pub file, such as ssh-ed25519 AAAA….' },
-  { name: 'adminCidrs', title: 'Networks of administrators', step: 'access', kind: 'lines', help: 'One a line, such as 203.0.113.7/32. The control plane’s own address must be among them: it signs in to the first node.' },
+  { name: 'workerServerType', title: 'Server type of the workers', step: 'machines', kind: 'text', form: SERVER_TYPE },
+  { name: 'sshPublicKey', title: 'SSH public key', step: 'access', kind: 'key', form: 'It is one line of a .pub file, which begins with ssh-ed25519, ssh-rsa or ecdsa-sha2.', help: 'The one line of a .pub file, such as ssh-ed25519 AAAA….' },
+  { name: 'adminCidrs', title: 'Networks of administrators', step: 'access', kind: 'lines', form: 'It is no network such as 203.0.113.7/32.', help: 'One a line, such as 203.0.113.7/32. The control plane’s own address must be among them: it signs in to the first node.' },
   { name: 'hetznerToken', title: 'API token of the Hetzner project', step: 'credentials', kind: 'password', help: 'With the right to read and write.' },
   { name: 'sshPrivateKey', title: 'SSH private key', step: 'credentials', kind: 'key', help: 'Of the public key, without a passphrase; the whole file.' },
   { name: 'gitUsername', title: 'User of the Git repository', step: 'credentials', kind: 'text', isShown: hasGit },
@@ -117,7 +132,7 @@ export function stepFaults(step: StepId, values: WizardValues, schema: Schema, i
     const property = schema.properties[field.name] ?? {}
     const value = read(field, values, property)
     const isNeeded = isCredential(field) ? !isChange : needed(field, schema)
-    const fault = value === undefined && isNeeded ? 'This is needed.' : isCredential(field) ? credentialFault(field, value) : valueFault(property, value)
+    const fault = value === undefined && isNeeded ? 'This is needed.' : isCredential(field) ? credentialFault(field, value) : configFault(field, property, value)
     if (fault) faults[field.name] = fault
   }
   return faults
@@ -128,11 +143,21 @@ export function needed(field: WizardField, schema: Schema): boolean {
   return (schema.required ?? []).includes(field.name) || field.name === 'sshPublicKey' || field.name === 'dnsZone'
 }
 
+function configFault(field: WizardField, property: Property, value: unknown): string | undefined {
+  // Whoever takes one key for the other is told which this is.
+  if (field.name === 'sshPublicKey' && typeof value === 'string' && value.includes('PRIVATE KEY')) {
+    return 'This is the private key, which belongs to the credentials. The public one is the one line of the .pub file.'
+  }
+  return valueFault(property, value, field.form)
+}
+
 function credentialFault(field: WizardField, value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined
   if (field.name === 'hetznerToken' && !/^[\x21-\x7e]+$/.test(value)) return 'It has spaces or characters that no token has.'
   if (field.name === 'sshPrivateKey' && !/^-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*-----END [A-Z ]*PRIVATE KEY-----$/.test(value)) {
-    return 'This is no private key; give the whole file, from -----BEGIN to -----END.'
+    return /^(ssh-|ecdsa-|sk-)/.test(value)
+      ? 'This is the public key. The private one is the file without .pub, from -----BEGIN to -----END.'
+      : 'This is no private key; give the whole file, from -----BEGIN to -----END.'
   }
   return undefined
 }
