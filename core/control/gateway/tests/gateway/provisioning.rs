@@ -235,6 +235,15 @@ async fn the_files_of_a_sovereign_are_rendered_from_its_description_alone() {
         "{settings}"
     );
     assert!(text("kustomization.yaml").contains("resources"));
+    // What is said of the folder is true where it lies now.
+    let readme = text("README.md");
+    for foreign in ["clusters/omantel.example", "clusters/<sovereign-fqdn>"] {
+        assert!(!readme.contains(foreign), "{foreign}: {readme}");
+    }
+    assert!(
+        readme.contains("`infra/hetzner/README.md` of Catalyst's repository"),
+        "{readme}"
+    );
     // What it will be without is what the template holds back.
     let is_held_back = text("22-catalyst.yaml").contains("\n  suspend: true\n");
     let without = rendered["without"].as_str().unwrap_or_default();
