@@ -874,7 +874,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The JSON Schema (2020-12) of a description, `sovereign.yaml`. */
+        /** The JSON Schema (2020-12) of a description: `sovereign.yaml`, with keys as text. */
         get: operations["provisioning_schema"];
         put?: never;
         post?: never;

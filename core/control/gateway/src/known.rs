@@ -52,7 +52,7 @@ struct Shape<'a> {
 impl<'a> Shape<'a> {
     fn of(schemas: &'a Map<String, Value>, described: &[&'a Value], value: &Value) -> Self {
         let mut shape = Self::default();
-        for schema in described {
+        for &schema in described {
             shape.add(schemas, schema, value);
         }
         shape

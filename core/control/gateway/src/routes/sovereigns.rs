@@ -43,11 +43,11 @@ pub async fn provisioning_create(
     begun(gateway.provision(&caller, body).await)
 }
 
-/// The JSON Schema (2020-12) of a description, `sovereign.yaml`.
+/// The JSON Schema (2020-12) of a description: `sovereign.yaml`, with keys as text.
 #[utoipa::path(get, path = "/api/v1/sovereigns/schema", tag = "sovereigns", operation_id = "provisioning_schema",
     responses((status = 200, description = "The schema.", body = Object)))]
 pub async fn provisioning_schema(_: SovereignAdmin) -> Json<Value> {
-    Json(catalyst_provisioner::Config::schema())
+    Json(catalyst_provisioner::service::schema())
 }
 
 /// The files that must lie in the Sovereign's Git repository before it is provisioned; a

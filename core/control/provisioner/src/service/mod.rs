@@ -16,6 +16,7 @@ mod journal;
 mod key;
 mod left;
 mod run;
+mod schema;
 mod words;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use begin::Prepared;
 pub use job::{Ended, Job, Live, Outcome, Standing, Status, Task};
 pub use left::Left;
+pub use schema::schema;
 pub use words::in_service_words;
 
 use crate::config::Config;
