@@ -9,6 +9,7 @@
 
 mod access;
 mod cluster;
+mod described;
 mod edges;
 mod forge;
 mod hidden;
