@@ -51,9 +51,7 @@ pub fn from_str(text: &str) -> Result<Value, Error> {
     if let Some(value) = quick::document(text) {
         return Ok(value);
     }
-    Ok(read::Reader::new(text)
-        .next_document()?
-        .unwrap_or(Value::Null))
+    Ok(read::first_document(text)?.unwrap_or(Value::Null))
 }
 
 /// Reads every document of `text` in order; empty documents are left out.

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use granit_parser::{
-    Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
+    ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StrInput,
+    StructureStyle, Tag,
 };
 use serde_json::{Map, Number, Value};
 
@@ -26,6 +27,9 @@ const MAX_ALIASED_NODES: usize = 1_000_000;
 /// Nodes of all documents of a text together: the smallest of them takes two bytes
 /// of text and many times that in memory.
 const MAX_NODES: usize = 1_000_000;
+
+/// Bytes that are read again to find where the first document ends.
+const MAX_READ_AGAIN: usize = 1 << 20;
 
 pub struct Reader<'a> {
     text: &'a str,
@@ -45,6 +49,10 @@ pub struct Reader<'a> {
     was_time: bool,
     /// Keys that were given again, where somebody asked for them.
     repeated: Option<Vec<RepeatedKey>>,
+    /// Whether the document that was read last is in brackets.
+    is_flow: bool,
+    /// Where what `is_of_brackets` was found, once that was the error.
+    stray: Option<usize>,
 }
 
 /// A node before its meaning as key or value is known.
@@ -75,6 +83,8 @@ impl<'a> Reader<'a> {
             reads_times: false,
             was_time: false,
             repeated: None,
+            is_flow: false,
+            stray: None,
         }
     }
 
@@ -127,6 +137,7 @@ impl<'a> Reader<'a> {
                     if matches!(event, Event::DocumentEnd) {
                         return Ok(Some(Value::Null));
                     }
+                    self.is_flow = is_flow(&event);
                     let value = self.node(event, span, 0)?.value;
                     // What follows may be no end of it.
                     self.advance()?;
@@ -141,7 +152,12 @@ impl<'a> Reader<'a> {
         loop {
             match self.parser.next_event() {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(scan_error(&error)),
+                Some(Err(error)) => {
+                    if is_of_brackets(error.kind()) {
+                        self.stray = error.marker().byte_offset();
+                    }
+                    return Err(scan_error(&error));
+                }
                 Some(Ok((Event::Anchor(..), _))) => {}
                 Some(Ok(next)) => return Ok(Some(next)),
             }
@@ -374,6 +390,52 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// The first document of a text whose others nobody reads; `None` if it has none.
+///
+/// After a document in brackets libyaml looks at no more than the next token, and what
+/// stands between brackets, or that they match no others, is no fault of a token. Our
+/// scanner judges that as well, and before it gives the document.
+pub fn first_document(text: &str) -> Result<Option<Value>, Error> {
+    let mut reader = Reader::new(text);
+    let whole = reader.next_document();
+    let mut left = MAX_READ_AGAIN;
+    while let Some(before) = reader.stray.and_then(|at| reader.text.get(..at))
+        && let Some(rest) = left.checked_sub(before.len())
+    {
+        left = rest;
+        reader = Reader::new(before);
+        match reader.next_document() {
+            Ok(value) if reader.is_flow => return Ok(value),
+            Ok(_) => break,
+            Err(_) => {}
+        }
+    }
+    whole
+}
+
+/// Whether the fault is one that libyaml's parser finds, not its scanner.
+fn is_of_brackets(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnclosedFlowCollection { .. }
+            | ErrorKind::MisplacedFlowCollectionEnd
+            | ErrorKind::MismatchedFlowCollectionEnd { .. }
+            | ErrorKind::FlowMappingValueAdjacentCollection
+            | ErrorKind::BlockEntryInFlowCollection
+            | ErrorKind::PlainScalarStartsWithDashFlowIndicator
+            | ErrorKind::InvalidTrailingDoubleQuotedScalar
+            | ErrorKind::InvalidTrailingSingleQuotedScalar
+    )
+}
+
+fn is_flow(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::SequenceStart(StructureStyle::Flow, ..)
+            | Event::MappingStart(StructureStyle::Flow, ..)
+    )
 }
 
 /// A boolean of YAML 1.1 that YAML 1.2 reads as text.

@@ -80,6 +80,45 @@ fn what_follows_a_document_must_end_it() {
     assert!(catalyst_yaml::from_str("a: 1\n---\n[\n").is_ok());
 }
 
+/// As the oracle of `tests/real/helm` answers.
+#[test]
+fn brackets_after_a_document_in_brackets_are_no_fault_of_it() {
+    for (text, is_read) in [
+        ("{a: 1} {", true),
+        ("{a: 1} {{", true),
+        ("{a: 1}\n{", true),
+        ("{a: 1} # more\n{", true),
+        ("{a: 1} }", true),
+        ("{a: 1} ]", true),
+        ("{a: 1} } {", true),
+        ("{a: 1} [ }", true),
+        ("{a: 1} {a: b", true),
+        ("[1] ]]] [[[", true),
+        (
+            "{a: 1} [ map[a: b:2 c:map[d:[1 map[e:]] z:<nil>] x:]]\n",
+            true,
+        ),
+        ("{a: 1} [ - ]", true),
+        ("{", false),
+        ("--- {", false),
+        ("[1, {", false),
+        ("[[{]", false),
+        ("{a: 1}: {", false),
+        ("a: {b: 1}\n}", false),
+        ("a: 1\n{\n", false),
+        ("{a: 1} {@", false),
+        ("{a: 1} \"x", false),
+    ] {
+        let read = catalyst_yaml::from_str(text);
+        assert_eq!(read.is_ok(), is_read, "{text:?}: {read:?}");
+        if let Ok(value) = read {
+            assert!(value["a"] == 1 || value[0] == 1, "{text:?}: {value}");
+        }
+    }
+    let many = format!("{{a: 1}} {}", "[".repeat(100_000));
+    assert!(catalyst_yaml::from_str(&many).is_err());
+}
+
 #[test]
 fn faults_name_line_and_column() {
     let error = catalyst_yaml::from_str("a: 1\nb: [1,\n").unwrap_err();
