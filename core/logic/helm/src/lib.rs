@@ -18,6 +18,8 @@
 //! - Bounds on steps, output and depth ([`Limits`]) end charts with an error
 //!   that Helm lets run on, and some that crash it, such as one that prints a
 //!   map which holds itself.
+//! - `.Files.Glob` finds every match; Helm's library overlooks some of patterns such as
+//!   `{c*/a,f}.{ini,txt}`.
 //! - `slice` does not reach beyond a list's end into what Go has room for, and
 //!   wrong `printf` verbs do not show what Go keeps in a version or a time.
 //! - A subchart used twice, under an alias too, has its own subcharts below each
@@ -43,6 +45,7 @@ mod manifest;
 mod numbers;
 mod objects;
 mod parser;
+mod pattern;
 mod printf;
 mod render;
 mod schema;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::functions::date::{self, Time};
 use crate::functions::semver::Version;
-use crate::glob::glob_match;
+use crate::pattern::Pattern;
 use crate::value::Value;
 
 pub type FileMap = Arc<BTreeMap<String, Arc<Vec<u8>>>>;
@@ -375,13 +375,16 @@ fn file_method(files: &FileMap, name: &str, argument: &str) -> Result<Value, Str
             let text = text.strip_suffix('\n').unwrap_or(&text);
             Value::texts(text.split('\n'))
         }
-        "Glob" => Value::object(Object::Files(Arc::new(
-            files
-                .iter()
-                .filter(|(path, _)| glob_match(argument, path))
-                .map(|(path, data)| (path.clone(), data.clone()))
-                .collect(),
-        ))),
+        "Glob" => {
+            let pattern = Pattern::new(argument);
+            Value::object(Object::Files(Arc::new(
+                files
+                    .iter()
+                    .filter(|(path, _)| pattern.matches(path))
+                    .map(|(path, data)| (path.clone(), data.clone()))
+                    .collect(),
+            )))
+        }
         "AsConfig" | "AsSecrets" => {
             let map = files
                 .iter()
