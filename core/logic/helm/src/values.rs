@@ -73,7 +73,8 @@ pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault
         weight: MAX_WEIGHT,
     };
     enabled(chart, &shared(values), "", &mut budget)?;
-    // What is imported depends on the values only by which charts take part.
+    // What is imported depends on the values only by which charts take part, and by which
+    // dependencies, of which some may have no chart.
     let mut taking_part = String::new();
     name_all(chart, &mut taking_part);
     if let Some(defaults) = chart.kept.defaults(&taking_part) {
@@ -87,15 +88,26 @@ pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault
     Ok(())
 }
 
-/// Names the charts that take part, each with its subcharts in brackets; the length of a
-/// name comes first, so that no two choices are called alike.
+/// Names the charts that take part, each with its dependencies and its subcharts in
+/// brackets; the length of a name comes first, so that no two choices are called alike.
 fn name_all(chart: &Chart, out: &mut String) {
-    out.push_str(&chart.name.len().to_string());
-    out.push(':');
-    out.push_str(&chart.name);
+    name_one(&chart.name, out);
+    if let Some(Json::Array(wanted)) = chart.metadata.get("dependencies") {
+        out.push('[');
+        wanted
+            .iter()
+            .for_each(|dependency| name_one(text(dependency, "name"), out));
+        out.push(']');
+    }
     out.push('(');
     chart.subcharts.iter().for_each(|sub| name_all(sub, out));
     out.push(')');
+}
+
+fn name_one(name: &str, out: &mut String) {
+    out.push_str(&name.len().to_string());
+    out.push(':');
+    out.push_str(name);
 }
 
 fn list_defaults(chart: &Chart, out: &mut Vec<Defaults>) {

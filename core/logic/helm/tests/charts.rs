@@ -266,3 +266,27 @@ proptest::proptest! {
         let _ = run(&chart(&[("templates/t.yaml", &text)]), &json!({"a": [1]}));
     }
 }
+
+#[test]
+fn what_is_kept_of_a_chart_knows_which_dependencies_it_is_for() {
+    let chart = chart(&[
+        (
+            "Chart.yaml",
+            "apiVersion: v2\nname: demo\nversion: 1.0.0\ndependencies:\n- {name: sub, version: ~0.3, alias: other, condition: other.on}\n",
+        ),
+        // Of another version than the dependency asks for, and so always there.
+        (
+            "charts/sub/Chart.yaml",
+            "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
+        ),
+        ("charts/sub/values.yaml", "empty: null\n"),
+        ("templates/t.yaml", "sub: {{ .Values.sub | toJson }}\n"),
+    ]);
+    let sub = |on: bool| {
+        let values = json!({"other": {"on": on}});
+        run(&chart, &values).unwrap().manifests[0].object["sub"].clone()
+    };
+    let (with, without) = (sub(true), sub(false));
+    assert_ne!(with, without);
+    assert_eq!((sub(true), sub(false)), (with, without));
+}
