@@ -18,7 +18,9 @@ pub fn print_value(value: &Value) -> String {
     match value {
         Value::Nil => "<no value>".to_owned(),
         // What a pointer to it prints: a template takes its address.
-        Value::Object(object) => object.shown().unwrap_or_else(|| show(value)),
+        Value::Object(object) => {
+            (object.shown()).unwrap_or_else(|| crate::printf::show_pointed(value))
+        }
         other => show(other),
     }
 }

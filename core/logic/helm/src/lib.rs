@@ -18,6 +18,8 @@
 //! - Bounds on steps, output and depth ([`Limits`]) end charts with an error
 //!   that Helm lets run on, and some that crash it, such as one that prints a
 //!   map which holds itself.
+//! - Where Go shows the address that a pointer leads to, which is another in each
+//!   run, here stands always `0xc000000000`.
 //! - `.Files.Glob` finds every match; Helm's library overlooks some of patterns such as
 //!   `{c*/a,f}.{ini,txt}`.
 //! - `slice` does not reach beyond a list's end into what Go has room for, and

@@ -16,6 +16,18 @@ use crate::value::Value;
 
 /// The widest padding a format may ask for; Go has the same bound.
 const MAX_WIDTH: i64 = 1_000_000;
+/// Where every pointer leads to: Go shows the places of its memory, which are others
+/// in each run.
+const ADDRESS: u64 = 0xc0_0000_0000;
+
+/// `%v` of what a pointer leads to, where it is one.
+pub fn show_pointed(value: &Value) -> String {
+    let shown = show(value);
+    match value.kind_name() {
+        "ptr" => shown.strip_prefix('&').unwrap_or(&shown).to_owned(),
+        _ => shown,
+    }
+}
 
 /// `%v`.
 pub fn show(value: &Value) -> String {
@@ -226,6 +238,9 @@ impl Printer {
             (Value::Nil, 'T' | 'v') => self.pad("<nil>"),
             (Value::Nil, _) => self.wrong_verb(verb, arg),
             (_, 'T') => self.text(arg.type_name()),
+            (_, 'p') if matches!(arg.kind_name(), "ptr" | "slice" | "map") => {
+                self.address(arg.type_name(), verb, arg);
+            }
             (Value::Object(object), _) => match object.as_ref() {
                 Object::Bytes(data) => self.bytes(bytes_of(data.as_ref()), verb, "[]byte"),
                 _ => self.value(arg, verb, 0),
@@ -307,8 +322,8 @@ impl Printer {
             } => {
                 if let Some(pointed) = type_name.strip_prefix('*') {
                     // Within others Go prints where it points to.
-                    if depth > 0 && !matches!(verb, 'v' | 'p' | 'b' | 'o' | 'd' | 'x' | 'X') {
-                        return self.wrong_verb(verb, value);
+                    if depth > 0 {
+                        return self.address(type_name, verb, value);
                     }
                     self.out.push('&');
                     self.structure(fields, pointed, verb, depth);
@@ -330,6 +345,27 @@ impl Printer {
                 }
                 other => self.value(&other, verb, depth + 1),
             },
+        }
+    }
+
+    fn address(&mut self, type_name: &str, verb: char, value: &Value) {
+        let sharp = self.flags.sharp;
+        match verb {
+            'v' | 'p' => {
+                // The long form has types, and the number in brackets.
+                let is_long = verb == 'v' && self.flags.sharp_v;
+                if is_long {
+                    self.out.push_str(&format!("({type_name})("));
+                }
+                self.flags.sharp = is_long || !sharp;
+                self.digits(ADDRESS, false, 16, 'v');
+                self.flags.sharp = sharp;
+                if is_long {
+                    self.out.push(')');
+                }
+            }
+            'b' | 'o' | 'd' | 'x' | 'X' => self.integer(ADDRESS, false, false, verb, value),
+            _ => self.wrong_verb(verb, value),
         }
     }
 

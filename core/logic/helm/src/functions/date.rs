@@ -250,13 +250,13 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
         "Unix" => Value::Int64(time.seconds),
         "UnixMilli" => Value::Int64(
             time.seconds
-                .saturating_mul(1000)
-                .saturating_add(i64::from(time.nanos / 1_000_000)),
+                .wrapping_mul(1000)
+                .wrapping_add(i64::from(time.nanos / 1_000_000)),
         ),
         "UnixNano" => Value::Int64(
             time.seconds
-                .saturating_mul(1_000_000_000)
-                .saturating_add(i64::from(time.nanos)),
+                .wrapping_mul(1_000_000_000)
+                .wrapping_add(i64::from(time.nanos)),
         ),
         "Nanosecond" => Value::Int(i64::from(time.nanos)),
         "Year" => Value::Int(civil.year),
@@ -271,19 +271,40 @@ pub fn method(time: Time, name: &str, args: &[Value]) -> Result<Value, String> {
         "String" => Value::text(time.format("2006-01-02 15:04:05.999999999 -0700 MST")),
         "Format" => Value::text(time.format(text(args, 0))),
         "AddDate" => {
-            let month = civil.month - 1 + int(args, 1);
-            let year = civil.year + int(args, 0) + month.div_euclid(12);
-            let days = days_from(year, month.rem_euclid(12) + 1, civil.day) + int(args, 2);
+            let month = (civil.month - 1).wrapping_add(int(args, 1));
+            let year = (civil.year.wrapping_add(int(args, 0))).wrapping_add(month.div_euclid(12));
+            let day = civil.day.wrapping_add(int(args, 2));
+            let clock = time.seconds.wrapping_add(time.offset).rem_euclid(86_400);
             moment(Time {
-                seconds: days
-                    .saturating_mul(86_400)
-                    .saturating_add(time.seconds.wrapping_add(time.offset).rem_euclid(86_400))
-                    .saturating_sub(time.offset),
+                seconds: midnight(year, month.rem_euclid(12) + 1, day)
+                    .wrapping_add(clock)
+                    .wrapping_sub(time.offset),
                 ..time
             })
         }
         _ => return Err(format!("a time has no method {name}")),
     })
+}
+
+/// Seconds from 1970 to a day's beginning, in Go's arithmetic, which goes around where
+/// numbers end (`time.Date`). Months are 1 to 12, days any number.
+fn midnight(year: i64, month: i64, day: i64) -> i64 {
+    /// Go counts from the first of March of this year before Christ.
+    const YEARS: u64 = 292_277_022_400;
+    /// That day's beginning, in seconds from 1970.
+    const FIRST: i64 = -9223372028741760000;
+    let before_march = u64::from(month < 3);
+    let month = month.unsigned_abs() + 12 * before_march;
+    let year = (year.cast_unsigned())
+        .wrapping_sub(before_march)
+        .wrapping_add(YEARS);
+    let in_year = (month * 979 - 2_919) >> 5;
+    let in_century = 1_461 * (year % 100) / 4;
+    let days = ((year / 100).wrapping_mul(146_097) / 4)
+        .wrapping_add(in_century + in_year)
+        .wrapping_add(day.cast_unsigned())
+        .wrapping_sub(1);
+    days.wrapping_mul(86_400).cast_signed().wrapping_add(FIRST)
 }
 
 impl Time {
@@ -364,8 +385,9 @@ impl Time {
             };
             let twelve = (civil.hour + 11) % 12 + 1;
             let text = match element {
+                "2006" if civil.year < 0 => format!("-{:04}", civil.year.unsigned_abs()),
                 "2006" => format!("{:04}", civil.year),
-                "06" => format!("{:02}", civil.year.rem_euclid(100)),
+                "06" => format!("{:02}", civil.year.unsigned_abs() % 100),
                 "January" => name_of(&MONTHS, civil.month - 1).to_owned(),
                 "Jan" => name_of(&MONTHS, civil.month - 1).chars().take(3).collect(),
                 "01" => format!("{:02}", civil.month),

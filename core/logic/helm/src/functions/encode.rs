@@ -27,12 +27,12 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 pub const TABLE: &[Row] = &[
     ("b64enc", "s", |_, a| ok(STANDARD.encode(text(a, 0)))),
-    ("b64dec", "s", |_, a| match decode(text(a, 0), 64) {
+    ("b64dec", "s", |_, a| match decode64(text(a, 0)) {
         Ok(bytes) => ok(String::from_utf8_lossy(&bytes)),
         Err(at) => ok(format!("illegal base64 data at input byte {at}")),
     }),
     ("b32enc", "s", |_, a| ok(base32(text(a, 0).as_bytes()))),
-    ("b32dec", "s", |_, a| match decode(text(a, 0), 32) {
+    ("b32dec", "s", |_, a| match decode32(text(a, 0)) {
         Ok(bytes) => ok(String::from_utf8_lossy(&bytes)),
         Err(at) => ok(format!("illegal base32 data at input byte {at}")),
     }),
@@ -119,7 +119,7 @@ pub const TABLE: &[Row] = &[
     }),
     ("buildCustomCert", "ss", |_, a| {
         let decoded = |at: usize, what: &str| {
-            decode(text(a, at), 64)
+            decode64(text(a, at))
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .map_err(|_| format!("unable to decode base64 {what}"))
         };
@@ -221,81 +221,89 @@ fn base32(data: &[u8]) -> String {
     out
 }
 
-/// Go's padded base64; the error is the place of the fault.
+/// Go's padded base64; the error is the place of the fault, line ends counted.
 pub fn decode64(given: &str) -> Result<Vec<u8>, usize> {
-    decode(given, 64)
-}
-
-/// Go's padded decoding; the error is the place of the fault.
-fn decode(given: &str, base: usize) -> Result<Vec<u8>, usize> {
-    // Line ends are skipped; places count them in base64 and not in base32.
-    let bytes: Vec<(usize, u8)> = given
-        .bytes()
-        .enumerate()
+    let bytes: Vec<(usize, u8)> = (given.bytes().enumerate())
         .filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'))
-        .enumerate()
-        .map(|(kept, (all, byte))| (if base == 64 { all } else { kept }, byte))
         .collect();
-    let (size, bits) = if base == 64 { (4, 6) } else { (8, 5) };
-    let end = |at: usize| {
-        bytes.get(at).map_or(
-            if base == 64 { given.len() } else { bytes.len() },
-            |(place, _)| *place,
-        )
-    };
     let mut out = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let mut block = 0_u64;
+        let mut block = 0_u32;
         let mut count = 0;
-        while count < size {
+        while count < 4 {
             let Some(&(place, byte)) = bytes.get(at + count) else {
-                return Err(if base == 64 {
-                    given.len() - count
-                } else {
-                    end(at + count) - count
-                });
+                return Err(given.len() - count);
             };
             if byte == b'=' {
-                let padding = bytes
-                    .iter()
-                    .skip(at + count)
-                    .take_while(|b| b.1 == b'=')
+                let padding = (bytes.iter().skip(at + count))
+                    .take_while(|(_, byte)| *byte == b'=')
                     .count();
-                let good = match base {
-                    64 => count >= 2,
-                    _ => matches!(count, 2 | 4 | 5 | 7),
-                };
-                if !good {
+                if count < 2 {
                     return Err(place);
                 }
-                if padding < size - count {
-                    let wrong = at + count + padding;
-                    return Err(match bytes.get(wrong) {
-                        Some(_) if base == 64 => place,
-                        Some((place, _)) => *place,
-                        None => given.len(),
-                    });
+                if padding < 4 - count {
+                    let is_end = bytes.len() == at + count + padding;
+                    return Err(if is_end { given.len() } else { place });
                 }
-                if padding > size - count || at + size < bytes.len() {
-                    return Err(end(at + size));
+                if let Some((place, _)) = bytes.get(at + 4) {
+                    return Err(*place);
                 }
                 break;
             }
-            let digit = match base {
-                64 => BASE64.iter().position(|known| *known == byte),
-                _ => BASE32.iter().position(|known| *known == byte),
-            };
-            let Some(digit) = digit else {
+            let Some(digit) = BASE64.iter().position(|known| *known == byte) else {
                 return Err(place);
             };
-            block = block << bits | digit as u64;
+            block = block << 6 | digit as u32;
             count += 1;
         }
-        let whole = count * bits / 8;
-        let shifted = block << (64 - count * bits);
-        out.extend_from_slice(shifted.to_be_bytes().get(..whole).unwrap_or_default());
-        at += size;
+        let shifted = block << (32 - count * 6);
+        out.extend((shifted.to_be_bytes().iter()).take(count * 6 / 8));
+        at += 4;
+    }
+    Ok(out)
+}
+
+/// Go's padded base32, step by step, for what it says of wrong padding, and what it
+/// overlooks; the error is the place of the fault, line ends not counted.
+fn decode32(given: &str) -> Result<Vec<u8>, usize> {
+    let bytes: Vec<u8> = (given.bytes())
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect();
+    let length = bytes.len();
+    let mut rest = bytes.as_slice();
+    let mut out = Vec::new();
+    let mut is_end = false;
+    while !rest.is_empty() && !is_end {
+        let mut block = 0_u64;
+        let mut count = 0;
+        while count < 8 {
+            let Some((byte, after)) = rest.split_first() else {
+                return Err(length - count);
+            };
+            rest = after;
+            if *byte == b'=' && count >= 2 && rest.len() < 8 {
+                if rest.len() + count < 7 {
+                    return Err(length);
+                }
+                let mut padding = rest.iter().take(7 - count);
+                if let Some(wrong) = padding.position(|byte| *byte != b'=') {
+                    return Err(length - rest.len() + wrong - 1);
+                }
+                if matches!(count, 3 | 6) {
+                    return Err(length - rest.len() - 1);
+                }
+                is_end = true;
+                break;
+            }
+            let Some(digit) = BASE32.iter().position(|known| known == byte) else {
+                return Err(length - rest.len() - 1);
+            };
+            block = block << 5 | digit as u64;
+            count += 1;
+        }
+        let shifted = block << (64 - count * 5);
+        out.extend((shifted.to_be_bytes().iter()).take(count * 5 / 8));
     }
     Ok(out)
 }

@@ -171,8 +171,13 @@ fn scalar(value: &serde_json::Value) -> String {
     let text = catalyst_yaml::to_string(value);
     match value.as_str() {
         Some(given) if !given.contains('\n') && text.trim_end().contains('\n') => {
-            let joined = text.trim_end().replace("\n  \\", " ").replace("\n  ", " ");
-            format!("{joined}\n")
+            // Only between double quotation marks a blank that would begin a line is
+            // escaped.
+            let whole = match text.starts_with('"') {
+                true => text.replace("\n  \\ ", "  "),
+                false => text,
+            };
+            format!("{}\n", whole.trim_end().replace("\n  ", " "))
         }
         _ => text,
     }

@@ -14,6 +14,8 @@ use crate::value::Value;
 
 /// Expressions kept for when they come again.
 const MAX_REGEXES: usize = 200;
+/// Bytes that Go's runtime makes a text of at most, on the machines helm is built for.
+const GO_MOST: usize = 1 << 48;
 
 fn ok(text: impl AsRef<str>) -> Outcome<Value> {
     Ok(Value::text(text))
@@ -56,9 +58,7 @@ pub const TABLE: &[Row] = &[
         ok(whole.replace(old, new))
     }),
     ("repeat", "is", |engine, a| {
-        let count =
-            usize::try_from(int(a, 0)).map_err(|_| "strings: negative Repeat count".to_owned())?;
-        let size = count.saturating_mul(text(a, 1).len());
+        let (count, size) = repeated(int(a, 0), text(a, 1).len())?;
         if size > bounds::TEXT {
             return Err(format!("repeat would make a text of {size} bytes").into());
         }
@@ -249,9 +249,21 @@ fn joined(args: &[Value], show: impl Fn(&Value) -> String) -> String {
         .join(" ")
 }
 
+/// `count` as a length, and the bytes of a text of `length` that is repeated so often;
+/// beyond what Go has room for the error is Go's.
+fn repeated(count: i64, length: usize) -> Result<(usize, usize), String> {
+    let count = usize::try_from(count).map_err(|_| "strings: negative Repeat count".to_owned())?;
+    match count.checked_mul(length) {
+        Some(size) if size <= GO_MOST => Ok((count, size)),
+        Some(size) if i64::try_from(size).is_ok() => {
+            Err("runtime error: makeslice: len out of range".to_owned())
+        }
+        _ => Err("strings: Repeat output length overflow".to_owned()),
+    }
+}
+
 fn indent(engine: &mut Engine<'_>, args: &[Value], before: &str) -> Outcome<Value> {
-    let width =
-        usize::try_from(int(args, 0)).map_err(|_| "strings: negative Repeat count".to_owned())?;
+    let (width, _) = repeated(int(args, 0), 1)?;
     let body = text(args, 1);
     let lines = body.bytes().filter(|b| *b == b'\n').count() + 1;
     let size = width.saturating_mul(lines).saturating_add(body.len());
@@ -299,7 +311,8 @@ fn abbreviate(text: &str, offset: i64, width: i64) -> String {
         return text.to_owned();
     }
     let mut offset = offset.min(length);
-    if length - offset < width - 3 {
+    // The least of numbers is further off than there are numbers, to Go as well.
+    if length.wrapping_sub(offset) < width - 3 {
         offset = length - (width - 3);
     }
     if offset <= 4 {
