@@ -170,7 +170,7 @@ fn object(grammar: &mut Grammar<'_>, number: usize) -> String {
 }
 
 /// Charts within charts, whose templates say what they see.
-fn family(chance: &mut Chance) -> Case {
+pub fn family(chance: &mut Chance) -> Case {
     let mut files = BTreeMap::new();
     let mut helpers = Vec::new();
     member(chance, &mut files, &mut helpers, "", "demo", 0);

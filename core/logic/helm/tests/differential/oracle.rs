@@ -173,12 +173,27 @@ impl Oracle {
         }
     }
 
+    pub fn restart(&mut self) {
+        *self = Self::start_program(self.program.clone());
+    }
+
     pub fn ask(&mut self, case: &Case) -> Told {
+        self.send(case);
+        self.answer(case)
+    }
+
+    /// Lets helm begin with the case. Whoever sends fetches the answer before it
+    /// sends again.
+    pub fn send(&mut self, case: &Case) {
         let mut line = case.to_json().to_string();
         line.push('\n');
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();
-        line.clear();
+    }
+
+    /// What helm says of the case that was sent.
+    pub fn answer(&mut self, case: &Case) -> Told {
+        let mut line = String::new();
         if self.stdout.read_line(&mut line).unwrap() == 0 {
             let _ = self.child.wait();
             let mut said = String::new();
@@ -231,12 +246,21 @@ impl Host for Clock {
 
 /// This crate's answer, in helm's words.
 pub fn ours(case: &Case) -> Answer {
+    rendered(&chart(case)?, case)
+}
+
+/// The case's chart, or why there is none.
+pub fn chart(case: &Case) -> Result<Chart, String> {
     let files = case
         .files
         .iter()
         .map(|(path, text)| (path.clone(), text.as_bytes().to_vec()))
         .collect();
-    let chart = Chart::from_files(files).map_err(|error| format!("{CHART_ERROR}: {error}"))?;
+    Chart::from_files(files).map_err(|error| format!("{CHART_ERROR}: {error}"))
+}
+
+/// What `ours` answers, of a chart that may have been rendered before.
+pub fn rendered(chart: &Chart, case: &Case) -> Answer {
     let values = catalyst_yaml::from_str(&case.values).map_err(|error| error.to_string())?;
     let release = ReleaseOptions {
         name: "rel".to_owned(),
@@ -246,7 +270,7 @@ pub fn ours(case: &Case) -> Answer {
         service: "Helm".to_owned(),
     };
     let rendered = render(
-        &chart,
+        chart,
         &values,
         &Environment {
             release: &release,
