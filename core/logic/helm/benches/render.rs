@@ -14,9 +14,6 @@ use catalyst_helm::{
     Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions, Rendered, render,
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How long each figure is taken, in time of the processor: others may want it too.
 const SPAN: Duration = Duration::from_secs(2);
 /// The bound of `shop`, in renderings a second.
