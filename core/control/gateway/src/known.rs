@@ -20,12 +20,11 @@ const LONGEST: usize = 40;
 
 /// By name.
 static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
-    let document = openapi();
-    let schemas = document.pointer("/components/schemas");
-    schemas
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default()
+    let mut document = openapi();
+    match document.pointer_mut("/components/schemas").map(Value::take) {
+        Some(Value::Object(schemas)) => schemas,
+        _ => Map::new(),
+    }
 });
 
 /// JSON pointer and message of each property of a body that a schema of the document,

@@ -49,12 +49,10 @@ fn operations(document: &Value) -> Operations {
 
 /// Refuses a request with a parameter that its operation does not take.
 pub async fn check(request: Request, next: Next) -> Response {
-    let path = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|it| it.as_str().trim_end_matches('/').to_owned());
+    let path = request.extensions().get::<MatchedPath>();
+    let path = path.map(|it| it.as_str().trim_end_matches('/'));
     let query = request.uri().query().unwrap_or_default();
-    let refusal = path.and_then(|path| refusal(request.method(), &path, query));
+    let refusal = path.and_then(|path| refusal(request.method(), path, query));
     match refusal {
         Some(refusal) => refusal.into_response(),
         None => next.run(request).await,

@@ -39,6 +39,7 @@ pub use render::rendered;
 
 use crate::Gateway;
 use crate::authentication::Credential;
+use crate::body::escaped;
 use crate::caller::Caller;
 use crate::problem::Refusal;
 use crate::stream::{FAILURES, FRESH, LOOK_AGAIN, answer};
@@ -415,8 +416,7 @@ fn described(mut given: Map<String, Value>) -> (Option<Config>, Vec<Found>) {
     let read = Config::from_value("config", Value::Object(given), &no_file);
     if let Err(error) = &read {
         faults.extend(error.problems.iter().map(|problem| {
-            let at = problem.at.replace('~', "~0").replace('/', "~1");
-            let at = at.replace('.', "/");
+            let at = escaped(&problem.at).replace('.', "/");
             (format!("/config/{at}"), in_service_words(&problem.message))
         }));
     }

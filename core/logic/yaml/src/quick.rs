@@ -13,6 +13,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::read::plain_value;
@@ -116,7 +118,7 @@ impl<'a> Quick<'a> {
                 "" => self.below(indent, true, depth)?,
                 text => self.value(text, indent)?,
             };
-            map.insert(key, value);
+            map.insert(key.into_owned(), value);
         }
         self.is_left(indent).then_some(Value::Object(map))
     }
@@ -163,8 +165,7 @@ impl<'a> Quick<'a> {
         }
         // A sequence may stand in its key's column.
         if in_mapping && self.line.indent == indent && is_item(self.line.text) {
-            let value = self.sequence(indent, depth + 1)?;
-            return Some(value);
+            return self.sequence(indent, depth + 1);
         }
         Some(Value::Null)
     }
@@ -172,9 +173,10 @@ impl<'a> Quick<'a> {
     /// A value on the line of its key or dash, which stands at column `indent`; goes on
     /// to the line after it.
     fn value(&mut self, text: &'a str, indent: usize) -> Option<Value> {
-        let value = if text.starts_with('|') {
+        if text.starts_with('|') {
             return self.literal(text, indent);
-        } else if text.starts_with(['"', '\'', '[', '{']) {
+        }
+        let value = if text.starts_with(['"', '\'', '[', '{']) {
             let (value, rest) = flow(text, 0)?;
             if !content(rest).is_empty() || (!rest.is_empty() && !rest.starts_with(' ')) {
                 return None;
@@ -265,7 +267,7 @@ fn content(text: &str) -> &str {
 }
 
 /// The key that a line begins with, and what follows its colon.
-fn key(text: &str) -> Option<(String, &str)> {
+fn key(text: &str) -> Option<(Cow<'_, str>, &str)> {
     if text.starts_with(['"', '\'']) {
         let (value, rest) = flow(text, 0)?;
         if text.len() - rest.len() > MAX_KEY {
@@ -275,7 +277,7 @@ fn key(text: &str) -> Option<(String, &str)> {
         let Value::String(key) = value else {
             return None;
         };
-        return (after.is_empty() || after.starts_with(' ')).then_some((key, after));
+        return (after.is_empty() || after.starts_with(' ')).then_some((key.into(), after));
     }
     let at = colon(text)?;
     let (key, after) = text.split_at_checked(at)?;
@@ -283,7 +285,7 @@ fn key(text: &str) -> Option<(String, &str)> {
     if key.len() > MAX_KEY || !is_plain(key) || key == "<<" || resolve(key) != Scalar::Text {
         return None;
     }
-    Some((key.to_owned(), after.get(1..)?))
+    Some((key.into(), after.get(1..)?))
 }
 
 /// Where the first colon is that ends a key.
