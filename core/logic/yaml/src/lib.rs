@@ -54,6 +54,19 @@ pub fn from_str(text: &str) -> Result<Value, Error> {
     Ok(read::first_document(text)?.unwrap_or(Value::Null))
 }
 
+/// Reads the first document of `text`, and gives of a mapping only the entries of `keys`.
+/// What is wrong anywhere in the document is an error all the same.
+pub fn entries_from_str(text: &str, keys: &[&str]) -> Result<Value, Error> {
+    if let Some(value) = quick::entries(text, keys) {
+        return Ok(value);
+    }
+    let mut value = from_str(text)?;
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|key, _| keys.contains(&key.as_str()));
+    }
+    Ok(value)
+}
+
 /// Reads every document of `text` in order; empty documents are left out.
 pub fn documents(text: &str) -> Result<Vec<Value>, Error> {
     Ok(values(collect(read::Reader::new(text))?))

@@ -33,16 +33,23 @@ pub fn document(text: &str) -> Option<Value> {
     if text.len() > MAX_TEXT || !is_printable(text) {
         return None;
     }
-    let mut quick = Quick {
-        rest: text,
-        line: Line::default(),
-    };
-    quick.next()?;
-    if quick.line.indent == 0 && quick.line.text == "---" {
-        quick.next()?;
-    }
+    let mut quick = Quick::new(text)?;
     let indent = quick.line.indent;
     let value = quick.block(indent, 0)?;
+    quick.line.is_end.then_some(value)
+}
+
+/// Of the only document of `text`, a mapping, the entries of `keys`; `None` where the
+/// reader has to judge. The others are read as well, and not kept.
+pub fn entries(text: &str, keys: &[&str]) -> Option<Value> {
+    if text.len() > MAX_TEXT || !is_printable(text) {
+        return None;
+    }
+    let mut quick = Quick::new(text)?;
+    if quick.line.is_end || is_item(quick.line.text) {
+        return None;
+    }
+    let value = quick.mapping(quick.line.indent, 0, Some(keys))?;
     quick.line.is_end.then_some(value)
 }
 
@@ -60,9 +67,25 @@ struct Quick<'a> {
     /// What follows `line`.
     rest: &'a str,
     line: Line<'a>,
+    /// Whether anybody wants what is read; if not, it comes out as null.
+    is_kept: bool,
 }
 
 impl<'a> Quick<'a> {
+    /// At the first line of a document.
+    fn new(text: &'a str) -> Option<Self> {
+        let mut quick = Self {
+            rest: text,
+            line: Line::default(),
+            is_kept: true,
+        };
+        quick.next()?;
+        if quick.line.indent == 0 && quick.line.text == "---" {
+            quick.next()?;
+        }
+        Some(quick)
+    }
+
     /// Goes to the next line that says something.
     fn next(&mut self) -> Option<()> {
         loop {
@@ -106,19 +129,25 @@ impl<'a> Quick<'a> {
         if is_item(self.line.text) {
             self.sequence(indent, depth)
         } else {
-            self.mapping(indent, depth)
+            self.mapping(indent, depth, None)
         }
     }
 
-    fn mapping(&mut self, indent: usize, depth: usize) -> Option<Value> {
+    /// Where `only` is given, no other entries are kept.
+    fn mapping(&mut self, indent: usize, depth: usize, only: Option<&[&str]>) -> Option<Value> {
         let mut map = Map::new();
         while !self.line.is_end && self.line.indent == indent {
             let (key, after) = key(self.line.text)?;
+            if let Some(only) = only {
+                self.is_kept = only.contains(&key.as_ref());
+            }
             let value = match content(after) {
                 "" => self.below(indent, true, depth)?,
                 text => self.value(text, indent)?,
             };
-            map.insert(key.into_owned(), value);
+            if self.is_kept {
+                map.insert(key.into_owned(), value);
+            }
         }
         self.is_left(indent).then_some(Value::Object(map))
     }
@@ -142,7 +171,9 @@ impl<'a> Quick<'a> {
                 }
                 content => self.value(content, indent)?,
             };
-            items.push(item);
+            if self.is_kept {
+                items.push(item);
+            }
         }
         // What is left at this column belongs to a mapping around, which judges it.
         (self.line.is_end || self.line.indent <= indent).then_some(Value::Array(items))
@@ -176,18 +207,28 @@ impl<'a> Quick<'a> {
         if text.starts_with('|') {
             return self.literal(text, indent);
         }
-        let value = if text.starts_with(['"', '\'', '[', '{']) {
+        let value = if text.len() == word(text) {
+            self.plain_value(text)?
+        } else if text.starts_with(['"', '\'', '[', '{']) {
             let (value, rest) = flow(text, 0)?;
             if !content(rest).is_empty() || (!rest.is_empty() && !rest.starts_with(' ')) {
                 return None;
             }
             value
         } else {
-            plain(text)?
+            self.plain_value(plain(text)?)?
         };
         self.next()?;
         // More of the scalar, or an error.
         (self.line.is_end || self.line.indent <= indent).then_some(value)
+    }
+
+    fn plain_value(&self, text: &str) -> Option<Value> {
+        // A letter begins no number, of which some are refused.
+        match self.is_kept || !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            true => plain_value(text),
+            false => Some(Value::Null),
+        }
     }
 
     fn literal(&mut self, header: &str, indent: usize) -> Option<Value> {
@@ -279,13 +320,30 @@ fn key(text: &str) -> Option<(Cow<'_, str>, &str)> {
         };
         return (after.is_empty() || after.starts_with(' ')).then_some((key.into(), after));
     }
-    let at = colon(text)?;
-    let (key, after) = text.split_at_checked(at)?;
-    let key = key.trim_end_matches(' ');
-    if key.len() > MAX_KEY || !is_plain(key) || key == "<<" || resolve(key) != Scalar::Text {
+    let (word, after) = text.split_at_checked(word(text))?;
+    let (key, after) = if !word.is_empty() && (after == ":" || after.starts_with(": ")) {
+        (word, after)
+    } else {
+        let (key, after) = text.split_at_checked(colon(text)?)?;
+        let key = key.trim_end_matches(' ');
+        if !is_plain(key) || key == "<<" {
+            return None;
+        }
+        (key, after)
+    };
+    if key.len() > MAX_KEY || resolve(key) != Scalar::Text {
         return None;
     }
     Some((key.into(), after.get(1..)?))
+}
+
+/// Bytes of what is plain wherever it stands, as most keys and values are: a letter or a
+/// digit, and what may follow one.
+fn word(text: &str) -> usize {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
+    let length = text.bytes().take_while(is_plain).count();
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if begins { length } else { 0 }
 }
 
 /// Where the first colon is that ends a key.
@@ -314,15 +372,12 @@ fn comment(text: &str) -> Option<usize> {
 }
 
 /// A plain scalar that takes the line to its end, or to a comment.
-fn plain(text: &str) -> Option<Value> {
+fn plain(text: &str) -> Option<&str> {
     let text = match comment(text) {
         Some(at) => text.get(..at)?.trim_end_matches(' '),
         None => text,
     };
-    if !is_plain(text) || colon(text).is_some() {
-        return None;
-    }
-    plain_value(text)
+    (is_plain(text) && colon(text).is_none()).then_some(text)
 }
 
 /// A value in quotes or brackets, and what follows it on its line.

@@ -503,10 +503,14 @@ fn go_syntax(value: &Value) -> String {
 
 /// What a plain scalar without a tag is; `None` where it is refused.
 pub fn plain_value(text: &str) -> Option<Value> {
-    let at = Marker::default();
-    scalar_node(text, ScalarStyle::Plain, None, at)
-        .ok()
-        .map(|node| node.value)
+    Some(match resolve(text) {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(flag) => Value::Bool(flag),
+        Scalar::Int(number) => Value::from(number),
+        Scalar::Uint(number) => Value::from(number),
+        Scalar::Float(number) => float_value(number, Marker::default()).ok()?,
+        Scalar::Text => Value::from(text),
+    })
 }
 
 fn scalar_node(

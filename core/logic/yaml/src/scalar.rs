@@ -4,6 +4,8 @@
 //! strings need quotes. Both must use this one function: a string that
 //! resolves to anything else must be quoted.
 
+use std::borrow::Cow;
+
 /// The meaning of a plain scalar.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
@@ -42,11 +44,14 @@ pub fn resolve(text: &str) -> Scalar {
 /// True for what YAML 1.1 read as a base-60 number or a date: go-yaml reads
 /// them as strings, and quotes them for the sake of older readers.
 pub fn needs_quotes_for_old_readers(text: &str) -> bool {
-    is_base60(text) || timestamp(text).is_some()
+    text.contains(|c: char| c.is_ascii_digit()) && (is_base60(text) || timestamp(text).is_some())
 }
 
 fn number(text: &str) -> Scalar {
-    let digits = text.replace('_', "");
+    let digits = match text.contains('_') {
+        true => Cow::Owned(text.replace('_', "")),
+        false => Cow::Borrowed(text),
+    };
     if let Some(value) = integer(&digits) {
         return value;
     }

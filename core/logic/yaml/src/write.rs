@@ -138,6 +138,11 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str, indent: usize, simple_key: bool) {
+        if is_word(text) && resolve(text) == Scalar::Text {
+            self.out.push_str(text);
+            self.column += text.len();
+            return;
+        }
         let allowed = analyze(text);
         let can_be_plain = resolve(text) == Scalar::Text && !needs_quotes_for_old_readers(text);
         if text.contains('\n') && allowed.block && !simple_key {
@@ -317,6 +322,13 @@ fn is_printable(c: char) -> bool {
         && c != '\u{feff}'
 }
 
+/// Whether a text is plain wherever it stands and was never a number or a date, as most
+/// keys and values are.
+fn is_word(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_plain)
+}
+
 fn analyze(text: &str) -> Analysis {
     let mut found = Analysis {
         plain: true,
@@ -403,14 +415,13 @@ fn analyze(text: &str) -> Analysis {
 /// their number.
 fn compare_keys(a: &str, b: &str) -> std::cmp::Ordering {
     use std::cmp::Ordering;
-    let left: Vec<char> = a.chars().collect();
-    let right: Vec<char> = b.chars().collect();
-    let Some(at) = left.iter().zip(&right).position(|(l, r)| l != r) else {
-        return left.len().cmp(&right.len());
+    let mut places = a.char_indices().zip(b.chars());
+    let Some(((at, l), r)) = places.find(|((_, l), r)| l != r) else {
+        // Of two that are alike as far as the shorter one goes, it comes first.
+        return a.len().cmp(&b.len());
     };
-    let (Some(&l), Some(&r)) = (left.get(at), right.get(at)) else {
-        return left.len().cmp(&right.len());
-    };
+    let (before, left) = a.split_at_checked(at).unwrap_or((a, ""));
+    let right = b.get(at..).unwrap_or_default();
     match (l.is_alphabetic(), r.is_alphabetic()) {
         (true, true) => return l.cmp(&r),
         (true, false) => return Ordering::Greater,
@@ -420,27 +431,22 @@ fn compare_keys(a: &str, b: &str) -> std::cmp::Ordering {
     // A zero right after other digits belongs to their number.
     let mut start = 0_u64;
     if l == '0' || r == '0' {
-        for c in left.iter().take(at).rev() {
+        for c in before.chars().rev() {
             if !c.is_ascii_digit() {
                 break;
             }
-            if *c != '0' {
+            if c != '0' {
                 start = 1;
                 break;
             }
         }
     }
-    let run = |chars: &[char]| {
-        let digits: Vec<u32> = chars
-            .iter()
-            .skip(at)
-            .map_while(|c| c.to_digit(10))
-            .collect();
-        let number = digits.iter().fold(start, |number, digit| {
-            number.wrapping_mul(10).wrapping_add(u64::from(*digit))
-        });
-        (number, digits.len())
+    let run = |text: &str| {
+        let digits = text.chars().map_while(|c| c.to_digit(10));
+        digits.fold((start, 0_usize), |(number, count), digit| {
+            let number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            (number, count + 1)
+        })
     };
-    let (left_run, right_run) = (run(&left), run(&right));
-    left_run.cmp(&right_run).then(l.cmp(&r))
+    run(left).cmp(&run(right)).then(l.cmp(&r))
 }

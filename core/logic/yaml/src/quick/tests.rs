@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::document;
+use super::{document, entries};
 use crate::Error;
 use crate::read::Reader;
 
@@ -148,6 +148,23 @@ proptest! {
             prop_assert_eq!(Ok(value), reader(&text), "{:?}", text);
         }
     }
+
+    /// What is not kept is judged as if it were.
+    #[test]
+    fn entries_that_are_kept_are_the_readers(text in text()) {
+        if let Some(value) = entries(&text, &["a", "q"]) {
+            let mut whole = reader(&text);
+            if let Ok(serde_json::Value::Object(map)) = &mut whole {
+                map.retain(|key, _| key == "a" || key == "q");
+            }
+            prop_assert_eq!(Ok(value), whole, "{:?}", text);
+        }
+        prop_assert_eq!(
+            crate::entries_from_str(&text, &["a"]).is_ok(),
+            crate::from_str(&text).is_ok(),
+            "{:?}", text
+        );
+    }
 }
 
 /// What it is for is read by it, and not left to the reader.
@@ -188,6 +205,9 @@ spec:
 ";
     let value = document(text).unwrap();
     assert_eq!(Ok(&value), reader(text).as_ref());
+    let head = entries(text, &["kind", "metadata"]).unwrap();
+    assert_eq!(head["metadata"], value["metadata"]);
+    assert_eq!(head.as_object().unwrap().len(), 2);
     assert_eq!(
         value["spec"]["template"]["spec"]["containers"][0]["args"][1],
         "one\n  two\n\nthree\n"
