@@ -56,11 +56,22 @@ pub struct Manifest {
     pub path: String,
     /// The text as rendered.
     pub content: String,
-    /// The text as read; null where it is only comments.
-    pub object: Value,
     pub kind: String,
     pub name: String,
 }
+
+impl Manifest {
+    /// The text as read; null where it is only comments. Read anew each time: whoever
+    /// only writes the text needs no object, and reading makes most of one.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        // It was read before, or there would be no manifest.
+        catalyst_yaml::from_str(&self.content).unwrap_or_default()
+    }
+}
+
+/// The parts of an object that Helm looks at.
+const HEAD: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// An object with the annotation `helm.sh/hook`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,16 +103,18 @@ pub fn sort(chart: &Chart, files: BTreeMap<String, String>) -> Result<Rendered, 
             continue;
         }
         for document in split(&text) {
-            let manifest = read(&chart.name, &path, document)?;
-            match role(&manifest) {
+            let (manifest, head) = read(&chart.name, &path, document)?;
+            match role(manifest, &head) {
                 Role::Hook(hook) => rendered.hooks.push(hook),
-                Role::Plain => rendered.manifests.push(manifest),
+                Role::Plain(manifest) => rendered.manifests.push(manifest),
                 Role::Unknown => {}
             }
         }
     }
-    rendered.manifests.sort_by_key(|m| rank(&m.kind));
-    rendered.hooks.sort_by_key(|hook| rank(&hook.manifest.kind));
+    rendered.manifests.sort_by_cached_key(|m| rank(&m.kind));
+    rendered
+        .hooks
+        .sort_by_cached_key(|hook| rank(&hook.manifest.kind));
     crds(chart, "", &mut rendered.crds)?;
     Ok(rendered)
 }
@@ -117,7 +130,7 @@ fn crds(chart: &Chart, above: &str, out: &mut Vec<Manifest>) -> Result<(), Rende
     for (name, text) in chart.crds.iter() {
         for document in split(text) {
             let path = format!("{above}{}/{name}", chart.name);
-            out.push(read(&chart.name, &path, document)?);
+            out.push(read(&chart.name, &path, document)?.0);
         }
     }
     for sub in &chart.subcharts {
@@ -128,33 +141,30 @@ fn crds(chart: &Chart, above: &str, out: &mut Vec<Manifest>) -> Result<(), Rende
 
 /// `SplitManifests`: cuts at `---` at the start of a line, with the blanks
 /// around it; what follows it on the line belongs to the next document.
-fn split(text: &str) -> Vec<String> {
+fn split(text: &str) -> Vec<&str> {
     let mut documents = Vec::new();
     let mut rest = text.trim();
     if let Some(after) = rest.strip_prefix("---") {
         rest = after.trim_start();
     }
-    while let Some(at) = rest.find("\n---") {
-        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        documents.push(before.trim_end().to_owned());
-        rest = after.get(4..).unwrap_or_default().trim_start();
+    while let Some((before, after)) = rest.split_once("\n---") {
+        documents.push(before.trim());
+        rest = after.trim_start();
     }
-    documents.push(rest.to_owned());
+    documents.push(rest.trim());
+    documents.retain(|document| !document.is_empty());
     documents
-        .into_iter()
-        .filter(|document| !document.is_empty())
-        .map(|document| document.trim().to_owned())
-        .collect()
 }
 
-fn read(chart: &str, path: &str, content: String) -> Result<Manifest, RenderError> {
+/// With its head.
+fn read(chart: &str, path: &str, content: &str) -> Result<(Manifest, Value), RenderError> {
     let fault = |source| RenderError::Manifest {
         chart: chart.to_owned(),
         path: path.to_owned(),
         source,
     };
-    let object = catalyst_yaml::from_str(&content).map_err(fault)?;
-    check_head(&object).map_err(|message| {
+    let head = catalyst_yaml::entries_from_str(content, &HEAD).map_err(fault)?;
+    check_head(&head).map_err(|message| {
         fault(catalyst_yaml::Error {
             message,
             line: 1,
@@ -162,13 +172,13 @@ fn read(chart: &str, path: &str, content: String) -> Result<Manifest, RenderErro
         })
     })?;
     let text = |value: Option<&Value>| value.and_then(scalar).unwrap_or_default();
-    Ok(Manifest {
+    let manifest = Manifest {
         path: path.to_owned(),
-        kind: text(object.get("kind")),
-        name: text(object.pointer("/metadata/name")),
-        content,
-        object,
-    })
+        kind: text(head.get("kind")),
+        name: text(head.pointer("/metadata/name")),
+        content: content.to_owned(),
+    };
+    Ok((manifest, head))
 }
 
 /// A scalar as text: Helm asks for text, and Kubernetes' YAML gives it for
@@ -218,7 +228,7 @@ fn check_head(object: &Value) -> Result<(), String> {
 
 /// What an object is to Helm.
 enum Role {
-    Plain,
+    Plain(Manifest),
     Hook(Hook),
     /// A hook of events that nobody knows: left out.
     Unknown,
@@ -237,8 +247,8 @@ const EVENTS: [&str; 10] = [
     "test-success",
 ];
 
-fn role(manifest: &Manifest) -> Role {
-    let annotations = manifest.object.pointer("/metadata/annotations");
+fn role(manifest: Manifest, head: &Value) -> Role {
+    let annotations = head.pointer("/metadata/annotations");
     let get = |key: &str| {
         let value = annotations?.get(key)?;
         // Null is an empty text.
@@ -250,7 +260,7 @@ fn role(manifest: &Manifest) -> Role {
             .collect()
     };
     let Some(events) = get("helm.sh/hook") else {
-        return Role::Plain;
+        return Role::Plain(manifest);
     };
     let events = words(&events);
     if events.iter().any(|event| !EVENTS.contains(&event.as_str())) {
@@ -263,13 +273,12 @@ fn role(manifest: &Manifest) -> Role {
             _ => event,
         })
         .collect();
+    let weight = get("helm.sh/hook-weight").and_then(|weight| weight.parse().ok());
+    let delete_policies = get("helm.sh/hook-delete-policy").map(|text| words(&text));
     Role::Hook(Hook {
-        manifest: manifest.clone(),
+        manifest,
         events,
-        weight: get("helm.sh/hook-weight")
-            .and_then(|weight| weight.parse().ok())
-            .unwrap_or(0),
-        delete_policies: get("helm.sh/hook-delete-policy")
-            .map_or_else(Vec::new, |text| words(&text)),
+        weight: weight.unwrap_or(0),
+        delete_policies: delete_policies.unwrap_or_default(),
     })
 }

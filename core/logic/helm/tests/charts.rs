@@ -56,7 +56,7 @@ fn one(template: &str, values: &Value) -> Result<String, String> {
         "r: {{{{ include \"x\" . | toJson }}}}\n{{{{ define \"x\" }}}}{template}{{{{ end }}}}"
     );
     run(&chart(&[("templates/t.yaml", &text)]), values)
-        .map(|r| r.manifests[0].object["r"].as_str().unwrap().to_owned())
+        .map(|r| r.manifests[0].object()["r"].as_str().unwrap().to_owned())
         .map_err(|error| error.to_string())
 }
 
@@ -138,7 +138,7 @@ fn subcharts_see_their_values_globals_aliases_and_conditions() {
         rendered.manifests[0].path,
         "demo/charts/store/templates/t.yaml"
     );
-    assert_eq!(rendered.manifests[0].object["v"], "2redtopstore");
+    assert_eq!(rendered.manifests[0].object()["v"], "2redtopstore");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn what_is_kept_of_a_chart_knows_which_dependencies_it_is_for() {
     ]);
     let sub = |on: bool| {
         let values = json!({"other": {"on": on}});
-        run(&chart, &values).unwrap().manifests[0].object["sub"].clone()
+        run(&chart, &values).unwrap().manifests[0].object()["sub"].clone()
     };
     let (with, without) = (sub(true), sub(false));
     assert_ne!(with, without);

@@ -73,7 +73,7 @@ fn answer(help: &str, case: &Value) -> Result<String, String> {
         },
     )
     .map_err(|error| error.to_string())?;
-    Ok(rendered.manifests[0].object["text"]
+    Ok(rendered.manifests[0].object()["text"]
         .as_str()
         .unwrap()
         .to_owned())

@@ -140,12 +140,12 @@ fn helm(
     Ok(manifests
         .map(|manifest| (manifest, false))
         .chain(hooks)
-        .filter(|(manifest, _)| !manifest.object.is_null())
         .map(|(manifest, is_hook)| RenderedObject {
+            object: manifest.object(),
             template: Some(manifest.path),
             is_hook,
-            object: manifest.object,
         })
+        .filter(|rendered| !rendered.object.is_null())
         .collect())
 }
 

@@ -143,7 +143,7 @@ fn finish(rendered: Rendered, options: &Options) -> Result<Output, String> {
     }
     let mut hooks = Vec::new();
     for hook in rendered.hooks {
-        let mut object = hook.manifest.object.clone();
+        let mut object = hook.manifest.object();
         own(&mut object, options);
         let mut stored = json!({
             "name": hook.manifest.name,
@@ -168,7 +168,7 @@ fn finish(rendered: Rendered, options: &Options) -> Result<Output, String> {
     Ok(Output {
         manifest,
         hooks,
-        crds: flatten(rendered.crds.into_iter().map(|one| one.object).collect()),
+        crds: flatten(rendered.crds.iter().map(Manifest::object).collect()),
         notes: rendered.notes.unwrap_or_default(),
     })
 }
@@ -185,7 +185,7 @@ fn post_rendered(
 ) -> Result<Vec<(String, Value)>, String> {
     let mut objects = Vec::new();
     for one in manifests {
-        for object in flatten(vec![one.object]) {
+        for object in flatten(vec![one.object()]) {
             objects.push((one.path.clone(), object));
         }
     }
