@@ -31,6 +31,19 @@ pub fn visit() {
     VISITED.set(VISITED.get() + 1);
 }
 
+/// Counts a value that is encoded within others: how deep those in it may yet be, or
+/// `None` where there are too many, or it holds itself.
+pub fn enter(depth: usize, budget: &Cell<usize>) -> Option<usize> {
+    visit();
+    let deeper = depth.checked_sub(1)?;
+    let Some(left) = budget.get().checked_sub(1) else {
+        exceed();
+        return None;
+    };
+    budget.set(left);
+    Some(deeper)
+}
+
 /// Whether what is at work has visited all that it may.
 pub fn is_spent() -> bool {
     VISITED.get() > VALUES

@@ -7,13 +7,16 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use jsonschema::Validator;
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::ast::Template;
 use crate::glob::glob_match;
 use crate::objects::FileMap;
+use crate::table::{FrozenMap, frozen};
 
 /// Bytes that an archive may unpack to, subcharts included.
 const MAX_UNPACKED: u64 = 100 << 20;
@@ -48,7 +51,7 @@ pub struct Chart {
     /// not always passed on to them.
     pub(crate) inner_name: String,
     pub(crate) metadata: Arc<Map<String, Value>>,
-    pub(crate) values: Arc<Map<String, Value>>,
+    pub(crate) values: Arc<Defaults>,
     pub(crate) schema: Option<Arc<Value>>,
     /// Path in the chart → text, `templates/` only.
     pub(crate) templates: Arc<BTreeMap<String, String>>,
@@ -62,20 +65,42 @@ pub struct Chart {
 }
 
 /// What renderings of a chart make alike, kept for the next: its templates as parsed,
-/// and its defaults with what they import.
+/// its defaults with what they import, its schema and the expressions as compiled.
 #[derive(Default)]
 pub(crate) struct Kept {
     /// By the path that errors name: a chart of two aliases is parsed twice.
     parsed: Mutex<HashMap<String, Arc<[Arc<Template>]>>>,
     /// By the charts that take part; of each in turn, itself first.
-    defaults: Mutex<HashMap<String, Vec<Defaults>>>,
+    defaults: Mutex<HashMap<String, Vec<Arc<Defaults>>>>,
+    validator: OnceLock<Result<Validator, String>>,
+    regexes: Mutex<HashMap<String, Regex>>,
 }
 
 /// Default values, which the charts of all renderings share.
-pub(crate) type Defaults = Arc<Map<String, Value>>;
+#[derive(Debug)]
+pub(crate) struct Defaults {
+    plain: Map<String, Value>,
+    frozen: OnceLock<FrozenMap>,
+}
+
+impl Defaults {
+    pub(crate) fn new(plain: Map<String, Value>) -> Self {
+        Self {
+            plain,
+            frozen: OnceLock::new(),
+        }
+    }
+
+    /// The same, from which a rendering takes what it looks into.
+    pub(crate) fn frozen(&self) -> &FrozenMap {
+        self.frozen.get_or_init(|| frozen(&self.plain))
+    }
+}
 
 /// Choices of subcharts whose defaults are kept.
 const MAX_KEPT: usize = 16;
+/// Expressions that are kept.
+const MAX_REGEXES: usize = 50;
 
 impl Kept {
     /// The templates that `text` defines, the file's own first; an error is text/template's.
@@ -95,16 +120,46 @@ impl Kept {
     }
 
     /// The defaults where these charts take part, if they were made before.
-    pub(crate) fn defaults(&self, charts: &str) -> Option<Vec<Defaults>> {
+    pub(crate) fn defaults(&self, charts: &str) -> Option<Vec<Arc<Defaults>>> {
         let known = self.defaults.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(charts).cloned()
     }
 
-    pub(crate) fn keep_defaults(&self, charts: String, defaults: Vec<Defaults>) {
+    pub(crate) fn keep_defaults(&self, charts: String, defaults: Vec<Arc<Defaults>>) {
         let mut known = self.defaults.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() < MAX_KEPT {
             known.insert(charts, defaults);
         }
+    }
+}
+
+impl Kept {
+    /// The chart's schema as `compile` makes it, or why it is not valid.
+    pub(crate) fn validator(
+        &self,
+        compile: impl FnOnce() -> Result<Validator, String>,
+    ) -> Result<&Validator, &str> {
+        let validator = self.validator.get_or_init(compile);
+        validator.as_ref().map_err(String::as_str)
+    }
+
+    /// The expression `pattern` as `compile` makes it.
+    pub(crate) fn regex(
+        &self,
+        pattern: &str,
+        compile: impl FnOnce(&str) -> Result<Regex, String>,
+    ) -> Result<Regex, String> {
+        let known = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(pattern) {
+            return Ok(known.clone());
+        }
+        drop(known);
+        let regex = compile(pattern)?;
+        let mut known = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_REGEXES {
+            known.insert(pattern.to_owned(), regex.clone());
+        }
+        Ok(regex)
     }
 }
 
@@ -150,7 +205,7 @@ impl Chart {
     /// The chart's own default values.
     #[must_use]
     pub fn values(&self) -> &Map<String, Value> {
-        &self.values
+        &self.values.plain
     }
 
     /// The dependencies of `Chart.yaml` that no chart in `charts/` is called like. Helm
@@ -274,7 +329,7 @@ impl Chart {
             inner_name: name.clone(),
             name,
             metadata: Arc::new(metadata),
-            values: Arc::new(values),
+            values: Arc::new(Defaults::new(values)),
             schema,
             templates: Arc::new(templates),
             files: Arc::new(others),

@@ -51,6 +51,7 @@ mod pattern;
 mod printf;
 mod render;
 mod schema;
+mod table;
 mod value;
 mod values;
 

@@ -205,7 +205,7 @@ impl Object {
         match self {
             Self::Typed { value, .. } => match value {
                 Value::List(items) => items.len(),
-                Value::Map(map) => map.borrow().len(),
+                Value::Map(map) => map.len(),
                 _ => 0,
             },
             Self::Bytes(data) => data.as_ref().map_or(0, |data| data.len()),

@@ -3,6 +3,7 @@
 //! The crate's entry. What must stay true: the same input gives the same
 //! output, but for what a template takes from `Host`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -272,10 +273,7 @@ fn execute(
     collect(chart, "", true, root_values, &shared, &mut all);
 
     let mut order: Vec<&String> = all.keys().collect();
-    order.sort_by(|a, b| {
-        let depth = |path: &str| path.matches('/').count();
-        depth(b).cmp(&depth(a)).then_with(|| b.cmp(a))
-    });
+    order.sort_by_cached_key(|path| Reverse((path.matches('/').count(), *path)));
     crate::bounds::begin();
     let mut set = Set::default();
     for path in &order {
@@ -285,12 +283,7 @@ fn execute(
             set.add(parsed.iter().cloned());
         }
     }
-    let mut engine = Engine::new(
-        set,
-        environment.host,
-        environment.lookup,
-        environment.limits,
-    );
+    let mut engine = Engine::new(set, &chart.kept, environment);
     let mut out = BTreeMap::new();
     for path in order {
         let name = path.rsplit('/').next().unwrap_or(path);

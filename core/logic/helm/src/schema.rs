@@ -5,10 +5,10 @@
 //! would be applied more often than `MOST` is refused instead: a few references to
 //! each other are enough for more than anyone can wait for.
 
-use jsonschema::PatternOptions;
+use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use crate::chart::Chart;
+use crate::chart::{Chart, Kept};
 
 /// Schemas applied to values, of one chart.
 const MOST: usize = 1_000_000;
@@ -25,7 +25,7 @@ pub fn has_any(chart: &Chart) -> bool {
 /// Adds what is wrong to `problems`, a paragraph for each chart.
 pub fn check(chart: &Chart, values: &Value, problems: &mut String) {
     if let Some(schema) = &chart.schema {
-        let found = faults(schema, values);
+        let found = faults(schema, values, &chart.kept);
         if !found.is_empty() {
             problems.push_str(&format!("{}:\n{}", chart.name, found.concat()));
         }
@@ -42,7 +42,7 @@ pub fn check(chart: &Chart, values: &Value, problems: &mut String) {
     }
 }
 
-fn faults(schema: &Value, instance: &Value) -> Vec<String> {
+fn faults(schema: &Value, instance: &Value, kept: &Kept) -> Vec<String> {
     let mut walk = Walk {
         root: schema,
         left: MOST,
@@ -52,11 +52,7 @@ fn faults(schema: &Value, instance: &Value) -> Vec<String> {
             "- the schema itself is not valid: it would be applied more than {MOST} times\n"
         )];
     }
-    let patterns = PatternOptions::regex().size_limit(MAX_COMPILED);
-    let validator = match jsonschema::options()
-        .with_pattern_options(patterns)
-        .build(schema)
-    {
+    let validator = match kept.validator(|| compile(schema)) {
         Ok(validator) => validator,
         Err(error) => return vec![format!("- the schema itself is not valid: {error}\n")],
     };
@@ -68,6 +64,12 @@ fn faults(schema: &Value, instance: &Value) -> Vec<String> {
             format!("- at '{place}': {error}\n")
         })
         .collect()
+}
+
+fn compile(schema: &Value) -> Result<Validator, String> {
+    let patterns = PatternOptions::regex().size_limit(MAX_COMPILED);
+    let options = jsonschema::options().with_pattern_options(patterns);
+    options.build(schema).map_err(|error| error.to_string())
 }
 
 /// Goes where a validator would go, without asking what is true.

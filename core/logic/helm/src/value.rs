@@ -4,7 +4,7 @@
 //! `merge` and friends change the map they are given, and charts rely on it.
 //! Lists are not: Go's `append` gives a new one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +14,9 @@ use serde_json::{Map, Number};
 use crate::bounds;
 use crate::functions::semver::Version;
 use crate::objects::Object;
+use crate::table::{Table, frozen_json, thawed};
 
-pub type Shared = Rc<RefCell<BTreeMap<String, Value>>>;
+pub use crate::table::Shared;
 
 #[derive(Clone)]
 pub enum Value {
@@ -73,7 +74,7 @@ impl Value {
     }
 
     pub fn map(entries: BTreeMap<String, Self>) -> Self {
-        Self::Map(Rc::new(RefCell::new(entries)))
+        Self::Map(Table::shared(entries))
     }
 
     pub fn object(object: Object) -> Self {
@@ -104,34 +105,19 @@ impl Value {
     }
 
     fn to_json_within(&self, depth: usize, budget: &Cell<usize>) -> Option<serde_json::Value> {
-        bounds::visit();
+        if let Self::Map(map) = self
+            && let Some(frozen) = map.frozen()
+        {
+            return frozen_json(&frozen, depth, budget);
+        }
         // What holds itself has no JSON.
-        let deeper = depth.checked_sub(1)?;
-        let Some(left) = budget.get().checked_sub(1) else {
-            bounds::exceed();
-            return None;
-        };
-        budget.set(left);
+        let deeper = bounds::enter(depth, budget)?;
         Some(match self {
             Self::Nil => serde_json::Value::Null,
             Self::Bool(flag) => (*flag).into(),
             Self::Int(number) | Self::Int64(number) => (*number).into(),
             Self::Uint(number, _) => (*number).into(),
-            // Most numbers of values are whole, and small.
-            Self::Float(number)
-                if number.fract() == 0.0
-                    && number.abs() < 1e15
-                    && (*number != 0.0 || number.is_sign_positive()) =>
-            {
-                (*number as i64).into()
-            }
-            Self::Float(number) => {
-                let text = catalyst_yaml::go_json_number(*number)?;
-                match text.parse::<i64>() {
-                    Ok(whole) => whole.into(),
-                    Err(_) => serde_json::Value::Number(Number::from_f64(*number)?),
-                }
-            }
+            Self::Float(number) => float_json(*number)?,
             Self::Str(text) => text.as_ref().into(),
             Self::List(items) => items
                 .iter()
@@ -169,12 +155,15 @@ impl Value {
                     .map(|v| v.deep_copy_within(deeper, budget))
                     .collect(),
             ),
-            Self::Map(map) => Self::map(
-                map.borrow()
-                    .iter()
-                    .map(|(key, value)| (key.clone(), value.deep_copy_within(deeper, budget)))
-                    .collect(),
-            ),
+            Self::Map(map) => match map.frozen() {
+                Some(frozen) => Self::Map(thawed(&frozen)),
+                None => Self::map(
+                    map.borrow()
+                        .iter()
+                        .map(|(key, value)| (key.clone(), value.deep_copy_within(deeper, budget)))
+                        .collect(),
+                ),
+            },
             Self::Object(object) => match object.as_ref() {
                 Object::Typed { name, value, nil } => Self::object(Object::Typed {
                     name,
@@ -202,7 +191,7 @@ impl Value {
             Self::Float(number) => *number != 0.0,
             Self::Str(text) => !text.is_empty(),
             Self::List(items) => !items.is_empty(),
-            Self::Map(map) => !map.borrow().is_empty(),
+            Self::Map(map) => map.len() > 0,
             Self::Object(object) => object.is_true(),
         }
     }
@@ -315,4 +304,18 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// A float64 as Go's encoder writes it; `None` where it refuses.
+pub fn float_json(number: f64) -> Option<serde_json::Value> {
+    // Most numbers of values are whole, and small.
+    if number.fract() == 0.0 && number.abs() < 1e15 && (number != 0.0 || number.is_sign_positive())
+    {
+        return Some((number as i64).into());
+    }
+    let text = catalyst_yaml::go_json_number(number)?;
+    Some(match text.parse::<i64>() {
+        Ok(whole) => whole.into(),
+        Err(_) => serde_json::Value::Number(Number::from_f64(number)?),
+    })
 }

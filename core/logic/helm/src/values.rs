@@ -6,13 +6,16 @@
 //! default; `global` reaches every chart. Maps are shared where Helm shares
 //! them: what a subchart adds below a global's key, its parent sees.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use crate::chart::{Chart, Defaults};
 use crate::functions::semver::{Version, satisfies};
-use crate::value::{Shared, Value};
+use crate::table::{Frozen, Shared, Table, thawed};
+use crate::value::Value;
 
 const GLOBAL: &str = "global";
 /// Charts that take part, a subchart once for each of its names.
@@ -41,21 +44,12 @@ fn empty() -> Shared {
 }
 
 fn shared(values: &Map<String, Json>) -> Shared {
-    values
-        .iter()
-        .map(|(key, value)| (key.clone(), Value::from_json(value)))
-        .collect::<std::collections::BTreeMap<_, _>>()
-        .into_shared()
-}
-
-trait IntoShared {
-    fn into_shared(self) -> Shared;
-}
-
-impl IntoShared for std::collections::BTreeMap<String, Value> {
-    fn into_shared(self) -> Shared {
-        std::rc::Rc::new(std::cell::RefCell::new(self))
-    }
+    Table::shared(
+        values
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from_json(value)))
+            .collect(),
+    )
 }
 
 fn copy(map: &Shared) -> Shared {
@@ -110,7 +104,7 @@ fn name_one(name: &str, out: &mut String) {
     out.push_str(name);
 }
 
-fn list_defaults(chart: &Chart, out: &mut Vec<Defaults>) {
+fn list_defaults(chart: &Chart, out: &mut Vec<Arc<Defaults>>) {
     out.push(chart.values.clone());
     chart
         .subcharts
@@ -118,7 +112,7 @@ fn list_defaults(chart: &Chart, out: &mut Vec<Defaults>) {
         .for_each(|sub| list_defaults(sub, out));
 }
 
-fn take_defaults(chart: &mut Chart, from: &mut impl Iterator<Item = Defaults>) {
+fn take_defaults(chart: &mut Chart, from: &mut impl Iterator<Item = Arc<Defaults>>) {
     if let Some(defaults) = from.next() {
         chart.values = defaults;
     }
@@ -166,7 +160,10 @@ fn text<'v>(dependency: &'v Json, key: &str) -> &'v str {
 }
 
 fn is_compatible(range: &str, version: &str) -> bool {
-    Version::parse(version).is_some_and(|version| satisfies(range, &version).unwrap_or(false))
+    Version::parse(version).is_some_and(|parsed| {
+        // Itself, as most charts name what they bring along.
+        range == version || satisfies(range, &parsed).unwrap_or(false)
+    })
 }
 
 fn enabled(
@@ -311,8 +308,7 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
                 found
             } else {
                 parent.split('.').rev().fold(found, |inner, key| {
-                    std::collections::BTreeMap::from([(key.to_owned(), Value::Map(inner))])
-                        .into_shared()
+                    Table::shared(BTreeMap::from([(key.to_owned(), Value::Map(inner))]))
                 })
             };
             imported = tables(&imported, &wrapped, true);
@@ -324,7 +320,7 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
         tables(&copy(&merged), &imported, true)
     };
     if let Some(Json::Object(values)) = Value::Map(values).to_json() {
-        chart.values = Arc::new(values);
+        chart.values = Arc::new(Defaults::new(values));
     }
     Ok(())
 }
@@ -332,19 +328,18 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
 /// Fills `into` with the chart's defaults, its subcharts' below their names.
 /// Nulls are kept when merging, and remove defaults otherwise.
 fn coalesce(chart: &Chart, into: &Shared, merge: bool) -> Result<(), Fault> {
-    for (key, default) in chart.values.iter() {
+    for (key, default) in chart.values.frozen().iter() {
         let present = into.borrow().get(key).cloned();
         match (present, default) {
             (None, default) => {
-                let default = Value::from_json(default);
-                into.borrow_mut().insert(key.clone(), default);
+                into.borrow_mut().insert(key.clone(), default.thawed());
             }
             (Some(Value::Nil), _) if !merge => {
                 into.borrow_mut().remove(key);
             }
-            (Some(Value::Map(inner)), Json::Object(default)) => {
+            (Some(Value::Map(inner)), Frozen::Map(default)) => {
                 let is_child = chart.subcharts.iter().any(|sub| sub.name == *key);
-                tables(&inner, &shared(default), merge || is_child);
+                tables(&inner, &thawed(default), merge || is_child);
             }
             _ => {}
         }
@@ -393,7 +388,7 @@ fn globals(child: &Shared, parent: &Shared) {
         match (&value, present) {
             (Value::Map(value), present) => {
                 // Only this level is copied: deeper ones are the parent's own.
-                let copied = value.borrow().clone().into_shared();
+                let copied = Table::shared(value.borrow().clone());
                 match present {
                     None => {}
                     Some(Value::Map(present)) => {
@@ -416,18 +411,17 @@ fn globals(child: &Shared, parent: &Shared) {
 
 /// `coalesceTablesFullKey`: fills what `into` lacks from `from`.
 fn tables(into: &Shared, from: &Shared, merge: bool) -> Shared {
-    if std::rc::Rc::ptr_eq(into, from) {
+    if Rc::ptr_eq(into, from) {
         return into.clone();
     }
-    let given: Vec<String> = from
-        .borrow()
-        .iter()
-        .filter(|(_, value)| !matches!(value, Value::Nil))
-        .map(|(key, _)| key.clone())
-        .collect();
+    // Nothing is removed but where `into` holds nil, which it seldom does.
+    let mut given = Vec::new();
     for (key, value) in into.borrow().iter() {
         if matches!(value, Value::Nil) {
-            from.borrow_mut().insert(key.clone(), Value::Nil);
+            let before = from.borrow_mut().insert(key.clone(), Value::Nil);
+            if before.is_some_and(|before| !matches!(before, Value::Nil)) {
+                given.push(key.clone());
+            }
         }
     }
     let entries: Vec<(String, Value)> = from

@@ -19,7 +19,8 @@ use regex::Regex;
 
 use crate::ast::Template;
 use crate::bounds;
-use crate::render::{Host, Lookup};
+use crate::chart::Kept;
+use crate::render::{Environment, Host, Lookup};
 use crate::value::Value;
 use scope::{Operand, Scope};
 
@@ -122,6 +123,8 @@ pub struct Engine<'a> {
     pub included: HashMap<String, usize>,
     /// Expressions that were compiled, by their text.
     pub regexes: HashMap<String, Rc<Regex>>,
+    /// What the chart has of earlier renderings.
+    pub kept: &'a Kept,
     steps: u64,
     written: usize,
     made: usize,
@@ -129,14 +132,15 @@ pub struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub fn new(set: Set, host: &'a dyn Host, lookup: &'a dyn Lookup, limits: Limits) -> Self {
+    pub fn new(set: Set, kept: &'a Kept, environment: &Environment<'a>) -> Self {
         Self {
             set: Rc::new(set),
-            host,
-            lookup,
-            limits,
+            host: environment.host,
+            lookup: environment.lookup,
+            limits: environment.limits,
             included: HashMap::new(),
             regexes: HashMap::new(),
+            kept,
             steps: 0,
             written: 0,
             made: 0,
@@ -159,7 +163,8 @@ impl<'a> Engine<'a> {
     fn walk(&mut self, template: &Template, dot: Value) -> Outcome<String> {
         let dot = Operand::plain(dot);
         let mut scope = Scope::new(template, dot.clone());
-        let mut out = String::new();
+        // Most texts need no more, and grow by no steps.
+        let mut out = String::with_capacity(256);
         self.list(&mut scope, &dot, &template.body, &mut out)?;
         Ok(out)
     }
@@ -262,7 +267,7 @@ impl<'a> Engine<'a> {
             match arg {
                 Value::Str(text) => texts += text.len(),
                 Value::List(list) => items += list.len(),
-                Value::Map(map) => items += map.borrow().len(),
+                Value::Map(map) => items += map.len(),
                 Value::Object(object) => items += object.size(),
                 _ => {}
             }

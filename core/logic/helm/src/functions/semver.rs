@@ -42,33 +42,44 @@ pub const TABLE: &[Row] = &[
 
 const TAIL: &str =
     r"(-([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?";
+const BLANK: &str = r"[\t\n\f\r ]";
 const OPERATORS: &str = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^";
 
-struct Patterns {
-    version: Regex,
-    one: Regex,
-    range: Regex,
-    find: Regex,
-    all: Regex,
-}
+/// An expression that is compiled once, when it is first needed: few renderings need
+/// them all, and compiling them takes longer than rendering a chart.
+type Pattern = LazyLock<Option<Regex>>;
 
-static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
-    let part = format!(r"v?([0-9|x|X|\*]+)(\.[0-9|x|X|\*]+)?(\.[0-9|x|X|\*]+)?{TAIL}");
-    let blank = r"[\t\n\f\r ]";
-    Some(Patterns {
-        version: Regex::new(&format!(r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?{TAIL}$")).ok()?,
-        one: Regex::new(&format!(r"^{blank}*({OPERATORS}){blank}*({part}){blank}*$")).ok()?,
-        range: Regex::new(&format!(r"{blank}*({part}){blank}+-{blank}+({part}){blank}*")).ok()?,
-        find: Regex::new(&format!(r"({OPERATORS}){blank}*({part})")).ok()?,
-        all: Regex::new(&format!(
-            r"^({blank}*({OPERATORS}){blank}*({part}){blank}*)((?:{blank}+|,{blank}*)({OPERATORS}){blank}*({part}){blank}*)*$"
-        ))
-        .ok()?,
-    })
+static VERSION: Pattern =
+    LazyLock::new(|| Regex::new(&format!(r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?{TAIL}$")).ok());
+/// One comparison.
+static ONE: Pattern = LazyLock::new(|| {
+    let part = part();
+    Regex::new(&format!(r"^{BLANK}*({OPERATORS}){BLANK}*({part}){BLANK}*$")).ok()
+});
+/// `1.2 - 1.4`.
+static RANGE: Pattern = LazyLock::new(|| {
+    let part = part();
+    Regex::new(&format!(
+        r"{BLANK}*({part}){BLANK}+-{BLANK}+({part}){BLANK}*"
+    ))
+    .ok()
+});
+static FIND: Pattern = LazyLock::new(|| {
+    let part = part();
+    Regex::new(&format!(r"({OPERATORS}){BLANK}*({part})")).ok()
+});
+/// Comparisons that must all hold.
+static ALL: Pattern = LazyLock::new(|| {
+    let one = format!(r"({OPERATORS}){BLANK}*({}){BLANK}*", part());
+    Regex::new(&format!(r"^({BLANK}*{one})((?:{BLANK}+|,{BLANK}*){one})*$")).ok()
 });
 
-fn patterns() -> Result<&'static Patterns, String> {
-    PATTERNS
+fn part() -> String {
+    format!(r"v?([0-9|x|X|\*]+)(\.[0-9|x|X|\*]+)?(\.[0-9|x|X|\*]+)?{TAIL}")
+}
+
+fn compiled(pattern: &'static Pattern) -> Result<&'static Regex, String> {
+    pattern
         .as_ref()
         .ok_or_else(|| "the patterns of versions cannot be read".to_owned())
 }
@@ -82,8 +93,7 @@ impl Version {
                 "version string is too long (max {MAX_VERSION} bytes)"
             ));
         }
-        let found = patterns()?
-            .version
+        let found = compiled(&VERSION)?
             .captures(text)
             .ok_or("invalid semantic version")?;
         let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
@@ -195,10 +205,12 @@ impl Constraint {
                 "constraint string is too long (max {MAX_CONSTRAINT} bytes)"
             ));
         }
-        let patterns = patterns()?;
-        // `1.2 - 1.4` is a range.
         let mut rewritten = text.to_owned();
-        for found in patterns.range.captures_iter(text) {
+        let ranges = match text.contains('-') {
+            true => Some(compiled(&RANGE)?.captures_iter(text)),
+            false => None,
+        };
+        for found in ranges.into_iter().flatten() {
             let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
             let bounds = format!(">= {}, <= {} ", part(1), part(11));
             rewritten = rewritten.replacen(part(0), &bounds, 1);
@@ -209,12 +221,12 @@ impl Constraint {
         }
         let mut all = Vec::new();
         for alternative in alternatives {
-            if !patterns.all.is_match(alternative) {
+            if !compiled(&ALL)?.is_match(alternative) {
                 return Err(format!("improper constraint: {}", quote(alternative)));
             }
             let mut group = Vec::new();
-            for found in patterns.find.find_iter(alternative) {
-                group.push(One::read(patterns, found.as_str())?);
+            for found in compiled(&FIND)?.find_iter(alternative) {
+                group.push(One::read(found.as_str())?);
             }
             all.push(group);
         }
@@ -230,9 +242,8 @@ impl Constraint {
 }
 
 impl One {
-    fn read(patterns: &Patterns, text: &str) -> Result<Self, String> {
-        let found = patterns
-            .one
+    fn read(text: &str) -> Result<Self, String> {
+        let found = compiled(&ONE)?
             .captures(text)
             .ok_or_else(|| format!("improper constraint: {}", quote(text)))?;
         let part = |at: usize| found.get(at).map_or("", |part| part.as_str());

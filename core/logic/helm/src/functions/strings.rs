@@ -271,14 +271,16 @@ fn indent(engine: &mut Engine<'_>, args: &[Value], before: &str) -> Outcome<Valu
         return Err(format!("indent would make a text of {size} bytes").into());
     }
     engine.charge(size)?;
+    let blanks = " ".repeat(width);
     let mut out = String::with_capacity(size + before.len());
     out.push_str(before);
-    for (at, line) in body.split('\n').enumerate() {
-        if at > 0 {
-            out.push('\n');
-        }
-        out.extend(std::iter::repeat_n(' ', width));
+    for line in body.split_inclusive('\n') {
+        out.push_str(&blanks);
         out.push_str(line);
+    }
+    // What ends with a line break, or is empty, has an empty line after it.
+    if body.is_empty() || body.ends_with('\n') {
+        out.push_str(&blanks);
     }
     ok(out)
 }
@@ -415,13 +417,13 @@ pub fn clean(path: &str) -> String {
     }
 }
 
-/// The expression, which is compiled once in a rendering.
+/// The expression, which is paid for once in a rendering.
 fn compile(engine: &mut Engine<'_>, pattern: &str) -> Outcome<Result<Rc<Regex>, String>> {
     if let Some(known) = engine.regexes.get(pattern) {
         return Ok(Ok(known.clone()));
     }
     engine.passed(regexp::cost(pattern))?;
-    Ok(regexp::compile(pattern).map(|regex| {
+    Ok(engine.kept.regex(pattern, regexp::compile).map(|regex| {
         let regex = Rc::new(regex);
         if engine.regexes.len() < MAX_REGEXES {
             engine.regexes.insert(pattern.to_owned(), regex.clone());
