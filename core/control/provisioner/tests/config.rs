@@ -361,69 +361,158 @@ fn the_schema_is_as_published() {
     insta::assert_snapshot!(schema);
 }
 
-/// Whether a value is what its property's schema asks for, as far as forms do: the
-/// console judges by them while somebody types.
-fn fits(property: &Value, value: &Value) -> bool {
-    if let Some(pattern) = property["pattern"].as_str() {
-        let text = value.as_str().unwrap();
-        let form = regex::Regex::new(pattern).unwrap();
-        let is_short = property["maxLength"]
-            .as_u64()
-            .is_none_or(|most| text.len() as u64 <= most);
-        return form.is_match(text) && is_short;
-    }
-    if let Some(options) = property["enum"].as_array() {
-        return options.contains(value);
-    }
-    if let Some(least) = property["minItems"].as_u64() {
-        return value.as_array().unwrap().len() as u64 >= least;
-    }
-    value.as_u64().unwrap() <= property["maximum"].as_u64().unwrap()
-}
-
 #[test]
-fn forms_in_the_schema_are_the_rules_that_a_description_is_judged_by() {
+fn the_schema_refuses_what_the_rules_refuse_and_nothing_else() {
     let schema = Config::schema();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let judge = |given: &Value, is_good: bool| {
+        let mut described = catalyst_yaml::from_str(&small()).unwrap();
+        for (name, value) in given.as_object().unwrap() {
+            described[name] = value.clone();
+        }
+        assert_eq!(
+            validator.is_valid(&described),
+            is_good,
+            "the schema: {given}"
+        );
+        let key = |_: &Path| Ok(KEY.to_owned());
+        let judged = Config::from_value("config", described, &key);
+        assert_eq!(judged.is_ok(), is_good, "the rules: {given}: {judged:?}");
+    };
     let long = format!("{}.example", vec!["a".repeat(50); 4].join("."));
-    for (name, value, is_good) in [
-        ("sovereignFqdn", json!("omantel.example"), true),
-        ("sovereignFqdn", json!("Omantel.example"), false),
-        ("sovereignFqdn", json!("omantel"), false),
-        ("sovereignFqdn", json!(long), false),
-        ("buildingBlock", json!("rtz"), true),
-        ("buildingBlock", json!("web"), false),
-        ("envType", json!("poc"), true),
-        ("envType", json!("production"), false),
-        ("domainMode", json!("own"), false),
-        ("sshPublicKey", json!(KEY), true),
-        ("sshPublicKey", json!("hello"), false),
-        ("adminCidrs", json!(["203.0.113.7/32"]), true),
-        ("adminCidrs", json!([]), false),
-        ("controlPlaneCount", json!(3), true),
-        ("controlPlaneCount", json!(2), false),
-        ("workerCount", json!(50), true),
-        ("workerCount", json!(51), false),
-        ("controlPlaneServerType", json!("cax21"), true),
-        ("workerServerType", json!("m5.large"), false),
-        ("gitUrl", json!("https://git.example/sovereigns"), true),
-        ("gitUrl", json!("https://me:secret@git.example/x"), false),
-        ("gitBranch", json!("main"), true),
-        ("gitBranch", json!("-x"), false),
+    let elsewhere = json!({"osl": {"location": "osl1", "networkZone": "eu-north", "letter": "o"}});
+    let of_place = |name: &str, value: &str| {
+        let mut regions = elsewhere.clone();
+        regions["osl"][name] = json!(value);
+        json!({ "extraRegions": regions })
+    };
+    for good in [
+        json!({}),
+        json!({"buildingBlock": "rtz", "envType": "poc"}),
+        json!({"region": "osl", "extraRegions": elsewhere}),
+        json!({"dnsTtl": 60}),
+        json!({"dnsTtl": 86_400}),
+        json!({"joinTokenTtlMinutes": 20}),
+        json!({"joinTokenTtlMinutes": 240}),
+        json!({"k3sVersion": "v1.35.1+k3s1"}),
+        json!({"k3sVersion": null, "k3sChannel": "v1.35"}),
+        json!({"adminCidrs": ["203.0.113.7/32", "10.0.0.0/8", "2001:db8::/48"]}),
+        json!({"image": "debian-13"}),
+        json!({"image": "12345678"}),
+        json!({"joinLoadBalancerType": "lb21"}),
+        json!({"subnetCidr": "10.0.0.0/24"}),
+        json!({"serviceCidr": "10.96.0.0/12"}),
+        json!({"ciliumVersion": "1.20.3", "gatewayApiVersion": "v1.6.2"}),
+        json!({"helmVersion": "v3.22.1", "fluxVersion": "v2.9.4"}),
+        json!({"hetznerProjectId": "12345"}),
+        // As YAML has it without quotes.
+        json!({"hetznerProjectId": 12_345}),
+        json!({"hetznerProjectId": null}),
+        json!({"extraLabels": {"openova.io/team": "a", "empty": ""}}),
+        json!({"controlPlaneCount": 1, "workerCount": 50}),
+        json!({"controlPlaneServerType": "cax21", "workerServerType": "ccx33"}),
+        json!({"gitUrl": "https://git.example:8443/sovereigns.git", "gitBranch": "a/b.c"}),
+        json!({"domainMode": "pool", "dnsZone": "example"}),
+        json!({"acmeEmail": "Me+x@Omantel.example"}),
+        // As a block of YAML has it.
+        json!({"sshPublicKey": format!("{KEY}\n")}),
+        json!({"sshPublicKey": null, "sshPublicKeyFile": "/keys/id.pub"}),
+        json!({"sshPrivateKeyFile": "/keys/id"}),
+        json!({"limits": {"servers": 3, "networks": null}}),
     ] {
-        let property = &schema["properties"][name];
-        assert_eq!(fits(property, &value), is_good, "{name}: {value}");
-        let mut given = catalyst_yaml::from_str(&small()).unwrap();
-        given[name] = value.clone();
-        let judged = Config::from_value("config", given, &no_file);
-        assert_eq!(judged.is_ok(), is_good, "{name}: {value}: {judged:?}");
+        judge(&good, true);
+    }
+    for bad in [
+        json!({"provider": "aws"}),
+        json!({"sovereignFqdn": "Omantel.example"}),
+        json!({"sovereignFqdn": "omantel"}),
+        json!({"sovereignFqdn": long}),
+        json!({"region": "xx"}),
+        json!({"region": "osl"}),
+        json!({"region": "Oslo", "extraRegions": elsewhere}),
+        json!({"extraRegions": {"oslo1": elsewhere["osl"]}}),
+        of_place("location", "OSL"),
+        of_place("networkZone", "north"),
+        of_place("letter", "os"),
+        of_place("zone", "eu-north"),
+        json!({"buildingBlock": "web"}),
+        json!({"envType": "production"}),
+        json!({"domainMode": "own"}),
+        json!({"dnsTtl": 59}),
+        json!({"dnsTtl": 86_401}),
+        json!({"joinTokenTtlMinutes": 19}),
+        json!({"joinTokenTtlMinutes": 241}),
+        json!({"k3sVersion": "v1.31.9+k3s1"}),
+        json!({"k3sVersion": "v1.35.1+k3s1", "k3sChannel": "stable"}),
+        json!({"k3sChannel": "beta"}),
+        json!({"adminCidrs": []}),
+        json!({"adminCidrs": ["0.0.0.0/0"]}),
+        json!({"adminCidrs": ["10.0.0.0/08"]}),
+        json!({"adminCidrs": ["::/0"]}),
+        json!({"adminCidrs": ["1.2.3"]}),
+        json!({"image": "windows-11"}),
+        json!({"loadBalancerType": "big"}),
+        json!({"joinLoadBalancerType": "lb1"}),
+        json!({"networkCidr": "10.0.0.0"}),
+        json!({"subnetCidr": "10.0.0.0/25"}),
+        json!({"podCidr": "fd00::/64"}),
+        json!({"serviceCidr": "10.256.0.0/12"}),
+        json!({"ciliumVersion": "1"}),
+        json!({"gatewayApiVersion": "1.6.1"}),
+        json!({"helmVersion": "v4.0.0"}),
+        json!({"fluxVersion": "2.9.5"}),
+        json!({"hetznerProjectId": "12a"}),
+        json!({"hetznerProjectId": -1}),
+        json!({"hetznerProjectId": true}),
+        json!({"extraLabels": {"-x": "y"}}),
+        json!({"extraLabels": {"team": "a b"}}),
+        json!({"extraLabels": {"hetzner.cloud/x": "y"}}),
+        json!({"extraLabels": {"openova.io/role": "y"}}),
+        json!({"extraLabels": {"app.kubernetes.io/managed-by": "y"}}),
+        json!({"controlPlaneCount": 2}),
+        json!({"workerCount": 51}),
+        json!({"controlPlaneServerType": "cx3"}),
+        json!({"workerServerType": "m5.large"}),
+        json!({"gitUrl": "https://me:secret@git.example/x"}),
+        json!({"gitBranch": "-x"}),
+        json!({"gitBranch": "a..b"}),
+        json!({"gitCredentials": "sometimes"}),
+        json!({"dnsZone": "example"}),
+        json!({"domainMode": "pool"}),
+        json!({"domainMode": "pool", "dnsZone": ""}),
+        json!({"acmeEmail": "me@localhost"}),
+        json!({"sshPublicKey": "hello"}),
+        json!({"sshPublicKey": null}),
+        json!({"sshPublicKeyFile": "/keys/id.pub"}),
+        json!({"limits": {"server": 3}}),
+        json!({"frobnicate": 1}),
+    ] {
+        judge(&bad, false);
     }
     // The regions that the console offers.
     for region in schema["properties"]["region"]["examples"]
         .as_array()
         .unwrap()
     {
-        let mut given = catalyst_yaml::from_str(&small()).unwrap();
-        given["region"] = region.clone();
-        Config::from_value("config", given, &no_file).unwrap();
+        judge(&json!({ "region": region }), true);
+    }
+}
+
+#[test]
+fn what_no_schema_can_say_the_rules_say_alone() {
+    let validator = jsonschema::validator_for(&Config::schema()).unwrap();
+    for given in [
+        json!({"adminCidrs": ["203.0.113.7/24"]}),
+        json!({"networkCidr": "8.0.0.0/16"}),
+        json!({"subnetCidr": "10.9.0.0/20"}),
+        json!({"podCidr": "10.43.0.0/20"}),
+        json!({"domainMode": "pool", "dnsZone": "other.example"}),
+    ] {
+        let mut described = catalyst_yaml::from_str(&small()).unwrap();
+        for (name, value) in given.as_object().unwrap() {
+            described[name] = value.clone();
+        }
+        assert!(validator.is_valid(&described), "{given}");
+        Config::from_value("config", described, &no_file).unwrap_err();
     }
 }

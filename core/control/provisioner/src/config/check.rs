@@ -1,8 +1,9 @@
 //! The rules of the module's variables, so that what OpenTofu would refuse is told
 //! before it is started, together with everything else. A test in the lane with the
-//! real OpenTofu holds the two against each other.
+//! real OpenTofu holds the two against each other. The forms are those of the schema, too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use regex::Regex;
 
@@ -12,27 +13,45 @@ use super::read::Problems;
 
 pub(super) const FQDN: &str =
     r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
-const ZONE: &str = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
-pub(super) const SSH_KEY: &str = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [^\r\n]*)?$";
+pub(super) const ZONE: &str =
+    r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
+pub(super) const REGION: &str = "^[a-z]{3,4}$";
+pub(super) const LOCATION: &str = "^[a-z]{3}[0-9]*$";
+pub(super) const NETWORK_ZONE: &str = "^[a-z]+-[a-z]+$";
+pub(super) const LETTER: &str = "^[a-z]$";
+pub(super) const PROJECT: &str = "^[0-9]{1,20}$";
+pub(super) const EMAIL: &str = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$";
+/// As a file has it: with the line's end.
+pub(super) const SSH_KEY: &str = r"^\s*(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [^\r\n]*)?\s*$";
 pub(super) const SERVER_TYPE: &str = r"^(cx|cpx|cax|ccx)[0-9]{2}$";
-const IMAGE: &str = r"^((ubuntu|debian)-[0-9.]+|[0-9]+)$";
-const BALANCER: &str = r"^lb[0-9]{2}$";
+pub(super) const IMAGE: &str = r"^((ubuntu|debian)-[0-9.]+|[0-9]+)$";
+pub(super) const BALANCER: &str = r"^lb[0-9]{2}$";
+pub(super) const K3S_VERSION: &str = r"^v1\.(3[2-9]|[4-9][0-9])\.[0-9]+\+k3s[0-9]+$";
+pub(super) const K3S_CHANNEL: &str = r"^(stable|latest|v1\.[0-9]+)$";
+pub(super) const CILIUM_VERSION: &str = r"^[0-9]+\.[0-9]+\.[0-9]+$";
+pub(super) const GATEWAY_API_VERSION: &str = r"^v[0-9]+\.[0-9]+\.[0-9]+$";
+pub(super) const HELM_VERSION: &str = r"^v3\.[0-9]+\.[0-9]+$";
+pub(super) const FLUX_VERSION: &str = r"^v2\.[0-9]+\.[0-9]+$";
 pub(super) const GIT_URL: &str = r"^https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/-]+$";
 pub(super) const GIT_BRANCH: &str = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?$";
-const LABEL_KEY: &str =
+pub(super) const LABEL_KEY: &str =
     r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$";
-const LABEL_VALUE: &str = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$";
+pub(super) const LABEL_VALUE: &str = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$";
 pub(super) const BUILDING_BLOCKS: [&str; 3] = ["mgt", "rtz", "dmz"];
 pub(super) const ENV_TYPES: [&str; 5] = ["prod", "stg", "uat", "dev", "poc"];
 pub(super) const DOMAIN_MODES: [&str; 2] = ["byo", "pool"];
 /// etcd needs an odd number, and more than three only costs.
 pub(super) const CONTROL_PLANES: [u16; 2] = [1, 3];
 pub(super) const MOST_WORKERS: u32 = 50;
+pub(super) const DNS_TTL: RangeInclusive<u32> = 60..=86_400;
+pub(super) const JOIN_TOKEN_TTL: RangeInclusive<u32> = 20..=240;
 /// Wider networks than these nobody has for himself; several of them could be put together
 /// to the whole Internet.
 const WIDEST_V4: u8 = 8;
 const WIDEST_V6: u8 = 16;
-const OWN_LABELS: [&str; 6] = [
+/// Keys that begin so are Hetzner's own.
+pub(super) const OF_HETZNER: &str = "hetzner.cloud/";
+pub(super) const OWN_LABELS: [&str; 6] = [
     "openova.io/sovereign",
     "openova.io/host-cluster",
     "openova.io/env-type",
@@ -62,14 +81,14 @@ fn names(config: &Config, problems: &mut Problems) {
         problems.tell("sovereignFqdn", format!("it has {} characters; at most 170 leave room for application.environment.domain in the 253 that DNS allows", fqdn.len()));
     }
     for (code, place) in &config.extra_regions {
-        if !fits("^[a-z]{3,4}$", code) {
+        if !fits(REGION, code) {
             problems.tell(
                 "extraRegions",
                 format!("{code:?} is not a region code of three or four lower-case letters"),
             );
-        } else if !fits("^[a-z]$", &place.letter)
-            || !fits("^[a-z]{3}[0-9]*$", &place.location)
-            || !fits("^[a-z]+-[a-z]+$", &place.network_zone)
+        } else if !fits(LETTER, &place.letter)
+            || !fits(LOCATION, &place.location)
+            || !fits(NETWORK_ZONE, &place.network_zone)
         {
             problems.tell(&format!("extraRegions.{code}"), "location looks like fsn1, networkZone like eu-central, letter is one lower-case letter");
         }
@@ -90,12 +109,12 @@ fn names(config: &Config, problems: &mut Problems) {
     );
     one_of(problems, "envType", &config.env_type, &ENV_TYPES);
     if let Some(project) = &config.hetzner_project_id
-        && !fits("^[0-9]{1,20}$", project)
+        && !fits(PROJECT, project)
     {
         problems.tell("hetznerProjectId", format!("{project:?} is not the project's number, which stands in the address of its console page"));
     }
     for (key, value) in &config.extra_labels {
-        if key.starts_with("hetzner.cloud/") || OWN_LABELS.contains(&key.as_str()) {
+        if key.starts_with(OF_HETZNER) || OWN_LABELS.contains(&key.as_str()) {
             problems.tell(
                 "extraLabels",
                 format!(
@@ -130,14 +149,9 @@ fn names(config: &Config, problems: &mut Problems) {
             _ => {}
         }
     }
-    between(problems, "dnsTtl", config.dns_ttl, 60, 86_400);
+    between(problems, "dnsTtl", config.dns_ttl, &DNS_TTL);
     let email = &config.acme_email;
-    let domain = email.split_once('@').map(|(name, domain)| {
-        !name.is_empty()
-            && fits(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$", name)
-            && fits(FQDN, &domain.to_ascii_lowercase())
-    });
-    if domain != Some(true) {
+    if !fits(EMAIL, email) {
         problems.tell(
             "acmeEmail",
             format!("{email:?} is not an e-mail address; write it like platform@omantel.example"),
@@ -148,7 +162,7 @@ fn names(config: &Config, problems: &mut Problems) {
 fn access(config: &Config, problems: &mut Problems) {
     if let Some(key) = &config.ssh_public_key
         && problems.fine(&["sshPublicKey", "sshPublicKeyFile"])
-        && !fits(SSH_KEY, key.trim())
+        && !fits(SSH_KEY, key)
     {
         let property = match config.ssh_public_key_file {
             Some(_) => "sshPublicKeyFile",
@@ -219,8 +233,7 @@ fn machines(config: &Config, problems: &mut Problems) {
         problems,
         "workerCount",
         config.worker_count.into(),
-        0,
-        MOST_WORKERS,
+        &(0..=MOST_WORKERS),
     );
     for (property, text, example) in [
         (
@@ -324,7 +337,7 @@ fn software(config: &Config, problems: &mut Problems) {
                 "k3sVersion is given too; leave one of them out",
             );
         }
-        if !fits(r"^v1\.(3[2-9]|[4-9][0-9])\.[0-9]+\+k3s[0-9]+$", version) {
+        if !fits(K3S_VERSION, version) {
             problems.tell("k3sVersion", format!("{version:?} is not a k3s release of Kubernetes 1.32 or later, such as v1.35.1+k3s1"));
         }
     }
@@ -332,31 +345,31 @@ fn software(config: &Config, problems: &mut Problems) {
         (
             "k3sChannel",
             config.k3s_channel.as_ref(),
-            r"^(stable|latest|v1\.[0-9]+)$",
+            K3S_CHANNEL,
             "stable, latest or a minor such as v1.35",
         ),
         (
             "ciliumVersion",
             Some(&config.cilium_version),
-            r"^[0-9]+\.[0-9]+\.[0-9]+$",
+            CILIUM_VERSION,
             "a chart version such as 1.20.2",
         ),
         (
             "gatewayApiVersion",
             Some(&config.gateway_api_version),
-            r"^v[0-9]+\.[0-9]+\.[0-9]+$",
+            GATEWAY_API_VERSION,
             "a release such as v1.6.1",
         ),
         (
             "helmVersion",
             Some(&config.helm_version),
-            r"^v3\.[0-9]+\.[0-9]+$",
+            HELM_VERSION,
             "a release of helm 3 such as v3.22.0",
         ),
         (
             "fluxVersion",
             Some(&config.flux_version),
-            r"^v2\.[0-9]+\.[0-9]+$",
+            FLUX_VERSION,
             "a release of Flux 2 such as v2.9.5",
         ),
     ];
@@ -390,8 +403,7 @@ fn software(config: &Config, problems: &mut Problems) {
         problems,
         "joinTokenTtlMinutes",
         config.join_token_ttl_minutes.into(),
-        20,
-        240,
+        &JOIN_TOKEN_TTL,
     );
 }
 
@@ -404,8 +416,9 @@ fn one_of(problems: &mut Problems, property: &str, text: &str, known: &[&str]) {
     }
 }
 
-fn between(problems: &mut Problems, property: &str, number: u32, least: u32, most: u32) {
-    if !(least..=most).contains(&number) {
+fn between(problems: &mut Problems, property: &str, number: u32, range: &RangeInclusive<u32>) {
+    if !range.contains(&number) {
+        let (least, most) = (range.start(), range.end());
         problems.tell(property, format!("{number} is not from {least} to {most}"));
     }
 }
@@ -414,7 +427,8 @@ fn between(problems: &mut Problems, property: &str, number: u32, least: u32, mos
 fn network(cidr: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = cidr.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
-    let plain = prefix.len() <= 3 && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = prefix.bytes().all(|byte| byte.is_ascii_digit())
+        && (prefix == "0" || !prefix.starts_with('0'));
     let prefix: u8 = prefix.parse().ok().filter(|_| plain)?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     (prefix <= most).then_some((address, prefix))

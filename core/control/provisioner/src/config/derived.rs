@@ -8,17 +8,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Config;
+use super::{Config, check};
 
 /// What Hetzner calls a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Place {
     /// Hetzner's location, such as fsn1.
+    #[schemars(extend("pattern" = check::LOCATION))]
     pub location: String,
     /// Hetzner's network zone, such as eu-central.
+    #[schemars(extend("pattern" = check::NETWORK_ZONE))]
     pub network_zone: String,
     /// The region's letter in the location code.
+    #[schemars(extend("pattern" = check::LETTER))]
     pub letter: String,
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod derived;
 mod nearest;
 mod read;
+mod schema;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub use read::{ConfigError, Problem, ReadFile};
 /// A Sovereign on Hetzner Cloud: where it runs, on what, and who may reach it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(title = "sovereign.yaml")]
+#[schemars(title = "sovereign.yaml", extend("allOf" = schema::rules(), "oneOf" = schema::one_key()))]
 pub struct Config {
     /// The cloud.
     #[serde(default)]
@@ -36,6 +37,7 @@ pub struct Config {
     pub region: String,
     /// Regions beyond the built-in ones, by code.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": check::REGION}))]
     pub extra_regions: BTreeMap<String, Place>,
     /// What the host cluster is for: mgt (control plane), rtz (workloads) or dmz (edge).
     #[serde(default = "default_building_block")]
@@ -47,9 +49,11 @@ pub struct Config {
     pub env_type: String,
     /// Number of the Hetzner project that HCLOUD_TOKEN belongs to.
     #[serde(default, deserialize_with = "read::number_or_text")]
+    #[schemars(extend("type" = ["string", "integer", "null"], "pattern" = check::PROJECT, "minimum" = 0))]
     pub hetzner_project_id: Option<String>,
     /// Labels put on every resource beside the Sovereign's own.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = schema::label_key(), "additionalProperties" = {"type": "string", "pattern": check::LABEL_VALUE}))]
     pub extra_labels: BTreeMap<String, String>,
     /// byo: you write the DNS records yourself. pool: they are written into dnsZone.
     #[serde(default = "default_domain_mode")]
@@ -60,6 +64,7 @@ pub struct Config {
     pub dns_zone: Option<String>,
     /// Time to live of the records written in mode pool, in seconds.
     #[serde(default = "default_dns_ttl")]
+    #[schemars(extend("minimum" = check::DNS_TTL.start(), "maximum" = check::DNS_TTL.end()))]
     pub dns_ttl: u32,
     /// OpenSSH public key of whoever provisions. Give this or sshPublicKeyFile.
     #[serde(default)]
@@ -72,7 +77,7 @@ pub struct Config {
     #[serde(default)]
     pub ssh_private_key_file: Option<PathBuf>,
     /// Networks from which SSH and the Kubernetes API of the nodes can be reached.
-    #[schemars(extend("minItems" = 1))]
+    #[schemars(extend("minItems" = 1, "items" = {"type": "string", "pattern": schema::admin_network()}))]
     pub admin_cidrs: Vec<String>,
     /// 1, or 3 for a control plane that survives the loss of a node.
     #[serde(default = "default_control_plane_count")]
@@ -92,58 +97,72 @@ pub struct Config {
     pub worker_server_type: String,
     /// Image of the nodes: one with systemd, apt and cloud-init.
     #[serde(default = "default_image")]
+    #[schemars(extend("pattern" = check::IMAGE))]
     pub image: String,
     /// Hetzner type of the public load balancer.
     #[serde(default = "default_load_balancer_type")]
+    #[schemars(extend("pattern" = check::BALANCER))]
     pub load_balancer_type: String,
     /// Hetzner type of the internal load balancer that nodes join through.
     #[serde(default = "default_load_balancer_type")]
+    #[schemars(extend("pattern" = check::BALANCER))]
     pub join_load_balancer_type: String,
     /// Private network of the Sovereign.
     #[serde(default = "default_network_cidr")]
+    #[schemars(extend("pattern" = schema::network()))]
     pub network_cidr: String,
     /// Subnet of the nodes and load balancers, within networkCidr.
     #[serde(default = "default_subnet_cidr")]
+    #[schemars(extend("pattern" = schema::subnet()))]
     pub subnet_cidr: String,
     /// Addresses of pods.
     #[serde(default = "default_pod_cidr")]
+    #[schemars(extend("pattern" = schema::network()))]
     pub pod_cidr: String,
     /// Addresses of Services.
     #[serde(default = "default_service_cidr")]
+    #[schemars(extend("pattern" = schema::network()))]
     pub service_cidr: String,
     /// Release of k3s; without it and k3sChannel, the one this Catalyst was made with.
     #[serde(default)]
+    #[schemars(extend("pattern" = check::K3S_VERSION))]
     pub k3s_version: Option<String>,
     /// Release channel of k3s, instead of k3sVersion: stable, latest, or v1.35 and the like.
     #[serde(default)]
+    #[schemars(extend("pattern" = check::K3S_CHANNEL))]
     pub k3s_channel: Option<String>,
     /// Version of the Cilium chart.
     #[serde(default = "default_cilium_version")]
+    #[schemars(extend("pattern" = check::CILIUM_VERSION))]
     pub cilium_version: String,
     /// Release of the Gateway API's custom resources.
     #[serde(default = "default_gateway_api_version")]
+    #[schemars(extend("pattern" = check::GATEWAY_API_VERSION))]
     pub gateway_api_version: String,
     /// Release of helm, which installs Cilium before Flux is there.
     #[serde(default = "default_helm_version")]
+    #[schemars(extend("pattern" = check::HELM_VERSION))]
     pub helm_version: String,
     /// Release of Flux.
     #[serde(default = "default_flux_version")]
+    #[schemars(extend("pattern" = check::FLUX_VERSION))]
     pub flux_version: String,
     /// Git repository with clusters/<sovereignFqdn>/, over https, without credentials.
     #[schemars(extend("pattern" = check::GIT_URL, "maxLength" = 1024))]
     pub git_url: String,
     /// Branch that Flux follows.
     #[serde(default = "default_git_branch")]
-    #[schemars(extend("pattern" = check::GIT_BRANCH))]
+    #[schemars(extend("pattern" = check::GIT_BRANCH, "not" = {"pattern": r"\.\."}))]
     pub git_branch: String,
     /// True where the repository is private: its credentials are then handed over.
     #[serde(default)]
     pub git_credentials: bool,
     /// How long the token that workers join with is good for, in minutes.
     #[serde(default = "default_join_token_ttl_minutes")]
+    #[schemars(extend("minimum" = check::JOIN_TOKEN_TTL.start(), "maximum" = check::JOIN_TOKEN_TTL.end()))]
     pub join_token_ttl_minutes: u16,
     /// E-mail address for the certificate authority (ACME) to write to.
-    #[schemars(extend("format" = "email"))]
+    #[schemars(extend("format" = "email", "pattern" = check::EMAIL))]
     pub acme_email: String,
     /// What the Hetzner project may hold; preflight counts against it.
     #[serde(default)]
@@ -193,7 +212,9 @@ impl Config {
         read::judge(name, value, read_file)
     }
 
-    /// The JSON Schema (2020-12) of `sovereign.yaml`.
+    /// The JSON Schema (2020-12) of `sovereign.yaml`, with the rules as far as a schema can
+    /// say them. What it refuses, [`Self::parse`] refuses too; not the other way round: it
+    /// does not know which networks overlap, and what lies in a file.
     pub fn schema() -> Value {
         schemars::schema_for!(Self).to_value()
     }
