@@ -1,11 +1,13 @@
 //! The node: what the assembly talks to.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -66,7 +68,19 @@ pub struct Node {
     report: Report,
     pods: Mutex<HashMap<String, Arc<Life>>>,
     addresses: Mutex<HashMap<String, Ipv4Addr>>,
-    _lock: std::fs::File,
+    // Held, and let go of when it is dropped.
+    _lock: Lock,
+}
+
+/// A file that is locked.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a shim that is being started holds a copy of it
+    /// until it is there, and with it the lock.
+    fn drop(&mut self) {
+        _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 /// A node shared between tasks.
@@ -122,8 +136,9 @@ impl Node {
             .write(true)
             .open(&lock_path)
             .map_err(|e| NodeError::file("open", &lock_path, e))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| NodeError::Locked { path: data.clone() })?;
+        let lock = Lock(lock);
         let (layers, images, pods_folder) =
             (data.join("layers"), data.join("images"), data.join("pods"));
         for folder in [&layers, &images, &pods_folder] {
@@ -497,6 +512,22 @@ fn remove_unfinished(layers: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_starting_shim_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let file = File::create(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        let take = |file: &File| flock(file, FlockOperation::NonBlockingLockExclusive);
+        take(&file).unwrap();
+        let copy = file.try_clone().unwrap();
+        let held = Lock(file);
+        assert!(take(&other).is_err());
+        drop(held);
+        take(&other).unwrap();
+        drop(copy);
+    }
 
     #[test]
     fn a_volume_is_not_the_pods_that_waited_for_it() {
