@@ -12,6 +12,7 @@ use catalyst_api::Fault;
 use catalyst_blueprint::line_of_pointer;
 use catalyst_resources::{GROUP, VERSION, custom_resource_definitions};
 use catalyst_schema::Schema;
+use catalyst_yaml::pointer::escape;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -207,7 +208,7 @@ fn pointer_of(path: &str) -> String {
         let part = part.trim_end_matches(']');
         if !part.is_empty() {
             pointer.push('/');
-            pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
+            pointer.push_str(&escape(part));
         }
     }
     pointer

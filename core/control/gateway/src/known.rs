@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use catalyst_blueprint::nearest;
+use catalyst_yaml::pointer::escape;
 use serde_json::{Map, Value};
 
-use crate::body::escaped;
 use crate::openapi::openapi;
 
 /// The most characters of a name that is repeated: no property has as many, so that more
@@ -127,7 +127,7 @@ fn judge(
         Value::Object(given) => {
             let shape = Shape::of(schemas, described, value);
             for (name, inner) in given {
-                let at = format!("{pointer}/{}", escaped(name));
+                let at = format!("{pointer}/{}", escape(name));
                 if let Some(described) = shape.properties.get(name.as_str()) {
                     judge(schemas, described, inner, &at, faults);
                 } else if !shape.others.is_empty() {

@@ -27,6 +27,7 @@ use catalyst_provisioner::service::{
     in_service_words,
 };
 use catalyst_provisioner::{Config, OwnSecret, OwnSecrets, Redactor, Secret};
+use catalyst_yaml::pointer::escape;
 use futures::stream;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -39,7 +40,6 @@ pub use render::rendered;
 
 use crate::Gateway;
 use crate::authentication::Credential;
-use crate::body::escaped;
 use crate::caller::Caller;
 use crate::problem::Refusal;
 use crate::stream::{FAILURES, FRESH, LOOK_AGAIN, answer};
@@ -416,7 +416,7 @@ fn described(mut given: Map<String, Value>) -> (Option<Config>, Vec<Found>) {
     let read = Config::from_value("config", Value::Object(given), &no_file);
     if let Err(error) = &read {
         faults.extend(error.problems.iter().map(|problem| {
-            let at = escaped(&problem.at).replace('.', "/");
+            let at = escape(&problem.at).replace('.', "/");
             (format!("/config/{at}"), in_service_words(&problem.message))
         }));
     }

@@ -269,7 +269,10 @@ impl Adoption {
             Some(format!("{title}: its {what} is {found} and not {expected}"))
         };
         // It changes where another resource is made in the place of this one.
-        let annotation = format!("/metadata/annotations/{}", EXTERNAL_NAME.replace('/', "~1"));
+        let annotation = format!(
+            "/metadata/annotations/{}",
+            catalyst_yaml::pointer::escape(EXTERNAL_NAME)
+        );
         let external_name = text(item, &annotation);
         if external_name != self.external_name {
             return told("external name", external_name, &self.external_name);

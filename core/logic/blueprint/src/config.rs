@@ -1,6 +1,7 @@
 //! The config schema of a Blueprint: JSON Schema 2020-12 with Catalyst's own
 //! `x-catalyst-*` words, compiled without any way to reach the network.
 
+use catalyst_yaml::pointer::{escape, parts};
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -212,11 +213,11 @@ impl ConfigSchema {
 
     fn known_properties(&self, pointer: &str) -> Vec<String> {
         let mut here = &self.source;
-        for part in pointer.split('/').skip(1) {
+        for name in parts(pointer) {
             here = resolve(&self.source, here);
             here = here
                 .get("properties")
-                .and_then(|properties| properties.get(unescape(part)))
+                .and_then(|properties| properties.get(&name))
                 .or_else(|| here.get("items"))
                 .unwrap_or(&Value::Null);
         }
@@ -507,16 +508,7 @@ fn place_name(pointer: &str) -> String {
     if pointer.is_empty() {
         return "config".to_owned();
     }
-    let path: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
-    format!("config.{}", path.join("."))
-}
-
-pub(crate) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-pub(crate) fn unescape(part: &str) -> String {
-    part.replace("~1", "/").replace("~0", "~")
+    format!("config.{}", parts(pointer).join("."))
 }
 
 #[cfg(test)]

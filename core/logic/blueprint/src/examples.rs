@@ -8,9 +8,10 @@
 
 use std::cell::Cell;
 
+use catalyst_yaml::pointer::{escape, parts};
 use serde_json::{Map, Value, json};
 
-use crate::config::{ConfigForm, ConfigSchema, SECRET, branches, build, resolve, unescape};
+use crate::config::{ConfigForm, ConfigSchema, SECRET, branches, build, resolve};
 use crate::values::set;
 
 /// The deepest properties that are varied; a schema may refer to itself.
@@ -133,7 +134,7 @@ fn shown(value: &Value) -> String {
 
 fn pointer(path: &[String]) -> String {
     path.iter()
-        .map(|part| format!("/{}", crate::config::escape(part)))
+        .map(|part| format!("/{}", escape(part)))
         .collect()
 }
 
@@ -156,7 +157,7 @@ impl<'a> Maker<'a> {
             }
             let mut is_changed = false;
             for problem in &problems {
-                let path: Vec<String> = problem.pointer.split('/').skip(1).map(unescape).collect();
+                let path = parts(&problem.pointer);
                 match problem.keyword.as_str() {
                     "required" => {
                         let schema = self.schema_at(&path)?;

@@ -1,9 +1,10 @@
 //! The form that asks for an Application's config, derived from its schema.
 
+use catalyst_yaml::pointer::escape;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{ConfigSchema, PER_ENVIRONMENT, SECRET, UI_HINT, UI_ORDER, escape, resolve};
+use crate::config::{ConfigSchema, PER_ENVIRONMENT, SECRET, UI_HINT, UI_ORDER, resolve};
 
 /// The deepest group a form shows; a schema that refers to itself ends here.
 const MAX_DEPTH: usize = 6;

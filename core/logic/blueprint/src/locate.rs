@@ -34,12 +34,7 @@ pub(crate) fn line_of(text: &str, path: &[String]) -> Option<usize> {
 /// The line (from 1) of the entry that a JSON pointer (RFC 6901) names in a
 /// YAML text, or of the nearest one above it that is there.
 pub fn line_of_pointer(text: &str, pointer: &str) -> Option<usize> {
-    let path: Vec<String> = pointer
-        .split('/')
-        .skip(1)
-        .map(|part| part.replace("~1", "/").replace("~0", "~"))
-        .collect();
-    line_of(text, &path)
+    line_of(text, &catalyst_yaml::pointer::parts(pointer))
 }
 
 fn read(number: usize, raw: &str) -> Option<Line<'_>> {

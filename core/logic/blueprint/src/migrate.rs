@@ -6,11 +6,12 @@
 //! stands at the new place already nor one that stands where a group on the way to it
 //! would be.
 
+use catalyst_yaml::pointer::parts;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Upgrades, config::unescape, values::set};
+use crate::{Upgrades, values::set};
 
 /// What becomes of one property of the config of versions before another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,10 +89,6 @@ impl Upgrades {
         }
         moved
     }
-}
-
-fn parts(pointer: &str) -> Vec<String> {
-    pointer.split('/').skip(1).map(unescape).collect()
 }
 
 impl Upgrades {

@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalyst_yaml::pointer::escape;
 use serde_json::Value;
 
-use crate::config::{branches, escape, resolve};
+use crate::config::{branches, resolve};
 use crate::{Blueprint, Problem, locate};
 
 /// The deepest properties that are looked at; a schema may refer to itself.

@@ -13,10 +13,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalyst_yaml::pointer::{escape, unescape};
 use semver::Version;
 use serde_json::{Map, Value, json};
 
-use crate::config::{escape, unescape};
 use crate::shape::{self, Mistake, What};
 use crate::{Blueprint, ManifestKind, Problem, locate, suggest, upgrades};
 

@@ -3,10 +3,11 @@
 
 use std::sync::LazyLock;
 
+use catalyst_yaml::pointer::escape;
 use jsonschema::{Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
 
-use crate::{Problem, config::escape, file::Blueprint, locate, suggest};
+use crate::{Problem, file::Blueprint, locate, suggest};
 
 /// The schema of the file, compiled once: a catalog of many Blueprints is read again
 /// and again.

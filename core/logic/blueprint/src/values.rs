@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use catalyst_yaml::pointer::parts;
 use serde_json::{Map, Value, json};
 
-use crate::config::{ConfigSchema, unescape};
+use crate::config::ConfigSchema;
 
 /// What the values of a chart are made of.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -74,7 +75,7 @@ pub fn promote_config(schema: &ConfigSchema, from: &Value, to: &Value) -> Value 
     own.sort();
     own.dedup();
     for pointer in own {
-        let parts: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
+        let parts = parts(&pointer);
         match to.pointer(&pointer) {
             Some(value) => set(&mut result, &parts, value),
             None => remove(&mut result, &parts),

@@ -4,9 +4,10 @@
 //! Called by lint. What must stay true: JSON Schema passes over words that it does not
 //! know, so a slip in one of these would make a secret a plain setting, which goes to Git.
 
+use catalyst_yaml::pointer::escape;
 use serde_json::Value;
 
-use crate::config::{MAX_DEPTH, PER_ENVIRONMENT, SECRET, UI_HINT, UI_ORDER, escape, resolve};
+use crate::config::{MAX_DEPTH, PER_ENVIRONMENT, SECRET, UI_HINT, UI_ORDER, resolve};
 use crate::suggest;
 
 /// Catalyst's own words.

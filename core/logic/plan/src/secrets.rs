@@ -42,8 +42,7 @@ pub(crate) fn in_config(
         };
         let mut path = Vec::new();
         let mut here = config;
-        for part in pointer.split('/').skip(1) {
-            let part = part.replace("~1", "/").replace("~0", "~");
+        for part in catalyst_yaml::pointer::parts(&pointer) {
             let Some(inner) = here.get(&part) else {
                 return Err(ExpandError::SecretInList {
                     application: application.to_string(),

@@ -4,12 +4,14 @@
 //! `0644` is 420; the last of two equal keys wins; keys become strings).
 //! Writing follows the same library's `Marshal`, byte for byte: sorted keys,
 //! sequences level with their key, text folded after column 80.
+//! [`pointer`] names a place in what is read.
 //!
 //! Called by the Helm engine, Kustomize, the Blueprint reader, the forge's
 //! checks and the command line. What must stay true: a value written here and
 //! read again, here or by Go, is the same value; no input makes it panic.
 
 mod number;
+pub mod pointer;
 mod quick;
 mod read;
 mod scalar;

@@ -44,11 +44,7 @@ impl Run<'_> {
                 continue;
             };
             for pointer in ignored(&self.spec, &object) {
-                let parts: Vec<String> = pointer
-                    .split('/')
-                    .skip(1)
-                    .map(|part| part.replace("~1", "/").replace("~0", "~"))
-                    .collect();
+                let parts = catalyst_yaml::pointer::parts(&pointer);
                 let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
                 crate::json::unset(&mut live, &parts);
                 crate::json::unset(&mut dry, &parts);
