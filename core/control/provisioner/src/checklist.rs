@@ -6,6 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::cluster::{Progress, readiness};
+use crate::config::Config;
 
 /// Every Helm release of the cluster.
 pub const RELEASES: &str =
@@ -72,6 +73,16 @@ impl Console {
         )
     }
 
+    /// Where nothing answered, for the reason that was told: there may be no records yet, or
+    /// no certificate, for which they are needed.
+    pub fn unanswered(&self, why: &str) -> Progress {
+        Progress::Waiting(format!(
+            "{why}; write the DNS records of {} if they do not lead to the load balancer ({}) yet: its certificate comes after them",
+            self.host,
+            self.addresses.join(", ")
+        ))
+    }
+
     /// Judges what that said.
     pub fn judge(&self, said: &str) -> Progress {
         let (code, address) = said.trim().split_once(' ').unwrap_or((said.trim(), ""));
@@ -87,6 +98,24 @@ impl Console {
             _ => Progress::Waiting(format!("{} answers {code}", self.host)),
         }
     }
+}
+
+/// What to tell whoever writes the records of the Sovereign's domain: all of them. `None`
+/// where they are written by OpenTofu, or nothing is known of them.
+pub fn records_to_write(config: &Config, outputs: &BTreeMap<String, Value>) -> Option<String> {
+    let records = outputs.get("dns_records")?.as_array()?;
+    if config.domain_mode != "byo" || records.is_empty() {
+        return None;
+    }
+    let line = |record: &Value| {
+        let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("?");
+        format!("{} {} {}", text("name"), text("type"), text("value"))
+    };
+    let lines: Vec<String> = records.iter().map(line).collect();
+    Some(format!(
+        "write these now, for certificates come after them, and a name that was asked for too early may be unknown for long: {}",
+        lines.join("; ")
+    ))
 }
 
 /// How far the Helm releases are, as one.
@@ -204,6 +233,54 @@ mod tests {
                 }
                 (other, _) => panic!("{said}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn who_has_no_answer_is_told_where_records_lead() {
+        let console = Console::of(&outputs("https://console.hfmp.omantel.example")).unwrap();
+        let Progress::Waiting(why) = console.unanswered("curl: (6) Could not resolve host") else {
+            panic!("it is ready");
+        };
+        for expected in [
+            "curl: (6)",
+            "DNS records of console.hfmp.omantel.example",
+            "(2001:db8::1, 203.0.113.9)",
+        ] {
+            assert!(why.contains(expected), "{expected}: {why}");
+        }
+    }
+
+    #[test]
+    fn records_are_told_to_whoever_writes_them() {
+        let config = |mode: &str| {
+            let text = format!(
+                "sovereignFqdn: omantel.example
+region: fsn
+sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
+adminCidrs: [203.0.113.7/32]
+gitUrl: https://git.example/sovereigns
+acmeEmail: platform@omantel.example
+{mode}"
+            );
+            Config::parse("f", &text, &|_| panic!("no file is named")).unwrap()
+        };
+        let (byo, pool) = (config(""), config("domainMode: pool\ndnsZone: example\n"));
+        let record = |name: &str, kind: &str, value: &str| json!({"name": name, "type": kind, "value": value});
+        let made = BTreeMap::from([(
+            "dns_records".to_owned(),
+            json!([
+                record("omantel.example", "A", "203.0.113.9"),
+                record("*.omantel.example", "AAAA", "2001:db8::1"),
+            ]),
+        )]);
+        let told = records_to_write(&byo, &made).unwrap();
+        assert!(
+            told.ends_with("omantel.example A 203.0.113.9; *.omantel.example AAAA 2001:db8::1"),
+            "{told}"
+        );
+        for (config, outputs) in [(&pool, &made), (&byo, &BTreeMap::new())] {
+            assert_eq!(records_to_write(config, outputs), None);
         }
     }
 

@@ -570,6 +570,7 @@ impl<'a> Provisioner<'a> {
                 self.tofu.apply(&mut |event| count.tell(event)).await?;
                 self.record.outputs = self.tofu.outputs().await?;
                 versions.extend(self.config.versions());
+                self.tell_records();
             }
             Step::WaitSsh => {
                 let ssh = self.control_plane()?;

@@ -145,6 +145,7 @@ impl Provisioner<'_> {
         let console = Console::of(&self.record.outputs).ok_or(ProvisionError::Output { name })?;
         let sign_in = console.sign_in();
         let ssh = self.control_plane()?;
+        self.tell_records();
         self.wait(Step::Checklist, self.options.waits.checklist, async || {
             let said = ssh.run(LOOK, cluster::KUSTOMIZATIONS, None, MINUTE).await;
             let (parts, left_out) = match said {
@@ -167,7 +168,10 @@ impl Provisioner<'_> {
             let tokens = told(tokens.await, checklist::join_tokens);
             let asks = place.command();
             let answer = ssh.run(LOOK, &asks, None, MINUTE);
-            let answers = told(answer.await, |text| place.judge(text));
+            let answers = match answer.await {
+                Ok(text) => place.judge(&text),
+                Err(error) => place.unanswered(&error.to_string()),
+            };
             let points = [
                 ("parts".to_owned(), parts),
                 ("Helm releases".to_owned(), releases),
@@ -181,6 +185,17 @@ impl Provisioner<'_> {
         .await?;
         // It may have been published since the parts were waited for.
         self.tell_left_out().await
+    }
+
+    /// Tells which DNS records are whoever provisions to write.
+    pub(super) fn tell_records(&mut self) {
+        if let Some(message) = checklist::records_to_write(self.config, &self.record.outputs) {
+            (self.sink)(Event::Found(Finding {
+                problem: false,
+                subject: "DNS records".to_owned(),
+                message,
+            }));
+        }
     }
 
     async fn adoptions(&mut self) -> Result<Vec<Adoption>, ProvisionError> {

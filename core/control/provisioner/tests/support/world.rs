@@ -37,6 +37,9 @@ output "control_plane_ip" {
 output "load_balancer_ip" {
   value = "203.0.113.9"
 }
+output "dns_records" {
+  value = [{ name = var.sovereign_fqdn, type = "A", value = "203.0.113.9" }]
+}
 output "console_url" {
   value = "https://console.${var.sovereign_fqdn}"
 }

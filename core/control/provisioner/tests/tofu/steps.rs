@@ -146,6 +146,25 @@ async fn every_step_is_taken_once_and_a_second_run_takes_none() {
         events.contains(&Event::Resources { done: 4, total: 4 }),
         "{events:?}"
     );
+    // Whoever writes the records has the time of the waits for it, and is told once more.
+    let told_records: Vec<usize> = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| {
+            matches!(event, Event::Found(found)
+                if found.subject == "DNS records" && found.message.ends_with("omantel.example A 203.0.113.9"))
+        })
+        .map(|(index, _)| index)
+        .collect();
+    let at = |wanted: Step| {
+        let is_it =
+            |event: &Event| matches!(event, Event::StepBegun { step, .. } if *step == wanted);
+        events.iter().position(is_it).unwrap()
+    };
+    assert_eq!(told_records.len(), 2, "{events:?}");
+    assert!((at(Step::Apply)..at(Step::WaitSsh)).contains(&told_records[0]));
+    assert!(told_records[1] > at(Step::Checklist));
+
     let record = world.record();
     assert_eq!(record.done.len(), Step::ALL.len());
     assert_eq!(
