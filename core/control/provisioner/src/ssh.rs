@@ -156,7 +156,9 @@ impl Ssh {
         option("BatchMode=yes".to_owned());
         option("ConnectTimeout=10".to_owned());
         option("StrictHostKeyChecking=accept-new".to_owned());
-        option(format!("UserKnownHostsFile={}", self.known_hosts.display()));
+        // A list of files, with tokens that begin with a percent sign (ssh_config(5)).
+        let known_hosts = self.known_hosts.display().to_string().replace('%', "%%");
+        option(format!("UserKnownHostsFile=\"{known_hosts}\""));
         if let Some(key) = &self.key {
             option("IdentitiesOnly=yes".to_owned());
             arguments.extend(["-i".into(), key.into()]);
@@ -164,5 +166,34 @@ impl Ssh {
         arguments.extend(["-p".into(), self.port.to_string().into()]);
         arguments.push(format!("root@{}", self.host).into());
         arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_any_name_holds_the_one_file_of_known_hosts() {
+        let text = "sovereignFqdn: omantel.example
+region: fsn
+sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
+adminCidrs: [203.0.113.7/32]
+gitUrl: https://git.example/sovereigns
+acmeEmail: platform@omantel.example
+";
+        let config = Config::parse("f", text, &|_| panic!("no file is named")).unwrap();
+        for (directory, expected) in [
+            ("/data", "UserKnownHostsFile=\"/data/known_hosts\""),
+            ("/my data", "UserKnownHostsFile=\"/my data/known_hosts\""),
+            ("/50%h", "UserKnownHostsFile=\"/50%%h/known_hosts\""),
+        ] {
+            let ssh = Ssh::new(Path::new("ssh"), 22, &config, Path::new(directory));
+            let arguments = ssh.on("203.0.113.9").arguments();
+            assert!(
+                arguments.contains(&OsString::from(expected)),
+                "{arguments:?}"
+            );
+        }
     }
 }
