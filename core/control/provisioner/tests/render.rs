@@ -115,6 +115,23 @@ fn every_file_names_the_sovereigns_folder() {
 }
 
 #[test]
+fn what_keeps_one_volume_is_gone_before_its_successor_comes() {
+    let files = render::render(&config(""));
+    let release = files
+        .iter()
+        .find(|file| file.path == "parts/gitea/release.yaml")
+        .unwrap();
+    let documents = catalyst_yaml::documents(&release.text).unwrap();
+    let release = documents
+        .iter()
+        .find(|it| it["kind"] == "HelmRelease")
+        .unwrap();
+    let values = &release["spec"]["values"];
+    assert_eq!(values["replicaCount"], 1);
+    assert_eq!(values["strategy"]["type"], "Recreate");
+}
+
+#[test]
 fn rendering_again_changes_nothing_and_replaces_nothing_unasked() {
     let root = tempfile::tempdir().unwrap();
     let (folder, changed) = render::write(&config(""), root.path(), false).unwrap();
