@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::carried::CLUSTER_TEMPLATE;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// A file of the folder: its path below `clusters/<sovereign-fqdn>/`, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +53,37 @@ pub fn render(config: &Config) -> Vec<Rendered> {
             path: (*path).to_owned(),
             text: match *path {
                 "settings.yaml" => settings(config),
-                _ => String::from_utf8_lossy(content).replace("clusters/_template/", &folder),
+                path => pinned(
+                    path,
+                    String::from_utf8_lossy(content).replace("clusters/_template/", &folder),
+                    config,
+                ),
             },
         })
         .collect()
+}
+
+/// A file with the versions that the description names. The first control plane installs
+/// them before Flux is there, and Flux would take back what it finds another version of.
+fn pinned(path: &str, text: String, config: &Config) -> String {
+    let (word, default, version) = match path {
+        "parts/cilium/release.yaml" => (
+            "version",
+            config::default_cilium_version(),
+            &config.cilium_version,
+        ),
+        "parts/gateway-api/source.yaml" => (
+            "tag",
+            config::default_gateway_api_version(),
+            &config.gateway_api_version,
+        ),
+        "parts/flux/source.yaml" => ("tag", config::default_flux_version(), &config.flux_version),
+        _ => return text,
+    };
+    text.replace(
+        &format!(" {word}: {default}\n"),
+        &format!(" {word}: {version}\n"),
+    )
 }
 
 /// What differs from one Sovereign to the next, for Flux to substitute.

@@ -115,6 +115,30 @@ fn every_file_names_the_sovereigns_folder() {
 }
 
 #[test]
+fn flux_has_the_versions_that_the_first_control_plane_installs() {
+    let other = "ciliumVersion: 1.99.1\ngatewayApiVersion: v1.99.2\nfluxVersion: v2.99.3\n";
+    for more in ["", other] {
+        let config = config(more);
+        let variables = config.variables();
+        for (path, word, variable) in [
+            ("parts/cilium/release.yaml", "version", "cilium_version"),
+            (
+                "parts/gateway-api/source.yaml",
+                "tag",
+                "gateway_api_version",
+            ),
+            ("parts/flux/source.yaml", "tag", "flux_version"),
+        ] {
+            let files = render::render(&config);
+            let file = files.iter().find(|file| file.path == path).unwrap();
+            let version = variables[variable].as_str().unwrap();
+            let line = format!(" {word}: {version}\n");
+            assert_eq!(file.text.matches(&line).count(), 1, "{line}: {}", file.text);
+        }
+    }
+}
+
+#[test]
 fn what_keeps_one_volume_is_gone_before_its_successor_comes() {
     let files = render::render(&config(""));
     let release = files

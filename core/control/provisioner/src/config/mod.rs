@@ -305,7 +305,7 @@ pub(crate) const DEFAULT_K3S_VERSION: &str = "v1.35.1+k3s1";
 
 macro_rules! defaults {
     ($($name:ident = $value:literal;)+) => {
-        $(fn $name() -> String { $value.to_owned() })+
+        $(pub(crate) fn $name() -> String { $value.to_owned() })+
     };
 }
 
