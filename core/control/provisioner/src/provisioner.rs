@@ -26,7 +26,7 @@ use crate::preflight::{self, Finding, Hetzner, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::secret::{OwnSecret, OwnSecrets, Redactor, Secret, hidden};
 use crate::ssh::{Ssh, SshError};
-use crate::tofu::{Limits, Planned, Tofu, TofuError, TofuEvent};
+use crate::tofu::{Limits, Planned, Tofu, TofuError, TofuEvent, has_state};
 use count::Count;
 
 /// What is told while it goes on.
@@ -737,7 +737,7 @@ fn all(what: &str, parts: &[(String, Progress)]) -> Progress {
 
 /// Whether something is there that opens with the passphrase alone.
 pub(crate) fn needs_passphrase(directory: &Directory, record: &Record) -> bool {
-    record.life == Life::Archived || directory.module().join("terraform.tfstate").exists()
+    record.life == Life::Archived || has_state(&directory.module())
 }
 
 /// A secret of the directory; where it was in use before, it must be there.

@@ -38,6 +38,9 @@ const OLDEST: Version = Version::new(1, 9, 0);
 /// What alone changes anything in the cloud; both complete the sentence "cannot …".
 const CREATE: &str = "create the resources";
 const DESTROY: &str = "destroy the resources";
+/// The state, in the module's folder, and where OpenTofu leaves what it could not save there.
+const STATE: &str = "terraform.tfstate";
+const BESIDE: &str = "errored.tfstate";
 /// The saved plan, in the module's folder.
 const PLAN: &str = "sovereign.tfplan";
 /// What of our own environment OpenTofu and its providers may see: where programs and
@@ -119,7 +122,7 @@ pub enum TofuError {
         action: &'static str,
     },
     /// It could not write its state, and left it beside.
-    #[error("cannot {action}: OpenTofu could not save its state and left it in {}; make room on the disk, then run `tofu state push errored.tfstate` there before anything else", .path.display())]
+    #[error("cannot {action}: OpenTofu could not save its state and left it in {}; make room on the disk, then run `mv errored.tfstate terraform.tfstate` in that folder before anything else: it is the newer of the two, and encrypted like the other", .path.display())]
     StateBeside {
         /// What was attempted.
         action: &'static str,
@@ -205,6 +208,13 @@ fn after_kill(action: &str) -> &'static str {
         }
         _ => "nothing was changed by that, run `catalyst provision resume` to go on",
     }
+}
+
+/// Whether the folder of a module has a state, in its place or beside it.
+pub(crate) fn has_state(module: &Path) -> bool {
+    [STATE, BESIDE]
+        .iter()
+        .any(|name| module.join(name).exists())
 }
 
 /// What a plan would change. Where changes are counted and none is named, it is not known
@@ -472,15 +482,15 @@ impl Tofu {
         }
     }
 
-    /// Whether anything was ever applied.
+    /// Whether anything was ever applied; also where all that is known of it lies beside.
     pub fn has_state(&self) -> bool {
-        self.folder.join("terraform.tfstate").exists()
+        has_state(&self.folder)
     }
 
     /// Whether an OpenTofu is at work on the state, which an earlier run left behind: it holds
     /// the lock of the file, as `fcntl` knows it. What cannot be told is no.
     pub fn is_at_work(&self) -> bool {
-        let path = self.folder.join("terraform.tfstate");
+        let path = self.folder.join(STATE);
         // Let go of at once, with the file.
         OpenOptions::new()
             .read(true)
@@ -574,7 +584,7 @@ impl Tofu {
         ended: Ended,
         events: &[TofuEvent],
     ) -> Result<Ended, TofuError> {
-        let beside = self.folder.join("errored.tfstate");
+        let beside = self.folder.join(BESIDE);
         if beside.exists() {
             return Err(TofuError::StateBeside {
                 action,

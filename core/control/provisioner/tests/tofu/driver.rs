@@ -78,6 +78,37 @@ async fn what_is_planned_is_applied_and_a_second_plan_is_empty() {
 }
 
 #[tokio::test]
+async fn a_state_that_could_not_be_saved_in_its_place_is_told_and_taken_as_the_error_says() {
+    let Some(binary) = binary() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(&binary, folder.path());
+    bench.prepare("blue", "true", "true").await;
+    bench.plan().await;
+    bench.apply().await.0.unwrap();
+    let module = folder.path().join("module");
+    // As OpenTofu leaves it: encrypted like the other, which may not be there at all.
+    std::fs::rename(
+        module.join("terraform.tfstate"),
+        module.join("errored.tfstate"),
+    )
+    .unwrap();
+    assert!(bench.tofu.has_state());
+    let error = bench.tofu.state_list().await.unwrap_err().to_string();
+    assert!(error.contains("could not save its state"), "{error}");
+    let command = error.split('`').nth(1).unwrap();
+    let done = std::process::Command::new("sh")
+        .args(["-ec", command])
+        .current_dir(&module)
+        .status()
+        .unwrap();
+    assert!(done.success(), "{command}");
+    assert_eq!(
+        bench.tofu.state_list().await.unwrap(),
+        ["terraform_data.first", "terraform_data.second"]
+    );
+}
+
+#[tokio::test]
 async fn a_changed_input_is_planned_as_a_change() {
     let Some(binary) = binary() else { return };
     let folder = tempfile::tempdir().unwrap();
