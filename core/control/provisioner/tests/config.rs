@@ -375,7 +375,7 @@ fn the_schema_refuses_what_the_rules_refuse_and_nothing_else() {
             is_good,
             "the schema: {given}"
         );
-        let key = |_: &Path| Ok(KEY.to_owned());
+        let key = |_: &Path| -> io::Result<String> { Ok(KEY.to_owned()) };
         let judged = Config::from_value("config", described, &key);
         assert_eq!(judged.is_ok(), is_good, "the rules: {given}: {judged:?}");
     };

@@ -26,15 +26,15 @@ mod tests {
     fn a_pointer_has_the_names_on_its_way() {
         // Most of them from section 5 of the RFC.
         for (pointer, expected) in [
-            ("", &[][..]),
-            ("/", &[""]),
-            ("/foo/0", &["foo", "0"]),
-            ("/a~1b", &["a/b"]),
-            ("/c%d", &["c%d"]),
-            ("/ ", &[" "]),
-            ("/m~0n", &["m~n"]),
-            ("/~01", &["~1"]),
-            ("/~10/~00", &["/0", "~0"]),
+            ("/foo/0", vec!["foo", "0"]),
+            ("", vec![]),
+            ("/", vec![""]),
+            ("/a~1b", vec!["a/b"]),
+            ("/c%d", vec!["c%d"]),
+            ("/ ", vec![" "]),
+            ("/m~0n", vec!["m~n"]),
+            ("/~01", vec!["~1"]),
+            ("/~10/~00", vec!["/0", "~0"]),
         ] {
             assert_eq!(parts(pointer), expected, "{pointer}");
             let written: String = expected
