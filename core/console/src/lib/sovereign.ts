@@ -74,7 +74,7 @@ export const FIELDS: WizardField[] = [
   { name: 'controlPlaneServerType', title: 'Server type of the control planes', step: 'machines', kind: 'text', form: SERVER_TYPE, help: 'A type of Hetzner’s, such as cx33 or cax21.' },
   { name: 'workerCount', title: 'Workers', step: 'machines', kind: 'number', help: 'With none, the control planes carry the workloads.' },
   { name: 'workerServerType', title: 'Server type of the workers', step: 'machines', kind: 'text', form: SERVER_TYPE },
-  { name: 'sshPublicKey', title: 'SSH public key', step: 'access', kind: 'key', form: 'It is one line of a .pub file, which begins with ssh-ed25519, ssh-rsa or ecdsa-sha2.', help: 'The one line of a .pub file, such as ssh-ed25519 AAAA….' },
+  { name: 'sshPublicKey', title: 'SSH public key', step: 'access', kind: 'key', form: 'It is one line of a .pub file, which begins with ssh-ed25519, ssh-rsa or ecdsa-sha2.', help: 'The one line of a .pub file, such as ssh-ed25519 AAAA…. The Hetzner project must not have this key yet.' },
   { name: 'adminCidrs', title: 'Networks of administrators', step: 'access', kind: 'lines', form: 'It is no network such as 203.0.113.7/32, or too wide to be of administrators alone.', help: 'One a line, such as 203.0.113.7/32. The control plane’s own address must be among them: it signs in to the first node.' },
   { name: 'hetznerToken', title: 'API token of the Hetzner project', step: 'credentials', kind: 'password', help: 'With the right to read and write.' },
   { name: 'sshPrivateKey', title: 'SSH private key', step: 'credentials', kind: 'key', help: 'Of the public key, without a passphrase; the whole file.' },

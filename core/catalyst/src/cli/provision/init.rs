@@ -57,7 +57,7 @@ const QUESTIONS: [Question; 13] = [
     ("dnsZone", "Zone at Hetzner DNS", None, Kind::Text),
     (
         "sshPublicKeyFile",
-        "File of your SSH public key",
+        "File of your SSH public key, which the Hetzner project must not have yet",
         Some("~/.ssh/id_ed25519.pub"),
         Kind::Text,
     ),
