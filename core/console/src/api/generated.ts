@@ -426,6 +426,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/graphql": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Executes a query of GraphQL. */
+        get: operations["graphql_get"];
+        put?: never;
+        /** Executes a query or a mutation of GraphQL. */
+        post: operations["graphql_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/graphql/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The schema of GraphQL, in its own language. Anybody may read it. */
+        get: operations["graphql_schema_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/hooks/git": {
         parameters: {
             query?: never;
@@ -1491,6 +1526,17 @@ export interface components {
          * @enum {string}
          */
         FormFieldKind: "text" | "password" | "integer" | "number" | "toggle" | "choice" | "text-list" | "application-reference" | "domain" | "yaml";
+        /** @description A document of GraphQL, and with what to execute which of its operations. */
+        GraphqlRequest: {
+            /** @description Not heeded. */
+            extensions?: Record<string, unknown> | null;
+            /** @description The operation that is meant, where the document has several. */
+            operationName?: string | null;
+            /** @description The document, at most 16 KiB. */
+            query: string;
+            /** @description The operation's variables. */
+            variables?: Record<string, unknown> | null;
+        };
         /** @description How something is, in one word with its cause and freshness. */
         Health: {
             /** @description The cause, for people: which object, what it said, last log lines. */
@@ -3731,6 +3777,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphql_get: {
+        parameters: {
+            query: {
+                /** @description Not heeded. */
+                extensions?: string;
+                /** @description The operation that is meant, where the document has several. */
+                operationName?: string;
+                /** @description The document, at most 16 KiB. */
+                query: string;
+                /** @description The operation's variables, a JSON object. */
+                variables?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `data`, and `errors` where a field was refused; each has the problem in `extensions.problem`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/graphql-response+json": Record<string, unknown>;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphql_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GraphqlRequest"];
+            };
+        };
+        responses: {
+            /** @description `data`, and `errors` where a field was refused; each has the problem in `extensions.problem`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/graphql-response+json": Record<string, unknown>;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphql_schema_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description Refused or failed. */

@@ -149,7 +149,7 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Reads JSON of the API's own shapes, and refuses what they do not know.
-fn parse_known<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Refusal> {
+pub fn parse_known<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Refusal> {
     // Of what is no JSON, reading it says where.
     let unknown = match serde_json::from_slice::<Value>(body) {
         Ok(value) => unknown(&T::name(), &value),

@@ -1,4 +1,4 @@
-//! The gateway: REST, the live stream, sign-in, the console's files.
+//! The gateway: REST, GraphQL, the live stream, sign-in, the console's files.
 //!
 //! The binary builds one [`Gateway`] and serves [`Gateway::router`] as the
 //! fallback of its port: `/api/v1`, `/auth` and, for all else, the console.
@@ -18,6 +18,7 @@ mod body;
 mod caller;
 mod console;
 mod edge;
+mod graphql;
 mod known;
 mod kubeconfig;
 mod logs;

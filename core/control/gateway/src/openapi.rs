@@ -12,6 +12,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
+use crate::graphql;
 use crate::problem::PROBLEM_JSON;
 use crate::routes::{
     applications, blueprints, environments, hooks, organizations, policies, pulls, sovereign,
@@ -59,6 +60,7 @@ use crate::routes::{
         sovereigns::provisioning_restore, sovereigns::provisioning_cancel,
         sovereigns::provisioning_events,
         crate::stream::stream_get, openapi_get,
+        graphql::graphql_post, graphql::graphql_get, graphql::graphql_schema_get,
         hooks::git_pushed, hooks::push_check, hooks::registry_changed, hooks::registry_hook_get,
     ),
     components(schemas(Problem, StreamItem)),

@@ -164,6 +164,11 @@ pub fn router() -> Router<Gateway> {
         .route("/stream", get(crate::stream::stream_get))
         .route("/openapi.json", get(crate::openapi::openapi_get))
         .route(
+            "/graphql",
+            get(crate::graphql::graphql_get).post(crate::graphql::graphql_post),
+        )
+        .route("/graphql/schema", get(crate::graphql::graphql_schema_get))
+        .route(
             "/hooks/registry",
             get(hooks::registry_hook_get).post(hooks::registry_changed),
         )
