@@ -178,6 +178,7 @@ async fn execute(gateway: Gateway, caller: Caller, asked: Asked) -> Result<Outco
     for error in &mut response.errors {
         // The executor's own words before what a field said, which is a place in the list.
         let Some(said) = error.message.strip_prefix("resolver error: ") else {
+            error.message = without_value(&error.message);
             continue;
         };
         match said.parse().ok().and_then(|at: usize| refusals.get(at)) {
@@ -229,6 +230,7 @@ fn invalid(found: &DiagnosticList) -> Outcome {
 /// A request that does not fit its document: another operation, or other variables.
 fn unfit(error: &RequestError, sources: &SourceMap) -> Outcome {
     let mut told = error.to_graphql_error(sources);
+    told.message = without_value(&told.message);
     let refusal = Refusal::new(
         StatusCode::BAD_REQUEST,
         "invalid-request",
@@ -238,6 +240,23 @@ fn unfit(error: &RequestError, sources: &SourceMap) -> Outcome {
     .next("Put right the operation's name or variables; the schema is at /api/v1/graphql/schema.");
     tell(&mut told, &refusal);
     Outcome::Refused(Refused { errors: vec![told] })
+}
+
+/// What the executor says of a value that does not fit, without the value: it may be a
+/// secret in the wrong place.
+fn without_value(message: &str) -> String {
+    let parts = message
+        .starts_with("could not coerce ")
+        .then(|| {
+            message
+                .split_once(": ")
+                .zip(message.rsplit_once(" to type "))
+        })
+        .flatten();
+    match parts {
+        Some(((what, _), (_, kind))) => format!("{what} to type {kind}"),
+        None => message.to_owned(),
+    }
 }
 
 /// Puts a refusal into an error: in words, as one word for programs, and whole.

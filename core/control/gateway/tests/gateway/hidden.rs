@@ -9,7 +9,7 @@ use crate::pulls::{ACME, ACME_DEV, SOVEREIGN};
 use crate::world::{World, wait};
 
 /// Source, name and visibility of what is admitted, in version 1.0.0.
-const ADMITTED: [(&str, &str, &str); 6] = [
+pub const ADMITTED: [(&str, &str, &str); 6] = [
     ("acme", "bp-plans", "private"),
     ("catalog", "bp-blog", "listed"),
     ("catalog", "bp-quiet", "unlisted"),
@@ -26,7 +26,7 @@ const REACHING: [(&str, &str, &str); 4] = [
     ("bp-miss-in", "catalog", "bp-nothing"),
 ];
 
-async fn world() -> World {
+pub async fn world() -> World {
     let world = World::new().await;
     let mut all: Vec<Value> = Vec::new();
     for (source, name, visibility) in ADMITTED {

@@ -12,6 +12,7 @@ mod cluster;
 mod described;
 mod edges;
 mod forge;
+mod graphql;
 mod hidden;
 // The provisioner's tests use the rest of it.
 #[allow(dead_code)]
@@ -30,6 +31,7 @@ mod pulls;
 mod repository;
 mod sign_in;
 mod spine;
+mod spoken;
 mod upgrades;
 mod vault;
 mod world;

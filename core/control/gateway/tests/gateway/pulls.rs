@@ -62,7 +62,7 @@ spec:
   blueprint: {source: catalog, name: bp-blog, version: 1.0.0}
 ";
 
-fn pull(number: u64, author: &str) -> (u64, Value) {
+pub fn pull(number: u64, author: &str) -> (u64, Value) {
     let value = json!({
         "number": number, "title": "Change blog", "body": "", "user": {"login": author},
         "created_at": "2026-01-01T00:00:00Z", "state": "open", "merged": false,
@@ -257,7 +257,7 @@ async fn a_branch_that_was_pushed_becomes_one_pull_request() {
 }
 
 /// A world in which acme-dev has an Application, and changes by pull requests alone.
-async fn changed_by_pulls() -> World {
+pub async fn changed_by_pulls() -> World {
     let world = World::new().await;
     let mut parts = world.parts();
     parts.has_configuration = true;
