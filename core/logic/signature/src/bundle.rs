@@ -6,9 +6,12 @@
 //! key hint counts where the policy names identities and a trusted root.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
+use crate::statement::{
+    self, Envelope, PAYLOAD_TYPE, STATEMENT_TYPE, Statement, pre_authentication,
+};
 use crate::{
     Expected, KeyError, PublicKey, Refusal, Signer, Signers, SigningKey, Verified, keyless,
 };
@@ -19,11 +22,6 @@ pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 pub const PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
 /// The annotation in which a bundle's referrer says what its predicate is.
 pub const PREDICATE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
-
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// That of the statements that cosign 2 attests.
-const OLDER_STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v0.1";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,19 +45,6 @@ struct KeyHint {
     hint: String,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-    signatures: Vec<EnvelopeSignature>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct EnvelopeSignature {
-    sig: String,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MessageSignature {
@@ -71,21 +56,6 @@ struct MessageSignature {
 struct MessageDigest {
     algorithm: String,
     digest: String,
-}
-
-#[derive(Deserialize)]
-struct Statement {
-    #[serde(rename = "_type")]
-    kind: String,
-    subject: Vec<Subject>,
-    #[serde(rename = "predicateType")]
-    predicate_type: String,
-}
-
-#[derive(Deserialize)]
-struct Subject {
-    name: Option<String>,
-    digest: std::collections::BTreeMap<String, String>,
 }
 
 /// A bundle whose statement says: this key vouches for `digest` under `reference`.
@@ -134,7 +104,7 @@ pub fn verify(
     };
     let signer = match (&asked.bundle.dsse_envelope, &asked.bundle.message_signature) {
         (Some(envelope), None) => {
-            let (statement, signer) = asked.open(envelope)?;
+            let (statement, signer, _) = asked.open(envelope)?;
             if statement.kind != STATEMENT_TYPE {
                 return Err(expected.malformed(format!(
                     "the statement's type is {:?}, not {STATEMENT_TYPE:?}",
@@ -147,7 +117,7 @@ pub fn verify(
                     statement.predicate_type
                 )));
             }
-            check_subject(&statement, expected)?;
+            statement.check_subject(expected)?;
             signer
         }
         (None, Some(message)) => asked.signer_of_message(message, manifest)?,
@@ -179,14 +149,10 @@ pub fn verify_statement(
     let Some(envelope) = &asked.bundle.dsse_envelope else {
         return Err(expected.malformed("it holds no dsseEnvelope"));
     };
-    let (statement, signer) = asked.open(envelope)?;
-    check_subject(&statement, expected)?;
-    let payload = STANDARD
-        .decode(&envelope.payload)
-        .map_err(|_| expected.malformed("the payload is not base64"))?;
-    let whole = serde_json::from_slice(&payload)
-        .map_err(|error| expected.malformed(format!("the statement is not JSON: {error}")))?;
+    let (statement, signer, payload) = asked.open(envelope)?;
+    statement.check_subject(expected)?;
     let digest = expected.digest.to_owned();
+    let whole = statement::whole(&payload, expected)?;
     Ok((whole, Verified { digest, signer }))
 }
 
@@ -201,9 +167,7 @@ pub fn is_signature(bundle: &[u8]) -> bool {
 /// without verifying.
 pub fn attested(bundle: &[u8]) -> Option<String> {
     let bundle: Bundle = serde_json::from_slice(bundle).ok()?;
-    let payload = STANDARD.decode(&bundle.dsse_envelope?.payload).ok()?;
-    let statement: Statement = serde_json::from_slice(&payload).ok()?;
-    (statement.predicate_type != PREDICATE_TYPE).then_some(statement.predicate_type)
+    bundle.dsse_envelope?.attested()
 }
 
 fn parse(bundle: &[u8], expected: Expected<'_>) -> Result<Bundle, Refusal> {
@@ -232,31 +196,18 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn open(&self, envelope: &Envelope) -> Result<(Statement, Signer), Refusal> {
+    /// The statement, who made it, and its bytes.
+    fn open(&self, envelope: &Envelope) -> Result<(Statement, Signer, Vec<u8>), Refusal> {
         let expected = self.expected;
-        if envelope.payload_type != PAYLOAD_TYPE {
-            return Err(expected.malformed(format!(
-                "its payload type is {:?}, not {PAYLOAD_TYPE:?}",
-                envelope.payload_type
-            )));
-        }
-        let payload = STANDARD
-            .decode(&envelope.payload)
-            .map_err(|_| expected.malformed("the payload is not base64"))?;
-        let [signature] = envelope.signatures.as_slice() else {
-            return Err(expected.malformed("a bundle holds exactly one signature"));
-        };
-        let raw = STANDARD
-            .decode(&signature.sig)
-            .map_err(|_| expected.malformed("the signature is not base64"))?;
+        let (payload, raw) = envelope.open(expected)?;
         if self.is_keyless() {
-            let statement = statement(&payload, expected)?;
-            let signer = self.keyless_signer(subject_of(&statement, expected)?.1)?;
-            return Ok((statement, signer));
+            let statement = Statement::read(&payload, expected)?;
+            let signer = self.keyless_signer(statement.subject(expected)?.1)?;
+            return Ok((statement, signer, payload));
         }
-        let message = pre_authentication(&envelope.payload_type, &payload);
+        let message = pre_authentication(PAYLOAD_TYPE, &payload);
         let signer = self.key_of(|key| key.is_signer_of(&message, &raw))?;
-        Ok((statement(&payload, expected)?, signer))
+        Ok((Statement::read(&payload, expected)?, signer, payload))
     }
 
     fn signer_of_message(
@@ -327,64 +278,5 @@ impl Asked<'_> {
         } else {
             named
         }
-    }
-}
-
-fn statement(payload: &[u8], expected: Expected<'_>) -> Result<Statement, Refusal> {
-    let statement: Statement = serde_json::from_slice(payload).map_err(|error| {
-        expected.malformed(format!("the payload is not an in-toto statement: {error}"))
-    })?;
-    if ![STATEMENT_TYPE, OLDER_STATEMENT_TYPE].contains(&statement.kind.as_str()) {
-        return Err(expected.malformed(format!(
-            "the statement's type is {:?}, not {STATEMENT_TYPE:?}",
-            statement.kind
-        )));
-    }
-    Ok(statement)
-}
-
-/// What a statement is about: a name, where it has one, and a digest.
-fn subject_of<'a>(
-    statement: &'a Statement,
-    expected: Expected<'_>,
-) -> Result<(Option<&'a str>, &'a str), Refusal> {
-    let [subject] = statement.subject.as_slice() else {
-        return Err(expected.malformed("the statement must have exactly one subject"));
-    };
-    let Some(hex) = subject.digest.get("sha256") else {
-        return Err(expected.malformed("the statement's subject has no sha256 digest"));
-    };
-    Ok((subject.name.as_deref(), hex))
-}
-
-fn check_subject(statement: &Statement, expected: Expected<'_>) -> Result<(), Refusal> {
-    let (name, hex) = subject_of(statement, expected)?;
-    // cosign leaves the subject unnamed; the digest then speaks alone.
-    let name = name.unwrap_or(expected.name);
-    expected.check_claims(&format!("sha256:{hex}"), name)
-}
-
-/// DSSE's pre-authentication encoding (DSSE v1.0.2, "PAE").
-fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut message = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    )
-    .into_bytes();
-    message.extend_from_slice(payload);
-    message
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_encoding_is_the_one_dsse_specifies() {
-        assert_eq!(
-            pre_authentication("http://example.com/HelloWorld", b"hello world"),
-            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-        );
     }
 }

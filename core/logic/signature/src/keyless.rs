@@ -15,16 +15,18 @@ use sha2::{Digest, Sha256};
 use sigstore_verify::{
     CertificateError, Error, TransparencyLogError, VerificationPolicy,
     types::{
-        Artifact, Bundle, CanonicalizedBody, DerCertificate, DigestBytes, HashAlgorithm,
-        InclusionPromise, KindVersion, LogId, LogIndex, LogKeyId, MediaType, MessageDigest,
-        MessageSignature, Rfc3161Timestamp, Sha256Hash, SignatureBytes, SignatureContent,
-        SignedTimestamp, TimestampToken, TimestampVerificationData, TransparencyLogEntry,
-        VerificationMaterial, VerificationMaterialContent, X509Certificate,
+        Artifact, Bundle, CanonicalizedBody, DerCertificate, DigestBytes, DsseEnvelope,
+        DsseSignature, HashAlgorithm, InclusionPromise, KeyId, KindVersion, LogId, LogIndex,
+        LogKeyId, MediaType, MessageDigest, MessageSignature, PayloadBytes, Rfc3161Timestamp,
+        Sha256Hash, SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
+        TimestampVerificationData, TransparencyLogEntry, VerificationMaterial,
+        VerificationMaterialContent, X509Certificate,
     },
 };
 
 use crate::policy::Keyless;
 use crate::simple::Annotations;
+use crate::statement::PAYLOAD_TYPE;
 use crate::{Expected, Refusal, Signer};
 
 /// The most certificates that are read beside the signer's.
@@ -47,6 +49,13 @@ struct LogPayload {
     log_index: i64,
     #[serde(rename = "logID")]
     log_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryKind {
+    kind: String,
+    api_version: String,
 }
 
 #[derive(Deserialize)]
@@ -79,11 +88,54 @@ pub(crate) fn signer_of_payload(
     expected: Expected<'_>,
     keyless: Keyless<'_>,
 ) -> Result<Signer, Refusal> {
+    let kind = |_: &CanonicalizedBody| Ok(KindVersion::HashedRekordV001);
+    let material = material(certificate, annotations, expected, kind)?;
+    // cosign hashes with SHA-256 here, whatever the key.
+    let hash = DigestBytes::new(Sha256::digest(payload).to_vec());
+    let message = MessageSignature::new(SignatureBytes::from_bytes(signature))
+        .with_message_digest(MessageDigest::new(HashAlgorithm::Sha2256, hash));
+    let content = SignatureContent::MessageSignature(message);
+    // The version that a log's promise is enough for.
+    let bundle = Bundle::new(MediaType::Bundle0_1, material, content);
+    signer_of(bundle, Artifact::from_blob(payload), expected, keyless)
+}
+
+/// Who made the signature of an envelope around a statement about something of the
+/// digest `subject` (64 hexadecimal digits), where certificate and log lie beside it.
+pub(crate) fn signer_of_statement(
+    payload: &[u8],
+    signature: &[u8],
+    subject: &str,
+    certificate: &str,
+    annotations: &Annotations<'_>,
+    expected: Expected<'_>,
+    keyless: Keyless<'_>,
+) -> Result<Signer, Refusal> {
+    let material = material(certificate, annotations, expected, kind_of_statement)?;
+    let subject = Sha256Hash::from_hex(subject)
+        .map_err(|_| expected.malformed("what it is about is not named by SHA-256"))?;
+    let signature = DsseSignature::new(SignatureBytes::from_bytes(signature), KeyId::default());
+    let payload = PayloadBytes::from_bytes(payload);
+    let content =
+        SignatureContent::DsseEnvelope(DsseEnvelope::new(PAYLOAD_TYPE, payload, signature));
+    // The version that a log's promise is enough for.
+    let bundle = Bundle::new(MediaType::Bundle0_1, material, content);
+    signer_of(bundle, Artifact::from_digest(subject), expected, keyless)
+}
+
+/// What lies beside a signature under a tag, as bundles have it. `kind_of` says what an
+/// entry's body has to be, with which it is compared.
+fn material(
+    certificate: &str,
+    annotations: &Annotations<'_>,
+    expected: Expected<'_>,
+    kind_of: impl Fn(&CanonicalizedBody) -> Result<KindVersion, String>,
+) -> Result<VerificationMaterial, Refusal> {
     let Some(log) = annotations.bundle else {
         let reason = "it has no promise of a transparency log beside it";
         return Err(expected.unlogged(reason));
     };
-    let entry = entry(log)
+    let entry = entry(log, kind_of)
         .map_err(|reason| expected.malformed(format!("its transparency log entry {reason}")))?;
     let certificates = certificates(certificate, annotations.chain)
         .map_err(|reason| expected.malformed(format!("its certificate {reason}")))?;
@@ -93,17 +145,9 @@ pub(crate) fn signer_of_payload(
         .into_iter()
         .collect();
     let content = VerificationMaterialContent::X509CertificateChain { certificates };
-    let material = VerificationMaterial::new(content)
+    Ok(VerificationMaterial::new(content)
         .with_tlog_entries(vec![entry])
-        .with_timestamp_verification_data(TimestampVerificationData::new(timestamps));
-    // cosign hashes with SHA-256 here, whatever the key.
-    let hash = DigestBytes::new(Sha256::digest(payload).to_vec());
-    let message = MessageSignature::new(SignatureBytes::from_bytes(signature))
-        .with_message_digest(MessageDigest::new(HashAlgorithm::Sha2256, hash));
-    let content = SignatureContent::MessageSignature(message);
-    // The version that a log's promise is enough for.
-    let bundle = Bundle::new(MediaType::Bundle0_1, material, content);
-    signer_of(bundle, Artifact::from_blob(payload), expected, keyless)
+        .with_timestamp_verification_data(TimestampVerificationData::new(timestamps)))
 }
 
 fn signer_of(
@@ -135,19 +179,33 @@ fn signer_of(
     Err(expected.foreign_identity(subject, issuer, identities))
 }
 
-fn entry(text: &str) -> Result<TransparencyLogEntry, String> {
+fn entry(
+    text: &str,
+    kind_of: impl Fn(&CanonicalizedBody) -> Result<KindVersion, String>,
+) -> Result<TransparencyLogEntry, String> {
     let log: LogBundle = serde_json::from_str(text).map_err(unreadable)?;
     let index = LogIndex::try_from(log.payload.log_index).map_err(unreadable)?;
     let id = hex::decode(&log.payload.log_id).map_err(unreadable)?;
     let body = CanonicalizedBody::from_base64(&log.payload.body).map_err(unreadable)?;
     let promise = SignedTimestamp::from_base64(&log.signed_entry_timestamp).map_err(unreadable)?;
     let time = jiff::Timestamp::from_second(log.payload.integrated_time).map_err(unreadable)?;
-    // What the body is in truth is compared with this.
-    let kind = KindVersion::HashedRekordV001;
+    let kind = kind_of(&body)?;
     let id = LogId::new(LogKeyId::from_bytes(&id));
     Ok(TransparencyLogEntry::new(index, id, kind, body)
         .with_integrated_time(time)
         .with_inclusion_promise(InclusionPromise::new(promise)))
+}
+
+/// The kind of entry that a statement's body claims to be; cosign has written two.
+fn kind_of_statement(body: &CanonicalizedBody) -> Result<KindVersion, String> {
+    let kind: EntryKind = serde_json::from_slice(body.as_bytes()).map_err(unreadable)?;
+    match (kind.kind.as_str(), kind.api_version.as_str()) {
+        ("dsse", "0.0.1") => Ok(KindVersion::DsseV001),
+        ("intoto", "0.0.2") => Ok(KindVersion::IntotoV002),
+        (kind, version) => Err(format!(
+            "is {kind:?} {version:?}, which is not of a statement"
+        )),
+    }
 }
 
 fn timestamp(text: &str) -> Result<Rfc3161Timestamp, String> {

@@ -16,8 +16,10 @@
 //! cosign's *simple signing* payload beside a `sha256-<digest>.sig` tag
 //! ([`simple`]), and the sigstore bundle v0.3 attached as a referrer
 //! ([`bundle`]). Either may be made by a key, or by a certificate and a log's word
-//! ([`Identity`], [`TrustedRoot`]); the Sovereign itself signs by keys.
+//! ([`Identity`], [`TrustedRoot`]); the Sovereign itself signs by keys. What is attested
+//! is written as bundles, and read in cosign's older form too ([`attestation`]).
 
+pub mod attestation;
 pub mod bundle;
 mod identity;
 mod key;
@@ -26,6 +28,7 @@ mod policy;
 mod root;
 mod search;
 pub mod simple;
+mod statement;
 mod verdict;
 
 pub use identity::{Identity, IdentityError, IdentityFields, Pattern};

@@ -33,16 +33,43 @@ pub fn in_order<T>(found: &mut [T], told: impl Fn(&T) -> (bool, u64)) {
     });
 }
 
-/// What one search, in one form, has cost so far.
-#[derive(Debug, Default)]
+/// What one search, in one form, may cost, and has cost so far.
+#[derive(Debug)]
 pub struct Budget {
+    part: u64,
+    most: u64,
     begun: usize,
     left_out: usize,
     bytes: u64,
     is_short: bool,
 }
 
+/// The budget of a search for a signature.
+impl Default for Budget {
+    fn default() -> Self {
+        Self::of(MAX_SIGNATURE, MAX_BYTES)
+    }
+}
+
 impl Budget {
+    /// That of a search which reads parts of at most `part` bytes each, and at most
+    /// `most` of all of them.
+    pub fn of(part: u64, most: u64) -> Self {
+        Self {
+            part,
+            most,
+            begun: 0,
+            left_out: 0,
+            bytes: 0,
+            is_short: false,
+        }
+    }
+
+    /// The most bytes that one part may have.
+    pub fn part(&self) -> u64 {
+        self.part
+    }
+
     /// Whether one more signature may be looked at; it counts from then on.
     pub fn begin(&mut self) -> bool {
         if self.begun >= MAX_SIGNATURES {
@@ -57,7 +84,7 @@ impl Budget {
     /// is left out if not; the bytes count from then on.
     pub fn read(&mut self, bytes: u64) -> bool {
         match self.bytes.checked_add(bytes) {
-            Some(total) if total <= MAX_BYTES => {
+            Some(total) if total <= self.most => {
                 self.bytes = total;
                 true
             }

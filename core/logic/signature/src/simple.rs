@@ -76,14 +76,19 @@ impl<'a> Annotations<'a> {
     /// Those of a layer, whose annotation of a name `get` gives; none where it carries
     /// no signature.
     pub fn of(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        Some(Self::beside(get)).filter(|found| !found.signature.is_empty())
+    }
+
+    /// Those of a layer that carries its signature within, or none.
+    pub fn beside(get: impl Fn(&str) -> Option<&'a str>) -> Self {
         let given = |name| get(name).filter(|value| !value.is_empty());
-        Some(Self {
-            signature: given(SIGNATURE_ANNOTATION)?,
+        Self {
+            signature: given(SIGNATURE_ANNOTATION).unwrap_or_default(),
             certificate: given(CERTIFICATE_ANNOTATION),
             chain: given(CHAIN_ANNOTATION),
             bundle: given(BUNDLE_ANNOTATION),
             timestamp: given(TIMESTAMP_ANNOTATION),
-        })
+        }
     }
 }
 

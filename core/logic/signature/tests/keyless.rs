@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use catalyst_signature::{
     Expected, Identity, IdentityFields, Refusal, Signer, Signers, SigningKey, TrustPolicy,
-    TrustedRoot, TrustedRootError, Verified, bundle, simple,
+    TrustedRoot, TrustedRootError, Verified, attestation, bundle, simple,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -147,6 +148,145 @@ fn each_is_decided_for_its_own_reason() {
             let one = (form.to_owned(), reason.to_owned());
             assert!(seen.contains(&one), "{one:?} is no case");
         }
+    }
+}
+
+/// A bundle around a statement, as cosign's older form has it: the envelope, and the
+/// annotations of its layer.
+fn in_the_older_form(bundle: &serde_json::Value) -> (Vec<u8>, BTreeMap<String, String>) {
+    let material = &bundle["verificationMaterial"];
+    let entry = &material["tlogEntries"][0];
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let number = |value: &serde_json::Value| text(value).parse::<i64>().unwrap();
+    let certificate = text(&material["certificate"]["rawBytes"]);
+    let lines: Vec<&str> = certificate
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let log_id = STANDARD.decode(text(&entry["logId"]["keyId"])).unwrap();
+    let promise = &entry["inclusionPromise"]["signedEntryTimestamp"];
+    let mut annotations = BTreeMap::from([
+        (simple::SIGNATURE_ANNOTATION.to_owned(), String::new()),
+        (
+            simple::CERTIFICATE_ANNOTATION.to_owned(),
+            format!(
+                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                lines.join("\n")
+            ),
+        ),
+        (
+            simple::BUNDLE_ANNOTATION.to_owned(),
+            serde_json::json!({
+                "SignedEntryTimestamp": promise,
+                "Payload": {
+                    "body": entry["canonicalizedBody"],
+                    "integratedTime": number(&entry["integratedTime"]),
+                    "logIndex": number(&entry["logIndex"]),
+                    "logID": hex::encode(log_id),
+                },
+            })
+            .to_string(),
+        ),
+    ]);
+    let stamp = &material["timestampVerificationData"]["rfc3161Timestamps"][0]["signedTimestamp"];
+    if stamp.is_string() {
+        let stamp = serde_json::json!({"SignedRFC3161Timestamp": stamp}).to_string();
+        annotations.insert(simple::TIMESTAMP_ANNOTATION.to_owned(), stamp);
+    }
+    (bundle["dsseEnvelope"].to_string().into_bytes(), annotations)
+}
+
+fn attested(
+    envelope: &[u8],
+    annotations: &BTreeMap<String, String>,
+    signers: &Signers<'_>,
+) -> Result<Verified, Refusal> {
+    let digest = format!(
+        "sha256:{}",
+        hex::encode(Sha256::digest(read("manifest.json")))
+    );
+    let expected = Expected {
+        digest: &digest,
+        name: NAME,
+    };
+    let annotations = simple::Annotations::beside(|name| annotations.get(name).map(String::as_str));
+    attestation::verify(envelope, &annotations, expected, signers).map(|(_, verified)| verified)
+}
+
+#[test]
+fn statements_in_the_older_form_are_decided_as_bundles_are() {
+    let (root, identities) = (root(), [identity()]);
+    let signers = Signers::of_identities(&root, &identities);
+    let keys = SigningKey::generate().unwrap();
+    let keys = Signers::of_keys([keys.public()]);
+    let mut seen = 0;
+    for (name, case) in cases() {
+        // This form has no proof that could be forged, and of the log its promise alone.
+        if case.form != "statement" || name == "statement-forged-proof" {
+            continue;
+        }
+        let made = serde_json::from_slice(&read(format!("{name}/bundle.json"))).unwrap();
+        let (envelope, mut annotations) = in_the_older_form(&made);
+        if name == "statement-no-log" {
+            annotations.remove(simple::BUNDLE_ANNOTATION);
+        }
+        let decided = attested(&envelope, &annotations, &signers);
+        let reason = decided.as_ref().map_or_else(Refusal::reason, |_| "");
+        assert_eq!(reason, case.reason, "{name}: {decided:?}");
+        let refusal = attested(&envelope, &annotations, &keys).unwrap_err();
+        assert_eq!(refusal.reason(), "ForeignKey", "{name}: {refusal}");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn what_lies_beside_an_envelope_may_be_anything() {
+    let (root, identities) = (root(), [identity()]);
+    let signers = Signers::of_identities(&root, &identities);
+    let made = serde_json::from_slice(&read("statement-good/bundle.json")).unwrap();
+    let (envelope, good) = in_the_older_form(&made);
+    attested(&envelope, &good, &signers).unwrap();
+    let log = |body: &str| {
+        let mut log: serde_json::Value =
+            serde_json::from_str(&good[simple::BUNDLE_ANNOTATION]).unwrap();
+        log["Payload"]["body"] = STANDARD.encode(body).into();
+        log.to_string()
+    };
+    for (name, value, reason) in [
+        (
+            simple::CERTIFICATE_ANNOTATION,
+            "%".to_owned(),
+            "MalformedSignature",
+        ),
+        (simple::CERTIFICATE_ANNOTATION, String::new(), "ForeignKey"),
+        (
+            simple::BUNDLE_ANNOTATION,
+            "{}".to_owned(),
+            "MalformedSignature",
+        ),
+        (simple::BUNDLE_ANNOTATION, String::new(), "Unlogged"),
+        (
+            simple::BUNDLE_ANNOTATION,
+            log("no JSON"),
+            "MalformedSignature",
+        ),
+        (
+            simple::BUNDLE_ANNOTATION,
+            log(r#"{"kind": "hashedrekord", "apiVersion": "0.0.1"}"#),
+            "MalformedSignature",
+        ),
+        (
+            simple::TIMESTAMP_ANNOTATION,
+            "[]".to_owned(),
+            "MalformedSignature",
+        ),
+    ] {
+        let mut annotations = good.clone();
+        annotations.insert(name.to_owned(), value.clone());
+        let refusal = attested(&envelope, &annotations, &signers).unwrap_err();
+        assert_eq!(refusal.reason(), reason, "{name} = {value:.40}: {refusal}");
     }
 }
 

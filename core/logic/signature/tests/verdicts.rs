@@ -4,7 +4,8 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use catalyst_signature::{
-    Expected, PublicKey, Refusal, Signer, Signers, SigningKey, TrustPolicy, bundle, simple,
+    Expected, PublicKey, Refusal, Signer, Signers, SigningKey, TrustPolicy, attestation, bundle,
+    simple,
 };
 use sha2::{Digest, Sha256};
 
@@ -54,6 +55,25 @@ fn through_bundle(
     bundle::verify(&made, MANIFEST, expected, &signers).map(drop)
 }
 
+fn through_attestation(
+    key: &SigningKey,
+    reference: &str,
+    expected: Expected<'_>,
+    signed: &[u8],
+    keys: &[&PublicKey],
+) -> Result<(), Refusal> {
+    let made = bundle::sign(key, reference, &digest(signed)).unwrap();
+    let signers = Signers::of_keys(keys.iter().copied());
+    let annotations = simple::Annotations::default();
+    attestation::verify(&envelope_of(&made), &annotations, expected, &signers).map(drop)
+}
+
+/// The envelope in a bundle, which is what cosign's older form has alone.
+fn envelope_of(bundle: &[u8]) -> Vec<u8> {
+    let bundle: serde_json::Value = serde_json::from_slice(bundle).unwrap();
+    bundle["dsseEnvelope"].to_string().into_bytes()
+}
+
 fn through_message(
     key: &SigningKey,
     _reference: &str,
@@ -79,9 +99,10 @@ fn message_bundle(key: &SigningKey, signed: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
-const FORMS: [(&str, Form); 3] = [
+const FORMS: [(&str, Form); 4] = [
     ("simple", through_simple),
     ("bundle", through_bundle),
+    ("attestation", through_attestation),
     ("message", through_message),
 ];
 
@@ -173,7 +194,7 @@ fn a_signature_made_for_another_name_is_refused() {
         digest: &held,
         name: "bp-postgres",
     };
-    for (name, form) in &FORMS[..2] {
+    for (name, form) in &FORMS[..3] {
         let refusal = form(&key, REFERENCE, expected, MANIFEST, &[key.public()]).unwrap_err();
         assert_eq!(refusal.reason(), "WrongIdentity", "{name}");
     }
@@ -277,6 +298,135 @@ fn an_attestation_of_another_predicate_is_no_signature() {
     let refusal = bundle::verify(&made, MANIFEST, expected, &keys).unwrap_err();
     assert_eq!(refusal.reason(), "MalformedSignature");
     assert_eq!(verified.signer, Signer::Key(key.public().clone()));
+}
+
+fn statement(of: &str, predicate: &str) -> serde_json::Value {
+    serde_json::json!({
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "subject": [{"name": REFERENCE, "digest": {"sha256": of.trim_start_matches("sha256:")}}],
+        "predicateType": predicate,
+        "predicate": {"Data": "a word"},
+    })
+}
+
+#[test]
+fn an_envelope_under_the_tag_says_what_its_signer_said() {
+    let key = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    let keys = Signers::of_keys([key.public()]);
+    let custom = "https://cosign.sigstore.dev/attestation/v1";
+    let said = statement(&held, custom);
+    let envelope = envelope_of(&bundle::sign_statement(&key, &said).unwrap());
+    assert_eq!(attestation::attested(&envelope).as_deref(), Some(custom));
+    let none = simple::Annotations::default();
+    let (read, verified) = attestation::verify(&envelope, &none, expected, &keys).unwrap();
+    assert_eq!(read, said);
+    assert_eq!(verified.signer, Signer::Key(key.public().clone()));
+    // The signature of a container is no attestation in this form either.
+    let signature = envelope_of(&bundle::sign(&key, REFERENCE, &held).unwrap());
+    assert_eq!(attestation::attested(&signature), None);
+    assert_eq!(attestation::attestation_tag("sha256:abc"), "sha256-abc.att");
+}
+
+#[test]
+fn an_envelope_that_is_not_as_it_was_signed_is_refused_with_its_reason() {
+    let key = SigningKey::generate().unwrap();
+    let held = digest(MANIFEST);
+    let expected = Expected {
+        digest: &held,
+        name: "bp-guestbook",
+    };
+    let keys = Signers::of_keys([key.public()]);
+    let none = simple::Annotations::default();
+    let signed = |statement: &serde_json::Value| {
+        let made = bundle::sign_statement(&key, statement).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&envelope_of(&made)).unwrap()
+    };
+    let said = statement(&held, "https://cyclonedx.org/bom");
+    let good = signed(&said);
+    let edited = |pointer: &str, value: serde_json::Value| {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        bad
+    };
+    let other = statement(&held, "https://spdx.dev/Document").to_string();
+    let twice = serde_json::json!([good["signatures"][0], good["signatures"][0]]);
+    let mut two = said.clone();
+    two["subject"] = serde_json::json!([said["subject"][0], said["subject"][0]]);
+    let mut nothing = said.clone();
+    nothing["subject"] = serde_json::json!([{"digest": {"sha512": "00"}}]);
+    let mut odd = said.clone();
+    odd["_type"] = "https://example.org/Statement".into();
+    for (what, envelope, reason) in [
+        ("nothing", serde_json::json!({}), "MalformedSignature"),
+        ("a list", serde_json::json!([]), "MalformedSignature"),
+        (
+            "another type",
+            edited("/payloadType", "text/plain".into()),
+            "MalformedSignature",
+        ),
+        (
+            "no base64",
+            edited("/payload", "%".into()),
+            "MalformedSignature",
+        ),
+        (
+            "no signature",
+            edited("/signatures", serde_json::json!([])),
+            "MalformedSignature",
+        ),
+        (
+            "two signatures",
+            edited("/signatures", twice),
+            "MalformedSignature",
+        ),
+        (
+            "a signature that is none",
+            edited("/signatures/0/sig", "%".into()),
+            "MalformedSignature",
+        ),
+        (
+            "another payload",
+            edited("/payload", STANDARD.encode(other).into()),
+            "ForeignKey",
+        ),
+        (
+            "another signature",
+            edited("/signatures/0/sig", "AAAA".into()),
+            "ForeignKey",
+        ),
+        ("two subjects", signed(&two), "MalformedSignature"),
+        (
+            "no subject that is known",
+            signed(&nothing),
+            "MalformedSignature",
+        ),
+        ("an unknown statement", signed(&odd), "MalformedSignature"),
+        (
+            "no statement",
+            signed(&serde_json::json!({"a": 1})),
+            "MalformedSignature",
+        ),
+    ] {
+        let bytes = envelope.to_string();
+        let refusal = attestation::verify(bytes.as_bytes(), &none, expected, &keys).unwrap_err();
+        assert_eq!(refusal.reason(), reason, "{what}: {refusal}");
+    }
+    // A certificate beside it is nobody's where keys alone count.
+    let beside = simple::Annotations {
+        certificate: Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
+        ..none
+    };
+    let stranger = SigningKey::generate().unwrap();
+    let strangers = Signers::of_keys([stranger.public()]);
+    let bytes = good.to_string();
+    attestation::verify(bytes.as_bytes(), &beside, expected, &keys).unwrap();
+    let refusal = attestation::verify(bytes.as_bytes(), &beside, expected, &strangers).unwrap_err();
+    assert_eq!(refusal.reason(), "ForeignKey", "{refusal}");
 }
 
 #[test]
