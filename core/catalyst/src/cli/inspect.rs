@@ -43,6 +43,9 @@ struct Report {
     signatures: Option<Signatures>,
     /// Media type → what it lists, and how much of it.
     sbom: BTreeMap<String, BTreeMap<String, usize>>,
+    /// Media type → who attests it, where that is somebody trusted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sbom_signers: BTreeMap<String, String>,
     /// As the pods of an Application with the least config name them, in all sizes.
     images: Vec<String>,
     /// Why the images are not known.
@@ -94,10 +97,13 @@ fn report(subject: Subject) -> anyhow::Result<Report> {
             size: layer.size,
         })
         .collect();
-    let sbom = subject
-        .documents
-        .iter()
-        .map(|(kind, document)| (kind.clone(), counted(kind, document)))
+    let documents = subject.documents.iter();
+    let sbom = documents
+        .clone()
+        .map(|it| (it.media_type.clone(), counted(&it.media_type, &it.content)))
+        .collect();
+    let sbom_signers = documents
+        .filter_map(|it| Some((it.media_type.clone(), it.signer.clone()?)))
         .collect();
     let spec = &subject.blueprint.spec;
     Ok(Report {
@@ -109,6 +115,7 @@ fn report(subject: Subject) -> anyhow::Result<Report> {
         owner: spec.owner.clone(),
         layers,
         sbom,
+        sbom_signers,
         images,
         images_unknown,
         dependencies: spec.depends.clone(),
@@ -186,8 +193,11 @@ impl Report {
                 rows.push(("not trusted", reason.clone()));
             }
             for it in &signatures.attestations {
-                let by = it.signer.as_ref();
-                let by = by.map_or_else(|| "nobody trusted".to_owned(), Clone::clone);
+                let by = match (&it.signer, it.reason) {
+                    (Some(signer), _) => signer.clone(),
+                    (None, Some(reason)) => format!("nobody trusted ({reason})"),
+                    (None, None) => "nobody trusted".to_owned(),
+                };
                 rows.push(("attested", format!("{} by {by}", it.predicate_type)));
             }
         }
@@ -196,7 +206,12 @@ impl Report {
                 .iter()
                 .map(|(what, count)| format!("{what}: {count}"))
                 .collect();
-            rows.push(("sbom", format!("{kind} ({})", counts.join(", "))));
+            let by = match self.sbom_signers.get(kind) {
+                Some(signer) => format!(", attested by {signer}"),
+                None if self.signatures.is_some() => ", attested by nobody trusted".to_owned(),
+                None => String::new(),
+            };
+            rows.push(("sbom", format!("{kind} ({}){by}", counts.join(", "))));
         }
         for image in &self.images {
             rows.push(("image", image.clone()));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use catalyst_api::{DatabaseState, Severity, VulnerabilityReport};
 use catalyst_blueprint::Blueprint;
 use catalyst_supply::{media, read_advisories};
-use catalyst_vulnerabilities::{Bill, Part, database, report, sarif};
+use catalyst_vulnerabilities::{Bill, Part, database, report, sarif, unsigned_bill};
 
 use super::api::Connection;
 use super::failure::hinted;
@@ -73,11 +73,21 @@ impl Scan {
         let text = self.subject.strip_prefix("oci://").unwrap_or(&self.subject);
         let subject = Subject::find_with(text, &self.connection, &options)?;
         let mut bills = Vec::new();
-        for (kind, document) in &subject.documents {
-            if kind == media::CYCLONEDX {
-                bills.push(Bill::of_cyclonedx(document)?);
+        let mut gaps = Vec::new();
+        for document in &subject.documents {
+            if document.media_type == media::CYCLONEDX {
+                bills.push(Bill::of_cyclonedx(&document.content)?);
+                // Of what is in no registry, whoever asks has the files before them.
+                if document.signer.is_none() && subject.signatures.is_some() {
+                    gaps.push(unsigned_bill(&format!(
+                        "the Blueprint {} {}",
+                        subject.blueprint.name(),
+                        subject.blueprint.version()
+                    )));
+                }
             }
         }
+        gaps.dedup();
         if bills.is_empty() {
             return Err(hinted(
                 format!("{text} has no list of what it is made of (CycloneDX)"),
@@ -95,7 +105,7 @@ impl Scan {
             })
             .collect();
         let view = database(&index, jiff::Timestamp::now());
-        let report = report(Some(&index), view, &parts, Vec::new());
+        let report = report(Some(&index), view, &parts, gaps);
         self.print(text, &report)?;
         say_what_was_not_seen(&report);
         let Some(least) = self.fail_on.map(Severity::from) else {

@@ -6,14 +6,13 @@ use std::path::Path;
 use anyhow::Context;
 use catalyst_blueprint::{Blueprint, ManifestKind};
 use catalyst_plan::{BlueprintContent, BlueprintVersion};
-use catalyst_signature::TrustPolicy;
+use catalyst_signature::{Signers, TrustPolicy};
 use catalyst_supply::image::Image;
 use catalyst_supply::{
-    Attestation, Manifest, Opened, Origin, PackOptions, Reference, Registry, cyclonedx, media,
-    pack, read_folder, spdx,
+    Attestation, Document, Manifest, Opened, Origin, PackOptions, Reference, Registry, cyclonedx,
+    media, pack, read_folder, spdx,
 };
 use serde::Serialize;
-use serde_json::Value;
 
 use super::api::{Api, Connection};
 use super::blueprint::refused;
@@ -32,8 +31,8 @@ pub struct Subject {
     pub digest: Option<String>,
     /// That artifact's manifest.
     pub manifest: Option<Manifest>,
-    /// SBOMs by media type: those attached, or those that would be.
-    pub documents: Vec<(String, Value)>,
+    /// SBOMs by media type: those attested or attached, or those that would be.
+    pub documents: Vec<Document>,
     /// Who signed it; none for what is in no registry.
     pub signatures: Option<Signatures>,
 }
@@ -102,10 +101,16 @@ impl Subject {
             let origin = Origin::default();
             subject.digest = Some(package.digest().to_owned());
             subject.manifest = Some(Opened::of_package(&package)?.manifest);
-            subject.documents = vec![
-                (media::SPDX.to_owned(), spdx(&package, &origin)),
-                (media::CYCLONEDX.to_owned(), cyclonedx(&package, &origin)),
+            let documents = [
+                (media::SPDX, spdx(&package, &origin)),
+                (media::CYCLONEDX, cyclonedx(&package, &origin)),
             ];
+            let documents = documents.map(|(kind, content)| Document {
+                media_type: kind.to_owned(),
+                content,
+                signer: None,
+            });
+            subject.documents = documents.into();
         }
         Ok(subject)
     }
@@ -139,8 +144,17 @@ impl Subject {
         let opened = registry.read(&at).await?;
         let digest = opened.digest.clone();
         let mut subject = Self::of_opened(opened);
-        subject.documents = registry.documents(&at, &digest).await?;
-        subject.signatures = Some(signatures(&registry, &at, &digest, api.as_ref()).await?);
+        let policy = match &api {
+            Some(api) => trust::of_sovereign(api).await?,
+            None => TrustPolicy::new(),
+        };
+        let signers = policy.signers(source_of(&at)).unwrap_or_default();
+        subject.documents = registry.documents(&at, &digest, &signers).await?;
+        let mut found = signatures(&registry, &at, &digest, &policy, &signers).await?;
+        if api.is_none() {
+            found.reason = Some("nobody is signed in to a Sovereign that could tell".to_owned());
+        }
+        subject.signatures = Some(found);
         Ok(subject)
     }
 
@@ -171,32 +185,30 @@ impl Subject {
     }
 }
 
+/// The source that an artifact lies in, by its place in the registry.
+fn source_of(at: &Reference) -> &str {
+    at.repository
+        .rsplit_once('/')
+        .map_or("", |(source, _)| source)
+}
+
 /// Who signed an artifact, as far as those whom the Sovereign trusts tell.
 async fn signatures(
     registry: &Registry,
     at: &Reference,
     digest: &str,
-    api: Option<&Api>,
+    policy: &TrustPolicy,
+    signers: &Signers<'_>,
 ) -> anyhow::Result<Signatures> {
+    let source = source_of(at);
     let mut found = Signatures {
         count: registry.count_signatures(at, digest).await?,
         trusted: Vec::new(),
-        attestations: Vec::new(),
+        attestations: registry.attestations(at, digest, signers).await?,
         reason: None,
     };
-    let (source, _) = at.repository.rsplit_once('/').unwrap_or(("", ""));
-    let policy = match api {
-        Some(api) => trust::of_sovereign(api).await?,
-        None => TrustPolicy::new(),
-    };
-    let signers = policy.signers(source).unwrap_or_default();
-    found.attestations = registry.attestations(at, digest, &signers).await?;
-    if api.is_none() {
-        found.reason = Some("nobody is signed in to a Sovereign that could tell".to_owned());
-        return Ok(found);
-    }
     // All together first: that verdict has the most telling reason.
-    if let Err(error) = registry.verify(at, source, &policy).await {
+    if let Err(error) = registry.verify(at, source, policy).await {
         found.reason = Some(error.to_string());
         return Ok(found);
     }

@@ -3,6 +3,7 @@
 //! Read from the management cluster, at most once a second however many ask, since
 //! anybody may.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,7 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use catalyst_api::{Addresses, KeylessSignerView, SovereignView, TrustedSignerView};
 use catalyst_names::HostClusterName;
-use catalyst_resources::Sovereign;
+use catalyst_resources::{Sovereign, SovereignSpec};
+use catalyst_signature::TrustPolicy;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use tokio::sync::Mutex;
 
@@ -33,7 +35,7 @@ pub struct SovereignReader {
 #[derive(Debug, Clone)]
 struct Seen {
     view: SovereignView,
-    trusted_root: Option<String>,
+    spec: Arc<SovereignSpec>,
 }
 
 impl SovereignReader {
@@ -53,7 +55,12 @@ impl SovereignReader {
 
     /// What certificates are held against, as it is configured.
     pub async fn trusted_root(&self) -> Result<Option<String>, Refusal> {
-        Ok(self.seen().await?.trusted_root)
+        Ok(self.seen().await?.spec.trusted_root.clone())
+    }
+
+    /// Whose signatures count for which source.
+    pub async fn trust_policy(&self) -> Result<TrustPolicy, Refusal> {
+        Ok(catalyst_commands::trust_policy(&self.seen().await?.spec))
     }
 
     async fn seen(&self) -> Result<Seen, Refusal> {
@@ -63,14 +70,14 @@ impl SovereignReader {
         {
             return Ok(seen.clone());
         }
-        let mut sovereign = self.sovereign().await.ok_or_else(|| {
+        let sovereign = self.sovereign().await.ok_or_else(|| {
             Refusal::unavailable(
                 "Read the Sovereign",
                 "Its object cannot be read from the management cluster yet.",
             )
         })?;
         let seen = Seen {
-            trusted_root: sovereign.spec.trusted_root.take(),
+            spec: Arc::new(sovereign.spec.clone()),
             view: view(sovereign, self.addresses.clone()),
         };
         *last = Some((Instant::now(), seen.clone()));

@@ -5,7 +5,7 @@
 //! SBOMs that refer to the artifacts and the database as it is then; nothing is latched.
 //!
 //! What must stay true: a database that is missing, old or broken is told as that, and
-//! what could not be looked at is a gap. One that breaks is told as broken, and what was
+//! what could not be looked at is a gap, as is that nobody trusted attests an SBOM. One that breaks is told as broken, and what was
 //! read before goes on being compared with.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,10 +17,12 @@ use std::time::{Duration, Instant};
 use catalyst_api::{
     ApplicationView, BlueprintDetail, DatabaseState, VulnerabilityDatabase, VulnerabilityReport,
 };
+use catalyst_signature::Signers;
 use catalyst_supply::{
-    AdvisoriesError, AdvisoriesStamp, Reference, Registry, advisories_stamp, media, read_advisories,
+    AdvisoriesError, AdvisoriesStamp, Document, Reference, Registry, advisories_stamp, media,
+    read_advisories,
 };
-use catalyst_vulnerabilities::{Bill, Index, Part, database, report};
+use catalyst_vulnerabilities::{Bill, Index, Part, database, report, unsigned_bill};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +73,7 @@ enum Looked {
     Failed(Option<AdvisoriesStamp>, Trouble, String),
 }
 
-/// What an artifact is made of, by all of its SBOMs.
+/// What an artifact is made of, by those of its SBOMs that are believed.
 struct Bills {
     bills: Vec<Bill>,
     gaps: Vec<String>,
@@ -187,7 +189,12 @@ impl Vulnerabilities {
     /// What an artifact is made of; kept for a while. The same artifact in another
     /// source's path has other SBOMs, by whoever publishes there: these are neither for
     /// others to see nor to be believed about theirs.
-    async fn bills(&self, wanted: &Wanted, digest: &str) -> Result<Arc<Bills>, Refusal> {
+    async fn bills(
+        &self,
+        wanted: &Wanted,
+        digest: &str,
+        signers: &Signers<'_>,
+    ) -> Result<Arc<Bills>, Refusal> {
         let place = format!("{}/{}@{digest}", wanted.source, wanted.name);
         if let Some((at, bills)) = lock(&self.bills).get(&place)
             && at.elapsed() < KEPT
@@ -207,7 +214,7 @@ impl Vulnerabilities {
         })?;
         let documents = self
             .registry
-            .documents(&at, digest)
+            .documents(&at, digest, signers)
             .await
             .map_err(|error| {
                 tracing::warn!(%error, "SBOM not read");
@@ -305,6 +312,7 @@ impl Gateway {
         let Some(index) = index else {
             return Ok(report(None, view, &[], gaps));
         };
+        let policy = self.sovereign().trust_policy().await?;
         let mut found: Vec<(Vec<String>, Arc<Bills>)> = Vec::new();
         for wanted in wanted {
             let known = self.projector().blueprint(
@@ -320,7 +328,11 @@ impl Gateway {
                 ));
                 continue;
             };
-            let bills = self.vulnerabilities().bills(wanted, &known.digest).await?;
+            let signers = policy.signers(&wanted.source).unwrap_or_default();
+            let bills = self
+                .vulnerabilities()
+                .bills(wanted, &known.digest, &signers)
+                .await?;
             gaps.extend(bills.gaps.iter().cloned());
             found.push((wanted.path.clone(), bills));
         }
@@ -385,18 +397,22 @@ fn look(path: &Path, before: Option<&AdvisoriesStamp>) -> Looked {
 }
 
 /// All CycloneDX documents of an artifact together: one that somebody adds takes
-/// nothing away.
-fn read_bills(of: &str, documents: &[(String, serde_json::Value)]) -> Bills {
+/// nothing away. Where nobody trusted attests them, that is a gap.
+fn read_bills(of: &str, documents: &[Document]) -> Bills {
     let mut read = Bills {
         bills: Vec::new(),
         gaps: Vec::new(),
     };
-    for (_, document) in documents
+    let mut is_attested = true;
+    for document in documents
         .iter()
-        .filter(|(kind, _)| kind == media::CYCLONEDX)
+        .filter(|document| document.media_type == media::CYCLONEDX)
     {
-        match Bill::of_cyclonedx(document) {
-            Ok(bill) => read.bills.push(bill),
+        match Bill::of_cyclonedx(&document.content) {
+            Ok(bill) => {
+                is_attested &= document.signer.is_some();
+                read.bills.push(bill);
+            }
             Err(error) => read.gaps.push(format!(
                 "A list of what {of} is made of cannot be read: {error}."
             )),
@@ -406,6 +422,9 @@ fn read_bills(of: &str, documents: &[(String, serde_json::Value)]) -> Bills {
         read.gaps.push(format!(
             "What {of} is made of is not listed, so that nothing of it was compared; publish it with its SBOM."
         ));
+    }
+    if !is_attested {
+        read.gaps.push(unsigned_bill(of));
     }
     read
 }
@@ -511,10 +530,12 @@ mod tests {
             format!("acme/bp-shop@{digest}"),
             (Instant::now(), Arc::clone(&kept)),
         );
-        let own = of.bills(&wanted("acme"), &digest).await;
+        let nobody = Signers::default();
+        let own = of.bills(&wanted("acme"), &digest, &nobody).await;
         assert!(own.is_ok_and(|found| Arc::ptr_eq(&found, &kept)));
         // The same bytes, and the registry is asked, which is not there.
-        assert!(of.bills(&wanted("catalog"), &digest).await.is_err());
+        let other = of.bills(&wanted("catalog"), &digest, &nobody).await;
+        assert!(other.is_err());
     }
 
     #[tokio::test]
@@ -545,14 +566,19 @@ mod tests {
 
     #[test]
     fn what_is_not_listed_is_a_gap_and_what_is_added_takes_nothing_away() {
-        let document = |components: serde_json::Value| {
-            let document = json!({"bomFormat": "CycloneDX", "components": components});
-            (media::CYCLONEDX.to_owned(), document)
+        let document = |kind: &str, content: serde_json::Value| Document {
+            media_type: kind.to_owned(),
+            content,
+            signer: Some("sha256:00".to_owned()),
+        };
+        let bill = |components: serde_json::Value| {
+            let content = json!({"bomFormat": "CycloneDX", "components": components});
+            document(media::CYCLONEDX, content)
         };
         let time = json!([{"type": "library", "name": "time", "version": "0.1.40", "purl": "pkg:cargo/time@0.1.40"}]);
         let read = read_bills(
             "the Blueprint bp-shop 1.0.0",
-            &[document(time), document(json!([]))],
+            &[bill(time.clone()), bill(json!([]))],
         );
         assert_eq!(
             read.bills
@@ -562,8 +588,21 @@ mod tests {
             1
         );
         assert!(read.gaps.is_empty());
-        let other = (media::SPDX.to_owned(), json!({}));
-        let bad = (media::CYCLONEDX.to_owned(), json!({}));
+        // What nobody trusted attests is compared, and told as that.
+        let unsigned = Document {
+            signer: None,
+            ..bill(time)
+        };
+        let read = read_bills("the Blueprint bp-shop 1.0.0", &[unsigned]);
+        assert_eq!(read.bills.len(), 1);
+        assert_eq!(
+            read.gaps,
+            [
+                "Nobody trusted attests the list of what the Blueprint bp-shop 1.0.0 is made of, so that it may leave something out; publish it again to have it attested."
+            ]
+        );
+        let other = document(media::SPDX, json!({}));
+        let bad = document(media::CYCLONEDX, json!({}));
         let read = read_bills("the Blueprint bp-shop 1.0.0", &[other, bad]);
         assert_eq!(read.gaps.len(), 2, "{:?}", read.gaps);
     }

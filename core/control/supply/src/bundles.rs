@@ -22,16 +22,39 @@ pub(crate) struct Bundles<'a> {
 }
 
 impl<'a> Bundles<'a> {
-    /// Those among an artifact's referrers.
+    /// Those among an artifact's referrers; what is called something else than a
+    /// signature is looked at last.
     pub fn of(registry: &'a Registry, at: &'a Reference, referrers: &'a [Descriptor]) -> Self {
+        let is_other = |predicate: &str| predicate != bundle::PREDICATE_TYPE;
+        Self::within(registry, at, referrers, Budget::default(), is_other)
+    }
+
+    /// The same for whoever looks for attestations: what is called a signature is looked
+    /// at last, and no more is read than `budget` allows.
+    pub fn of_statements(
+        registry: &'a Registry,
+        at: &'a Reference,
+        referrers: &'a [Descriptor],
+        budget: Budget,
+    ) -> Self {
+        let is_other = |predicate: &str| predicate == bundle::PREDICATE_TYPE;
+        Self::within(registry, at, referrers, budget, is_other)
+    }
+
+    fn within(
+        registry: &'a Registry,
+        at: &'a Reference,
+        referrers: &'a [Descriptor],
+        budget: Budget,
+        is_other: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut bundles: Vec<&Descriptor> = referrers
             .iter()
             .filter(|one| one.artifact_type.as_deref() == Some(bundle::MEDIA_TYPE))
             .collect();
         in_order(&mut bundles, |one| {
             let predicate = one.annotations.get(bundle::PREDICATE_ANNOTATION);
-            let is_other = predicate.is_some_and(|it| it != bundle::PREDICATE_TYPE);
-            (is_other, one.size)
+            (predicate.is_some_and(|it| is_other(it)), one.size)
         });
         Self {
             registry,
@@ -39,7 +62,7 @@ impl<'a> Bundles<'a> {
             count: bundles.len(),
             referrers: bundles.into(),
             larger: BTreeMap::new(),
-            budget: Budget::default(),
+            budget,
         }
     }
 

@@ -7,10 +7,63 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use serde_json::{Value, json};
 
-use crate::{digest, package::Package, parts};
+use crate::{digest, media, package::Package, parts};
 
 /// What provenance says it is.
-pub(crate) const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+
+/// The kinds of SBOMs: what they are attached as, and what attestations of them say that
+/// they are, as in cosign's `--type cyclonedx` and `--type spdxjson`.
+pub(crate) const BILLS: [(&str, &str); 2] = [
+    (media::CYCLONEDX, "https://cyclonedx.org/bom"),
+    (media::SPDX, "https://spdx.dev/Document"),
+];
+
+/// The SBOMs of a package, each with the media type that it is attached as, in the order
+/// of [`BILLS`].
+pub(crate) type Documents = [(&'static str, Value); 2];
+
+/// Both of a package.
+pub(crate) fn documents(package: &Package, origin: &Origin) -> Documents {
+    [
+        (media::CYCLONEDX, cyclonedx(package, origin)),
+        (media::SPDX, spdx(package, origin)),
+    ]
+}
+
+/// The in-toto statements that attest them of what is named `reference`.
+pub(crate) fn attested_documents(
+    package: &Package,
+    reference: &str,
+    documents: Documents,
+) -> Vec<Value> {
+    BILLS
+        .into_iter()
+        .zip(documents)
+        .map(|((_, predicate), (_, document))| statement(package, reference, predicate, document))
+        .collect()
+}
+
+/// What a statement says that it is.
+pub(crate) fn predicate_type(statement: &Value) -> &str {
+    let predicate = statement.get("predicateType").and_then(Value::as_str);
+    predicate.unwrap_or_default()
+}
+
+/// Whether a statement is provenance.
+pub(crate) fn is_provenance(statement: &Value) -> bool {
+    predicate_type(statement) == PROVENANCE
+}
+
+/// An in-toto statement about a package (in-toto attestation framework, Statement v1).
+fn statement(package: &Package, reference: &str, predicate: &str, content: Value) -> Value {
+    json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": reference, "digest": {"sha256": hex_of(package.digest())}}],
+        "predicateType": predicate,
+        "predicate": content,
+    })
+}
 
 /// Where and by whom a package was made.
 #[derive(Debug, Clone, Default)]
@@ -192,19 +245,15 @@ pub fn provenance(package: &Package, reference: &str, origin: &Origin) -> Value 
             map.insert(key.to_owned(), json!(value));
         }
     }
-    json!({
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": reference, "digest": {"sha256": hex_of(package.digest())}}],
-        "predicateType": PROVENANCE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": "https://openova.io/catalyst/blueprint-package/v1",
-                "externalParameters": parameters,
-                "resolvedDependencies": materials,
-            },
-            "runDetails": {"builder": {"id": if origin.builder.is_empty() { "https://openova.io/catalyst" } else { &origin.builder }}},
+    let content = json!({
+        "buildDefinition": {
+            "buildType": "https://openova.io/catalyst/blueprint-package/v1",
+            "externalParameters": parameters,
+            "resolvedDependencies": materials,
         },
-    })
+        "runDetails": {"builder": {"id": if origin.builder.is_empty() { "https://openova.io/catalyst" } else { &origin.builder }}},
+    });
+    statement(package, reference, PROVENANCE, content)
 }
 
 /// The name here of a licence that SPDX's list does not have.

@@ -10,16 +10,10 @@ use catalyst_signature::{
 use serde_json::{Value, json};
 
 use crate::{
-    Attestation, Blob, Descriptor, Manifest, Origin, Package, Reference, Registry, RegistryError,
+    Blob, Descriptor, Manifest, Origin, Package, Reference, Registry, RegistryError,
     archive::{self, ArchiveError},
     describe, media,
 };
-
-/// The most documents of one artifact that are read, the largest, and the most bytes of
-/// them together: all are in memory at once, several times as large once they are parsed.
-const MAX_DOCUMENTS: usize = 8;
-const MAX_DOCUMENT: u64 = 32 * 1024 * 1024;
-const MAX_DOCUMENT_BYTES: u64 = 2 * MAX_DOCUMENT;
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +115,7 @@ pub struct Pulled {
 
 impl Registry {
     /// Pushes a package under `<base>/<name>:<version>`, signs it in both forms,
-    /// and attaches SBOMs and provenance. `base` is a registry and a source, such
+    /// attaches SBOMs, and attests these and its provenance. `base` is a registry and a source, such
     /// as `127.0.0.1:8080/catalog`. The tag is set last, so that nobody finds an
     /// artifact that is not signed yet. What the key said of it before is not said
     /// again.
@@ -135,8 +129,9 @@ impl Registry {
         let at = place_of(base, package)?;
         self.push_package(&at, package).await?;
         self.sign(&at, &package.manifest, key).await?;
-        self.attach_documents(&at, package, origin).await?;
-        self.attest(&at, package, key, origin).await?;
+        let documents = describe::documents(package, origin);
+        self.attach_documents(&at, package, &documents).await?;
+        self.attest(&at, package, key, origin, documents).await?;
         self.push_version(&at, package).await?;
         Ok(Published {
             reference: at.to_string(),
@@ -145,32 +140,43 @@ impl Registry {
         })
     }
 
-    /// Attaches provenance, unless the key vouches for some already: no two signatures
-    /// are the same, so each time would leave another behind.
+    /// Attests the SBOMs and provenance, but for what the key vouches for already: no two
+    /// signatures are the same, so each time would leave another behind. An SBOM that says
+    /// something else than those before it is another one.
     async fn attest(
         &self,
         at: &Reference,
         package: &Package,
         key: &SigningKey,
         origin: &Origin,
+        documents: describe::Documents,
     ) -> Result<(), VerifyError> {
         let signers = Signers::of_keys([key.public()]);
-        let said = self.attestations(at, package.digest(), &signers).await?;
-        let is_provenance = |it: &Attestation| it.predicate_type == describe::PROVENANCE;
-        if said
-            .iter()
-            .any(|it| is_provenance(it) && it.signer.is_some())
-        {
-            return Ok(());
+        let mut said = Vec::new();
+        self.statements(at, package.digest(), &signers, |_, one| {
+            if let Ok((statement, _)) = one {
+                said.push(statement);
+            }
+        })
+        .await?;
+        let name = at.name();
+        let mut lacking = Vec::new();
+        if !said.iter().any(describe::is_provenance) {
+            lacking.push(describe::provenance(package, &name, origin));
         }
-        let statement = describe::provenance(package, &at.name(), origin);
-        self.attach_bundle(
-            at,
-            &package.manifest.descriptor,
-            bundle::sign_statement(key, &statement)?,
-            describe::PROVENANCE,
-        )
-        .await
+        for bill in describe::attested_documents(package, &name, documents) {
+            let is_same = |it: &Value| it.get("predicate") == bill.get("predicate");
+            if !said.iter().any(is_same) {
+                lacking.push(bill);
+            }
+        }
+        for statement in lacking {
+            let made = bundle::sign_statement(key, &statement)?;
+            let predicate = describe::predicate_type(&statement);
+            self.attach_bundle(at, &package.manifest.descriptor, made, predicate)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Pushes a package by its digest alone: nobody finds it by its version yet.
@@ -192,13 +198,10 @@ impl Registry {
         &self,
         at: &Reference,
         package: &Package,
-        origin: &Origin,
+        documents: &describe::Documents,
     ) -> Result<(), VerifyError> {
         let subject = &package.manifest.descriptor;
-        for (kind, document) in [
-            (media::CYCLONEDX, describe::cyclonedx(package, origin)),
-            (media::SPDX, describe::spdx(package, origin)),
-        ] {
+        for (kind, document) in documents {
             let blob = Blob::new(kind, document.to_string().into_bytes());
             self.attach(at, subject, kind, blob, BTreeMap::new())
                 .await?;
@@ -276,7 +279,7 @@ impl Registry {
         let layer = Blob::new(simple::MEDIA_TYPE, signature.payload)
             .annotated(simple::SIGNATURE_ANNOTATION, &signature.signature);
         let tag = simple::signature_tag(digest);
-        let others = match self.signature_layers(at, &tag).await {
+        let others = match self.layers_of_tag(at, &tag).await {
             Ok(layers) => layers,
             Err(error) if error.retryable() => return Err(error.into()),
             Err(_) => Vec::new(),
@@ -429,36 +432,5 @@ impl Registry {
                 reason: "it has neither a chart nor manifests".to_owned(),
             })?;
         Ok(archive::unpack(&self.blob(at, main).await?)?)
-    }
-
-    /// The documents attached to an artifact (SBOMs), by media type. They are
-    /// not signed themselves; provenance is, as a bundle. What cannot be read, and
-    /// what is more than is read of all of them, is left out.
-    pub async fn documents(
-        &self,
-        at: &Reference,
-        subject: &str,
-    ) -> Result<Vec<(String, Value)>, RegistryError> {
-        let mut found = Vec::new();
-        let referrers = self.referrers(at, subject).await?;
-        let documents = referrers.iter().filter_map(|referrer| {
-            let kind = referrer.artifact_type.as_deref()?;
-            matches!(kind, media::CYCLONEDX | media::SPDX).then_some((kind, referrer))
-        });
-        let mut left = MAX_DOCUMENT_BYTES;
-        for (kind, referrer) in documents.take(MAX_DOCUMENTS) {
-            match self.attached(at, referrer, left.min(MAX_DOCUMENT)).await {
-                Ok(bytes) => {
-                    left = left.saturating_sub(bytes.len() as u64);
-                    if let Ok(document) = serde_json::from_slice(&bytes) {
-                        found.push((kind.to_owned(), document));
-                    }
-                }
-                Err(error) if error.retryable() => return Err(error),
-                Err(_) => {}
-            }
-        }
-        found.sort_by(|left, right| left.0.cmp(&right.0));
-        Ok(found)
     }
 }

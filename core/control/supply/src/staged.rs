@@ -6,7 +6,9 @@
 
 use catalyst_signature::Refusal;
 
-use crate::{Origin, Package, Reference, Registry, VerifyError, digest, publish::place_of};
+use crate::{
+    Origin, Package, Reference, Registry, VerifyError, describe, digest, publish::place_of,
+};
 
 impl Registry {
     /// The first half: pushes a package, by its digest alone, and attaches SBOMs.
@@ -22,7 +24,8 @@ impl Registry {
         // First, since registries say what a repository has once it is there.
         self.push_package(&at, package).await?;
         self.check_free(&at, package).await?;
-        self.attach_documents(&at, package, origin).await?;
+        let documents = describe::documents(package, origin);
+        self.attach_documents(&at, package, &documents).await?;
         Ok(at)
     }
 

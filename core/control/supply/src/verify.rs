@@ -15,26 +15,10 @@ use catalyst_signature::{
     in_order, simple,
 };
 
-use serde::Serialize;
-
 use crate::{
-    Descriptor, Manifest, Reference, Registry, RegistryError, VerifyError,
-    bundles::Bundles,
-    digest,
-    error::{malformed, readable},
-    reference::is_digest,
+    Descriptor, Manifest, Reference, Registry, RegistryError, VerifyError, bundles::Bundles,
+    digest, error::malformed, reference::is_digest,
 };
-
-/// What somebody says of an artifact, beside that they made it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Attestation {
-    /// The kind of statement, a URI.
-    pub predicate_type: String,
-    /// Who said it, where it is somebody trusted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signer: Option<String>,
-}
 
 impl Registry {
     /// Decides whether an artifact may be used: resolves the reference, and looks
@@ -53,59 +37,28 @@ impl Registry {
     }
 
     /// How many signatures an artifact carries, by whomever and however good: those
-    /// beside the tag and those of bundles.
+    /// beside the tag and those of bundles. What cannot be read is none.
     pub async fn count_signatures(
         &self,
         at: &Reference,
         subject: &str,
     ) -> Result<usize, RegistryError> {
-        let layers = self
-            .signature_layers(at, &simple::signature_tag(subject))
-            .await?;
-        let is_signature =
-            |layer: &&Descriptor| layer.annotations.contains_key(simple::SIGNATURE_ANNOTATION);
-        let mut found = layers.iter().filter(is_signature).count();
-        let referrers = self.referrers(at, subject).await?;
-        let mut bundles = Bundles::of(self, at, &referrers);
-        while let Some(attached) = bundles.following().await {
-            found += usize::from(bundle::is_signature(&attached?));
-        }
-        Ok(found)
-    }
-
-    /// What is attested of an artifact in bundles, and by whom of `signers`, each once.
-    /// What cannot be read says nothing.
-    pub async fn attestations(
-        &self,
-        at: &Reference,
-        subject: &str,
-        signers: &Signers<'_>,
-    ) -> Result<Vec<Attestation>, RegistryError> {
         let expected = Expected {
             digest: subject,
             name: at.artifact(),
         };
-        let referrers = self.referrers(at, subject).await?;
+        let tag = simple::signature_tag(subject);
+        let layers = readable_or_none(expected, self.layers_of_tag(at, &tag).await)?;
+        let is_signature =
+            |layer: &&Descriptor| layer.annotations.contains_key(simple::SIGNATURE_ANNOTATION);
+        let mut found = layers.iter().flatten().filter(is_signature).count();
+        let referrers = readable_or_none(expected, self.referrers(at, subject).await)?;
+        let referrers = referrers.unwrap_or_default();
         let mut bundles = Bundles::of(self, at, &referrers);
-        let mut found = Vec::new();
         while let Some(attached) = bundles.following().await {
-            let attached = match attached {
-                Ok(attached) => attached,
-                Err(error) => {
-                    unreadable(expected, error)?;
-                    continue;
-                }
-            };
-            if let Some(predicate) = bundle::attested(&attached) {
-                let verified = bundle::verify_statement(&attached, expected, signers);
-                found.push(Attestation {
-                    predicate_type: readable(&predicate),
-                    signer: verified.ok().map(|(_, by)| by.signer.to_string()),
-                });
-            }
+            let attached = readable_or_none(expected, attached)?;
+            found += usize::from(attached.is_some_and(|it| bundle::is_signature(&it)));
         }
-        found.sort();
-        found.dedup();
         Ok(found)
     }
 
@@ -159,7 +112,7 @@ impl Registry {
         refusals: &mut Refusals,
     ) -> Result<Option<Verified>, RegistryError> {
         let tag = simple::signature_tag(expected.digest);
-        let layers = match self.signature_layers(at, &tag).await {
+        let layers = match self.layers_of_tag(at, &tag).await {
             Ok(layers) => layers,
             Err(error) => {
                 refusals.push(unreadable(expected, error)?);
@@ -235,8 +188,8 @@ impl Registry {
         Ok(None)
     }
 
-    /// The signatures under a tag; none when the tag is not there.
-    pub(crate) async fn signature_layers(
+    /// What lies under a tag; nothing when the tag is not there.
+    pub(crate) async fn layers_of_tag(
         &self,
         at: &Reference,
         tag: &str,
@@ -259,8 +212,8 @@ impl Registry {
         wanted: &Descriptor,
         budget: &mut Budget,
     ) -> Result<Option<Bytes>, RegistryError> {
-        if wanted.size > MAX_SIGNATURE {
-            return Err(too_large(at, wanted, MAX_SIGNATURE));
+        if wanted.size > budget.part() {
+            return Err(too_large(at, wanted, budget.part()));
         }
         if !budget.read(wanted.size) {
             return Ok(None);
@@ -317,6 +270,18 @@ fn too_large(at: &Reference, layer: &Descriptor, limit: u64) -> RegistryError {
         layer.size
     );
     malformed(at, "pull", &reason)
+}
+
+/// What the registry gives, or nothing where it does not give it as it says; one that
+/// cannot be asked is an error.
+pub(crate) fn readable_or_none<T>(
+    expected: Expected<'_>,
+    given: Result<T, RegistryError>,
+) -> Result<Option<T>, RegistryError> {
+    match given {
+        Ok(given) => Ok(Some(given)),
+        Err(error) => unreadable(expected, error).map(|_| None),
+    }
 }
 
 /// A signature that the registry does not give as it says is one that does not

@@ -33,5 +33,5 @@ pub use index::{Answer, Builder, Index, Match};
 pub use order::Order;
 pub use package::Package;
 pub use record::RecordError;
-pub use report::{Part, database, report};
+pub use report::{Part, database, report, unsigned_bill};
 pub use sarif::sarif;

@@ -71,6 +71,14 @@ fn age_in_words(age: SignedDuration) -> String {
     }
 }
 
+/// What there is to say where nobody trusted vouches for the bill of materials of
+/// something.
+pub fn unsigned_bill(of: &str) -> String {
+    format!(
+        "Nobody trusted attests the list of what {of} is made of, so that it may leave something out; publish it again to have it attested."
+    )
+}
+
 /// Compares bills with a database. Without an index nothing is compared, and
 /// `database` says why.
 pub fn report(

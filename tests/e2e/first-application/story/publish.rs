@@ -282,10 +282,18 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     assert_eq!(seen["signatures"]["count"], 2, "{seen:#}");
     let trusted = seen["signatures"]["trusted"].as_array().unwrap();
     assert_eq!(trusted.len(), 1, "{seen:#}");
+    let kinds = [
+        "https://cyclonedx.org/bom",
+        provenance,
+        "https://spdx.dev/Document",
+    ];
     assert_eq!(
         seen["signatures"]["attestations"],
-        json!([{"predicateType": provenance, "signer": trusted[0]}])
+        json!(kinds.map(|kind| json!({"predicateType": kind, "signer": trusted[0]})))
     );
+    for kind in ["application/spdx+json", "application/vnd.cyclonedx+json"] {
+        assert_eq!(seen["sbomSigners"][kind], trusted[0], "{seen:#}");
+    }
     assert_eq!(seen["sbom"]["application/spdx+json"]["packages"], 2);
 
     // The same artifact with a word more, which nobody signed.

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use catalyst_signature::{
-    MAX_SIGNATURE, MAX_SIGNATURES, Signer, SigningKey, TrustPolicy, bundle, simple,
+    MAX_SIGNATURE, MAX_SIGNATURES, Signer, Signers, SigningKey, TrustPolicy, bundle, simple,
 };
 use catalyst_supply::{
     Credentials, Patience, Reference, RegistryError, VerifyError, digest, media,
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::fake::{Bench, Shared, Stored, listen, package};
 
 /// Takes all signatures of the artifact away.
-fn unsign(stored: &mut Stored, published: &str) {
+pub fn unsign(stored: &mut Stored, published: &str) {
     let tag = Bench::signature_tag(published);
     stored.manifests.retain(|(_, target), bytes| {
         let manifest: Value = serde_json::from_slice(bytes).unwrap();
@@ -50,12 +50,12 @@ fn put_layers(stored: &mut Stored, published: &str, layers: &[Value]) {
 }
 
 /// A bundle that hangs on the artifact; what a list of referrers says of it.
-fn hang(stored: &mut Stored, published: &str, bundle: &[u8]) -> Value {
+pub fn hang(stored: &mut Stored, published: &str, bundle: &[u8]) -> Value {
     let layer = stored.put_blob(bundle::MEDIA_TYPE, bundle);
     hang_layers(stored, published, &[layer])
 }
 
-fn hang_layers(stored: &mut Stored, published: &str, layers: &[Value]) -> Value {
+pub fn hang_layers(stored: &mut Stored, published: &str, layers: &[Value]) -> Value {
     let config = stored.put_blob(media::EMPTY, b"{}");
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media::MANIFEST, "artifactType": bundle::MEDIA_TYPE,
@@ -71,7 +71,7 @@ fn hang_layers(stored: &mut Stored, published: &str, layers: &[Value]) -> Value 
 }
 
 /// Has the list of referrers be this one, in this order.
-fn list(stored: &mut Stored, manifests: &[Value]) {
+pub fn list(stored: &mut Stored, manifests: &[Value]) {
     let list = json!({"schemaVersion": 2, "mediaType": media::INDEX, "manifests": manifests});
     stored.hand = Some(Box::new(move |_, seen| {
         seen.target
@@ -80,7 +80,7 @@ fn list(stored: &mut Stored, manifests: &[Value]) {
     }));
 }
 
-const NAME: &str = "h/catalog/bp-x";
+pub const NAME: &str = "h/catalog/bp-x";
 
 /// Changes what the registry has of a published artifact whose signatures are gone;
 /// given its digest and the trusted key.
@@ -731,7 +731,8 @@ async fn no_more_is_read_of_documents_than_is_let_into_memory() {
         }
     }
     let at = bench.reference("bp-x:1.0.0");
-    let found = bench.anonymous().documents(&at, &published).await.unwrap();
+    let nobody = Signers::default();
+    let found = bench.anonymous().documents(&at, &published, &nobody).await;
     // The two that were published, and two of those three.
-    assert_eq!(found.len(), 4);
+    assert_eq!(found.unwrap().len(), 4);
 }

@@ -9,6 +9,7 @@
     clippy::indexing_slicing
 )]
 
+mod attestations;
 mod fake;
 mod hostile;
 mod publishing;

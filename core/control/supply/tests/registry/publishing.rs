@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use catalyst_signature::{Signer, SigningKey, TrustPolicy};
+use catalyst_signature::{Signer, Signers, SigningKey, TrustPolicy};
 use catalyst_supply::{
     Credentials, Entry, Opened, Origin, PackOptions, VerifyError, digest, image, media, pack,
     provenance, read_folder,
@@ -154,10 +154,11 @@ async fn publishing_again_keeps_every_signature_and_adds_none() {
         let registry = bench.anonymous();
         registry.referrers(&at, &published).await.unwrap().len()
     };
-    assert_eq!(attached().await, 5, "two signatures, SBOMs, provenance");
+    // Two signatures, two SBOMs, and that provenance and these are attested.
+    assert_eq!(attached().await, 7);
     bench.publish().await;
     assert_eq!(bench.shared.lock().unwrap().tag(&tag).unwrap(), &before);
-    assert_eq!(attached().await, 5);
+    assert_eq!(attached().await, 7);
     for key in [&bench.key, &other] {
         let mut policy = TrustPolicy::new();
         policy.trust("catalog", key.public().clone());
@@ -219,9 +220,15 @@ async fn what_is_published_is_verified_and_pulled_again() {
     assert_eq!(opened.card, pulled.card);
     let count = registry.count_signatures(&at, &published).await.unwrap();
     assert_eq!(count, 2, "beside the tag, and as a bundle");
-    let documents = registry.documents(&at, &published).await.unwrap();
-    assert_eq!(documents[0].0, media::SPDX);
-    assert_eq!(documents[1].1["specVersion"], "1.6");
+    let signers = bench.policy.signers("catalog").unwrap();
+    let documents = registry.documents(&at, &published, &signers).await.unwrap();
+    assert_eq!(documents.len(), 2);
+    assert_eq!(documents[0].media_type, media::SPDX);
+    assert_eq!(documents[1].content["specVersion"], "1.6");
+    let signer = bench.key.public().fingerprint();
+    for document in &documents {
+        assert_eq!(document.signer.as_ref(), Some(&signer));
+    }
 }
 
 #[tokio::test]
@@ -282,7 +289,8 @@ async fn a_registry_without_a_list_of_referrers_gets_them_by_tag() {
     let registry = bench.registry(Credentials::Anonymous);
     let at = bench.reference("bp-x:1.0.0");
     let referrers = registry.referrers(&at, &published).await.unwrap();
-    assert_eq!(referrers.len(), 4, "signature, two SBOMs, provenance");
+    // A signature, two SBOMs, and that provenance and these are attested.
+    assert_eq!(referrers.len(), 6);
     let tag = format!("{}.sig", published.replacen(':', "-", 1));
     bench
         .shared
@@ -422,8 +430,9 @@ async fn what_another_signs_is_found_by_its_version_once_it_is_signed() {
         .await
         .unwrap();
     assert_eq!(at, bench.reference("bp-x:1.0.0"));
-    let documents = registry.documents(&at, package.digest()).await.unwrap();
-    assert_eq!(documents.len(), 2, "the SBOMs are there");
+    let nobody = Signers::default();
+    let documents = registry.documents(&at, package.digest(), &nobody).await;
+    assert_eq!(documents.unwrap().len(), 2, "the SBOMs are there");
     let unsigned = registry.release(&at, &package).await.unwrap_err();
     assert!(
         matches!(&unsigned, VerifyError::Refused(refusal) if refusal.reason() == "Unsigned"),
