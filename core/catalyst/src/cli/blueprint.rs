@@ -113,7 +113,7 @@ struct Publish {
     registry: Option<String>,
     /// A program that signs in a key's place, such as with cosign and without a key. Its
     /// argument is the artifact, HOST/PATH@DIGEST; what it reads is the provenance to
-    /// attest. The version is there for others once the program has signed.
+    /// attest, and SBOM_CYCLONEDX and SBOM_SPDX name the SBOMs' files. The version is there for others once the program has signed.
     #[arg(
         long,
         value_name = "PROGRAM",
@@ -420,8 +420,13 @@ impl Publish {
         let digest = package.digest();
         let statement = catalyst_supply::provenance(package, &at.name(), origin);
         let predicate = statement.get("predicate").cloned().unwrap_or_default();
-        let artifact = format!("{}@{digest}", at.name());
-        signer::run(program, &artifact, &predicate).await?;
+        let wanted = signer::Wanted {
+            artifact: &format!("{}@{digest}", at.name()),
+            provenance: &predicate,
+            cyclonedx: &catalyst_supply::cyclonedx(package, origin),
+            spdx: &catalyst_supply::spdx(package, origin),
+        };
+        signer::run(program, &wanted).await?;
         registry.release(&at, package).await?;
         say(&format!("Pushed {at}, signed by {}", program.display()));
         if self.common.output.is_table() {
@@ -478,14 +483,24 @@ impl Verify {
             other => other?,
         };
         let verified = registry.verify(&at, &source, &policy).await?;
+        let signers = policy.signers(&source)?;
+        let attested = registry.attestations(&at, &verified.digest, &signers);
+        let mut attested = attested.await?;
+        // What nobody trusted says is for `inspect` to show.
+        attested.retain(|it| it.signer.is_some());
         if !self.common.output.is_table() {
             return self.common.output.value(&json!({
                 "reference": self.reference,
                 "digest": verified.digest,
                 "signer": verified.signer.to_string(),
+                "attestations": attested,
             }));
         }
         say(&format!("{} is signed by {}", at.name(), verified.signer));
+        for it in &attested {
+            let by = it.signer.as_deref().unwrap_or_default();
+            say(&format!("{} is attested by {by}", it.predicate_type));
+        }
         print(&format!("{}\n", verified.digest))
     }
 }

@@ -17,19 +17,40 @@ use super::failure::hinted;
 /// How long a program may take. Some ask a person, or a service that is slow.
 const WITHIN: Duration = Duration::from_secs(600);
 
-/// Runs a program with the artifact, `host/path@sha256:…`, as its argument and the
-/// predicate of its provenance as its input. What it says goes to standard error.
-pub async fn run(program: &Path, artifact: &str, predicate: &Value) -> anyhow::Result<()> {
-    run_within(program, artifact, predicate, WITHIN).await
+/// What a program signs and attests. All of it is public.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// `host/path@sha256:…`.
+    pub artifact: &'a str,
+    /// The predicate of its provenance.
+    pub provenance: &'a Value,
+    /// Its SBOM in CycloneDX, which is a predicate as it is.
+    pub cyclonedx: &'a Value,
+    /// The same in SPDX.
+    pub spdx: &'a Value,
 }
 
-async fn run_within(
-    program: &Path,
-    artifact: &str,
-    predicate: &Value,
-    within: Duration,
-) -> anyhow::Result<()> {
-    let mut child = Command::new(program)
+/// Runs a program with the artifact as its argument, the provenance as its input, and in
+/// its environment the files that have the SBOMs. What it says goes to standard error.
+pub async fn run(program: &Path, wanted: &Wanted<'_>) -> anyhow::Result<()> {
+    run_within(program, wanted, WITHIN).await
+}
+
+async fn run_within(program: &Path, wanted: &Wanted<'_>, within: Duration) -> anyhow::Result<()> {
+    let artifact = wanted.artifact;
+    // Gone again with the program's end.
+    let folder = tempfile::tempdir().context("cannot make a folder for the SBOMs to attest")?;
+    let mut command = Command::new(program);
+    for (variable, name, document) in [
+        ("SBOM_CYCLONEDX", "bom.json", wanted.cyclonedx),
+        ("SBOM_SPDX", "bom.spdx.json", wanted.spdx),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, document.to_string())
+            .with_context(|| format!("cannot write the SBOM to attest, {}", file.display()))?;
+        command.env(variable, file);
+    }
+    let mut child = command
         .arg(artifact)
         .stdin(Stdio::piped())
         // Standard output is for what this program answers.
@@ -37,7 +58,7 @@ async fn run_within(
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot run {} to sign {artifact}", program.display()))?;
-    let input = predicate.to_string();
+    let input = wanted.provenance.to_string();
     let ending = async {
         if let Some(mut stdin) = child.stdin.take() {
             // One that does not read attests nothing, which is its own business.
@@ -79,7 +100,14 @@ mod tests {
             .arg(text)
             .status();
         assert!(written.unwrap().success());
-        let ran = run_within(&program, ARTIFACT, &json!({"a": 1}), within).await;
+        let (provenance, cyclonedx, spdx) = (json!({"a": 1}), json!({"b": 2}), json!({"c": 3}));
+        let wanted = Wanted {
+            artifact: ARTIFACT,
+            provenance: &provenance,
+            cyclonedx: &cyclonedx,
+            spdx: &spdx,
+        };
+        let ran = run_within(&program, &wanted, within).await;
         let told = ran.map_err(|error| {
             describe(&error).replace(&folder.path().display().to_string(), "FOLDER")
         });
@@ -88,11 +116,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_program_is_told_what_to_sign_and_what_to_attest() {
-        let script = "echo \"$#\" \"$1\" >told\ncat >>told";
+        let script = "echo \"$#\" \"$1\" >told\ncat - \"$SBOM_CYCLONEDX\" \"$SBOM_SPDX\" >>told\necho \"$SBOM_SPDX\" >place";
         let (ran, folder) = run_script(script, WITHIN).await;
         assert_eq!(ran, Ok(()));
         let told = std::fs::read_to_string(folder.path().join("told")).unwrap();
-        assert_eq!(told, format!("1 {ARTIFACT}\n{{\"a\":1}}"));
+        assert_eq!(
+            told,
+            format!("1 {ARTIFACT}\n{{\"a\":1}}{{\"b\":2}}{{\"c\":3}}")
+        );
+        // The files are gone with the program.
+        let place = std::fs::read_to_string(folder.path().join("place")).unwrap();
+        assert!(!Path::new(place.trim()).exists(), "{place}");
         // One that reads nothing is no failure.
         assert_eq!(run_script("exec <&-", WITHIN).await.0, Ok(()));
     }
@@ -107,7 +141,14 @@ mod tests {
         let (late, _) = run_script("exec sleep 600", Duration::from_millis(50)).await;
         let late = late.unwrap_err();
         assert!(late.contains("did not end within 50ms"), "{late}");
-        let absent = run(Path::new("/nowhere/sign"), ARTIFACT, &json!({})).await;
+        let nothing = json!({});
+        let wanted = Wanted {
+            artifact: ARTIFACT,
+            provenance: &nothing,
+            cyclonedx: &nothing,
+            spdx: &nothing,
+        };
+        let absent = run(Path::new("/nowhere/sign"), &wanted).await;
         let said = describe(&absent.unwrap_err());
         assert!(
             said.starts_with("error: cannot run /nowhere/sign to sign ghcr.io/acme"),
