@@ -140,6 +140,26 @@ impl Registry {
         })
     }
 
+    /// Whether something that refers to an artifact is called an attestation of each of
+    /// its SBOMs, as [`Self::publish`] leaves them; older artifacts have none. Nothing is
+    /// verified.
+    pub async fn has_attested_documents(
+        &self,
+        at: &Reference,
+        subject: &str,
+    ) -> Result<bool, RegistryError> {
+        let referrers = self.referrers(at, subject).await?;
+        let is_there = |predicate: &str| {
+            referrers.iter().any(|referrer| {
+                let named = referrer.annotations.get(bundle::PREDICATE_ANNOTATION);
+                named.is_some_and(|it| it == predicate)
+            })
+        };
+        Ok(describe::BILLS
+            .into_iter()
+            .all(|(_, predicate)| is_there(predicate)))
+    }
+
     /// Attests the SBOMs and provenance, but for what the key vouches for already: no two
     /// signatures are the same, so each time would leave another behind. An SBOM that says
     /// something else than those before it is another one.

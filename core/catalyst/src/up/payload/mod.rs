@@ -5,7 +5,8 @@
 //!
 //! What must stay true:
 //! - Publishing twice changes nothing: a version that is there, signed by the same
-//!   key, is left alone, and its bytes are not even read. It stays also when a later
+//!   key, is left alone, and its bytes are not even read, unless it lacks what is
+//!   attested today. It stays also when a later
 //!   binary carries other content under it, since Applications run what it was, and
 //!   a Sovereign must not fail to start for that.
 //! - Images stand below `catalyst/mirror/<host>/`, a namespace that no Organization
@@ -77,18 +78,25 @@ async fn publish_blueprint(
     let mut policy = TrustPolicy::new();
     policy.trust(SOURCE, key.public().clone());
     if let Ok(verified) = registry.verify(&at, SOURCE, &policy).await {
-        if verified.digest != package.digest() {
+        let is_other = verified.digest != package.digest();
+        if is_other {
             tracing::warn!(
                 registered = verified.digest,
                 carried = package.digest(),
                 "{name} {version} in this binary has other content than the one that was published with this data, which stays; give it a new version to have it published"
             );
         }
-        return Ok(Published {
-            reference: at.to_string(),
-            digest: verified.digest,
-            signer: key.public().clone(),
-        });
+        if is_other
+            || registry
+                .has_attested_documents(&at, &verified.digest)
+                .await?
+        {
+            return Ok(Published {
+                reference: at.to_string(),
+                digest: verified.digest,
+                signer: key.public().clone(),
+            });
+        }
     }
     let origin = Origin {
         builder: "https://github.com/openova-io/catalyst".to_owned(),

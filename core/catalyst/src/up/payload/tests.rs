@@ -171,6 +171,30 @@ async fn what_is_carried_is_published_once_and_nodes_find_the_images_by_their_pu
     assert_eq!(again, published);
     assert_eq!(touched(&folder.path().join("registry")), before);
 
+    // As an older binary left it, which attested no SBOMs: they are attested now.
+    let digest = &published[0].digest;
+    let referrers = client().referrers(&at, digest).await.unwrap();
+    let names = |one: &catalyst_supply::Descriptor, word: &str| {
+        one.annotations.values().any(|value| value.contains(word))
+    };
+    for bill in referrers.iter().filter(|one| names(one, "cyclonedx.org")) {
+        let url = format!(
+            "http://{host}/v2/catalog/bp-guestbook/manifests/{}",
+            bill.digest
+        );
+        let deleted = http().delete(url).bearer_auth("the-token").send().await;
+        assert!(deleted.unwrap().status().is_success());
+    }
+    let is_attested = || async { client().has_attested_documents(&at, digest).await.unwrap() };
+    assert!(!is_attested().await);
+    let again = publish(&client(), &host, &key, &payload).await.unwrap();
+    assert_eq!(again, published);
+    assert!(is_attested().await);
+    let signers = policy.signers(SOURCE).unwrap();
+    let documents = client().documents(&at, digest, &signers).await.unwrap();
+    assert_eq!(documents.len(), 2);
+    assert!(documents.iter().all(|document| document.signer.is_some()));
+
     // A binary that was built anew, and has other content under the same version.
     let later = tempfile::tempdir().unwrap();
     let changed = images_with(later.path(), " more");
