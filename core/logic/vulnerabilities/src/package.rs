@@ -28,17 +28,26 @@ impl Package {
         let qualifier = |key: &str| purl.qualifiers().get(key).map(|value| &**value);
         let mut version = purl.version().unwrap_or_default().to_owned();
         let mut name = match (purl.ty(), namespace) {
-            (_, "") | ("deb" | "apk", _) => purl.name().to_owned(),
+            (_, "") | ("deb" | "apk" | "rpm", _) => purl.name().to_owned(),
             ("maven", namespace) => format!("{namespace}:{}", purl.name()),
             (_, namespace) => format!("{namespace}/{}", purl.name()),
         };
         // Distributions tell of the sources that binary packages are built from.
-        if let Some(upstream) = qualifier("upstream").filter(|_| is_distribution(ecosystem)) {
-            let (source, its_version) = upstream.split_once('@').unwrap_or((upstream, ""));
+        if let Some(upstream) = qualifier("upstream").filter(|_| is_of_sources(ecosystem)) {
+            let (source, its_version) = match upstream.strip_suffix(".src.rpm") {
+                Some(file) => (file.rsplitn(3, '-').nth(2).unwrap_or(&name), ""),
+                None => upstream.split_once('@').unwrap_or((upstream, "")),
+            };
             name = source.to_owned();
             if !its_version.is_empty() {
                 version = its_version.to_owned();
             }
+        }
+        // The purl specification's `rpm` has the epoch apart.
+        if let Some(epoch) =
+            qualifier("epoch").filter(|_| purl.ty() == "rpm" && !version.is_empty())
+        {
+            version = format!("{epoch}:{version}");
         }
         let release = qualifier("distro").and_then(|distro| release_of(ecosystem, distro));
         Some(Self {
@@ -70,15 +79,19 @@ fn ecosystem_of(kind: &str, namespace: &str) -> Option<&'static str> {
         ("apk", "alpine") => "Alpine",
         ("apk", "wolfi") => "Wolfi",
         ("apk", "chainguard") => "Chainguard",
+        ("rpm", "almalinux") => "AlmaLinux",
+        ("rpm", "rocky" | "rocky-linux" | "rockylinux") => "Rocky Linux",
+        ("rpm", "opensuse" | "opensuse-leap" | "opensuse-tumbleweed") => "openSUSE",
         _ => return None,
     })
 }
 
-/// Whether an ecosystem's packages are built from sources of another name.
-fn is_distribution(ecosystem: &str) -> bool {
+/// Whether an ecosystem's records are about sources, which may be named otherwise than the
+/// packages that are built from them. AlmaLinux' are about the packages.
+fn is_of_sources(ecosystem: &str) -> bool {
     matches!(
         ecosystem,
-        "Debian" | "Ubuntu" | "Alpine" | "Wolfi" | "Chainguard"
+        "Debian" | "Ubuntu" | "Alpine" | "Wolfi" | "Chainguard" | "Rocky Linux" | "openSUSE"
     )
 }
 
@@ -116,17 +129,21 @@ fn release_of(ecosystem: &str, distro: &str) -> Option<String> {
         "bullseye" => "11",
         "bookworm" => "12",
         "trixie" => "13",
+        // With the day of its snapshot behind it.
+        rolling if rolling.starts_with("opensuse-tumbleweed") => "Tumbleweed",
         other => other.rsplit_once('-').map_or(other, |(_, release)| release),
     };
     of_release(ecosystem, release)
 }
 
-/// A release in one form: Debian's number, Ubuntu's year and month, Alpine's first two.
+/// A release in one form: the first number of Debian, AlmaLinux and Rocky Linux, the first
+/// two of Ubuntu, Alpine and openSUSE.
 fn of_release(ecosystem: &str, release: &str) -> Option<String> {
     let release = release.strip_prefix('v').unwrap_or(release);
+    let release = release.strip_prefix("Leap ").unwrap_or(release);
     let parts = match ecosystem {
-        "Debian" => 1,
-        "Ubuntu" | "Alpine" => 2,
+        "Debian" | "AlmaLinux" | "Rocky Linux" => 1,
+        "Ubuntu" | "Alpine" | "openSUSE" => 2,
         _ => return None,
     };
     // What is sold apart from a release (`Pro:22.04:LTS`) stays something else.
@@ -208,6 +225,41 @@ mod tests {
                 "1.2.3-r4",
             ),
             ("pkg:cargo/serde", "crates.io", None, "serde", ""),
+            (
+                "pkg:nuget/Newtonsoft.Json@12.0.1",
+                "NuGet",
+                None,
+                "newtonsoft.json",
+                "12.0.1",
+            ),
+            (
+                "pkg:rpm/almalinux/openssl-libs@1.1.1k-6.el8_5?arch=x86_64&distro=almalinux-8.9&epoch=1&upstream=openssl-1.1.1k-6.el8_5.src.rpm",
+                "AlmaLinux",
+                Some("8"),
+                "openssl-libs",
+                "1:1.1.1k-6.el8_5",
+            ),
+            (
+                "pkg:rpm/rocky/openssl-libs@3.0.7-24.el9?distro=rocky-9.3&epoch=1&upstream=openssl-3.0.7-24.el9.src.rpm",
+                "Rocky Linux",
+                Some("9"),
+                "openssl",
+                "1:3.0.7-24.el9",
+            ),
+            (
+                "pkg:rpm/opensuse/libMagickCore-7_Q16HDRI10@7.1.0.9-1?distro=opensuse-leap-15.5&upstream=ImageMagick-7.1.0.9-1.src.rpm",
+                "openSUSE",
+                Some("15.5"),
+                "ImageMagick",
+                "7.1.0.9-1",
+            ),
+            (
+                "pkg:rpm/opensuse/bash@5.2-1?distro=opensuse-tumbleweed-20240101&upstream=odd.src.rpm",
+                "openSUSE",
+                Some("Tumbleweed"),
+                "bash",
+                "5.2-1",
+            ),
         ] {
             let package = Package::of_purl(purl);
             let expected = Package {
@@ -228,6 +280,7 @@ mod tests {
             "pkg:oci/x@sha256%3A00",
             "pkg:deb/acme/x@1",
             "pkg:generic/postgres@18",
+            "pkg:rpm/acme/x@1",
         ] {
             assert_eq!(Package::of_purl(purl), None, "{purl}");
         }
@@ -241,6 +294,10 @@ mod tests {
             ("Alpine:v3.18", "Alpine", Some("3.18")),
             ("Ubuntu:22.04:LTS", "Ubuntu", Some("22.04")),
             ("Ubuntu:Pro:22.04:LTS", "Ubuntu", Some("Pro:22.04")),
+            ("AlmaLinux:8", "AlmaLinux", Some("8")),
+            ("Rocky Linux:9", "Rocky Linux", Some("9")),
+            ("openSUSE:Leap 15.5", "openSUSE", Some("15.5")),
+            ("openSUSE:Tumbleweed", "openSUSE", Some("Tumbleweed")),
             ("Maven:https://repo.example", "Maven", None),
             ("crates.io", "crates.io", None),
         ] {

@@ -9,13 +9,15 @@ use catalyst_vulnerabilities::{Bill, Builder, Order, Package, database, report};
 use proptest::prelude::*;
 use serde_json::json;
 
-const ORDERS: [Order; 6] = [
+const ORDERS: [Order; 8] = [
     Order::Semantic,
     Order::Debian,
     Order::Python,
     Order::Maven,
     Order::Ruby,
     Order::Alpine,
+    Order::Rpm,
+    Order::NuGet,
 ];
 
 /// Versions that are of every kind more often than chance would have it.
@@ -27,6 +29,8 @@ fn version() -> impl Strategy<Value = String> {
         "([0-1]!)?[0-9](\\.[0-9]){0,2}(a|b|rc)?[0-9]?(\\.post[0-9])?(\\.dev[0-9])?",
         "[0-9](\\.0?[0-9]){0,2}[a-c]?(_(alpha|rc|p|git)[0-9]?){0,2}(-r[0-9])?",
         "[0-9](\\.[0-9]){0,2}(-(SNAPSHOT|RC[0-9]|sp|foo|[0-9])){0,2}",
+        "([0-1]:)?[0-9a-b][0-9a-b.~^_]{0,5}(-[0-9a-b.~^]{1,4})?",
+        "[0-9](\\.[0-9]){0,3}(-[0-9A-Ba-b]{1,2}(\\.[0-9a-b]{1,2}){0,2})?",
         ".{0,8}",
     ]
 }
@@ -92,7 +96,7 @@ proptest! {
     fn nothing_that_is_read_ends_the_process(bytes in proptest::collection::vec(any::<u8>(), 0..64), text in ".{0,40}", version in version()) {
         let mut builder = Builder::default();
         prop_assert!(builder.add(&bytes).is_err());
-        for kind in ["npm", "Debian:12", "Alpine:v3.18", "PyPI", "Maven", "RubyGems", "Go", "Odd"] {
+        for kind in ["npm", "Debian:12", "Alpine:v3.18", "PyPI", "Maven", "RubyGems", "Go", "NuGet", "AlmaLinux:8", "openSUSE:Leap 15.5", "Odd"] {
             let record = json!({
                 "id": "X-1", "summary": text, "database_specific": {"severity": text},
                 "severity": [{"type": "CVSS_V3", "score": text}],
@@ -106,7 +110,7 @@ proptest! {
             prop_assert!(builder.add(record.to_string().as_bytes()).is_ok());
         }
         let index = builder.finish();
-        let purls = ["npm/x", "deb/debian/x", "apk/alpine/x", "pypi/x", "maven/x", "gem/x", "golang/x"];
+        let purls = ["npm/x", "deb/debian/x", "apk/alpine/x", "pypi/x", "maven/x", "gem/x", "golang/x", "nuget/x", "rpm/almalinux/x", "rpm/opensuse/x"];
         let components: Vec<_> = purls
             .iter()
             .map(|purl| json!({"type": "library", "name": text, "purl": format!("pkg:{purl}@{version}")}))

@@ -3,6 +3,8 @@
 mod alpine;
 mod debian;
 mod maven;
+mod nuget;
+mod rpm;
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -22,6 +24,10 @@ pub enum Order {
     Ruby,
     /// As `apk version` compares: Alpine, Wolfi, Chainguard.
     Alpine,
+    /// rpm-version(7): AlmaLinux, Rocky Linux, openSUSE and others.
+    Rpm,
+    /// NuGet's own: NuGet.
+    NuGet,
 }
 
 impl Order {
@@ -37,6 +43,9 @@ impl Order {
             "Maven" => Some(Self::Maven),
             "RubyGems" => Some(Self::Ruby),
             "Alpine" | "Wolfi" | "Chainguard" => Some(Self::Alpine),
+            "AlmaLinux" | "Rocky Linux" | "Red Hat" | "openSUSE" | "SUSE" | "openEuler"
+            | "Mageia" | "Azure Linux" | "Photon OS" => Some(Self::Rpm),
+            "NuGet" => Some(Self::NuGet),
             _ => None,
         }
     }
@@ -56,6 +65,8 @@ impl Order {
                 Some(left.cmp(&gem_version::GemVersion::from_str(right).ok()?))
             }
             Self::Alpine => alpine::compare(left, right),
+            Self::Rpm => rpm::compare(left, right),
+            Self::NuGet => nuget::compare(left, right),
         }
     }
 }
@@ -99,7 +110,7 @@ mod tests {
     use super::*;
 
     /// Each list goes up, without two that are equal.
-    const ASCENDING: [(Order, &[&str]); 6] = [
+    const ASCENDING: [(Order, &[&str]); 8] = [
         (
             Order::Semantic,
             &[
@@ -207,6 +218,59 @@ mod tests {
                 "1.10",
             ],
         ),
+        (
+            Order::Rpm,
+            &[
+                "0",
+                "1.0~~",
+                "1.0~rc1",
+                "1.0~rc1^git1",
+                "1.0~rc2-1",
+                "1.0",
+                "1.0-1.el8",
+                "1.0-1.el8_4",
+                "1.0-10.el8",
+                "1.0^20240101",
+                "1.0^20240101.1",
+                "1.0^20240102",
+                "1.0a",
+                "1.0b2",
+                "1.0b10",
+                "1.0.1",
+                "1.1.1k-5.el8_5",
+                "1.1.1k-6.el8_5",
+                "1.1.1k-6.module+el8.5.0+1",
+                "1.2",
+                "1.10",
+                "1:0.1",
+                "2:0",
+            ],
+        ),
+        (
+            Order::NuGet,
+            &[
+                "0",
+                "1.0.0-0",
+                "1.0.0-2",
+                "1.0.0-10",
+                "1.0.0-alpha",
+                "1.0.0-Alpha.1",
+                "1.0.0-alpha.beta",
+                "1.0.0-BETA",
+                "1.0.0-beta.2",
+                "1.0.0-beta.11",
+                "1.0.0-rc.1",
+                "1.0.0-rc-1",
+                "1.0",
+                "1.0.0.1",
+                "1.0.0.10",
+                "1.0.1-a",
+                "1.0.1+build",
+                "1.2",
+                "1.10",
+                "2",
+            ],
+        ),
     ];
 
     #[test]
@@ -240,6 +304,14 @@ mod tests {
             (Order::Maven, "1-a1", "1-alpha-1"),
             (Order::Ruby, "1.0.0", "1"),
             (Order::Alpine, "1.2-r0", "1.2"),
+            (Order::Rpm, "1.0-1.el8", "0:1.0-1.el8"),
+            (Order::Rpm, "1.05", "1.5"),
+            (Order::Rpm, "1.0", "1_0."),
+            (Order::Rpm, "1a", "1.a"),
+            (Order::NuGet, "1", "1.0.0.0"),
+            (Order::NuGet, "1.01", "1.1"),
+            (Order::NuGet, "1.0-RC", "1.0.0-rc"),
+            (Order::NuGet, "1.0.0+a", "1.0.0+b"),
         ] {
             assert_eq!(
                 order.compare(left, right),
@@ -263,6 +335,16 @@ mod tests {
             (Order::Ruby, "1..2"),
             (Order::Alpine, "1.2_foo1"),
             (Order::Alpine, "edge"),
+            (Order::Rpm, ""),
+            (Order::Rpm, "x:1"),
+            (Order::Rpm, "1-2-3"),
+            (Order::Rpm, "1.0 beta"),
+            (Order::NuGet, ""),
+            (Order::NuGet, "1.2.3.4.5"),
+            (Order::NuGet, "1..2"),
+            (Order::NuGet, "1.0-"),
+            (Order::NuGet, "v1.0"),
+            (Order::NuGet, "[1.0,2.0)"),
         ] {
             assert_eq!(order.compare(text, "1"), None, "{order:?}: {text:?}");
         }
