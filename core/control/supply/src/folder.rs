@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -49,13 +50,13 @@ pub fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderErr
     let mut total = 0;
     for name in FILES {
         let path = folder.join(name);
-        if path.exists() {
+        if kind_of(&path)?.is_some() {
             add(&path, name.to_owned(), &mut files, &mut total)?;
         }
     }
     for part in PARTS {
         let path = folder.join(part);
-        if path.is_dir() {
+        if kind_of(&path)?.is_some_and(|kind| kind.is_dir()) {
             walk(&path, part, &mut files, &mut total)?;
         }
     }
@@ -88,21 +89,29 @@ fn walk(
                 reason: "its name is not UTF-8; rename it",
             });
         };
-        let kind = entry.file_type().map_err(failed)?;
         let inner = format!("{prefix}/{name}");
-        if kind.is_symlink() {
-            // A link could carry a file from outside the folder into the artifact.
-            return Err(FolderError::Unsupported {
-                path,
-                reason: "it is a symbolic link; copy the file in its place",
-            });
-        } else if kind.is_dir() {
-            walk(&path, &inner, files, total)?;
-        } else if kind.is_file() {
-            add(&path, inner, files, total)?;
+        match kind_of(&path)? {
+            Some(kind) if kind.is_dir() => walk(&path, &inner, files, total)?,
+            Some(kind) if kind.is_file() => add(&path, inner, files, total)?,
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// What is there, if something is. A link is refused: it could carry a file from outside
+/// the folder into the artifact.
+fn kind_of(path: &Path) -> Result<Option<fs::FileType>, FolderError> {
+    let path = path.to_owned();
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_symlink() => Err(FolderError::Unsupported {
+            path,
+            reason: "it is a symbolic link; copy the file in its place",
+        }),
+        Ok(found) => Ok(Some(found.file_type())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FolderError::Read { path, source }),
+    }
 }
 
 fn add(
@@ -111,10 +120,14 @@ fn add(
     files: &mut BTreeMap<String, Vec<u8>>,
     total: &mut u64,
 ) -> Result<(), FolderError> {
-    let bytes = fs::read(path).map_err(|source| FolderError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let left = MAX_BYTES.saturating_sub(*total);
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(left + 1).read_to_end(&mut bytes))
+        .map_err(|source| FolderError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
     *total += bytes.len() as u64;
     if *total > MAX_BYTES {
         return Err(FolderError::Unsupported {
@@ -153,5 +166,37 @@ mod tests {
             assert_eq!(is_part(path), expected, "{path}");
             assert_eq!(read.contains_key(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_link_is_refused_wherever_it_stands_and_so_is_what_is_too_large() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "x").unwrap();
+        let (secret, all) = (outside.path().join("secret"), outside.path());
+        for (link, target) in [
+            ("README.md", secret.as_path()),
+            ("blueprint.yaml", secret.as_path()),
+            ("chart", all),
+            ("card/icon.svg", secret.as_path()),
+            ("card/more", all),
+            ("tests", Path::new("/nowhere")),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            if link != "blueprint.yaml" {
+                fs::write(folder.path().join("blueprint.yaml"), "x").unwrap();
+            }
+            let path = folder.path().join(link);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            let error = read_folder(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("symbolic link"), "{link}: {error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("blueprint.yaml"), "x").unwrap();
+        let large = fs::File::create(folder.path().join("README.md")).unwrap();
+        // Of a file of 1 TiB no more is read than there may be.
+        large.set_len(1 << 40).unwrap();
+        let error = read_folder(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("larger than 32 MiB"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, io::Read};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tar::EntryType;
 
 use crate::{
     Blob, Descriptor, Manifest, Reference, Registry, RegistryError,
@@ -151,6 +152,15 @@ impl Image {
         for entry in archive.entries().map_err(ArchiveError::Read)? {
             let mut entry = entry.map_err(ArchiveError::Read)?;
             let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            match entry.header().entry_type() {
+                EntryType::Directory => continue,
+                EntryType::Regular => {}
+                // A sparse one, of a few bytes, may claim to be of any size.
+                _ => {
+                    let reason = "is neither a file nor a folder";
+                    return Err(ArchiveError::Path { path, reason }.into());
+                }
+            }
             let mut content = Vec::new();
             entry
                 .read_to_end(&mut content)

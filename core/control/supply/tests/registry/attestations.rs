@@ -55,14 +55,17 @@ fn put_layers(stored: &mut Stored, published: &str, layers: &[Value]) {
 async fn said(bench: &Bench, published: &str) -> Vec<Attestation> {
     let signers = bench.policy.signers("catalog").unwrap();
     let at = bench.reference("bp-x:1.0.0");
-    let said = bench.anonymous().attestations(&at, published, &signers);
-    said.await.unwrap()
+    let said = bench
+        .anonymous()
+        .attestations(&at, published, &signers)
+        .await;
+    said.unwrap()
 }
 
 async fn documents(bench: &Bench, published: &str, signers: &Signers<'_>) -> Vec<Document> {
     let at = bench.reference("bp-x:1.0.0");
-    let found = bench.anonymous().documents(&at, published, signers);
-    found.await.unwrap()
+    let found = bench.anonymous().documents(&at, published, signers).await;
+    found.unwrap()
 }
 
 fn by(predicate: &str, signer: Option<&SigningKey>, reason: Option<&'static str>) -> Attestation {
@@ -344,8 +347,11 @@ async fn whatever_lies_under_the_tag_is_told_as_what_it_is_and_spoils_nothing() 
         expected.sort();
         assert_eq!(said(&bench, &published).await, expected, "{what}");
         let at = bench.reference("bp-x:1.0.0");
-        let verified = bench.anonymous().verify(&at, "catalog", &bench.policy);
-        assert_eq!(verified.await.unwrap().digest, published, "{what}");
+        let verified = bench
+            .anonymous()
+            .verify(&at, "catalog", &bench.policy)
+            .await;
+        assert_eq!(verified.unwrap().digest, published, "{what}");
     }
 }
 
@@ -388,6 +394,9 @@ async fn a_large_statement_is_told_and_keeps_nobody_from_the_signatures() {
     let tag = Bench::signature_tag(&published);
     let own = ("catalog/bp-x".to_owned(), tag);
     bench.shared.lock().unwrap().manifests.remove(&own);
-    let verified = bench.anonymous().verify(&at, "catalog", &bench.policy);
-    assert_eq!(verified.await.unwrap().digest, published);
+    let verified = bench
+        .anonymous()
+        .verify(&at, "catalog", &bench.policy)
+        .await;
+    assert_eq!(verified.unwrap().digest, published);
 }

@@ -420,6 +420,27 @@ fn an_image_is_the_same_every_time_and_survives_its_tar() {
     assert!(image::Image::from_tar(&broken).is_err());
 }
 
+#[test]
+fn a_packed_file_that_unpacks_to_more_than_it_is_is_refused() {
+    const CLAIMED: &str = "00400000000";
+    let mut header = tar::Header::new_gnu();
+    header.set_path("index.json").unwrap();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_size(0);
+    // 64 MiB without a byte of them, as tar's sparse files have it.
+    let sparse = header.as_gnu_mut().unwrap();
+    sparse.realsize[..11].copy_from_slice(CLAIMED.as_bytes());
+    sparse.sparse[0].offset[..11].copy_from_slice(CLAIMED.as_bytes());
+    sparse.sparse[0].numbytes[..11].copy_from_slice(b"00000000000");
+    header.set_cksum();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append(&header, std::io::empty()).unwrap();
+    let tar = archive.into_inner().unwrap();
+    assert!(tar.len() < 4096);
+    let error = image::Image::from_tar(&tar).unwrap_err().to_string();
+    assert!(error.contains("neither a file nor a folder"), "{error}");
+}
+
 #[tokio::test]
 async fn what_another_signs_is_found_by_its_version_once_it_is_signed() {
     let bench = Bench::new().await;
