@@ -14,7 +14,7 @@ use catalyst_supply::{
 };
 use serde::Serialize;
 
-use super::api::{Api, Connection};
+use super::api::Connection;
 use super::blueprint::refused;
 use super::failure::{Hinted, hinted};
 use super::supply;

@@ -19,14 +19,17 @@ pub(crate) struct Bundles<'a> {
     /// Those that turned out to be larger, by size and in the order in which they came.
     larger: BTreeMap<(u64, usize), Descriptor>,
     budget: Budget,
+    /// Whether a predicate is another than those that are looked for.
+    is_other: fn(&str) -> bool,
 }
 
 impl<'a> Bundles<'a> {
     /// Those among an artifact's referrers; what is called something else than a
     /// signature is looked at last.
     pub fn of(registry: &'a Registry, at: &'a Reference, referrers: &'a [Descriptor]) -> Self {
-        let is_other = |predicate: &str| predicate != bundle::PREDICATE_TYPE;
-        Self::within(registry, at, referrers, Budget::default(), is_other)
+        Self::within(registry, at, referrers, Budget::default(), |predicate| {
+            predicate != bundle::PREDICATE_TYPE
+        })
     }
 
     /// The same for whoever looks for attestations: what is called a signature is looked
@@ -37,8 +40,9 @@ impl<'a> Bundles<'a> {
         referrers: &'a [Descriptor],
         budget: Budget,
     ) -> Self {
-        let is_other = |predicate: &str| predicate == bundle::PREDICATE_TYPE;
-        Self::within(registry, at, referrers, budget, is_other)
+        Self::within(registry, at, referrers, budget, |predicate| {
+            predicate == bundle::PREDICATE_TYPE
+        })
     }
 
     fn within(
@@ -46,16 +50,13 @@ impl<'a> Bundles<'a> {
         at: &'a Reference,
         referrers: &'a [Descriptor],
         budget: Budget,
-        is_other: impl Fn(&str) -> bool,
+        is_other: fn(&str) -> bool,
     ) -> Self {
         let mut bundles: Vec<&Descriptor> = referrers
             .iter()
             .filter(|one| one.artifact_type.as_deref() == Some(bundle::MEDIA_TYPE))
             .collect();
-        in_order(&mut bundles, |one| {
-            let predicate = one.annotations.get(bundle::PREDICATE_ANNOTATION);
-            (predicate.is_some_and(|it| is_other(it)), one.size)
-        });
+        in_order(&mut bundles, |one| (is_called(one, is_other), one.size));
         Self {
             registry,
             at,
@@ -63,6 +64,7 @@ impl<'a> Bundles<'a> {
             referrers: bundles.into(),
             larger: BTreeMap::new(),
             budget,
+            is_other,
         }
     }
 
@@ -81,6 +83,10 @@ impl<'a> Bundles<'a> {
                 Ok(layer) => layer,
                 Err(error) => return Some(Err(error)),
             };
+            // An SBOM is no signature that is too large.
+            if layer.size > self.budget.part() && is_called(referrer, self.is_other) {
+                continue;
+            }
             if layer.size > SMALL {
                 let place = (layer.size, self.larger.len());
                 self.larger.insert(place, layer);
@@ -105,4 +111,10 @@ impl<'a> Bundles<'a> {
     pub fn too_many(&self, expected: Expected<'_>) -> Option<Refusal> {
         self.budget.too_many(expected, self.count)
     }
+}
+
+/// Whether a referrer says that its predicate is such a one.
+fn is_called(referrer: &Descriptor, predicate: fn(&str) -> bool) -> bool {
+    let called = referrer.annotations.get(bundle::PREDICATE_ANNOTATION);
+    called.is_some_and(|called| predicate(called))
 }

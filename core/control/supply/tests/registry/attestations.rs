@@ -400,3 +400,22 @@ async fn a_large_statement_is_told_and_keeps_nobody_from_the_signatures() {
         .await;
     assert_eq!(verified.unwrap().digest, published);
 }
+
+#[tokio::test]
+async fn an_unsigned_artifact_with_a_large_sbom_is_told_as_unsigned() {
+    let bench = Bench::new().await;
+    let published = bench.publish().await;
+    {
+        let mut stored = bench.shared.lock().unwrap();
+        unsign(&mut stored, &published);
+        let word = "x".repeat(usize::try_from(2 * MAX_SIGNATURE).unwrap());
+        let said = statement(&published, CYCLONEDX, json!({"word": word}));
+        let made = bundle::sign_statement(&bench.key, &said).unwrap();
+        let mut listed = hang(&mut stored, &published, &made);
+        listed["annotations"] = json!({bundle::PREDICATE_ANNOTATION: CYCLONEDX});
+        list(&mut stored, &[listed]);
+    }
+    assert_eq!(bench.refusal(&bench.policy).await, "Unsigned");
+    let key = Some(&bench.key);
+    assert_eq!(said(&bench, &published).await, [by(CYCLONEDX, key, None)]);
+}

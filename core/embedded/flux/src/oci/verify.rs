@@ -161,6 +161,10 @@ impl Search<'_> {
             let Some(layer) = self.attached(referrer, &mut budget).await else {
                 continue;
             };
+            // An SBOM is no signature that is too large.
+            if size_of(&layer) > MAX_SIGNATURE && is_other(referrer) {
+                continue;
+            }
             if size_of(&layer) > SMALL {
                 larger.push(layer);
             } else if let Some(signer) = self.signer_of(&layer, &mut budget).await {
