@@ -113,7 +113,8 @@ struct Publish {
     registry: Option<String>,
     /// A program that signs in a key's place, such as with cosign and without a key. Its
     /// argument is the artifact, HOST/PATH@DIGEST; what it reads is the provenance to
-    /// attest, and SBOM_CYCLONEDX and SBOM_SPDX name the SBOMs' files. The version is there for others once the program has signed.
+    /// attest, and SBOM_CYCLONEDX and SBOM_SPDX name the SBOMs' files. The version is
+    /// there for others once the program has signed.
     #[arg(
         long,
         value_name = "PROGRAM",

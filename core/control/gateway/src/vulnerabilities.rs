@@ -5,8 +5,8 @@
 //! SBOMs that refer to the artifacts and the database as it is then; nothing is latched.
 //!
 //! What must stay true: a database that is missing, old or broken is told as that, and
-//! what could not be looked at is a gap, as is that nobody trusted attests an SBOM. One that breaks is told as broken, and what was
-//! read before goes on being compared with.
+//! what could not be looked at is a gap, as is that nobody trusted attests an SBOM. One
+//! that breaks is told as broken, and what was read before goes on being compared with.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
