@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Client, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE},
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, LINK, WWW_AUTHENTICATE},
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
 /// The largest blob that is read: twice what an archive in an artifact may hold.
 const MAX_BLOB: u64 = 128 * 1024 * 1024;
+/// The most pages of one list that are read.
+const MAX_PAGES: usize = 64;
 /// The most blobs whose place is remembered.
 const MAX_PLACES: usize = 4096;
 
@@ -245,27 +247,42 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// What refers to a manifest, by the registry's list or by the tag.
+    /// What refers to a manifest, by the registry's list, to its last page, or by the
+    /// tag.
     pub async fn referrers(
         &self,
         at: &Reference,
         subject: &str,
     ) -> Result<Vec<Descriptor>, RegistryError> {
         const ACTION: &str = "list what refers to";
-        let url = at.url(&format!("referrers/{subject}"));
-        let response = self
-            .send(at, ACTION, Access::Pull, || self.client.get(&url))
-            .await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return self
-                .tagged_referrers(at, &subject.replacen(':', "-", 1))
-                .await;
+        let mut url = at.url(&format!("referrers/{subject}"));
+        let mut found = Vec::new();
+        let mut left = MAX_MANIFEST;
+        for page in 0..MAX_PAGES {
+            let response = self
+                .send(at, ACTION, Access::Pull, || self.client.get(&url))
+                .await?;
+            if page == 0 && response.status() == StatusCode::NOT_FOUND {
+                return self
+                    .tagged_referrers(at, &subject.replacen(':', "-", 1))
+                    .await;
+            }
+            let response = accept(at, ACTION, response).await?;
+            let following =
+                following(at, &url, &response).map_err(|reason| malformed(at, ACTION, reason))?;
+            let bytes = read(at, ACTION, response, left).await?;
+            left = left.saturating_sub(bytes.len() as u64);
+            let index: Index = serde_json::from_slice(&bytes).map_err(|error| {
+                malformed(at, ACTION, &format!("the list is not an index: {error}"))
+            })?;
+            found.extend(index.manifests);
+            match following {
+                Some(following) => url = following,
+                None => return Ok(found),
+            }
         }
-        let response = accept(at, ACTION, response).await?;
-        let bytes = read(at, ACTION, response, MAX_MANIFEST).await?;
-        serde_json::from_slice::<Index>(&bytes)
-            .map(|index| index.manifests)
-            .map_err(|error| malformed(at, ACTION, &format!("the list is not an index: {error}")))
+        let reason = format!("the list has more than the {MAX_PAGES} pages that are read");
+        Err(malformed(at, ACTION, &reason))
     }
 
     async fn tagged_referrers(
@@ -408,6 +425,35 @@ pub(crate) async fn read(
     }
 }
 
+/// Where a list goes on that is not at its end (OCI distribution specification 1.1,
+/// "Listing Referrers"; RFC 8288). That has to be in the same registry.
+fn following(
+    at: &Reference,
+    url: &str,
+    response: &Response,
+) -> Result<Option<String>, &'static str> {
+    let links = response.headers().get_all(LINK).iter();
+    let mut targets = links.filter_map(|link| next_of(link.to_str().ok()?));
+    let Some(target) = targets.next() else {
+        return Ok(None);
+    };
+    let next = Url::parse(url).and_then(|url| url.join(target));
+    match next {
+        Ok(next) if at.is_origin_of(&next) => Ok(Some(next.to_string())),
+        _ => Err("the list goes on at a place that is not in the registry"),
+    }
+}
+
+/// The target of a link to what comes next.
+fn next_of(link: &str) -> Option<&str> {
+    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let is_next = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"') == "next"
+    };
+    parameters.split(';').any(is_next).then_some(target)
+}
+
 fn compare(
     at: &Reference,
     action: &'static str,
@@ -424,4 +470,31 @@ fn compare(
         expected: expected.to_owned(),
         actual,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_what_comes_next_is_told_from_others() {
+        for (link, expected) in [
+            (
+                "</v2/a/referrers/x?last=1>; rel=\"next\"",
+                Some("/v2/a/referrers/x?last=1"),
+            ),
+            (
+                "<https://r.example/x>;rel=next",
+                Some("https://r.example/x"),
+            ),
+            (" <x>; title=\"a\"; REL=\"next\"", Some("x")),
+            ("<x>; rel=\"prev\"", None),
+            ("<x>", None),
+            ("x; rel=\"next\"", None),
+            ("<x; rel=\"next\"", None),
+            ("", None),
+        ] {
+            assert_eq!(next_of(link), expected, "{link}");
+        }
+    }
 }

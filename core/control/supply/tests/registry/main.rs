@@ -12,6 +12,7 @@
 mod attestations;
 mod fake;
 mod hostile;
+mod pages;
 mod publishing;
 mod signing_in;
 mod uploads;
