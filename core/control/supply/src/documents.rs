@@ -65,7 +65,8 @@ impl Registry {
             let Some(content) = content.filter(Value::is_object) else {
                 return;
             };
-            if found.len() < MAX_DOCUMENTS && !found.iter().any(|it| it.content == content) {
+            let is_known = |it: &Document| it.media_type == kind && it.content == content;
+            if found.len() < MAX_DOCUMENTS && !found.iter().any(is_known) {
                 found.push(Document {
                     media_type: kind.to_owned(),
                     content,
