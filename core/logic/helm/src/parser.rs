@@ -611,11 +611,12 @@ fn show(token: &Token<'_>) -> String {
 fn number(text: &str) -> Result<Number, String> {
     let illegal = || format!("illegal number syntax: {}", quote(text));
     if text.starts_with('\'') {
-        let value = unquote(text).ok_or_else(|| "invalid syntax".to_owned())?;
+        let value = unquote(text).unwrap_or_default();
         let mut chars = value.chars();
         return match (chars.next(), chars.next()) {
             (Some(c), None) => Ok(Number::Int(i64::from(u32::from(c)))),
-            _ => Err(format!("malformed character constant: {text}")),
+            (Some(_), Some(_)) => Err(format!("malformed character constant: {text}")),
+            (None, _) => Err("invalid syntax".to_owned()),
         };
     }
     if let Some(value) = parse_integer(text, 0) {
