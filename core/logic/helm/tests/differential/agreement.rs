@@ -115,17 +115,42 @@ fn with_one_address(helm: &Answer) -> Answer {
 }
 
 /// Whether ours is what helm says, but for places where helm's own answers differ from
-/// one another: a checksum of an address, a fraction of a second.
+/// one another: a checksum of an address, whether it has as many digits each time or is a
+/// number; a fraction of a second.
 pub fn is_within(ours: &Answer, helm: &[Answer]) -> bool {
-    let chars = |answer: &Answer| -> Vec<char> { format!("{answer:?}").chars().collect() };
-    let ours = chars(ours);
-    let helm: Vec<Vec<char>> = (helm.iter().map(with_one_address))
-        .map(|answer| chars(&answer))
+    let texts = |answer: &Answer| format!("{answer:?}");
+    let ours = texts(ours);
+    let helm: Vec<String> = (helm.iter().map(with_one_address))
+        .map(|answer| texts(&answer))
         .collect();
+    let parts = |cut: fn(&str) -> Vec<&str>| {
+        let (ours, helm): (_, Vec<_>) = (cut(&ours), helm.iter().map(|it| cut(it)).collect());
+        is_part_by_part_within(&ours, &helm)
+    };
+    parts(|text| cut(text, |_| false)) || parts(|text| cut(text, |c| c.is_ascii_digit()))
+}
+
+/// A text in its characters, but that those that go together stay together.
+fn cut(text: &str, together: fn(char) -> bool) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = match together(first) {
+            true => rest.find(|c| !together(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let (part, after) = rest.split_at(end);
+        parts.push(part);
+        rest = after;
+    }
+    parts
+}
+
+fn is_part_by_part_within(ours: &[&str], helm: &[Vec<&str>]) -> bool {
     helm.iter().all(|answer| answer.len() == ours.len())
-        && ours.iter().enumerate().all(|(at, c)| {
+        && ours.iter().enumerate().all(|(at, part)| {
             let first = helm[0][at];
-            *c == first || helm.iter().any(|answer| answer[at] != first)
+            *part == first || helm.iter().any(|answer| answer[at] != first)
         })
 }
 
@@ -190,6 +215,10 @@ fn only_where_helm_differs_from_itself_may_we_differ() {
     assert!(!is_within(&notes("a 0xc000000000 777 b"), &helm));
     assert!(!is_within(&notes("a 0xc000000001 77 b"), &helm));
     assert!(!is_within(&notes("a"), &[notes("b"), notes("b")]));
+    let numbers = [notes("a 551 b"), notes("a 1821 b")];
+    assert!(is_within(&notes("a 73 b"), &numbers));
+    assert!(!is_within(&notes("a 7f b"), &numbers));
+    assert!(!is_within(&notes("a 73 c"), &numbers));
     let capitals = notes("A 0X2CA6D9E32A20 B 0xc000123450 0x1f");
     assert!(with_one_address(&capitals) == notes("A 0XC000000000 B 0xc000000000 0x1f"));
 }
