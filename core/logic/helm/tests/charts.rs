@@ -251,6 +251,11 @@ fn functions_answer_as_sprig_does() {
             r#"{{ fromYaml "[1]" | toJson | contains "cannot unmarshal array" }}"#,
             "true",
         ),
+        // A map that is nil, which JSON's null is.
+        (
+            r#"{{ unset (fromJson "null") "a" | toJson }} {{ merge (fromJson "null") (dict "a" 1) | toJson }}"#,
+            r#"null {"a":1}"#,
+        ),
     ] {
         assert_eq!(
             one(template, &json!({})).as_deref(),
@@ -265,6 +270,30 @@ proptest::proptest! {
     fn no_template_makes_the_engine_panic(text in "(\\{\\{-? ?|-? ?\\}\\}|\\.a|\\$x|:=|if |end|range |with |\"s\"|\\(|\\)|\\||len |index | 1|/\\*|\\*/|define |else|`| ){0,24}") {
         let _ = run(&chart(&[("templates/t.yaml", &text)]), &json!({"a": [1]}));
     }
+}
+
+#[test]
+fn what_go_refuses_is_refused_in_its_words() {
+    for (template, words) in [
+        (
+            r#"{{ set (fromJson "null") "a" 1 }}"#,
+            "error calling set: assignment to entry in nil map",
+        ),
+        ("{{ sub 1 ''a' }}", "invalid syntax"),
+        // Helm keeps of a message what comes after its last colon.
+        ("{{ 'ab' }}", "(demo/templates/t.yaml:2): 'ab'"),
+    ] {
+        let error = one(template, &json!({})).unwrap_err();
+        assert!(error.contains(words), "{template}: {error}");
+    }
+}
+
+#[test]
+fn a_part_of_bytes_is_bytes() {
+    let text = r#"r: {{ slice (.Files.GetBytes "f.txt") 1 3 | toJson }}"#;
+    let chart = chart(&[("f.txt", "abcd"), ("templates/t.yaml", text)]);
+    let rendered = run(&chart, &json!({})).unwrap();
+    assert_eq!(rendered.manifests[0].object()["r"], "YmM=");
 }
 
 #[test]

@@ -180,14 +180,19 @@ pub fn is_empty(value: &Value) -> bool {
 }
 
 fn map(args: &[Value], at: usize) -> Outcome<Shared> {
-    arg(args, at)
-        .entries()
+    let map = arg(args, at);
+    map.entries()
+        .filter(|_| !is_nil(&map))
         .ok_or_else(|| "assignment to entry in nil map".into())
+}
+
+fn is_nil(value: &Value) -> bool {
+    matches!(value, Value::Object(object) if object.is_nil())
 }
 
 /// Returned as `map[string]interface {}`, whatever name its type had.
 fn plain_map(value: Value) -> Value {
-    match value.entries() {
+    match value.entries().filter(|_| !is_nil(&value)) {
         Some(map) => Value::Map(map),
         None => Value::object(Object::Typed {
             name: "map[string]interface {}",
@@ -211,8 +216,9 @@ fn picked(args: &[Value], keep: bool) -> Value {
 
 fn merge_all(engine: &mut Engine<'_>, args: &[Value], overwrite: bool) -> Outcome<Value> {
     let sources: Vec<Shared> = args.iter().skip(1).filter_map(Value::entries).collect();
-    let (into, given) = match arg(args, 0).entries() {
-        Some(into) => (into, arg(args, 0)),
+    let given = arg(args, 0);
+    let (into, given) = match given.entries().filter(|_| !is_nil(&given)) {
+        Some(into) => (into, given),
         // Nothing merged into nothing.
         None if sources.is_empty() => return Ok(plain_map(Value::Nil)),
         None => {
@@ -447,6 +453,13 @@ fn cut(_: &mut Engine<'_>, args: &[Value]) -> Outcome<Value> {
 /// A list of the type that `of` has.
 fn like(of: &Value, items: Vec<Value>) -> Value {
     match of {
+        Value::Object(object) if matches!(**object, Object::Bytes(_)) => {
+            let byte = |item: &Value| match item {
+                Value::Uint(byte, _) => u8::try_from(*byte).ok(),
+                _ => None,
+            };
+            Value::bytes(&items.iter().filter_map(byte).collect::<Vec<u8>>())
+        }
         Value::Object(object) => Value::typed(object.type_name(), items),
         _ => Value::list(items),
     }
