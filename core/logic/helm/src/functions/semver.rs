@@ -42,15 +42,14 @@ pub const TABLE: &[Row] = &[
 
 const TAIL: &str =
     r"(-([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?";
+const BLANKS: [char; 5] = ['\t', '\n', '\x0c', '\r', ' '];
 const BLANK: &str = r"[\t\n\f\r ]";
 const OPERATORS: &str = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^";
 
-/// An expression that is compiled once, when it is first needed: few renderings need
-/// them all, and compiling them takes longer than rendering a chart.
+/// An expression that is compiled once, when it is first needed: compiling them all takes
+/// longer than rendering a chart, and a constraint of one comparison needs none.
 type Pattern = LazyLock<Option<Regex>>;
 
-static VERSION: Pattern =
-    LazyLock::new(|| Regex::new(&format!(r"^v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?{TAIL}$")).ok());
 /// One comparison.
 static ONE: Pattern = LazyLock::new(|| {
     let part = part();
@@ -84,6 +83,64 @@ fn compiled(pattern: &'static Pattern) -> Result<&'static Regex, String> {
         .ok_or_else(|| "the patterns of versions cannot be read".to_owned())
 }
 
+/// The parts of a version, or of what stands for one in a constraint.
+struct Parts<'t> {
+    major: &'t str,
+    /// Empty where it is left out, as those that follow.
+    minor: &'t str,
+    patch: &'t str,
+    pre: &'t str,
+    build: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// `v?N(.N)?(.N)?` and a tail as in `TAIL`, the whole text; `is_of_number` says what a
+    /// number is made of.
+    fn of(text: &'t str, is_of_number: fn(char) -> bool) -> Option<Self> {
+        let number = |rest: &mut &'t str| {
+            let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
+            let (number, after) = rest.split_at_checked(end)?;
+            *rest = after;
+            (!number.is_empty()).then_some(number)
+        };
+        let mut rest = text.strip_prefix('v').unwrap_or(text);
+        let major = number(&mut rest)?;
+        let mut further = [""; 2];
+        for part in &mut further {
+            if let Some(after) = rest.strip_prefix('.') {
+                rest = after;
+                *part = number(&mut rest)?;
+            }
+        }
+        let [minor, patch] = further;
+        let (rest, build) = match rest.split_once('+') {
+            Some((rest, build)) => (rest, words(build)?),
+            None => (rest, ""),
+        };
+        let pre = match rest.strip_prefix('-') {
+            Some(pre) => words(pre)?,
+            None if rest.is_empty() => "",
+            None => return None,
+        };
+        Some(Self {
+            major,
+            minor,
+            patch,
+            pre,
+            build,
+        })
+    }
+}
+
+/// Words of letters, digits and dashes with points between them.
+fn words(text: &str) -> Option<&str> {
+    let is_word = |word: &str| {
+        let is_of_word = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !word.is_empty() && word.bytes().all(is_of_word)
+    };
+    text.split('.').all(is_word).then_some(text)
+}
+
 impl Version {
     /// `semver.NewVersion`: a leading `v`, missing parts and leading zeros are
     /// allowed.
@@ -93,12 +150,8 @@ impl Version {
                 "version string is too long (max {MAX_VERSION} bytes)"
             ));
         }
-        let found = compiled(&VERSION)?
-            .captures(text)
-            .ok_or("invalid semantic version")?;
-        let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
+        let parts = Parts::of(text, |c| c.is_ascii_digit()).ok_or("invalid semantic version")?;
         let number = |text: &str| {
-            let text = text.trim_start_matches('.');
             if text.is_empty() {
                 return Ok(0);
             }
@@ -110,11 +163,11 @@ impl Version {
             })
         };
         let version = Self {
-            major: number(part(1))?,
-            minor: number(part(2))?,
-            patch: number(part(3))?,
-            pre: part(5).to_owned(),
-            build: part(8).to_owned(),
+            major: number(parts.major)?,
+            minor: number(parts.minor)?,
+            patch: number(parts.patch)?,
+            pre: parts.pre.to_owned(),
+            build: parts.build.to_owned(),
             original: text.to_owned(),
         };
         let zero = |part: &str| {
@@ -188,6 +241,7 @@ pub fn satisfies(constraint: &str, version: &Version) -> Result<bool, String> {
 /// Alternatives, each of comparisons that must all hold.
 struct Constraint(Vec<Vec<One>>);
 
+#[cfg_attr(test, derive(Debug, PartialEq))]
 struct One {
     operator: String,
     bound: Version,
@@ -204,6 +258,9 @@ impl Constraint {
             return Err(format!(
                 "constraint string is too long (max {MAX_CONSTRAINT} bytes)"
             ));
+        }
+        if let Some(one) = One::alone(text) {
+            return Ok(Self(vec![vec![one?]]));
         }
         let mut rewritten = text.to_owned();
         let ranges = match text.contains('-') {
@@ -242,24 +299,60 @@ impl Constraint {
 }
 
 impl One {
+    /// A constraint that is one comparison and nothing else, as most are.
+    fn alone(text: &str) -> Option<Result<Self, String>> {
+        let text = text.trim_matches(BLANKS);
+        let end = text.find(|c| !"=!<>~^".contains(c)).unwrap_or(0);
+        let (operator, rest) = text.split_at_checked(end)?;
+        let is_operator = OPERATORS
+            .split('|')
+            .any(|it| it.trim_matches('\\') == operator);
+        let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X' | '*');
+        let part = rest.trim_start_matches(BLANKS);
+        let parts = Parts::of(part, is_of_number).filter(|_| is_operator)?;
+        Some(Self::new(operator, part, &parts))
+    }
+
     fn read(text: &str) -> Result<Self, String> {
         let found = compiled(&ONE)?
             .captures(text)
             .ok_or_else(|| format!("improper constraint: {}", quote(text)))?;
         let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
-        let open = |text: &str| matches!(text.trim_start_matches('.'), "" | "x" | "X" | "*");
-        let (major, minor, patch, pre) = (part(3), part(4), part(5), part(6));
+        let number = |at: usize| part(at).trim_start_matches('.');
+        let parts = Parts {
+            major: part(3),
+            minor: number(4),
+            patch: number(5),
+            pre: part(7),
+            build: part(10),
+        };
+        Self::new(part(1), part(2), &parts)
+    }
+
+    /// What follows `operator` is `text`, of these parts.
+    fn new(operator: &str, text: &str, parts: &Parts<'_>) -> Result<Self, String> {
+        let open = |text: &str| matches!(text, "" | "x" | "X" | "*");
+        let Parts {
+            major,
+            minor,
+            patch,
+            ..
+        } = parts;
+        let pre = match parts.pre {
+            "" => String::new(),
+            pre => format!("-{pre}"),
+        };
         let (text, minor_dirty, patch_dirty) = if open(major) {
             (format!("0.0.0{pre}"), false, false)
         } else if open(minor) {
             (format!("{major}.0.0{pre}"), true, false)
         } else if open(patch) {
-            (format!("{major}{minor}.0{pre}"), false, true)
+            (format!("{major}.{minor}.0{pre}"), false, true)
         } else {
-            (part(2).to_owned(), false, false)
+            (text.to_owned(), false, false)
         };
         Ok(Self {
-            operator: part(1).to_owned(),
+            operator: operator.to_owned(),
             bound: Version::read(&text).map_err(|_| "constraint parser error")?,
             dirty: open(major) || minor_dirty || patch_dirty,
             minor_dirty,
@@ -341,7 +434,9 @@ impl One {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{Version, satisfies};
+    use proptest::prelude::*;
+
+    use super::{ALL, FIND, One, Version, satisfies};
 
     #[test]
     fn constraints_hold_as_masterminds_semver_says() {
@@ -368,5 +463,48 @@ mod tests {
             );
         }
         assert!(satisfies(">=", &Version::parse("1").unwrap()).is_err());
+    }
+
+    #[test]
+    fn versions_are_read_as_masterminds_semver_reads_them() {
+        for (text, expected) in [
+            ("1", Some("1.0.0")),
+            ("v01.2", Some("1.2.0")),
+            ("1.2.3-a.-b+c.1", Some("1.2.3-a.-b+c.1")),
+            ("1.2.3--", Some("1.2.3--")),
+            ("1+a-b", Some("1.0.0+a-b")),
+            ("1.2.3.4", None),
+            ("1..2", None),
+            ("1.2.", None),
+            ("1-", None),
+            ("1-a..b", None),
+            ("1+", None),
+            ("1+a+b", None),
+            ("vv1", None),
+            ("1.2.3 ", None),
+            ("1.2.3-ü", None),
+            ("1.2.3-01", None),
+            ("", None),
+        ] {
+            let found = Version::parse(text).map(|version| version.to_string());
+            assert_eq!(found.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What is read without an expression is what the expressions find.
+        #[test]
+        fn a_comparison_alone_is_read_as_among_others(
+            text in r"[ \t]?(=|!=|>|<|>=|=>|<=|=<|~|~>|\^|==|)( |  )?v?[0-9xX*|]{1,2}(\.[0-9x*|]{0,2}){0,3}(-[a0.-]{0,4})?(\+[b.]{0,3})?[ ,]?"
+        ) {
+            if let Some(one) = One::alone(&text) {
+                prop_assert!(ALL.as_ref().unwrap().is_match(&text), "{text:?}");
+                let found = FIND.as_ref().unwrap().find_iter(&text);
+                let found: Vec<_> = found.map(|found| One::read(found.as_str())).collect();
+                prop_assert_eq!(vec![one], found, "{:?}", text);
+            }
+        }
     }
 }
