@@ -21,7 +21,7 @@
 //! - Where Go shows the address that a pointer leads to, which is another in each
 //!   run, here stands always `0xc000000000`.
 //! - `.Files.Glob` finds every match; Helm's library overlooks some of patterns such as
-//!   `{c*/a,f}.{ini,txt}`.
+//!   `{c*/a,f}.{ini,txt}`, and all, or panics, where braces have nothing in them.
 //! - `slice` does not reach beyond a list's end into what Go has room for, and
 //!   wrong `printf` verbs do not show what Go keeps in a version or a time.
 //! - A subchart used twice, under an alias too, has its own subcharts below each

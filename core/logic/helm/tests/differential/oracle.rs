@@ -25,6 +25,21 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether a chart asks for files by a pattern such as `*{{` or `f{}`, of which Helm's
+    /// library overlooks matches or ends in a panic. No grammar makes one; a character
+    /// that is put anywhere does.
+    pub fn has_braces_around_nothing(&self) -> bool {
+        self.files.values().any(|text| {
+            text.split("Glob \"").skip(1).any(|rest| {
+                let pattern = rest.split('"').next().unwrap_or_default();
+                let within = pattern.split('{').skip(1);
+                within
+                    .into_iter()
+                    .any(|rest| rest.is_empty() || rest.starts_with([',', '}']))
+            })
+        })
+    }
+
     pub fn to_json(&self) -> Value {
         json!({
             "files": self.files,
@@ -347,5 +362,26 @@ pub fn program(helm: &std::ffi::OsStr, case: &Case) -> Result<String, String> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+#[test]
+fn only_braces_around_nothing_are_known_by_them() {
+    let has = |pattern: &str| {
+        let text = format!("{{{{ (.Files.Glob \"{pattern}\").AsConfig }}}} {{}}");
+        let files = [("templates/t.yaml".to_owned(), text)].into();
+        let case = Case {
+            files,
+            values: String::new(),
+            is_upgrade: false,
+            include_crds: false,
+        };
+        case.has_braces_around_nothing()
+    };
+    for pattern in ["*{{", "f{}", "f{", "{a,b{,c}}"] {
+        assert!(has(pattern), "{pattern}");
+    }
+    for pattern in ["*", "{a,b}", "{f.txt,conf/b*}", ""] {
+        assert!(!has(pattern), "{pattern}");
     }
 }
