@@ -559,3 +559,144 @@ async fn only_what_a_trusted_key_signed_is_used() {
     let object = world.get(&path).await.unwrap();
     assert_eq!(object["status"]["artifact"]["revision"], name);
 }
+
+/// Whoever a release acts as where the lockdown is on: it may write in `shop` alone.
+async fn account(world: &World) {
+    for name in ["shop", "other"] {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        world.post("/api/v1/namespaces", namespace).await;
+    }
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop";
+    let write = [
+        "create", "delete", "get", "list", "patch", "update", "watch",
+    ];
+    world
+        .post(&format!("{rbac}/roles"), json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "release"},
+            "rules": [
+                {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["*"]},
+                {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": write},
+            ],
+        }))
+        .await;
+    world
+        .post(&format!("{rbac}/rolebindings"), json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "release"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "release"},
+            "subjects": [{"kind": "ServiceAccount", "name": "web-release", "namespace": "default"}],
+        }))
+        .await;
+}
+
+/// A locked world with a chart of these templates and a release of it.
+async fn locked(templates: &[(&str, &str)], spec: Value) -> World {
+    let world = World::start_locked().await;
+    account(&world).await;
+    world.push_chart("charts/web", "1.0.0", &chart("1.0.0", templates));
+    world
+        .post(SOURCES, source(&world, json!({"ref": {"tag": "1.0.0"}})))
+        .await;
+    let mut object = release(spec);
+    object["spec"]["install"] = json!({});
+    world.post(RELEASES, object).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_acts_as_its_account_in_its_own_namespace() {
+    let account = json!({"serviceAccountName": "web-release"});
+    let world = locked(&[("map.yaml", MAP), ("hook.yaml", HOOK)], account).await;
+    let path = format!("{RELEASES}/web");
+    world
+        .condition(&path, "Ready", "True", "InstallSucceeded")
+        .await;
+    assert!(world.get(&format!("{MAPS}/web")).await.is_some());
+    world.delete(&path).await;
+    world.until(&path, |found| found.is_none()).await;
+    assert!(world.get(&format!("{MAPS}/web")).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_that_reaches_beyond_its_namespace_is_refused_and_leaves_nothing() {
+    let binding = |kind: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: grasp}}\nroleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}\nsubjects: [{{kind: ServiceAccount, name: default, namespace: shop}}]\n"
+        )
+    };
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let cases = [
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: grasp}\ndata:\n  all: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson | quote }}\n".to_owned(),
+            "secrets",
+            format!("{MAPS}/grasp"),
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: grasp, namespace: other}\n".to_owned(),
+            "grasp",
+            "/api/v1/namespaces/other/configmaps/grasp".to_owned(),
+        ),
+        (
+            binding("ClusterRoleBinding"),
+            "ClusterRoleBinding",
+            format!("{rbac}/clusterrolebindings/grasp"),
+        ),
+        (
+            binding("RoleBinding"),
+            "attempting to grant",
+            format!("{rbac}/namespaces/shop/rolebindings/grasp"),
+        ),
+        (
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: grasp}\n".to_owned(),
+            "Namespace",
+            "/api/v1/namespaces/grasp".to_owned(),
+        ),
+    ];
+    for (template, part, grasped) in &cases {
+        let account = json!({"serviceAccountName": "web-release"});
+        let world = locked(
+            &[("map.yaml", MAP), ("grasp.yaml", template.as_str())],
+            account,
+        )
+        .await;
+        let path = format!("{RELEASES}/web");
+        let message = world
+            .condition(&path, "Released", "False", "InstallFailed")
+            .await;
+        for part in [
+            *part,
+            "system:serviceaccount:default:web-release",
+            "its own Application's namespace only",
+        ] {
+            assert!(message.contains(part), "{template}: {message}");
+        }
+        assert!(world.get(grasped).await.is_none(), "{template}");
+        assert!(
+            world.get(&format!("{MAPS}/web")).await.is_none(),
+            "{template}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_account_a_locked_release_may_do_nothing_and_refers_to_no_other_namespace() {
+    let world = locked(&[("map.yaml", MAP)], json!({})).await;
+    let path = format!("{RELEASES}/web");
+    let message = world
+        .condition(&path, "Ready", "False", "ReconciliationFailed")
+        .await;
+    assert!(
+        message.contains("system:serviceaccount:default:default"),
+        "{message}"
+    );
+    assert!(world.get(&format!("{MAPS}/web")).await.is_none());
+
+    let elsewhere = json!({"kind": "OCIRepository", "name": "web", "namespace": "other"});
+    world
+        .merge(&path, json!({"spec": {"chartRef": elsewhere}}))
+        .await;
+    let message = world
+        .condition(&path, "Ready", "False", "ArtifactFailed")
+        .await;
+    assert!(message.contains("across namespaces"), "{message}");
+}

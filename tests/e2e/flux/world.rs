@@ -62,6 +62,15 @@ impl World {
     /// With or without the stand-ins of Flux's Kustomization and HelmRelease
     /// controllers; sources are always fetched.
     pub async fn start_with(reconcilers: bool) -> Self {
+        Self::start_as(reconcilers, None).await
+    }
+
+    /// With Flux's lockdown: what names no service account acts as `default`.
+    pub async fn start_locked() -> Self {
+        Self::start_as(true, Some("default")).await
+    }
+
+    async fn start_as(reconcilers: bool, account: Option<&str>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store"), Options::default()).unwrap();
@@ -89,6 +98,7 @@ impl World {
                 http: reqwest::Client::new(),
                 client: Arc::new(reqwest::Client::builder),
                 data: folder.path().join("artifacts"),
+                default_service_account: account.map(str::to_owned),
                 artifacts_url: format!("{base}/artifacts"),
             })
         };

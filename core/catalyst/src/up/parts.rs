@@ -404,6 +404,7 @@ fn stand_ins(
         http,
         client: Arc::new(move || reach.client()),
         data: data.join("flux"),
+        default_service_account: None,
         artifacts_url: format!("{}/flux", site.base),
     });
     let running = flux.clone();

@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 
 use crate::json::{describe, flag, group_version, list, text};
 
+/// Whom a request counts for, instead of who makes it:
+/// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation>.
+const IMPERSONATE: &str = "Impersonate-User";
+
 /// A request that the API refused or did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("could not {action}: {message}")]
@@ -131,13 +135,27 @@ impl Api {
             .header(http::header::CONTENT_TYPE, content_type)
             .header(http::header::ACCEPT, "application/json");
         if let Some(user) = &self.user {
-            request = request.header("Impersonate-User", user);
+            request = request.header(IMPERSONATE, user);
         }
         let request = request.body(bytes).map_err(|why| broken(why.to_string()))?;
         self.client
             .request(request)
             .await
-            .map_err(|error| failure(action.clone(), &error))
+            .map_err(|error| self.explained(failure(action.clone(), &error)))
+    }
+
+    /// Says why whoever is acted as may not do something, where that is so.
+    fn explained(&self, error: ApiError) -> ApiError {
+        match &self.user {
+            Some(user) if error.code == 403 => ApiError {
+                message: format!(
+                    "{}; it was done as {user}: what a Blueprint brings acts in its own Application's namespace only, so take out of it what is of the cluster, of another namespace, or of Catalyst's own",
+                    error.message
+                ),
+                ..error
+            },
+            _ => error,
+        }
     }
 
     /// The object at a path; `None` where there is none.
@@ -222,7 +240,11 @@ impl Api {
             "{path}{separator}watch=true&allowWatchBookmarks=true&resourceVersion={version}"
         );
         let action = format!("watch {path}");
-        let request = Request::get(uri).body(Vec::new()).map_err(|why| ApiError {
+        let mut request = Request::get(uri);
+        if let Some(user) = &self.user {
+            request = request.header(IMPERSONATE, user);
+        }
+        let request = request.body(Vec::new()).map_err(|why| ApiError {
             action: action.clone(),
             code: 0,
             reason: String::new(),

@@ -190,7 +190,11 @@ struct Plan {
 
 async fn plan(api: &Api, object: &Value, policy: &Policy<'_>) -> Result<Plan, ApiError> {
     let path = api.path_of(object).await?;
-    let live = api.get(&path).await?;
+    // By its kind and name, where it may not even be looked at.
+    let live = api.get(&path).await.map_err(|error| ApiError {
+        action: format!("apply {}", describe(object)),
+        ..error
+    })?;
     let of = |step| Plan {
         object: object.clone(),
         path: path.clone(),

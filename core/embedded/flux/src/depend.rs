@@ -15,6 +15,9 @@ pub async fn source(
     subject: &Subject,
     reference: &Value,
 ) -> Result<Result<Value, String>, ApiError> {
+    if let Some(why) = inner.foreign(subject, text(reference, "/namespace")) {
+        return Ok(Err(why));
+    }
     let (kind, name) = (text(reference, "/kind"), text(reference, "/name"));
     let Some(kind) = Kind::from_name(kind) else {
         return Ok(Err(format!(
@@ -86,6 +89,9 @@ pub async fn dependencies(
     source: Option<&Value>,
 ) -> Result<Result<(), String>, ApiError> {
     for one in list(&subject.object, "/spec/dependsOn") {
+        if let Some(why) = inner.foreign(subject, text(one, "/namespace")) {
+            return Ok(Err(why));
+        }
         let key = subject.key.sibling(
             subject.key.kind,
             text(one, "/namespace"),

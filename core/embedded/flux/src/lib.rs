@@ -69,6 +69,13 @@ pub struct Config {
     pub client: BeginClient,
     /// A folder for artifacts; losing it loses nothing.
     pub data: PathBuf,
+    /// As Flux's multi-tenancy lockdown asks for by `--default-service-account` and
+    /// `--no-cross-namespace-refs`
+    /// (<https://fluxcd.io/flux/installation/configuration/multitenancy/>): the account
+    /// that a HelmRelease or Kustomization acts as, in its own namespace, where it names
+    /// none; and none refers to another namespace. Without it they act as the control
+    /// plane, which may do everything.
+    pub default_service_account: Option<String>,
     /// The URL under which [`Flux::router`] is reached; it goes into
     /// `status.artifact.url`.
     pub artifacts_url: String,
@@ -91,6 +98,7 @@ impl Flux {
                 everywhere: config.everywhere,
                 http: config.http,
                 client: config.client,
+                default_service_account: config.default_service_account,
                 index: index::Index::default(),
                 queue: queue::Queue::default(),
                 artifacts: Arc::new(artifacts),

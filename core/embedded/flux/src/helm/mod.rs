@@ -145,20 +145,19 @@ pub async fn reconcile(inner: &Inner, subject: &mut Subject) -> Result<Outcome, 
         inner,
         artifacts: seen.into_iter().chain([artifact_word(&artifact)]).collect(),
         place: Place::of(subject, &spec),
-        api: target_api(inner, subject, &spec),
+        api: inner.api_for(subject),
         package,
         values,
         digest,
         spec,
     };
-    run.reconcile(subject).await
-}
-
-fn target_api(inner: &Inner, subject: &Subject, spec: &Value) -> Api {
-    let api = inner.api(&subject.key.cluster);
-    match some_text(spec, "/serviceAccountName") {
-        Some(account) => api.acting_as(&subject.key.namespace, account),
-        None => api,
+    match run.reconcile(subject).await {
+        // Not even what is stored of the release may be read.
+        Err(error) if error.code == 403 => {
+            events::failing(inner, subject, "ReconciliationFailed", &error.to_string()).await;
+            Ok(Outcome::Retry(RETRY))
+        }
+        outcome => outcome,
     }
 }
 
@@ -263,7 +262,10 @@ pub async fn finalize(inner: &Inner, subject: &mut Subject) -> Result<bool, ApiE
         return Ok(true);
     }
     let place = Place::of(subject, &spec);
-    let api = target_api(inner, subject, &spec);
+    if inner.is_going(subject, &place.namespace).await? {
+        return Ok(true);
+    }
+    let api = inner.api_for(subject);
     let storage = Storage {
         api: api.clone(),
         // Where it was stored, should the spec have moved since.

@@ -143,7 +143,7 @@ async fn work(
 ) -> Result<(), End> {
     let revision = text(source, "/revision").to_owned();
     subject.set("lastAttemptedRevision", revision.as_str());
-    let api = target_api(inner, subject, spec);
+    let api = inner.api_for(subject);
     let variables = variables(inner, subject, spec).await?;
     let archive = inner
         .artifacts
@@ -243,14 +243,6 @@ async fn work(
 }
 
 use inventory::Entry;
-
-fn target_api(inner: &Inner, subject: &Subject, spec: &Value) -> Api {
-    let api = inner.api(&subject.key.cluster);
-    match some_text(spec, "/serviceAccountName") {
-        Some(account) => api.acting_as(&subject.key.namespace, account),
-        None => api,
-    }
-}
 
 fn health_check(subject: &Subject, one: &Value) -> Target {
     let api_version = match (text(one, "/apiVersion"), text(one, "/kind")) {
@@ -427,7 +419,11 @@ pub async fn finalize(inner: &Inner, subject: &mut Subject) -> Result<bool, ApiE
     if !delete || flag(&spec, "/suspend") {
         return Ok(true);
     }
-    let api = target_api(inner, subject, &spec);
+    let space = some_text(&spec, "/targetNamespace").unwrap_or(&subject.key.namespace);
+    if inner.is_going(subject, space).await? {
+        return Ok(true);
+    }
+    let api = inner.api_for(subject);
     let entries: Vec<Entry> = inventory::read(&subject.status).into_iter().collect();
     let deleted = prune(&api, subject, &entries).await?;
     if text(&spec, "/deletionPolicy") == "WaitForTermination" {
