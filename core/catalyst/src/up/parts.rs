@@ -404,7 +404,8 @@ fn stand_ins(
         http,
         client: Arc::new(move || reach.client()),
         data: data.join("flux"),
-        default_service_account: None,
+        // Of each namespace, and of no rights.
+        default_service_account: Some("default".to_owned()),
         artifacts_url: format!("{}/flux", site.base),
     });
     let running = flux.clone();

@@ -51,6 +51,9 @@ pub async fn bootstrap(ctx: &Context) -> Result<(), ReconcileError> {
         .await
         .map_err(ReconcileError::port("set", "the readers of system"))?;
     let url = ctx.forge.clone_url(&configuration_repository());
+    management
+        .apply_all(&management::configuration_account(), MANAGER)
+        .await?;
     let objects = management::configuration_sync(&url, FLUX_USER, &password);
     management.apply_all(&objects, MANAGER).await
 }

@@ -177,6 +177,12 @@ pub fn config_secret_name(application: &ApplicationName) -> String {
     format!("{application}-config")
 }
 
+/// The name of the service account that its release acts as, in the Environment's
+/// namespace.
+pub fn release_account_name(application: &ApplicationName) -> String {
+    format!("{application}-release")
+}
+
 /// The name of the Secret with the keys that its Blueprint may be signed by.
 pub fn signers_secret_name(application: &ApplicationName) -> String {
     format!("{application}-signers")

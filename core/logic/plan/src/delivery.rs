@@ -9,7 +9,7 @@ use catalyst_signature::{Identity, IdentityError, IdentityFields};
 use serde_json::{Map, Value, json};
 
 use crate::expand::{ExpandError, Input};
-use crate::{config_secret_name, signers_secret_name};
+use crate::{config_secret_name, release_account_name, signers_secret_name};
 
 /// The Secret by which Flux signs in to the registry; the environment
 /// controller writes it.
@@ -196,6 +196,7 @@ fn helm_release(input: &Input<'_>) -> Value {
     let mut spec = json!({
         "interval": INTERVAL,
         "timeout": TIMEOUT,
+        "serviceAccountName": release_account_name(input.name),
         "releaseName": input.name,
         "targetNamespace": input.workload_namespace,
         "storageNamespace": input.workload_namespace,
@@ -250,6 +251,7 @@ fn kustomization(input: &Input<'_>) -> Value {
         "interval": INTERVAL,
         "timeout": TIMEOUT,
         "retryInterval": RETRY_INTERVAL,
+        "serviceAccountName": release_account_name(input.name),
         "prune": true,
         "wait": true,
         "path": path,

@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 
 use catalyst_blueprint::{ConfigSchema, ManifestKind, SchemaError, ValuesInput, merge_values};
-use catalyst_names::{ApplicationLabels, ApplicationName, BlueprintName, NameError};
+use catalyst_names::{ApplicationLabels, ApplicationName, BlueprintName, EnvType, NameError};
 use catalyst_resources::Application;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    AdmittedBlueprint, ApplicationContext, ResolvedDependency, connection_secret_name, delivery,
-    guard, secrets, secrets::SecretValue,
+    AdmittedBlueprint, ApplicationContext, ResolvedDependency, account, connection_secret_name,
+    delivery, guard, secrets, secrets::SecretValue,
 };
 
 /// Everything that one Application is in one vcluster.
@@ -96,6 +96,16 @@ pub enum ExpandError {
         /// JSON pointer in the config.
         pointer: String,
     },
+    /// Its workloads would be among an Environment's own objects.
+    #[error(
+        "cannot expand {application}: its workloads would be in the namespace {namespace}, which is an Environment's own; give the Application another name"
+    )]
+    Namespace {
+        /// The Application.
+        application: String,
+        /// The namespace.
+        namespace: String,
+    },
     /// The chart could not be rendered.
     #[error("cannot render {application}: {reason}")]
     Render {
@@ -118,6 +128,13 @@ pub fn expand(
 ) -> Result<Expansion, ExpandError> {
     let name = ApplicationName::new(application.metadata.name.clone())?;
     check(application, blueprint, dependencies)?;
+    let workload_namespace = ctx.workload_namespace(&name);
+    if is_environment(&workload_namespace, ctx) {
+        return Err(ExpandError::Namespace {
+            application: name.to_string(),
+            namespace: workload_namespace,
+        });
+    }
     let schema =
         ConfigSchema::compile(&blueprint.blueprint.spec.config_schema).map_err(|reason| {
             ExpandError::Schema {
@@ -146,10 +163,11 @@ pub fn expand(
         secret_config: &secret_config,
         values: &values,
         labels: &labels,
-        workload_namespace: ctx.workload_namespace(&name),
+        workload_namespace,
         ctx,
     };
     let mut objects = guard::objects(&input);
+    objects.extend(account::objects(&input));
     objects.extend(secrets::objects(&input));
     objects.extend(delivery::objects(&input)?);
     if let Some(route) = guard::route(&input) {
@@ -253,6 +271,14 @@ impl Labels {
     pub fn common(&self) -> BTreeMap<String, String> {
         self.own()
     }
+}
+
+/// Whether a namespace is, or could be, that of one of the Organization's Environments,
+/// where the credentials of its delivery are.
+fn is_environment(namespace: &str, ctx: &ApplicationContext) -> bool {
+    let rest = namespace.strip_prefix(ctx.organization.as_str());
+    let env_type = rest.and_then(|rest| rest.strip_prefix('-'));
+    env_type.is_some_and(|code| EnvType::ALL.iter().any(|one| one.code() == code))
 }
 
 fn check(

@@ -12,6 +12,7 @@
 //! - Nothing here ever holds the value of a secret from the vault.
 //! - [`expand`] is the only place that knows which objects an Application has.
 
+mod account;
 mod author;
 mod blueprint;
 mod compare;
@@ -32,7 +33,7 @@ pub use author::{
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError, WITHDRAWN};
 pub use context::{
     ApplicationContext, HttpBackend, ResolvedDependency, config_secret_name,
-    connection_secret_name, secret_path, signers_secret_name,
+    connection_secret_name, release_account_name, secret_path, signers_secret_name,
 };
 pub use delivery::keyless_identity;
 pub use derived::derived;

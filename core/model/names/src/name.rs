@@ -186,7 +186,11 @@ fn check_application(text: &str) -> Result<(), NameError> {
     if let Some(problem) = label_problem(text, 2, 40) {
         return refuse(problem);
     }
-    if text == "default" || text.starts_with("kube-") || text.starts_with("flux-") {
+    // Namespaces of a vcluster that are not an Application's.
+    if matches!(text, "default" | "catalyst-system")
+        || text.starts_with("kube-")
+        || text.starts_with("flux-")
+    {
         return refuse("the word is reserved".to_owned());
     }
     match EnvType::ALL.iter().find(|env| {

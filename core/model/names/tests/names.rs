@@ -66,6 +66,7 @@ fn applications_cannot_be_mistaken_for_another_namespace() {
         "default",
         "kube-proxy",
         "flux-system",
+        "catalyst-system",
         "dev-blog",
         "prod-",
         "-x",

@@ -48,7 +48,7 @@ const MANAGER: &str = "catalyst-application-controller";
 const LOOK_AT_NAMESPACE: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
 
 /// Kinds that an expansion may have had and no longer has.
-const PRUNED: [Kind; 6] = [
+const PRUNED: [Kind; 9] = [
     Kind {
         api_version: "networking.k8s.io/v1",
         kind: "NetworkPolicy",
@@ -75,6 +75,21 @@ const PRUNED: [Kind; 6] = [
         plural: "limitranges",
     },
     OCI_REPOSITORY,
+    Kind {
+        api_version: "rbac.authorization.k8s.io/v1",
+        kind: "RoleBinding",
+        plural: "rolebindings",
+    },
+    Kind {
+        api_version: "rbac.authorization.k8s.io/v1",
+        kind: "Role",
+        plural: "roles",
+    },
+    Kind {
+        api_version: "v1",
+        kind: "ServiceAccount",
+        plural: "serviceaccounts",
+    },
 ];
 
 /// Makes one Application in one vcluster as it is wanted.
@@ -240,15 +255,17 @@ fn expanded(
     })
 }
 
-/// Namespaces first, then everything that lives in them; one that fails does not
-/// keep the others back. Nothing goes into a namespace that is on its way out, least
+/// Namespaces first, then the rights of the release in them, then everything else, the
+/// release among it; one that fails does not keep the others back. Nothing goes into a namespace that is on its way out, least
 /// of all a release, whose attempts would be spent before there is room for it.
 async fn apply(vcluster: &Cluster, objects: &[Value]) -> Result<Vec<String>, Unmade> {
-    let (namespaces, others): (Vec<&Value>, Vec<&Value>) = objects
+    let (namespaces, inside): (Vec<&Value>, Vec<&Value>) = objects
         .iter()
         .partition(|object| text(object, "/kind") == "Namespace");
+    let (rights, others): (Vec<&Value>, Vec<&Value>) =
+        inside.into_iter().partition(|object| is_right(object));
     let mut failures = Vec::new();
-    for wave in [namespaces, others] {
+    for wave in [namespaces, rights, others] {
         let applied = wave
             .iter()
             .map(|object| vcluster.apply(object, MANAGER).boxed());
@@ -271,6 +288,15 @@ async fn apply(vcluster: &Cluster, objects: &[Value]) -> Result<Vec<String>, Unm
         }
     }
     Ok(failures)
+}
+
+/// Whether an object is of the rights that the release acts with. Flux would else try
+/// the release without them, and again only after a while.
+fn is_right(object: &Value) -> bool {
+    matches!(
+        text(object, "/kind"),
+        "ServiceAccount" | "Role" | "RoleBinding"
+    )
 }
 
 /// Removes what carries the Application's labels, was made by this controller,

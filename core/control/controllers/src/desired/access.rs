@@ -1,7 +1,7 @@
 //! Who may do what in an Organization's vcluster, as RBAC objects.
 //!
 //! Least privilege: `kubectl` is for looking and debugging. Nobody but
-//! sovereign-admins may write what Flux acts on (it applies as administrator), or
+//! sovereign-admins may write what Flux acts on, or
 //! roles, service accounts and pods (whose identity one could borrow), or read
 //! Secrets, the vault's token among them. What one may see inside an Application
 //! one sees by `exec`, where the role gives that.

@@ -18,6 +18,9 @@ use super::{SYSTEM_NAMESPACE, key, labels};
 pub const REGISTRY_CREDENTIALS: &str = "registry-credentials";
 /// The Secret with the vault token of the ClusterSecretStore.
 pub const VAULT_TOKEN: &str = "vault-token";
+/// The service account, with its Role and RoleBinding, by which Flux applies the
+/// repository. No Application's account has this name: those end in `-release`.
+pub const REPOSITORY_ACCOUNT: &str = "repository";
 /// The ClusterSecretStore.
 pub const SECRET_STORE: &str = "sovereign";
 
@@ -180,6 +183,35 @@ pub fn foundation(place: &Place) -> Vec<Value> {
     ]
 }
 
+/// The service account that applies an Environment's repository, and what it may do:
+/// write Applications, in the Environment's own namespace. Whoever writes to the
+/// repository can do no more by it, whatever they commit.
+pub fn account(place: &Place) -> Vec<Value> {
+    let space = place.environment.as_str();
+    let metadata =
+        json!({"name": REPOSITORY_ACCOUNT, "namespace": space, "labels": place.labels()});
+    vec![
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata,
+            "automountServiceAccountToken": false,
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata,
+            "rules": [{
+                "apiGroups": ["catalyst.openova.io"], "resources": ["applications"],
+                "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
+            }],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": REPOSITORY_ACCOUNT,
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": REPOSITORY_ACCOUNT, "namespace": space}],
+        }),
+    ]
+}
+
 /// Everything else that an Environment has in its vcluster.
 pub fn contents(place: &Place, access: &Access<'_>) -> Vec<Value> {
     let space = place.environment.as_str();
@@ -207,6 +239,7 @@ pub fn contents(place: &Place, access: &Access<'_>) -> Vec<Value> {
             "spec": {
                 "interval": "10m", "retryInterval": "30s", "path": "./applications",
                 "prune": true, "targetNamespace": space,
+                "serviceAccountName": REPOSITORY_ACCOUNT,
                 "sourceRef": {"kind": "GitRepository", "name": space},
             },
         }),
@@ -367,6 +400,7 @@ mod tests {
         let of = |environment: &str| -> Vec<Value> {
             let place = place(environment);
             let mut objects = foundation(&place);
+            objects.extend(account(&place));
             objects.extend(contents(&place, &access()));
             objects
         };
@@ -399,6 +433,27 @@ mod tests {
             sync["metadata"]["labels"]["openova.io/vcluster"],
             "lo-loc-rtz-dev-acme"
         );
+    }
+
+    #[test]
+    fn the_repository_is_applied_by_an_account_that_writes_applications_alone() {
+        let place = place("acme-dev");
+        let objects = contents(&place, &access());
+        let sync = objects
+            .iter()
+            .find(|one| one["kind"] == "Kustomization")
+            .unwrap();
+        let rights = account(&place);
+        assert_eq!(sync["spec"]["serviceAccountName"], name(&rights[0]));
+        let kinds: Vec<&str> = rights.iter().map(|one| text(one, "/kind")).collect();
+        assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding"]);
+        for one in &rights {
+            assert_eq!(namespace(one), "acme-dev", "{one}");
+        }
+        let rules = rights[1]["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 1);
+        assert_eq!(rules[0]["apiGroups"], json!(["catalyst.openova.io"]));
+        assert_eq!(rules[0]["resources"], json!(["applications"]));
     }
 
     #[test]

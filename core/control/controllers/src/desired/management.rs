@@ -19,6 +19,9 @@ pub const FLUX_USER: &str = "flux-system";
 pub const SHARED_SOURCES: [&str; 2] = ["catalog", "catalog-sovereign"];
 /// The Secret by which Flux reads a repository.
 pub const GIT_CREDENTIALS: &str = "git-credentials";
+/// The service account by which Flux applies the configuration. It is the Sovereign
+/// itself that is configured, so it may do everything.
+pub const CONFIG_ACCOUNT: &str = "catalyst-config";
 /// The branch that is desired state.
 pub const BRANCH: &str = "main";
 
@@ -70,6 +73,28 @@ pub fn namespaces() -> Vec<Value> {
         .collect()
 }
 
+/// The rights by which Flux applies the configuration; they come before what acts with
+/// them.
+pub fn configuration_account() -> Vec<Value> {
+    vec![
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": CONFIG_ACCOUNT, "namespace": FLUX_NAMESPACE, "labels": labels(&[])},
+            "automountServiceAccountToken": false,
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": "catalyst:configuration", "labels": labels(&[])},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin",
+            },
+            "subjects": [{
+                "kind": "ServiceAccount", "name": CONFIG_ACCOUNT, "namespace": FLUX_NAMESPACE,
+            }],
+        }),
+    ]
+}
+
 /// Flux's way to the configuration repository.
 pub fn configuration_sync(clone_url: &str, username: &str, password: &str) -> Vec<Value> {
     let metadata =
@@ -89,6 +114,7 @@ pub fn configuration_sync(clone_url: &str, username: &str, password: &str) -> Ve
             "metadata": metadata(CONFIG_REPOSITORY),
             "spec": {
                 "interval": "10m", "retryInterval": "30s", "path": "./", "prune": true,
+                "serviceAccountName": CONFIG_ACCOUNT,
                 "sourceRef": {"kind": "GitRepository", "name": CONFIG_REPOSITORY},
             },
         }),

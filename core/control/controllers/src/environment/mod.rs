@@ -415,7 +415,10 @@ async fn in_cluster(
             quota: wanted.quota.as_ref(),
         },
     );
+    let rights_of_flux = desired::account(place);
     let contents = async {
+        // Before what acts with them.
+        vcluster.apply_all(&rights_of_flux, MANAGER).await?;
         // The sender lives until it has spoken.
         let _ = repository_made.wait_for(|made| *made).await;
         vcluster.apply_all(&contents, MANAGER).await
