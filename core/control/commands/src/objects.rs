@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_names::{ApplicationName, HostClusterName};
 use catalyst_plan::{
-    ApplicationContext, OwnedObject, Plan, PlanInput, ResolvedDependency, derived, expand_rendered,
-    plan,
+    ApplicationContext, ExpandError, OwnedObject, Plan, PlanInput, ResolvedDependency, check_reach,
+    derived, expand_rendered, plan,
 };
 use catalyst_resources::DataDisposal;
 use kube::api::{Api, DynamicObject};
@@ -48,7 +48,7 @@ impl Commands {
                 // What stands there now may be broken; that must not stop its
                 // repair.
                 if let Ok(objects) = self
-                    .objects_of(name, before, catalogue, &context, action)
+                    .objects_of(name, before, catalogue, &context, false, action)
                     .await
                 {
                     then.extend(objects);
@@ -56,8 +56,10 @@ impl Commands {
             }
             let mut now = Vec::new();
             for name in &touched {
+                // What stays as it is stops no change of another.
+                let is_new = before.applications.get(name) != after.applications.get(name);
                 now.extend(
-                    self.objects_of(name, after, catalogue, &context, action)
+                    self.objects_of(name, after, catalogue, &context, is_new, action)
                         .await?,
                 );
             }
@@ -107,13 +109,15 @@ impl Commands {
     }
 
     /// What one Application is in one vcluster; nothing when it is not there or
-    /// on its way out.
+    /// on its way out. One that is new, or changes, is refused if its Blueprint brings
+    /// what its release may not make.
     async fn objects_of(
         &self,
         name: &str,
         tree: &Applications,
         catalogue: &Catalogue,
         context: &ApplicationContext,
+        is_new: bool,
         action: &str,
     ) -> Result<Vec<OwnedObject>, CommandError> {
         let Some(application) = tree.applications.get(name) else {
@@ -156,7 +160,12 @@ impl Commands {
         let application = application.clone();
         // Rendering takes milliseconds of pure work.
         let rendered = tokio::task::spawn_blocking(move || {
-            expand_rendered(&application, &blueprint, &dependencies, &context, &content)
+            let made =
+                expand_rendered(&application, &blueprint, &dependencies, &context, &content)?;
+            if is_new && disposal.is_none() {
+                check_reach(&made.0, &content)?;
+            }
+            Ok::<_, ExpandError>(made)
         })
         .await
         .map_err(|error| unusable(format!("rendering ended early: {error}")))?;

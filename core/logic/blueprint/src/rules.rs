@@ -156,6 +156,11 @@ pub const RULES: &[Rule] = &[
         "Write a name such as `bp-wordpress`.",
     ),
     error(
+        "own-namespace",
+        "Objects are of the Application's own namespace, and give no rights beyond it: none of the cluster, of another namespace, of Flux, External Secrets or Catalyst.",
+        "Leave it out; what the release may not make, it cannot be installed with.",
+    ),
+    error(
         "placement",
         "The fewest regions are no more than the most.",
         "Raise maxRegions or lower minRegions.",

@@ -106,6 +106,18 @@ pub enum ExpandError {
         /// The namespace.
         namespace: String,
     },
+    /// Its Blueprint brings what its release may not make.
+    #[error(
+        "cannot install {application}: {object} of its Blueprint {why}; a Blueprint acts in its own Application's namespace only, so use a version without it"
+    )]
+    Reach {
+        /// The Application.
+        application: String,
+        /// Kind and name.
+        object: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The chart could not be rendered.
     #[error("cannot render {application}: {reason}")]
     Render {

@@ -22,6 +22,7 @@ mod derived;
 mod expand;
 mod guard;
 mod plan;
+mod reach;
 mod render;
 mod secrets;
 
@@ -39,5 +40,6 @@ pub use delivery::keyless_identity;
 pub use derived::derived;
 pub use expand::{ExpandError, Expansion, expand};
 pub use plan::{OwnedObject, Plan, PlanInput, digest_of, plan};
+pub use reach::check_reach;
 pub use render::{BlueprintContent, RenderedObject, expand_rendered, http_backend, render_objects};
 pub use secrets::CONNECTION;

@@ -266,11 +266,14 @@ fn hide(target: &mut Value, path: &[String]) {
 /// Kinds that a plan must not put into a namespace. Others of this sort come
 /// with a definition that only the cluster knows; those are rare in charts and
 /// say so by having no namespace in the plan of their definition.
-const CLUSTER_WIDE: [&str; 14] = [
+pub(crate) const CLUSTER_WIDE: [&str; 22] = [
     "APIService",
+    "CertificateSigningRequest",
+    "ClusterIssuer",
     "ClusterRole",
     "ClusterRoleBinding",
     "ClusterSecretStore",
+    "CSIDriver",
     "CustomResourceDefinition",
     "GatewayClass",
     "IngressClass",
@@ -279,7 +282,12 @@ const CLUSTER_WIDE: [&str; 14] = [
     "Node",
     "PersistentVolume",
     "PriorityClass",
+    "RuntimeClass",
     "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "VolumeAttachment",
+    "VolumeSnapshotClass",
     "ValidatingWebhookConfiguration",
 ];
 

@@ -253,6 +253,19 @@ fn each_rule_finds_what_it_is_for_and_nothing_else() {
         (
             (
                 WEB,
+                "  name: {{ .Release.Name }}\n",
+                "  name: {{ .Release.Name }}\n  namespace: other\n",
+            ),
+            &[(
+                WEB,
+                5,
+                "own-namespace",
+                "Deployment example is in the namespace other",
+            )],
+        ),
+        (
+            (
+                WEB,
                 "      containers:\n",
                 "      hostNetwork: true\n      containers:\n",
             ),

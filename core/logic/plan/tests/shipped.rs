@@ -15,7 +15,7 @@ use catalyst_blueprint::Blueprint;
 use catalyst_names::{ApplicationName, EnvironmentName};
 use catalyst_plan::{
     AdmittedBlueprint, ApplicationContext, BlueprintContent, Expansion, OwnedObject, PlanInput,
-    ResolvedDependency, expand, expand_rendered, http_backend, lint_blueprint, plan,
+    ResolvedDependency, check_reach, expand, expand_rendered, http_backend, lint_blueprint, plan,
 };
 use catalyst_resources::{Application, KeylessSigner, Quota, TrustedSigner};
 use serde_json::{Value, json};
@@ -434,6 +434,92 @@ fn a_secret_property_is_delivered_by_reference() {
         .unwrap_err()
         .to_string();
     assert!(refused.contains("lies in a list"), "{refused}");
+}
+
+#[test]
+fn a_release_acts_as_an_account_with_rights_in_its_own_namespace_alone() {
+    let (guestbook, _) = guestbook(json!({}));
+    let release = find(&guestbook.objects, "HelmRelease", "guestbook");
+    let account = release["spec"]["serviceAccountName"].as_str().unwrap();
+    // Beside the release, where none of its own pods can borrow it.
+    let made = find(&guestbook.objects, "ServiceAccount", account);
+    assert_eq!(made["metadata"]["namespace"], "acme-dev");
+    let binding = find(&guestbook.objects, "RoleBinding", "catalyst-release");
+    assert_eq!(binding["metadata"]["namespace"], "guestbook");
+    assert_eq!(
+        binding["subjects"],
+        json!([{"kind": "ServiceAccount", "name": account, "namespace": "acme-dev"}])
+    );
+    let role = find(&guestbook.objects, "Role", "catalyst-release");
+    assert_eq!(role["metadata"]["namespace"], "guestbook");
+    for rule in role["rules"].as_array().unwrap() {
+        let groups = rule["apiGroups"].as_array().unwrap();
+        for group in [
+            "*",
+            "catalyst.openova.io",
+            "external-secrets.io",
+            "helm.toolkit.fluxcd.io",
+            "kustomize.toolkit.fluxcd.io",
+            "source.toolkit.fluxcd.io",
+        ] {
+            assert!(!groups.contains(&json!(group)), "{rule}");
+        }
+        if groups.contains(&json!("rbac.authorization.k8s.io")) {
+            for verb in ["*", "bind", "escalate"] {
+                assert!(!rule["verbs"].as_array().unwrap().contains(&json!(verb)));
+            }
+        }
+    }
+    assert!(
+        guestbook
+            .objects
+            .iter()
+            .all(|object| !object["kind"].as_str().unwrap().starts_with("ClusterRole"))
+    );
+}
+
+#[test]
+fn no_application_has_its_workloads_among_an_environments_own_objects() {
+    let (blueprint, _) = shipped("examples/guestbook");
+    for (name, is_refused) in [
+        ("acme-prod", true),
+        ("acme-dev", true),
+        ("acme-shop", false),
+    ] {
+        let application = application(name, &blueprint, json!({}));
+        let refused = expand(&application, &blueprint, &[], &context()).err();
+        let refused = refused.is_some_and(|error| error.to_string().contains("Environment's own"));
+        assert_eq!(refused, is_refused, "{name}");
+    }
+}
+
+#[test]
+fn what_a_release_may_not_make_is_refused_before_it_is_tried() {
+    let (blueprint, content) = shipped("examples/guestbook");
+    let (expansion, _) = guestbook(json!({}));
+    check_reach(&expansion, &content).unwrap();
+    let hook = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: grasp\n  namespace: other\n  annotations: {helm.sh/hook: pre-install}\n";
+    let admin = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: grasp}\n";
+    for (template, words) in [
+        (
+            hook,
+            "ConfigMap grasp of its Blueprint is in the namespace other",
+        ),
+        (
+            admin,
+            "ClusterRoleBinding grasp of its Blueprint is of the whole cluster",
+        ),
+    ] {
+        let mut content = content.clone();
+        let path = format!("{}/templates/grasp.yaml", blueprint.name());
+        content.files.insert(path, template.as_bytes().to_vec());
+        let refused = check_reach(&expansion, &content).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+        assert!(
+            refused.contains("own Application's namespace only"),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

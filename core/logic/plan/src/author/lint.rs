@@ -64,9 +64,10 @@ fn rendered_problems(reading: &Reading, files: &Files) -> Vec<Problem> {
     for (what, example) in renderings {
         match render_example(blueprint, &content, &example) {
             Ok(rendered) => {
-                let found = rendered
-                    .iter()
-                    .flat_map(|object| objects::problems(object, &sources, &declared));
+                let found = rendered.iter().flat_map(|object| {
+                    // On a host cluster of the Environment's own stage.
+                    objects::problems(object, &sources, &declared, &example.application)
+                });
                 problems.extend(found);
             }
             Err(error) if reasons.insert(error.to_string()) => {

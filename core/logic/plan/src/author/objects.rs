@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::pods;
 use super::source::{Source, Sources};
+use crate::reach;
 use crate::render::{HIDDEN, RenderedObject};
 
 /// The labels of every object of an Application that its manifests must set; those
@@ -96,11 +97,13 @@ impl Check<'_> {
     }
 }
 
-/// Everything that is wrong with one object.
+/// Everything that is wrong with one object of an Application whose workloads are in the
+/// namespace `own`.
 pub(super) fn problems(
     rendered: &RenderedObject,
     sources: &Sources<'_>,
     declared: &Declared<'_>,
+    own: &str,
 ) -> Vec<Problem> {
     let object = &rendered.object;
     let text = |pointer: &str| {
@@ -131,6 +134,15 @@ pub(super) fn problems(
             ("", &["env:", "data:"]),
             message,
             "put it into a Secret, and refer to that with `secretKeyRef`",
+        );
+    }
+    if let Some(beyond) = reach::beyond(object, own) {
+        let message = format!("{} {}", check.name, beyond.why);
+        check.report(
+            "own-namespace",
+            ("", &[beyond.field]),
+            message,
+            "leave it out: a Blueprint acts in its own Application's namespace only",
         );
     }
     pods::check(&mut check, rendered.is_hook);
