@@ -57,7 +57,10 @@ pub(crate) fn update(
     transaction: &mut Transaction,
 ) -> Result<(), ApiError> {
     let resource = &context.resource;
-    if resource.group.starts_with("rbac.") && current.get("rules") != next.get("rules") {
+    // Of a binding, whom it gives its role to counts as what a role gives does.
+    let gives = ["rules", "roleRef", "subjects", "aggregationRule"];
+    let is_changed = |field: &&str| current.get(*field) != next.get(*field);
+    if resource.group.starts_with("rbac.") && gives.iter().any(is_changed) {
         check_escalation(
             &context.inner,
             &context.cluster,

@@ -368,8 +368,13 @@ pub(crate) fn check_escalation(
     let policy: Arc<Policy> = inner.policy(cluster);
     let space = namespace(object);
     let (given, verb, resource, target) = match kind {
-        "Role" => (rules(object), "escalate", "roles", name(object)),
-        "ClusterRole" => (rules(object), "escalate", "clusterroles", name(object)),
+        "Role" => (Some(rules(object)), "escalate", "roles", name(object)),
+        "ClusterRole" => (
+            Some(rules(object)),
+            "escalate",
+            "clusterroles",
+            name(object),
+        ),
         "RoleBinding" | "ClusterRoleBinding" => {
             let (resource, home) = if text(object, "/roleRef/kind") == "ClusterRole" {
                 ("clusterroles", "")
@@ -384,9 +389,8 @@ pub(crate) fn check_escalation(
                 target,
             );
             let all = inner.read_all("clusterroles.rbac.authorization.k8s.io", cluster);
-            let given = role
-                .map(|role| rules_with_aggregation(&role, &all))
-                .unwrap_or_default();
+            // What a role that is not there will give, nobody knows.
+            let given = role.map(|role| rules_with_aggregation(&role, &all));
             (given, "bind", resource, target)
         }
         _ => return Ok(()),
@@ -400,7 +404,8 @@ pub(crate) fn check_escalation(
         name: target,
         ..Attributes::default()
     };
-    if policy.allows(identity, &special) || policy.covers_rules(identity, space, &given) {
+    let is_held = given.is_some_and(|given| policy.covers_rules(identity, space, &given));
+    if is_held || policy.allows(identity, &special) {
         return Ok(());
     }
     Err(ApiError::forbidden(

@@ -68,6 +68,75 @@ async fn access_follows_roles_and_stays_inside_the_cluster() {
 }
 
 #[tokio::test]
+async fn nobody_gives_more_than_they_have_by_a_binding_new_or_changed() {
+    const RBAC: &str = "a/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let api = Api::start().await;
+    let role = |name: &str, groups: [&str; 1], resources: &[&str]| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name},
+            "rules": [{"apiGroups": groups, "resources": resources, "verbs": ["create", "get", "patch"]}],
+        })
+    };
+    let binding = |name: &str, kind: &str, role: &str, user: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        })
+    };
+    let group = ["rbac.authorization.k8s.io"];
+    for (plural, object) in [
+        ("roles", role("hands", group, &["roles", "rolebindings"])),
+        ("roles", role("maps", [""], &["configmaps"])),
+        ("roles", role("secrets", [""], &["secrets"])),
+        ("rolebindings", binding("hands", "Role", "hands", "jane")),
+        ("rolebindings", binding("maps", "Role", "maps", "jane")),
+        ("rolebindings", binding("secrets", "Role", "secrets", "joe")),
+    ] {
+        let made = api.post(&format!("{RBAC}/{plural}"), object).await;
+        assert_eq!(made.code, 201, "{}", made.body);
+    }
+    let as_jane = |method: Method, path: &str, kind: &str, body: serde_json::Value| {
+        Request::builder()
+            .method(method)
+            .uri(format!("/clusters/{path}"))
+            .header("authorization", "Bearer jane-token")
+            .header("content-type", kind)
+            .body(Body::from(body.to_string()))
+            .unwrap()
+    };
+    let bindings = format!("{RBAC}/rolebindings");
+    for (object, code) in [
+        (binding("b1", "Role", "maps", "ann"), 201),
+        (binding("b2", "Role", "secrets", "jane"), 403),
+        (binding("b3", "ClusterRole", "cluster-admin", "jane"), 403),
+        // What it will give once it is there, nobody knows.
+        (binding("b4", "ClusterRole", "later", "jane"), 403),
+    ] {
+        let request = as_jane(Method::POST, &bindings, "application/json", object.clone());
+        let answer = api.send(request).await;
+        assert_eq!(answer.code, code, "{object}: {}", answer.body);
+    }
+    let to_jane = binding("secrets", "Role", "secrets", "jane");
+    let request = as_jane(
+        Method::PATCH,
+        &format!("{bindings}/secrets"),
+        "application/merge-patch+json",
+        json!({"subjects": to_jane["subjects"]}),
+    );
+    let answer = api.send(request).await;
+    assert_eq!(answer.code, 403, "{}", answer.body);
+    // What gives nothing is written as before.
+    let request = as_jane(
+        Method::PATCH,
+        &format!("{bindings}/secrets"),
+        "application/merge-patch+json",
+        json!({"metadata": {"labels": {"seen": "yes"}}}),
+    );
+    assert_eq!(api.send(request).await.code, 200);
+}
+
+#[tokio::test]
 async fn clusters_are_separate_and_vanish_whole() {
     let api = Api::start().await;
     api.kubernetes
