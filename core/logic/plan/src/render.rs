@@ -306,10 +306,16 @@ fn finish(object: &mut Value, expansion: &Expansion) {
     let Some(metadata) = metadata.as_object_mut() else {
         return;
     };
-    if !is_cluster_wide {
-        metadata
-            .entry("namespace")
-            .or_insert_with(|| json!(expansion.workload_namespace));
+    let namespace = json!(expansion.workload_namespace);
+    match expansion.kind {
+        _ if is_cluster_wide => {}
+        ManifestKind::HelmChart => {
+            metadata.entry("namespace").or_insert(namespace);
+        }
+        // `targetNamespace` replaces what the manifests say.
+        ManifestKind::Kustomize => {
+            metadata.insert("namespace".to_owned(), namespace);
+        }
     }
     let labels = metadata
         .entry("labels")
