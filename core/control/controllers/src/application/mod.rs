@@ -379,6 +379,17 @@ mod tests {
     const NAMESPACE: &str = "/api/v1/namespaces/db";
     const SECRET: &str = "/api/v1/namespaces/db/secrets/db";
 
+    #[test]
+    fn the_rights_of_a_release_come_before_it_and_go_with_the_application() {
+        for kind in ["ServiceAccount", "Role", "RoleBinding"] {
+            assert!(is_right(&json!({"kind": kind})), "{kind}");
+            assert!(PRUNED.iter().any(|one| one.kind == kind), "{kind}");
+        }
+        for kind in ["HelmRelease", "Kustomization"] {
+            assert!(!is_right(&json!({"kind": kind})), "{kind}");
+        }
+    }
+
     #[tokio::test]
     async fn nothing_goes_into_a_namespace_on_its_way_out() {
         let objects = [
