@@ -159,11 +159,15 @@ impl Gateway {
                 .resumed(given.as_ref(), body.create)
                 .map_err(|error| refusal(&title, error))?,
         };
+        let (plan, allowed) = (body.plan.as_deref(), body.allow_destroy.as_deref());
+        let agreed = known.agreement(task, plan, allowed);
+        let agreed = agreed.map_err(|error| refusal(&title, error))?;
         let by = &caller.actor.username;
         let prepared = service.prepare_next(fqdn, given, task, by);
         let prepared = prepared
             .map_err(|error| refusal(&title, error))?
-            .removed_by_hand(body.removed_by_hand);
+            .removed_by_hand(body.removed_by_hand)
+            .agreed(agreed);
         self.begin(&title, fqdn, prepared, before, held, turn)
             .await?;
         tracing::info!(sovereign = %fqdn, by = %by, task = task.title(), "provisioning goes on");
@@ -190,10 +194,9 @@ impl Gateway {
             .next(format!("Give its name once more: `?confirm={fqdn}`.")));
         }
         let as_it_is = ResumeSovereign {
-            config: None,
             credentials: body.credentials,
             removed_by_hand: body.removed_by_hand,
-            create: false,
+            ..ResumeSovereign::default()
         };
         self.provisioning_go_on(caller, fqdn, Some(Task::Destroy), as_it_is)
             .await
@@ -496,6 +499,18 @@ fn refusal(title: &str, error: ServiceError) -> Refusal {
         ServiceError::Unplanned { .. } => conflict(
             "unplanned",
             "Resume it without `create`: it is planned, and nothing is created. Look at the plan, then resume it with `create` as true.",
+        ),
+        ServiceError::OtherPlan { .. } => conflict(
+            "other-plan",
+            "Look at the plan: `GET /api/v1/sovereigns/{fqdn}` has it as `planned`. Then give its `planDigest` as `plan`.",
+        ),
+        ServiceError::Losses { .. } => conflict(
+            "unconfirmed",
+            "Look at the plan: `GET /api/v1/sovereigns/{fqdn}` has it as `planned`. Where it is meant, give the Sovereign's domain as `allowDestroy`.",
+        ),
+        ServiceError::Fixed { .. } => conflict(
+            "fixed",
+            "Give the description with those properties as they were; what else it changes is planned and applied.",
         ),
         ServiceError::Refused { .. } => conflict(
             "refused",

@@ -133,9 +133,10 @@ pub fn releases(list: &Value) -> Progress {
     waiting.map_or(Progress::Ready, Progress::Waiting)
 }
 
-/// Whether the bootstrap of every node has ended (`announce` of `infra/hetzner/bootstrap.sh`):
-/// its last steps erase join tokens, and fail on each node by itself.
-pub fn nodes(list: &Value) -> Progress {
+/// Whether no node of those described is missing, and the bootstrap of each has ended
+/// (`announce` of `infra/hetzner/bootstrap.sh`): its last steps erase join tokens, and fail
+/// on each node by itself.
+pub fn nodes(list: &Value, expected: usize) -> Progress {
     let items = list.get("items").and_then(Value::as_array);
     let Some(items) = items.filter(|items| !items.is_empty()) else {
         return Progress::Waiting("the cluster has not listed them".to_owned());
@@ -145,6 +146,10 @@ pub fn nodes(list: &Value) -> Progress {
         said.and_then(Value::as_str) == Some("done")
     };
     match items.iter().find(|item| !is_done(item)) {
+        None if items.len() < expected => Progress::Waiting(format!(
+            "{} of {expected} have joined; look on the servers of the others with `journalctl -u catalyst-bootstrap`",
+            items.len()
+        )),
         None => Progress::Ready,
         Some(item) => {
             let name = item.pointer("/metadata/name").and_then(Value::as_str);
@@ -326,17 +331,26 @@ acmeEmail: platform@omantel.example
     fn every_node_has_ended_its_bootstrap() {
         let node = |name: &str, annotations: Value| json!({"metadata": {"name": name, "annotations": annotations}});
         let done = || node("cp-1", json!({"openova.io/bootstrap": "done"}));
-        assert_eq!(nodes(&json!({"items": [done(), done()]})), Progress::Ready);
+        let two = json!({"items": [done(), done()]});
+        for (expected, is_ready) in [(1, true), (2, true), (3, false)] {
+            let found = nodes(&two, expected);
+            assert_eq!(found == Progress::Ready, is_ready, "{expected}: {found:?}");
+        }
+        let found = nodes(&two, 3);
+        assert!(
+            matches!(&found, Progress::Waiting(why) if why.starts_with("2 of 3 have joined")),
+            "{found:?}"
+        );
         for annotations in [Value::Null, json!({"openova.io/bootstrap": "running"})] {
             let list = json!({"items": [done(), node("worker-1", annotations)]});
-            let found = nodes(&list);
+            let found = nodes(&list, 2);
             assert!(
                 matches!(&found, Progress::Waiting(why) if why.starts_with("the bootstrap of worker-1 has not ended")),
                 "{found:?}"
             );
         }
         for none in [json!({"items": []}), Value::Null] {
-            assert!(matches!(nodes(&none), Progress::Waiting(_)));
+            assert!(matches!(nodes(&none, 0), Progress::Waiting(_)));
         }
     }
 

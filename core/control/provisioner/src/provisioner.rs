@@ -21,7 +21,9 @@ use crate::archive;
 use crate::carried::Module;
 use crate::cluster::{self, Progress};
 use crate::config::{Config, at_home};
+use crate::consent::Objection;
 use crate::directory::{Directory, DirectoryError};
+use crate::fixed;
 use crate::preflight::{self, Finding, Hetzner, HetznerError};
 use crate::record::{Life, Next, Record, Refusal, Step, next};
 use crate::secret::{OwnSecret, OwnSecrets, Redactor, Secret, hidden};
@@ -116,6 +118,22 @@ pub enum ProvisionError {
         sovereign: String,
         /// Why.
         refusal: Refusal,
+    },
+    /// What shall change cannot.
+    #[error("cannot change {sovereign}: its nodes have joined one another, and since then {what}")]
+    Fixed {
+        /// The Sovereign.
+        sovereign: String,
+        /// What would change, and what to do instead.
+        what: String,
+    },
+    /// What is planned was not agreed to.
+    #[error("{sovereign} is planned, and nothing was changed: {objection}")]
+    Unagreed {
+        /// The Sovereign.
+        sovereign: String,
+        /// What stands against it.
+        objection: Objection,
     },
     /// Something did not come in time.
     #[error("cannot {}: after {seconds} s: {last}; look at the nodes (`journalctl -u catalyst-bootstrap`), then run `catalyst provision resume`", .step.title())]
@@ -340,15 +358,12 @@ impl<'a> Provisioner<'a> {
             cancel.clone(),
         );
         let ssh = Ssh::new(&options.ssh, options.ssh_port, config, directory.path());
-        let mut hash = Sha256::new();
-        hash.update(config.variables().to_string());
-        hash.update(options.module.digest());
         Ok(Self {
             config,
             options,
             directory,
             record,
-            inputs: hex::encode(hash.finalize()),
+            inputs: inputs(config, &options.module),
             planned: 0,
             is_own_project: false,
             is_removed: false,
@@ -395,6 +410,10 @@ impl<'a> Provisioner<'a> {
         match self.next()? {
             Some(step) if step <= Step::Apply => {}
             _ => return Ok(None),
+        }
+        if let Some(what) = fixed::changed(&self.record.fixed, self.config) {
+            let sovereign = self.config.sovereign_fqdn.clone();
+            return Err(ProvisionError::Fixed { sovereign, what });
         }
         // Nobody can be asked without a token; preflight tells that, with all else.
         if preflight::token_fault(&self.options.token).is_none() {
@@ -505,6 +524,9 @@ impl<'a> Provisioner<'a> {
             Ok(()) => {
                 self.record
                     .finish(step, Timestamp::now(), &self.inputs, versions);
+                if step == Step::WaitKubernetes {
+                    self.record.fixed = fixed::of(self.config);
+                }
                 self.directory.save(&self.record)?;
                 (self.sink)(Event::StepDone {
                     step,
@@ -690,6 +712,14 @@ impl<'a> Provisioner<'a> {
             }
         }
     }
+}
+
+/// Digest of what the steps are done with: the module, and what it is given.
+pub(crate) fn inputs(config: &Config, module: &Module) -> String {
+    let mut hash = Sha256::new();
+    hash.update(config.variables().to_string());
+    hash.update(module.digest());
+    hex::encode(hash.finalize())
 }
 
 /// Takes the credentials of a run, and what was made for its Sovereign, out of texts.

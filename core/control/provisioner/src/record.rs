@@ -193,6 +193,10 @@ pub struct Record {
     /// Whether the cluster was ever given its secrets: those must then stay the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub handed_over: bool,
+    /// What of its description cannot change since its nodes have joined one another;
+    /// empty before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fixed: BTreeMap<String, serde_json::Value>,
     /// Types of what Crossplane was ever given: it must let go of them before OpenTofu
     /// works on them again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -232,6 +236,14 @@ pub enum Refusal {
         "its state is archived, and Flux and Crossplane own it now; change it in its Git repository; `catalyst provision restore` is the way back"
     )]
     Archived,
+    /// There is nothing to put away.
+    #[error("nothing of it is there, and with that no state to put away")]
+    NothingMade,
+    /// It is too early to put anything away.
+    #[error(
+        "not every step is done as it is described, and only then is its state put away; run `catalyst provision resume`"
+    )]
+    Unfinished,
     /// There is nothing to take back.
     #[error("its state is not archived; see `catalyst provision status`")]
     NotArchived,
@@ -270,6 +282,7 @@ impl Record {
             done: BTreeMap::new(),
             attempt: None,
             handed_over: false,
+            fixed: BTreeMap::new(),
             given: BTreeSet::new(),
             beside: BTreeSet::new(),
             left_out: BTreeSet::new(),
@@ -368,6 +381,7 @@ impl Record {
         self.done.clear();
         self.attempt = None;
         self.handed_over = false;
+        self.fixed.clear();
         self.given.clear();
         self.beside.clear();
         self.left_out.clear();

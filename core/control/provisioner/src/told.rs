@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::consent;
 use crate::service::{Outcome, Task};
 use crate::tofu::Planned;
 
@@ -17,6 +18,19 @@ pub struct PlannedChange {
     pub address: String,
     /// create, update, delete, replace, …
     pub action: String,
+}
+
+impl PlannedChange {
+    /// What a plan would change.
+    pub fn of(planned: &Planned) -> Vec<Self> {
+        let changes = planned.changes.iter();
+        changes
+            .map(|(address, action)| Self {
+                address: address.clone(),
+                action: action.clone(),
+            })
+            .collect()
+    }
 }
 
 /// What is told beside the events of steps.
@@ -31,6 +45,8 @@ pub enum Milestone {
     Planned {
         /// Each resource that would change.
         changes: Vec<PlannedChange>,
+        /// What tells this plan from others, by which it is agreed to.
+        digest: String,
     },
     /// Everything is done.
     Finished {
@@ -77,14 +93,10 @@ pub enum Milestone {
 impl Milestone {
     /// The milestone of a plan.
     pub fn planned(planned: Option<&Planned>) -> Self {
-        let changes = planned.iter().flat_map(|planned| &planned.changes);
+        let changes = planned.map(PlannedChange::of).unwrap_or_default();
         Self::Planned {
-            changes: changes
-                .map(|(address, action)| PlannedChange {
-                    address: address.clone(),
-                    action: action.clone(),
-                })
-                .collect(),
+            digest: consent::digest(&changes),
+            changes,
         }
     }
 }

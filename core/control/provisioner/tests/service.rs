@@ -191,6 +191,8 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
         (Life::Archived, Task::Archive, Refusal::Archived),
         (Life::Destroying, Task::Archive, Refusal::Destroying),
         (Life::Provisioning, Task::Restore, Refusal::NotArchived),
+        (Life::Provisioning, Task::Archive, Refusal::Unfinished),
+        (Life::Destroyed, Task::Archive, Refusal::NothingMade),
     ] {
         let directory = Directory::open(&folder.join("run"), SOVEREIGN).unwrap();
         let mut record = Record::new(SOVEREIGN, jiff::Timestamp::UNIX_EPOCH);
@@ -204,6 +206,22 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
         );
         let status = service.status(SOVEREIGN).unwrap();
         assert_eq!(status.record, Some(record));
+    }
+    // Nor may what its nodes have joined by become another.
+    let directory = Directory::open(&folder.join("run"), SOVEREIGN).unwrap();
+    let mut record = Record::new(SOVEREIGN, jiff::Timestamp::UNIX_EPOCH);
+    let count = ("controlPlaneCount".to_owned(), serde_json::json!(3));
+    record.fixed = BTreeMap::from([count]);
+    directory.save(&record).unwrap();
+    drop(directory);
+    for task in [Task::Plan, Task::Provision] {
+        let error = go_on(task).unwrap_err();
+        assert!(matches!(error, ServiceError::Fixed { .. }), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains("controlPlaneCount is 3 and cannot become 1"),
+            "{said}"
+        );
     }
 }
 

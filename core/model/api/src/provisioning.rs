@@ -136,9 +136,17 @@ pub struct ResumeSovereign {
     #[serde(default)]
     pub removed_by_hand: bool,
     /// Whether what is planned shall be done: needed once a plan that was asked for has
-    /// ended, since this is what costs money, and refused before.
+    /// ended, since this is what costs money, and refused before. Nothing is done where
+    /// it is planned otherwise then: it ends as planned again, with the new plan shown.
     #[serde(default)]
     pub create: bool,
+    /// The `planDigest` of the plan that shall be done; without it, the one shown last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The Sovereign's domain once more, where servers, networks, load balancers or volumes
+    /// of it may be deleted or replaced: no plan that does so is carried out without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_destroy: Option<String>,
 }
 
 /// Destroys a Sovereign. What is absent stays.
@@ -252,7 +260,10 @@ pub struct ProvisioningView {
     pub steps: Vec<ProvisioningStep>,
     /// What the last plan would change, where there was one.
     pub planned: Vec<PlannedResource>,
-    /// Why the last job failed.
+    /// Digest of that plan, by which it is agreed to; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<String>,
+    /// Why the last job failed, or did not do what was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// What to do next.
@@ -312,6 +323,9 @@ pub struct PlannedResource {
     pub address: String,
     /// create, update, delete, replace, …
     pub action: String,
+    /// Whether the Sovereign stands on it and would lose it: `allowDestroy` is needed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loses: bool,
 }
 
 /// Reads what may hold secrets: an error does not repeat what was given.

@@ -4,6 +4,7 @@ use catalyst_api::{
     PlannedResource, ProvisioningState, ProvisioningStep, ProvisioningStepState,
     ProvisioningSummary, ProvisioningTask, ProvisioningView, ResourceCount,
 };
+use catalyst_provisioner::losses;
 use catalyst_provisioner::record::{Life, Record, Step};
 use catalyst_provisioner::service::{self, ServiceError, Standing, Status, Task};
 use jiff::Timestamp;
@@ -66,8 +67,10 @@ pub fn view(status: &Status) -> ProvisioningView {
             .map(|change| PlannedResource {
                 address: change.address.clone(),
                 action: change.action.clone(),
+                loses: !losses(std::slice::from_ref(change)).is_empty(),
             })
             .collect(),
+        plan_digest: status.digest.clone(),
         failure: ended.and_then(|ended| ended.failure.clone()),
         next: next(status).map(|next| match without(status) {
             Some(without) => format!("{without} {next}"),
@@ -162,8 +165,11 @@ fn next(status: &Status) -> Option<&'static str> {
         Standing::Planned if status.planned.is_empty() => {
             "Nothing would change. Resume it with `create` to take the steps that are left."
         }
+        Standing::Planned if !losses(&status.planned).is_empty() => {
+            "Nothing of the plan is done yet. It deletes or replaces what the Sovereign stands on: look at it, and only where that is meant carry it out: resume it with `create`, and its domain as `allowDestroy`."
+        }
         Standing::Planned => {
-            "Nothing is created yet. Look at the plan, and carry it out: resume it with `create`."
+            "Nothing of the plan is done yet. Look at it, and carry it out: resume it with `create`."
         }
         Standing::Provisioned => {
             "Archive its state once you want OpenTofu to change it no more: from then on it is changed in its Git repository."

@@ -151,7 +151,7 @@ pub async fn provisioning_plan(
         config: body.config,
         credentials: body.credentials,
         removed_by_hand: body.removed_by_hand,
-        create: false,
+        ..ResumeSovereign::default()
     };
     begun(
         gateway

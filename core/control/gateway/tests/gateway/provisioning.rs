@@ -36,6 +36,7 @@ pub fn config() -> Value {
         "gitUrl": "https://git.example/sovereigns",
         "gitCredentials": true,
         "acmeEmail": "platform@omantel.example",
+        "controlPlaneCount": 1,
         "workerCount": 0,
     })
 }

@@ -145,6 +145,8 @@ impl Provisioner<'_> {
         let console = Console::of(&self.record.outputs).ok_or(ProvisionError::Output { name })?;
         let sign_in = console.sign_in();
         let ssh = self.control_plane()?;
+        let counts = [self.config.control_plane_count, self.config.worker_count];
+        let expected: usize = counts.into_iter().map(usize::from).sum();
         self.tell_records();
         self.wait(Step::Checklist, self.options.waits.checklist, async || {
             let said = ssh.run(LOOK, cluster::KUSTOMIZATIONS, None, MINUTE).await;
@@ -161,7 +163,9 @@ impl Provisioner<'_> {
             let releases = ssh.run(LOOK, checklist::RELEASES, None, MINUTE);
             let releases = told(releases.await, |text| checklist::releases(&parsed(text)));
             let nodes = ssh.run(LOOK, checklist::NODES, None, MINUTE);
-            let nodes = told(nodes.await, |text| checklist::nodes(&parsed(text)));
+            let nodes = told(nodes.await, |text| {
+                checklist::nodes(&parsed(text), expected)
+            });
             let openbao = ssh.run(LOOK, checklist::OPENBAO, None, MINUTE);
             let openbao = told(openbao.await, checklist::openbao);
             let tokens = ssh.run(LOOK, checklist::JOIN_TOKENS, None, MINUTE);

@@ -14,9 +14,11 @@ use super::key::KeyFile;
 use super::run::{Run, Teller};
 use super::{Credentials, DESCRIPTION, EVENTS, Entry, Job, RUN, Service, ServiceError, Task, lock};
 use crate::config::Config;
+use crate::consent::Agreement;
 use crate::directory::{self, Directory};
-use crate::provisioner::{Options, needs_passphrase};
-use crate::record::{Life, Refusal};
+use crate::fixed;
+use crate::provisioner::{Options, inputs, needs_passphrase};
+use crate::record::{Life, Next, Refusal, next};
 use crate::secret::OwnSecret;
 
 /// A job that may be begun. It keeps every other one out, and runs of the command line
@@ -28,6 +30,7 @@ pub struct Prepared {
     by: String,
     directory: Directory,
     is_removed: bool,
+    agreed: Agreement,
 }
 
 impl Service {
@@ -72,17 +75,30 @@ impl Service {
         }
         directory::private_folder(&folder).map_err(access(&folder))?;
         let directory = Directory::open(&folder.join(RUN), sovereign)?;
-        let life = directory.read()?.map(|record| record.life);
+        let record = directory.read()?;
+        let life = record.as_ref().map(|record| record.life);
+        let is_finished = record.as_ref().is_some_and(|record| {
+            let inputs = inputs(&config, &self.inner.options.module);
+            next(record, &inputs) == Next::Finished
+        });
         let refusal = match (life, task) {
             (Some(Life::Archived), Task::Restore) | (Some(Life::Destroying), Task::Destroy) => None,
             (Some(Life::Archived), _) => Some(Refusal::Archived),
             (_, Task::Restore) => Some(Refusal::NotArchived),
             (Some(Life::Destroying), _) => Some(Refusal::Destroying),
+            (Some(Life::Destroyed) | None, Task::Archive) => Some(Refusal::NothingMade),
+            (_, Task::Archive) if !is_finished => Some(Refusal::Unfinished),
             _ => None,
         };
         if let Some(refusal) = refusal {
             let sovereign = sovereign.clone();
             return Err(ServiceError::Refused { sovereign, refusal });
+        }
+        if let (Some(record), Task::Plan | Task::Provision) = (&record, task)
+            && let Some(what) = fixed::changed(&record.fixed, &config)
+        {
+            let sovereign = sovereign.clone();
+            return Err(ServiceError::Fixed { sovereign, what });
         }
         Ok(Prepared {
             service: self.clone(),
@@ -91,6 +107,7 @@ impl Service {
             by: by.to_owned(),
             directory,
             is_removed: false,
+            agreed: Agreement::default(),
         })
     }
 }
@@ -100,6 +117,13 @@ impl Prepared {
     #[must_use]
     pub fn removed_by_hand(mut self, is_removed: bool) -> Self {
         self.is_removed = is_removed;
+        self
+    }
+
+    /// Says what of a plan was agreed to; see [`super::Status::agreement`].
+    #[must_use]
+    pub fn agreed(mut self, agreed: Agreement) -> Self {
+        self.agreed = agreed;
         self
     }
 
@@ -124,6 +148,7 @@ impl Prepared {
             by,
             directory,
             is_removed,
+            agreed,
         } = self;
         let sovereign = config.sovereign_fqdn.clone();
         let folder = service.inner.root.join(&sovereign);
@@ -175,6 +200,7 @@ impl Prepared {
             directory,
             task,
             is_removed,
+            agreed,
             cancel,
             key,
         };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ServiceError;
 use crate::config::Config;
+use crate::consent::{self, Agreement};
 use crate::directory;
 use crate::record::{Life, Record, Step};
 use crate::told::PlannedChange;
@@ -69,7 +70,7 @@ pub struct Ended {
     pub at: Timestamp,
     /// How.
     pub outcome: Outcome,
-    /// Why it failed, and what to do.
+    /// Why it failed, or did not do what was planned, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -157,6 +158,8 @@ pub struct Status {
     pub resources: Option<(u64, u64)>,
     /// What the last job would change.
     pub planned: Vec<PlannedChange>,
+    /// Digest of that; `None` where no plan was told.
+    pub digest: Option<String>,
 }
 
 impl Status {
@@ -180,7 +183,8 @@ impl Status {
     /// so, by `creates`.
     pub fn resumed(&self, config: Option<&Config>, creates: bool) -> Result<Task, ServiceError> {
         let is_planned = self.standing() == Standing::Planned;
-        let is_seen = is_planned && config.is_none_or(|config| *config == self.config);
+        let is_same = config.is_none_or(|config| *config == self.config);
+        let is_seen = is_planned && is_same && self.digest.is_some();
         let sovereign = || self.config.sovereign_fqdn.clone();
         match (is_seen, creates) {
             (true, true) => Ok(Task::Provision),
@@ -194,6 +198,42 @@ impl Status {
                 sovereign: sovereign(),
             }),
         }
+    }
+}
+
+impl Status {
+    /// What is agreed to by whoever has a job do a task: the plan of this digest, where one
+    /// is `named`, or else the one that is shown; and where the domain is named by
+    /// `allow_destroy`, that what the Sovereign stands on is deleted or replaced. Refused
+    /// where it is known already that the plan would not be carried out.
+    pub fn agreement(
+        &self,
+        task: Task,
+        named: Option<&str>,
+        allow_destroy: Option<&str>,
+    ) -> Result<Agreement, ServiceError> {
+        if task != Task::Provision {
+            return Ok(Agreement::default());
+        }
+        let sovereign = self.config.sovereign_fqdn.clone();
+        let shown = self.digest.as_deref();
+        if named.is_some() && named != shown {
+            return Err(ServiceError::OtherPlan { sovereign });
+        }
+        let is_planned = self.standing() == Standing::Planned;
+        let agreed = Agreement {
+            plan: named.or(shown.filter(|_| is_planned)).map(str::to_owned),
+            allows_losses: allow_destroy == Some(sovereign.as_str()),
+        };
+        let losses = consent::losses(&self.planned);
+        if is_planned && !agreed.allows_losses && !losses.is_empty() {
+            let objection = consent::Objection::Losses { losses };
+            return Err(ServiceError::Losses {
+                sovereign,
+                objection,
+            });
+        }
+        Ok(agreed)
     }
 }
 
@@ -409,6 +449,7 @@ mod tests {
             record: None,
             resources: None,
             planned: Vec::new(),
+            digest: Some(consent::digest(&[])),
         }
     }
 
@@ -482,6 +523,60 @@ mod tests {
         assert_eq!(planned.resumed(Some(&same), true).unwrap(), Task::Provision);
         assert_eq!(planned.resumed(Some(&other), false).unwrap(), Task::Plan);
         let error = planned.resumed(Some(&other), true).unwrap_err();
+        assert!(matches!(error, ServiceError::Unplanned { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_is_agreed_to_is_the_plan_that_was_shown() {
+        let mut status = after(Task::Plan, false, Some(Outcome::Planned));
+        let change = |action: &str| PlannedChange {
+            address: "hcloud_server.worker[0]".to_owned(),
+            action: action.to_owned(),
+        };
+        let mut show = |action: &str| {
+            status.planned = vec![change(action)];
+            status.digest = Some(consent::digest(&status.planned));
+            status.clone()
+        };
+        let (creates, deletes) = (show("create"), show("delete"));
+        let (own, other) = ("omantel.example", "acme.example");
+        let create = creates.digest.as_deref();
+        for (status, named, allow, expected) in [
+            (&creates, None, None, Ok((create, false))),
+            (&creates, create, None, Ok((create, false))),
+            (&creates, Some("another"), Some(own), Err("other plan")),
+            (&deletes, create, Some(own), Err("other plan")),
+            (&deletes, None, None, Err("losses")),
+            (&deletes, None, Some(other), Err("losses")),
+            (
+                &deletes,
+                None,
+                Some(own),
+                Ok((deletes.digest.as_deref(), true)),
+            ),
+        ] {
+            let found = status.agreement(Task::Provision, named, allow);
+            let found = found.map_err(|error| match error {
+                ServiceError::OtherPlan { .. } => "other plan",
+                ServiceError::Losses { .. } => "losses",
+                other => panic!("{other}"),
+            });
+            let expected = expected.map(|(plan, allows_losses)| Agreement {
+                plan: plan.map(str::to_owned),
+                allows_losses,
+            });
+            assert_eq!(found, expected, "{named:?} {allow:?}");
+        }
+        // What was asked for without a plan to look at first goes on, and loses nothing.
+        let mut failed = after(Task::Provision, false, Some(Outcome::Failed));
+        failed.planned = vec![change("delete")];
+        let agreed = failed.agreement(Task::Provision, None, None).unwrap();
+        assert_eq!(agreed, Agreement::default());
+        // Of a plan that nobody was told of, nobody has seen anything.
+        let mut untold = after(Task::Plan, false, Some(Outcome::Planned));
+        untold.digest = None;
+        assert_eq!(untold.resumed(None, false).unwrap(), Task::Plan);
+        let error = untold.resumed(None, true).unwrap_err();
         assert!(matches!(error, ServiceError::Unplanned { .. }), "{error}");
     }
 

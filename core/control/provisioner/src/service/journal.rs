@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::consent;
 use crate::told::PlannedChange;
 
 /// Events of one job. Numbers go on from job to job.
@@ -27,6 +28,8 @@ pub(super) struct Journal {
     lines: BTreeMap<u64, Arc<str>>,
     resources: Option<(u64, u64)>,
     planned: Vec<PlannedChange>,
+    /// Of the last plan that was told.
+    digest: Option<String>,
 }
 
 /// The file, and how much of it is whole lines.
@@ -54,6 +57,7 @@ impl Journal {
             lines: BTreeMap::new(),
             resources: None,
             planned: Vec::new(),
+            digest: None,
         };
         let content = fs::read(path).unwrap_or_default();
         for line in content.split(|byte| *byte == b'\n') {
@@ -88,6 +92,7 @@ impl Journal {
         self.lines.clear();
         self.resources = None;
         self.planned.clear();
+        self.digest = None;
         Ok(())
     }
 
@@ -137,6 +142,11 @@ impl Journal {
         &self.planned
     }
 
+    /// Digest of the last plan; `None` where none was told.
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
     fn note(&mut self, event: &Value) {
         let number = |name: &str| event.get(name).and_then(Value::as_u64);
         match event.get("event").and_then(Value::as_str) {
@@ -146,6 +156,7 @@ impl Journal {
                     .get("changes")
                     .and_then(|changes| serde_json::from_value(changes.clone()).ok())
                     .unwrap_or_default();
+                self.digest = Some(consent::digest(&self.planned));
             }
             _ => {}
         }
@@ -232,8 +243,11 @@ mod tests {
         assert_eq!(all(&journal, 0), [7, 10]);
         assert_eq!(all(&journal, 8), [10]);
         assert_eq!(journal.planned()[0].address, "a.b");
+        let digest = consent::digest(journal.planned());
+        assert_eq!(journal.digest(), Some(digest.as_str()));
         assert_eq!(journal.resources(), Some((1, 2)));
         journal.renew().unwrap();
+        assert_eq!(journal.digest(), None);
         assert_eq!(tell(&mut journal, &json!({"event": "job-begun"})), 11);
     }
 

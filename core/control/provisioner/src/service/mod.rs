@@ -37,6 +37,7 @@ pub use schema::schema;
 pub use words::in_service_words;
 
 use crate::config::Config;
+use crate::consent::Objection;
 use crate::directory::{self, Directory, DirectoryError};
 use crate::provisioner::Options;
 use crate::record::{Record, Refusal};
@@ -112,6 +113,32 @@ pub enum ServiceError {
     Unplanned {
         /// Its domain.
         sovereign: String,
+    },
+    /// Another plan was shown than the one that is agreed to.
+    #[error(
+        "{sovereign} cannot be changed: the plan that is named is not the last one that was shown"
+    )]
+    OtherPlan {
+        /// Its domain.
+        sovereign: String,
+    },
+    /// Its plan costs what nobody agreed to lose.
+    #[error("{sovereign} cannot be changed by its plan: {objection}")]
+    Losses {
+        /// Its domain.
+        sovereign: String,
+        /// What it costs.
+        objection: Objection,
+    },
+    /// What shall change cannot.
+    #[error(
+        "{sovereign} cannot be changed so: its nodes have joined one another, and since then {what}"
+    )]
+    Fixed {
+        /// Its domain.
+        sovereign: String,
+        /// What would change, and what to do instead.
+        what: String,
     },
     /// The private directory.
     #[error("{}", unusable(.0))]
@@ -432,6 +459,7 @@ impl Entry {
             record,
             resources: state.journal.resources(),
             planned: state.journal.planned().to_vec(),
+            digest: state.journal.digest().map(str::to_owned),
         })
     }
 

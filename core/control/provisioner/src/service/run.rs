@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::key::KeyFile;
 use super::{Entry, Outcome, Task, in_service_words, lock};
 use crate::config::Config;
+use crate::consent::Agreement;
 use crate::directory::Directory;
 use crate::provisioner::{Event, Options, ProvisionError, Provisioner};
 use crate::secret::Redactor;
-use crate::told::{Milestone, stamped};
+use crate::told::{Milestone, PlannedChange, stamped};
 
 /// Shows and keeps what a job tells, without its credentials.
 pub(super) struct Teller {
@@ -62,6 +63,8 @@ pub(super) struct Run {
     pub(super) task: Task,
     /// Whether everything that was made was removed by hand.
     pub(super) is_removed: bool,
+    /// What of a plan was agreed to.
+    pub(super) agreed: Agreement,
     pub(super) cancel: CancellationToken,
     /// Held until the job has ended: its path is in the configuration.
     pub(super) key: KeyFile,
@@ -76,6 +79,7 @@ impl Run {
             directory,
             task,
             is_removed,
+            agreed,
             cancel,
             key: _key,
         } = self;
@@ -89,19 +93,24 @@ impl Run {
                     let mut sink = |event: Event| teller.tell(&event);
                     let cancel = cancel.clone();
                     let run = Provisioner::new(&config, &options, directory, cancel, &mut sink)?;
-                    work(run.removed_by_hand(is_removed), &teller, &config, task).await
+                    let run = run.removed_by_hand(is_removed);
+                    work(run, &teller, &config, task, &agreed).await
                 };
-                runtime.block_on(work).map_err(|error| error.to_string())
+                runtime.block_on(work).map_err(|error| {
+                    let outcome = match &error {
+                        // It is known what would change, and nothing has.
+                        ProvisionError::Unagreed { .. } => Outcome::Planned,
+                        _ if cancel.is_cancelled() => Outcome::Cancelled,
+                        _ => Outcome::Failed,
+                    };
+                    (outcome, error.to_string())
+                })
             }
-            Err(error) => Err(format!("cannot begin: {error}")),
+            Err(error) => Err((Outcome::Failed, format!("cannot begin: {error}"))),
         };
         match done {
             Ok(outcome) => teller.end(outcome, None),
-            Err(failure) => {
-                let outcome = match cancel.is_cancelled() {
-                    true => Outcome::Cancelled,
-                    false => Outcome::Failed,
-                };
+            Err((outcome, failure)) => {
                 let failure = in_service_words(&teller.redactor.clean(&failure));
                 teller.end(outcome, Some(failure));
             }
@@ -109,13 +118,14 @@ impl Run {
     }
 }
 
-/// What `catalyst provision` does, in the same order; its question is answered: whoever
-/// began the job has agreed to it.
+/// What `catalyst provision` does, in the same order; its question is answered by what
+/// whoever began the job has agreed to.
 async fn work(
     mut run: Provisioner<'_>,
     teller: &Teller,
     config: &Config,
     task: Task,
+    agreed: &Agreement,
 ) -> Result<Outcome, ProvisionError> {
     let sovereign = config.sovereign_fqdn.clone();
     match task {
@@ -131,6 +141,12 @@ async fn work(
         Task::Provision => {
             if let Some(planned) = run.plan().await? {
                 teller.tell(&Milestone::planned(Some(&planned)));
+                if let Some(objection) = agreed.objection(&PlannedChange::of(&planned)) {
+                    return Err(ProvisionError::Unagreed {
+                        sovereign,
+                        objection,
+                    });
+                }
             }
             let record = run.finish().await?;
             teller.tell(&Milestone::Finished {

@@ -40,8 +40,8 @@ pub fn credentials() -> Credentials {
     }
 }
 
-pub fn config(workers: u16) -> Config {
-    let text = description(workers);
+pub fn config(more: u16) -> Config {
+    let text = description(more);
     Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
 }
 

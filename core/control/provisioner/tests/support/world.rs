@@ -17,14 +17,14 @@ const MODULE: &str = r#"
 variable "sovereign_fqdn" {
   type = string
 }
-variable "worker_count" {
-  type = number
+variable "admin_cidrs" {
+  type = list(string)
 }
 resource "terraform_data" "network" {
   input = var.sovereign_fqdn
 }
 resource "terraform_data" "server" {
-  count      = 1 + var.worker_count
+  count      = length(var.admin_cidrs)
   input      = "server"
   depends_on = [terraform_data.network]
   provisioner "local-exec" {
@@ -240,17 +240,23 @@ async fn crossplane(root: PathBuf) {
     }
 }
 
-/// A description of omantel.example, as text.
-pub fn description(workers: u16) -> String {
+/// A description of omantel.example, as text, of which the world's module makes so many
+/// servers more than one: a network that may reach it stands for each, which may change
+/// after the nodes have joined.
+pub fn description(more: u16) -> String {
+    let others: String = (0..more)
+        .map(|number| format!(", 198.51.100.{number}/32"))
+        .collect();
     format!(
         "sovereignFqdn: omantel.example
 region: fsn
 sshPublicKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me
-adminCidrs: [203.0.113.7/32]
+adminCidrs: [203.0.113.7/32{others}]
 gitUrl: https://git.example/sovereigns
 gitCredentials: true
 acmeEmail: platform@omantel.example
-workerCount: {workers}
+controlPlaneCount: 1
+workerCount: 1
 "
     )
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use catalyst_provisioner::Agreement;
 use catalyst_provisioner::record::Step;
 use catalyst_provisioner::service::{Outcome, Service, Standing, Status, Task};
 
@@ -82,6 +83,43 @@ async fn a_sovereign_is_planned_provisioned_destroyed_and_made_anew() {
     assert_eq!(status.standing(), Standing::Provisioned, "{:?}", status.job);
     assert_eq!(status.resources, Some((2, 2)));
     has_no_canary(root.path());
+}
+
+#[tokio::test]
+async fn a_plan_that_differs_from_the_one_that_was_shown_is_shown_and_not_carried_out() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    let service = open(root.path(), &world.options);
+    service
+        .create(config(1), Task::Plan, "sol", &credentials())
+        .unwrap();
+    let shown = service.settled(SOVEREIGN).await.unwrap();
+    let carry_out = async |agreed: Agreement| {
+        service
+            .prepare_next(SOVEREIGN, None, Task::Provision, "sol")
+            .unwrap()
+            .agreed(agreed)
+            .begin(&credentials())
+            .unwrap();
+        service.settled(SOVEREIGN).await.unwrap()
+    };
+    let other = Agreement {
+        plan: Some("another".to_owned()),
+        allows_losses: true,
+    };
+    let status = carry_out(other).await;
+    assert_eq!(status.standing(), Standing::Planned, "{:?}", status.job);
+    let failure = status.job.ended.clone().unwrap().failure.unwrap();
+    assert!(failure.contains("not the one that was shown"), "{failure}");
+    assert_eq!(status.digest, shown.digest);
+    let last = status.record.as_ref().unwrap().done.keys().next_back();
+    assert_eq!(last, Some(&Step::Plan));
+
+    let agreed = status.agreement(Task::Provision, None, None).unwrap();
+    assert_eq!(agreed.plan, shown.digest);
+    let status = carry_out(agreed).await;
+    assert_eq!(status.standing(), Standing::Provisioned, "{:?}", status.job);
 }
 
 #[tokio::test]

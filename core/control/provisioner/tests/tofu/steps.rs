@@ -94,8 +94,8 @@ impl World {
     }
 }
 
-fn config(workers: u16) -> Config {
-    let text = description(workers);
+fn config(more: u16) -> Config {
+    let text = description(more);
     Config::parse("sovereign.yaml", &text, &|_| panic!("no file is named")).unwrap()
 }
 
@@ -236,6 +236,30 @@ async fn a_changed_description_is_planned_and_applied() {
     result.unwrap();
     assert_eq!(changes, 2);
     assert_eq!(begun(&events), Step::ALL);
+}
+
+#[tokio::test]
+async fn what_nodes_have_joined_by_cannot_change_any_more() {
+    let Some(binary) = binary() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let world = World::new(&binary, root.path(), "true").await;
+    world.run(&config(0)).await.1.unwrap();
+    let before = world.record();
+    let other = Config {
+        worker_count: 2,
+        ..config(0)
+    };
+    let error = world.run(&other).await.1.unwrap_err().to_string();
+    for expected in ["workerCount is 1 and cannot become 2", "by hand"] {
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(world.record(), before);
+    // What is gone is made anew as it shall be; here a node is still missing.
+    world.destroy(&config(0)).await.unwrap();
+    let mut world = world;
+    world.options.waits.checklist = Duration::ZERO;
+    let error = world.run(&other).await.1.unwrap_err().to_string();
+    assert!(error.contains("2 of 3 have joined"), "{error}");
 }
 
 #[tokio::test]

@@ -48,7 +48,11 @@ async fn a_sovereign_is_provisioned_and_destroyed_over_http_on_the_real_opentofu
     let other = json!({"config": other, "create": true});
     let (status, problem) = sol(&world, "POST", &resume, Some(&other)).await;
     assert_eq!((status, &problem["type"]), (409, &json!("unplanned")));
-    let create = json!({"create": true});
+    // Nor is a plan that nobody was shown carried out.
+    let another = json!({"create": true, "plan": "another"});
+    let (status, problem) = sol(&world, "POST", &resume, Some(&another)).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("other-plan")));
+    let create = json!({"create": true, "plan": view["planDigest"]});
     let (status, view) = sol(&world, "POST", &resume, Some(&create)).await;
     assert_eq!(status, 202, "{view}");
     let view = settled(&world).await;

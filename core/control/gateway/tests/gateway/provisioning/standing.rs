@@ -95,6 +95,14 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
         ("POST", "/absent.example/archive", None, 404, "not-found"),
         ("POST", "/absent.example/restore", None, 404, "not-found"),
         ("POST", "/omantel.example/restore", None, 409, "refused"),
+        ("POST", "/omantel.example/archive", None, 409, "refused"),
+        (
+            "POST",
+            "/omantel.example/resume",
+            Some(json!({"create": true, "plan": "another"})),
+            409,
+            "other-plan",
+        ),
         ("GET", "/..%2Fomantel.example", None, 404, "not-found"),
     ] {
         let path = format!("{SOVEREIGNS}{path}");
