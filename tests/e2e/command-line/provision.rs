@@ -258,6 +258,25 @@ fn preflight_tells_what_is_missing_and_the_record_keeps_it_without_the_token() {
         assert!(!text.contains(CANARY), "{text}");
     }
 
+    // Nobody destroys it by a slip, in a script neither.
+    let destroy = home.run_unknown(&["provision", "destroy"]);
+    for expected in [
+        "nobody can be asked",
+        "catalyst provision status",
+        "pass --yes",
+    ] {
+        assert!(destroy.failed().contains(expected), "{}", destroy.err);
+    }
+    let words = ["provision", "apply", "--allow-destroy", "acme.example"];
+    let other = home.run_unknown(&words);
+    assert!(
+        other
+            .failed()
+            .contains("cannot apply to omantel.example: --allow-destroy names acme.example"),
+        "{}",
+        other.err
+    );
+
     // The same directory for another Sovereign.
     home.write(
         "other.yaml",

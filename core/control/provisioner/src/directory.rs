@@ -177,6 +177,24 @@ impl Directory {
         })
     }
 
+    /// Who is at work in a Sovereign's directory, as it says itself; `None` where nobody is.
+    /// The lock is shared for a moment, so that another who looks is not taken for one.
+    pub fn holder(path: &Path) -> Option<String> {
+        let mut file = File::open(path.join(LOCK)).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                drop(Lock(file));
+                None
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut holder = String::new();
+                _ = file.read_to_string(&mut holder);
+                Some(holder.trim().to_owned())
+            }
+            Err(_) => None,
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -248,6 +266,18 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
+/// Takes others' rights away from the files of a folder, not of those below it.
+pub(crate) fn private_files(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Of a link it would be those of what it leads to.
+        if entry.file_type()?.is_file() {
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
 /// Replaces a file that only its owner may read: written whole, on disk, then renamed.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -276,7 +306,23 @@ mod tests {
 
     use rustix::fs::{FlockOperation, flock};
 
-    use super::Lock;
+    use super::{Directory, Lock};
+
+    #[test]
+    fn who_is_at_work_is_told_while_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("sovereign");
+        assert_eq!(Directory::holder(&path), None);
+        let directory = Directory::open(&path, "omantel.example").unwrap();
+        for _ in 0..2 {
+            let holder = Directory::holder(&path).unwrap();
+            let process = format!("process {}, since ", std::process::id());
+            assert!(holder.starts_with(&process), "{holder}");
+        }
+        drop(directory);
+        assert_eq!(Directory::holder(&path), None);
+        Directory::open(&path, "omantel.example").unwrap();
+    }
 
     #[test]
     fn a_copy_of_the_lock_in_a_starting_program_holds_nobody_up() {

@@ -5,17 +5,18 @@
 
 mod init;
 mod progress;
+mod status;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use catalyst_provisioner::directory::Directory;
 use catalyst_provisioner::preflight;
-use catalyst_provisioner::record::{Life, Next, Record, Step, next};
 use catalyst_provisioner::service::Outcome;
 use catalyst_provisioner::tofu::{Limits, Planned, Stopped, TofuError};
 use catalyst_provisioner::{
-    Config, Event, Module, Options, ProvisionError, Provisioner, Redactor, Secret, Waits, render,
+    Config, Event, Module, Options, PlannedChange, ProvisionError, Provisioner, Redactor, Secret,
+    Waits, losses, render,
 };
 use clap::Subcommand;
 use serde_json::json;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::failure::{describe as describe_failure, hinted};
-use super::output::{Output, ask, print, say, table, tell};
+use super::output::{Output, ask, print, say, tell};
 use progress::Display;
 
 /// Provision a Sovereign on Hetzner Cloud
@@ -84,6 +85,10 @@ struct Apply {
     /// Carry the plan out without asking.
     #[arg(long, short)]
     yes: bool,
+    /// The Sovereign's domain, where servers, networks, load balancers or volumes of it may
+    /// be deleted or replaced; without it, that is asked for, with --yes too.
+    #[arg(long, value_name = "FQDN")]
+    allow_destroy: Option<String>,
 }
 
 /// Go on where an earlier run stopped
@@ -424,6 +429,13 @@ impl Plan {
 impl Apply {
     async fn run(&self) -> anyhow::Result<Outcome> {
         let config = self.work.place.config.read()?;
+        let sovereign = &config.sovereign_fqdn;
+        if let Some(named) = self.allow_destroy.as_ref().filter(|it| *it != sovereign) {
+            return Err(hinted(
+                format!("cannot apply to {sovereign}: --allow-destroy names {named}"),
+                "name the Sovereign of the description, or leave --allow-destroy away",
+            ));
+        }
         let options = self.work.options()?;
         let directory = open(&self.work, &config)?;
         let cancel = interrupts()?;
@@ -433,8 +445,18 @@ impl Apply {
         let mut run = run.removed_by_hand(self.removed.removed_by_hand);
         if let Some(planned) = run.plan().await? {
             display.borrow_mut().planned(Some(&planned))?;
-            if !self.yes && !planned.is_empty() {
-                confirm(&describe(&planned), &config.sovereign_fqdn, &cancel).await?;
+            let losses = losses(&PlannedChange::of(&planned));
+            if !losses.is_empty() && self.allow_destroy.is_none() {
+                let question = format!(
+                    "This takes away what {sovereign} stands on ({}), with the data on it.",
+                    losses.join(", ")
+                );
+                let hint = format!(
+                    "look at `catalyst provision plan`; where it is meant, pass --allow-destroy {sovereign}"
+                );
+                confirm_by_name(&question, sovereign, &hint, &cancel).await?;
+            } else if !self.yes && !planned.is_empty() {
+                confirm(&describe(&planned), sovereign, &cancel).await?;
             }
         }
         let record = run.finish().await?;
@@ -465,11 +487,11 @@ impl Destroy {
         let (config, options, directory) = self.work.reopen()?;
         let cancel = interrupts()?;
         if !self.yes {
-            let question = format!(
-                "This destroys {} with everything on it, data included. Destroy it?",
-                config.sovereign_fqdn
-            );
-            confirm(&question, &config.sovereign_fqdn, &cancel).await?;
+            let sovereign = &config.sovereign_fqdn;
+            let question =
+                format!("This destroys {sovereign} with everything on it, data included.");
+            let hint = "see with `catalyst provision status` that it is this one; where it is meant, pass --yes";
+            confirm_by_name(&question, sovereign, hint, &cancel).await?;
         }
         let mut display = Display::new(self.work.form.output);
         let mut sink = |event: Event| display.tell(&event);
@@ -526,130 +548,6 @@ impl Restore {
     }
 }
 
-impl Status {
-    fn run(&self) -> anyhow::Result<()> {
-        let record = self.record()?;
-        if self.form.output == Printed::Json {
-            let mut value = serde_json::to_value(&record)?;
-            if let Some(object) = value.as_object_mut() {
-                object.insert("next".to_owned(), json!(standing(&record)));
-            }
-            return Output::Json.value(&value);
-        }
-        print(&table(
-            &["step", "state", "ended", "took", "versions"],
-            rows(&record),
-        ))?;
-        say(&standing(&record));
-        Ok(())
-    }
-}
-
-impl Status {
-    fn record(&self) -> anyhow::Result<Record> {
-        match &self.place.directory {
-            // It says itself whose it is.
-            Some(path) if !self.place.config.config.exists() => Ok(Directory::look_at(path)?),
-            _ => {
-                let config = self.place.config.read()?;
-                let path = self.place.directory(&config)?;
-                Ok(Directory::look(&path, &config.sovereign_fqdn)?)
-            }
-        }
-    }
-}
-
-fn rows(record: &Record) -> Vec<Vec<String>> {
-    Step::ALL
-        .iter()
-        .map(|step| {
-            let attempt = record.attempt.as_ref().filter(|it| it.step == *step);
-            let (state, ended, took, versions) = match (record.done.get(step), attempt) {
-                (Some(done), _) => {
-                    let versions: Vec<String> = done
-                        .versions
-                        .iter()
-                        .map(|(name, version)| {
-                            let short: String = version.chars().take(20).collect();
-                            format!("{name} {short}")
-                        })
-                        .collect();
-                    let took = progress::duration(done.seconds);
-                    (
-                        "done",
-                        done.at.strftime("%F %TZ").to_string(),
-                        took,
-                        versions.join(", "),
-                    )
-                }
-                (None, Some(attempt)) => {
-                    let state = if attempt.failure.is_some() {
-                        "failed"
-                    } else {
-                        "begun"
-                    };
-                    (state, String::new(), String::new(), String::new())
-                }
-                (None, None) => ("", String::new(), String::new(), String::new()),
-            };
-            vec![step.to_string(), state.to_owned(), ended, took, versions]
-        })
-        .collect()
-}
-
-/// Where it stands in a sentence.
-fn standing(record: &Record) -> String {
-    let sovereign = &record.sovereign;
-    match record.life {
-        Life::Destroyed => return format!("{sovereign} is destroyed; nothing is left."),
-        Life::Destroying => {
-            return format!(
-                "{sovereign} is being destroyed; run `catalyst provision destroy` until it is."
-            );
-        }
-        Life::Archived => {
-            return without(
-                format!("{sovereign} is running, and its phase 0 is archived."),
-                record,
-            );
-        }
-        Life::Provisioning => {}
-    }
-    if let Some(attempt) = &record.attempt {
-        return match &attempt.failure {
-            Some(failure) => format!("{failure}\nRun `catalyst provision resume` to go on."),
-            None => format!(
-                "It was to {}; if no run is at work, go on with `catalyst provision resume`.",
-                attempt.step.title()
-            ),
-        };
-    }
-    // Whatever inputs the steps were done with.
-    let inputs = record
-        .done
-        .values()
-        .next()
-        .map_or("", |done| done.inputs.as_str());
-    match next(record, inputs) {
-        Next::Run(step) => format!("Next: {}. Run `catalyst provision resume`.", step.title()),
-        _ => {
-            let url = record.outputs.get("console_url").and_then(|it| it.as_str());
-            match url.filter(|_| record.has_console()) {
-                Some(url) => format!("{sovereign} is provisioned: {url}"),
-                None => without(format!("{sovereign} is provisioned."), record),
-            }
-        }
-    }
-}
-
-/// With what the Sovereign is without.
-fn without(standing: String, record: &Record) -> String {
-    match record.without() {
-        Some(without) => format!("{standing} {without}"),
-        None => standing,
-    }
-}
-
 fn open(work: &Work, config: &Config) -> anyhow::Result<Directory> {
     let path = std::path::absolute(work.place.directory(config)?)?;
     Ok(Directory::open(&path, &config.sovereign_fqdn)?)
@@ -676,20 +574,52 @@ fn interrupts() -> anyhow::Result<CancellationToken> {
     Ok(cancel)
 }
 
-/// Asks; only the Sovereign's name or yes goes on.
+/// Asks; only yes goes on.
 async fn confirm(
     question: &str,
     sovereign: &str,
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let hint = "look at `catalyst provision plan`, then pass --yes";
+    let said = answer(&format!("{question} [y/N]"), sovereign, hint, cancel).await?;
+    match said.as_str() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(anyhow::anyhow!("nothing was changed")),
+    }
+}
+
+/// Asks for the Sovereign's domain; only that goes on.
+async fn confirm_by_name(
+    question: &str,
+    sovereign: &str,
+    hint: &str,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
+    let question = format!("{question} Type its domain, {sovereign}, to go on:");
+    match answer(&question, sovereign, hint, cancel).await? == sovereign {
+        true => Ok(()),
+        false => Err(anyhow::anyhow!(
+            "nothing was changed: the answer was not {sovereign}"
+        )),
+    }
+}
+
+/// Asks, and gives the answer; an empty one where it is interrupted. `hint` says what to
+/// do where nobody can be asked.
+async fn answer(
+    question: &str,
+    sovereign: &str,
+    hint: &str,
+    cancel: &CancellationToken,
+) -> anyhow::Result<String> {
     use std::io::IsTerminal as _;
     if !std::io::stdin().is_terminal() {
         return Err(hinted(
             format!("nobody can be asked whether to go on with {sovereign}"),
-            "look at `catalyst provision plan`, then pass --yes",
+            hint,
         ));
     }
-    ask(&format!("{question} [y/N]"));
+    ask(question);
     let (send, receive) = tokio::sync::oneshot::channel();
     // A thread of its own: it may wait for a line for ever, and the process need not.
     std::thread::spawn(move || {
@@ -701,41 +631,5 @@ async fn confirm(
         answer = receive => answer.context("nobody answered")??,
         () = cancel.cancelled() => String::new(),
     };
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(anyhow::anyhow!("nothing was changed")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-
-    #[test]
-    fn where_it_stands_says_what_it_is_without() {
-        let mut record = Record::new("omantel.example", Timestamp::UNIX_EPOCH);
-        for step in Step::ALL {
-            record.begin(step, Timestamp::UNIX_EPOCH);
-            record.finish(step, Timestamp::UNIX_EPOCH, "a", Default::default());
-        }
-        let url = "https://console.hfmp.omantel.example";
-        record
-            .outputs
-            .insert("console_url".to_owned(), serde_json::json!(url));
-        assert_eq!(
-            standing(&record),
-            format!("omantel.example is provisioned: {url}")
-        );
-        record.left_out.insert("catalyst".to_owned());
-        for life in [Life::Provisioning, Life::Archived] {
-            record.life = life;
-            let said = standing(&record);
-            assert!(
-                said.contains("It is without catalyst") && !said.contains(url),
-                "{said}"
-            );
-        }
-    }
+    Ok(answer.trim().to_owned())
 }

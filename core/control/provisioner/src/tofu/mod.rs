@@ -35,6 +35,8 @@ use crate::secret::{Redactor, Secret};
 
 /// The oldest that the module takes: its validations look at other variables.
 const OLDEST: Version = Version::new(1, 9, 0);
+const INIT: &str = "initialise the module";
+const MAKE_PLAN: &str = "plan";
 /// What alone changes anything in the cloud; both complete the sentence "cannot …".
 const CREATE: &str = "create the resources";
 const DESTROY: &str = "destroy the resources";
@@ -96,7 +98,7 @@ pub enum TofuError {
         program: PathBuf,
     },
     /// It ended with errors.
-    #[error("cannot {action}: OpenTofu failed{}", told(.diagnostics, .said))]
+    #[error("cannot {action}: OpenTofu failed{}{}", told(.diagnostics, .said), after_failure(.action))]
     Failed {
         /// What was attempted.
         action: &'static str,
@@ -198,6 +200,17 @@ fn after_stop(action: &str) -> &'static str {
         CREATE => "OpenTofu has saved its state, run `catalyst provision resume` to go on",
         DESTROY => "OpenTofu has saved its state, run `catalyst provision destroy` again to go on",
         _ => "nothing was changed by that, run `catalyst provision resume` to go on",
+    }
+}
+
+/// What to do next, of what is a step of its own.
+fn after_failure(action: &str) -> &'static str {
+    match action {
+        INIT | MAKE_PLAN | CREATE => {
+            "\nput right what it names, then run `catalyst provision resume`"
+        }
+        DESTROY => "\nput right what it names, then run `catalyst provision destroy` again",
+        _ => "",
     }
 }
 
@@ -400,14 +413,9 @@ impl Tofu {
 
     /// Downloads providers; what the lock file names is kept to.
     pub async fn init(&self, sink: &mut dyn FnMut(TofuEvent)) -> Result<(), TofuError> {
-        self.told(
-            "initialise the module",
-            &["init", "-json"],
-            self.limits.init,
-            sink,
-        )
-        .await
-        .map(drop)
+        self.told(INIT, &["init", "-json"], self.limits.init, sink)
+            .await
+            .map(drop)
     }
 
     /// Plans and keeps the plan for [`Self::apply`].
@@ -416,7 +424,7 @@ impl Tofu {
         let lock = self.lock();
         let arguments = ["plan", "-json", &out, &lock];
         let events = self
-            .told("plan", &arguments, self.limits.plan, sink)
+            .told(MAKE_PLAN, &arguments, self.limits.plan, sink)
             .await?;
         planned(events)
     }

@@ -75,6 +75,8 @@ impl Run<'_> {
             .watch(&mut child, cancel, || lines.read(&mut on_line))
             .await?;
         let status = child.wait().await?;
+        // OpenTofu makes its own as the umask has it; until here the folder keeps others out.
+        _ = crate::directory::private_files(self.folder);
         lines.read(&mut on_line)?;
         let ended = Ended {
             status,

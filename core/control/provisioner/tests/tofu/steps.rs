@@ -2,6 +2,7 @@
 //! `terraform_data` resources; `ssh` is a script that answers as a control plane would,
 //! so what is shown here is the order, the record and going on, not a cloud.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -232,6 +233,12 @@ async fn a_changed_description_is_planned_and_applied() {
     let root = tempfile::tempdir().unwrap();
     let world = World::new(&binary, root.path(), "true").await;
     world.run(&config(1)).await.1.unwrap();
+    // OpenTofu's own files too are the owner's alone.
+    let module = world.directory().join("module");
+    for name in ["terraform.tfstate", "main.tf", "tofu.auto.tfvars.json"] {
+        let mode = std::fs::metadata(module.join(name)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+    }
     let (changes, result, events) = world.run(&config(3)).await;
     result.unwrap();
     assert_eq!(changes, 2);
