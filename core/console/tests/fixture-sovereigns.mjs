@@ -15,9 +15,11 @@ const STEPS = [
   ['observe', 'let Crossplane observe the resources', 120], ['adopt', 'let Crossplane adopt the resources', 120], ['checklist', 'go through the checklist', 60],
 ]
 const PLANNED = [{ address: 'hcloud_network.sovereign', action: 'create' }, { address: 'hcloud_server.control_plane[0]', action: 'create' }]
+const SHRUNK = [{ address: 'hcloud_server.control_plane[1]', action: 'delete', loses: true }]
+const plannedOf = (fqdn) => (fqdn === 'shrinking.example' ? SHRUNK : PLANNED)
 const NEXT = {
   failed: 'Put right what is told and resume it; another description or other credentials can be given with that.',
-  planned: 'Nothing is created yet. Look at the plan, and carry it out: resume it with `create`.',
+  planned: 'Nothing of the plan is done yet. Look at it, and carry it out: resume it with `create`.',
   archived: 'Change it in its Git repository. Restore it to have OpenTofu change or destroy it.',
 }
 
@@ -77,8 +79,8 @@ export function sovereigns({ data, inTime }) {
         tell(one, { event: 'step-failed', step: 'preflight', message: 'the token may only read' })
         end(one, 'failed', { failure, next: NEXT.failed, steps: steps(0, true), step: 'preflight' })
       } else if (task === 'plan') {
-        tell(one, { event: 'planned', changes: PLANNED })
-        end(one, 'planned', { planned: PLANNED, next: NEXT.planned, steps: steps(5) })
+        tell(one, { event: 'planned', changes: plannedOf(fqdn), digest: 'd1' })
+        end(one, 'planned', { planned: plannedOf(fqdn), planDigest: 'd1', next: NEXT.planned, steps: steps(5) })
       } else {
         one.view = { ...one.view, resources: { done: 1, total: 2 }, steps: steps(5) }
         tell(one, { event: 'resources', done: 1, total: 2 })
@@ -103,6 +105,7 @@ export function sovereigns({ data, inTime }) {
   const resume = known((one, asked) => {
     const { fqdn, state, task } = one.view
     if (state === 'planned' && !asked.body.create) return [409, refuse(409, 'unconfirmed', `Go on with ${fqdn}`, 'Nobody has said yet that this shall be done.')]
+    if (state === 'planned' && fqdn === 'shrinking.example' && asked.body.allowDestroy !== fqdn) return [409, refuse(409, 'unconfirmed', `Go on with ${fqdn}`, 'Its domain was not named.')]
     return goOn(state !== 'planned' && task === 'plan' ? 'plan' : 'provision')(asked)
   })
   const keep = (task) => known((one, { parameters, username }) => begin(parameters.fqdn, task, username, {}, one.view))

@@ -181,7 +181,27 @@ test('a plan that was cancelled is planned again, and creates nothing before it 
   await expect(page.getByRole('heading', { name: 'Plan: 2 changes' })).toBeVisible()
   await page.getByRole('button', { name: 'Carry out the plan' }).click()
   await expect(phase(page, 'Provisioned')).toBeVisible()
-  expect(sent).toEqual([{}, { create: true }])
+  expect(sent).toEqual([{}, { create: true, plan: 'd1' }])
+})
+
+test('a plan that takes away what a Sovereign stands on is carried out once its name was typed', async ({ signedIn: page }) => {
+  const sent: unknown[] = []
+  page.on('request', (request) => { if (request.url().endsWith('/resume')) sent.push(request.postDataJSON()) })
+  await describe(page, 'shrinking.example')
+  await page.getByRole('button', { name: 'Show the plan' }).click()
+  await expect(page.getByRole('heading', { name: 'Plan: one change' })).toBeVisible()
+  await expect(page.locator('main')).toContainText('only where that is meant')
+  await expect(page.locator('main')).not.toContainText('`')
+  await page.getByRole('button', { name: 'Carry out the plan' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Carry out the plan of shrinking.example' })
+  await expect(dialog).toContainText('delete hcloud_server.control_plane[1]')
+  expect(await violations(page), 'losing').toEqual([])
+  await dialog.getByRole('button', { name: 'Carry out' }).click()
+  expect(sent).toEqual([])
+  await dialog.getByLabel(/to confirm/).fill('shrinking.example')
+  await dialog.getByRole('button', { name: 'Carry out' }).click()
+  await expect(phase(page, 'Provisioned')).toBeVisible()
+  expect(sent).toEqual([{ create: true, plan: 'd1', allowDestroy: 'shrinking.example' }])
 })
 
 test('a destroy that failed is given another token', async ({ signedIn: page }) => {

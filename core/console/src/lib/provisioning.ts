@@ -19,11 +19,28 @@ export const TOKEN_POINTER = '/credentials/hetznerToken'
 /** Whether the last job was refused because its token's project has nothing of what was made. */
 export const mayBeRemoved = (one: Pick<ProvisioningView, 'state' | 'failure'>) => one.state === 'failed' && (one.failure ?? '').includes('removedByHand')
 
-/** What is sent to resume; that what is planned shall be done is only said where its plan is shown. */
-export const resumeOf = (isRemoved: boolean, one?: Pick<ProvisioningSummary, 'state'>): ResumeSovereign => ({
+/**
+ * What is sent to resume; that what is planned shall be done is only said where its plan is shown, and of that plan.
+ * `named` is the domain, once it was typed because the plan takes away what the Sovereign stands on.
+ */
+export const resumeOf = (isRemoved: boolean, one?: Pick<ProvisioningView, 'state' | 'planDigest'>, named?: string): ResumeSovereign => ({
   ...(isRemoved && { removedByHand: true }),
-  ...(one?.state === 'planned' && { create: true }),
+  ...(one?.state === 'planned' && { create: true, ...(one.planDigest && { plan: one.planDigest }) }),
+  ...(named && { allowDestroy: named }),
 })
+
+/** What the shown plan deletes or replaces of what the Sovereign stands on. */
+export const lossesOf = (one: Pick<ProvisioningView, 'state' | 'planned'>): string[] =>
+  one.state === 'planned' ? one.planned.filter((change) => change.loses).map((change) => `${change.action} ${change.address}`) : []
+
+/** What to do next; of a plan in the words of this page, which shows it and has a button for it. */
+export function nextOf(one: Pick<ProvisioningView, 'state' | 'planned' | 'next' | 'without'>): string | undefined {
+  if (one.state !== 'planned') return one.next ?? undefined
+  let own = 'Nothing of the plan is done yet. Look at it, and carry it out.'
+  if (one.planned.length === 0) own = 'Nothing would change. Take the steps that are left.'
+  else if (lossesOf(one).length > 0) own = 'Nothing of the plan is done yet. It deletes or replaces what the Sovereign stands on: carry it out only where that is meant.'
+  return one.without ? `${one.without} ${own}` : own
+}
 
 /** What resuming is called: a plan that has not ended is planned again. */
 export function resumeTitle(one: Pick<ProvisioningView, 'state' | 'task' | 'planned'>): string {
@@ -48,19 +65,24 @@ type Told = Record<string, unknown>
 
 const text = (event: Told, name: string) => String(event[name] ?? '')
 
-/** The line of the log that an event is; nothing where it is not worth one. */
-export function lineOf(event: Told): string | undefined {
+const firstLine = (of: string) => of.split('\n', 1)[0] ?? ''
+
+/**
+ * The line of the log that an event is; nothing where it is not worth one. `titles` are those of the steps, by name. Why
+ * a job failed stands whole above the log, and what OpenTofu told of it in lines of its own: neither is said again.
+ */
+export function lineOf(event: Told, titles: Record<string, string> = {}): string | undefined {
   switch (event.event) {
     case 'job-begun':
       return `Begins to ${text(event, 'task')}.`
     case 'job-ended':
-      return event.failure ? `Ended: ${text(event, 'outcome')}. ${text(event, 'failure')}` : `Ended: ${text(event, 'outcome')}.`
+      return `Ended: ${text(event, 'outcome')}.`
     case 'step-begun':
-      return `[${text(event, 'number')}/${text(event, 'of')}] ${text(event, 'step')}, usually ${took(Number(event.expectedSeconds))}`
+      return `[${text(event, 'number')}/${text(event, 'of')}] ${titles[text(event, 'step')] ?? text(event, 'step')}, usually ${took(Number(event.expectedSeconds))}`
     case 'step-done':
       return `    done in ${took(Number(event.seconds))}`
     case 'step-failed':
-      return `    failed: ${text(event, 'message')}`
+      return `    failed: ${firstLine(text(event, 'message'))}`
     case 'found':
       return `    ${event.problem ? 'problem' : 'note'}: ${text(event, 'subject')}: ${text(event, 'message')}`
     case 'resources':

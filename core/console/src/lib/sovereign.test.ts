@@ -155,7 +155,7 @@ describe('events', () => {
     [{ event: 'job-begun', task: 'provision' }, 'Begins to provision.'],
     [{ event: 'step-begun', step: 'apply', number: 6, of: 11, expectedSeconds: 180 }, '[6/11] apply, usually 3 min 00 s'],
     [{ event: 'step-done', step: 'apply', seconds: 71 }, '    done in 1 min 11 s'],
-    [{ event: 'step-failed', step: 'init', message: 'no network' }, '    failed: no network'],
+    [{ event: 'step-failed', step: 'init', message: 'no network\n  at length' }, '    failed: no network'],
     [{ event: 'found', subject: 'ssh', message: 'absent', problem: true }, '    problem: ssh: absent'],
     [{ event: 'resources', done: 1, total: 31 }, '    1/31 resources'],
     [{ event: 'waiting', step: 'wait-ssh', what: 'port 22', seconds: 3700, limitSeconds: 7200 }, '    1 h 01 min of at most 2 h 00 min: port 22'],
@@ -163,11 +163,16 @@ describe('events', () => {
     [{ event: 'tofu', type: 'resource', address: 'a.b', action: 'create', state: 'done', seconds: 3 }, '    a.b: create done, 3 s'],
     [{ event: 'tofu', type: 'resource', address: 'a.b', action: 'create', state: 'begun', seconds: 0 }, undefined],
     [{ event: 'tofu', type: 'diagnostic', error: true, summary: 'limit' }, '    error: limit'],
-    [{ event: 'job-ended', outcome: 'failed', failure: 'no' }, 'Ended: failed. no'],
+    [{ event: 'job-ended', outcome: 'failed', failure: 'no' }, 'Ended: failed.'],
     [{ event: 'job-ended', outcome: 'provisioned' }, 'Ended: provisioned.'],
     [{ event: 'of a later version' }, undefined],
   ])('%j', (event, expected) => {
     expect(lineOf(event)).toBe(expected)
+  })
+
+  it('calls a step as the table does', () => {
+    const begun = { event: 'step-begun', step: 'apply', number: 6, of: 14, expectedSeconds: 180 }
+    expect(lineOf(begun, { apply: 'create the resources' })).toBe('[6/14] create the resources, usually 3 min 00 s')
   })
 
   it('has a phase for every state', () => {

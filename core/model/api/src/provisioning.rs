@@ -266,6 +266,9 @@ pub struct ProvisioningView {
     /// Why the last job failed, or did not do what was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What it is without, or will be, in words; `next` begins with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -72,6 +72,7 @@ pub fn view(status: &Status) -> ProvisioningView {
             .collect(),
         plan_digest: status.digest.clone(),
         failure: ended.and_then(|ended| ended.failure.clone()),
+        without: without(status),
         next: next(status).map(|next| match without(status) {
             Some(without) => format!("{without} {next}"),
             None => next.to_owned(),
