@@ -221,7 +221,7 @@ variable "worker_count" {
 
   validation {
     condition     = var.worker_count >= 0 && var.worker_count <= 50 && floor(var.worker_count) == var.worker_count
-    error_message = "worker_count must be a whole number from 0 to 50; more nodes come after hand-off, through Crossplane."
+    error_message = "worker_count must be a whole number from 0 to 50; it stays as it is once the nodes have joined, and more are added by hand."
   }
 }
 

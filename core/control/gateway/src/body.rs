@@ -42,7 +42,7 @@ impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for ApiJson<
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         require_json(request.headers())?;
-        let body = raw(Bytes::from_request(request, state).await)?;
+        let body = raw(Bytes::from_request(request, state).await, LARGEST_BODY)?;
         parse_known(&body).map(Self)
     }
 }
@@ -56,7 +56,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let is_json = require_json(request.headers());
-        let body = raw(Bytes::from_request(request, state).await)?;
+        let body = raw(Bytes::from_request(request, state).await, LARGEST_BODY)?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -98,14 +98,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
-/// The whole body, or why it could not be read.
-pub fn raw(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+/// The whole body, or why it could not be read; `largest` is the bound of its route, in bytes.
+pub fn raw(body: Result<Bytes, BytesRejection>, largest: usize) -> Result<Bytes, Refusal> {
     body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
             "Read the request's body",
-            "The body is larger than this operation takes.",
+            format!(
+                "The body is larger than this operation takes, which is {} MiB at most.",
+                largest >> 20
+            ),
         ),
         _ => Refusal::new(
             StatusCode::BAD_REQUEST,

@@ -20,7 +20,8 @@ use crate::openapi::openapi;
 use crate::problem::Refusal;
 
 /// What a client may say of the page of a list that it wants; lists are one page as yet.
-const PAGES: [&str; 2] = ["limit", "after"];
+const PAGES: [&str; 2] = [LIMIT, "after"];
+const LIMIT: &str = "limit";
 /// Those who call these are programs of others, such as registries.
 const OF_OTHERS: [&str; 2] = ["/api/v1/hooks/", "/api/v1/checks/"];
 
@@ -65,6 +66,18 @@ fn refusal(method: &Method, path: &str, query: &str) -> Option<Refusal> {
     }
     let known = OPERATIONS.get(&(method.as_str().to_owned(), path.to_owned()))?;
     let is_page = |name: &str| *method == Method::GET && PAGES.contains(&name);
+    let no_number = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, value)| name == LIMIT && is_page(name) && value.parse::<u32>().is_err());
+    if let Some((_, value)) = no_number {
+        let value: String = value.chars().take(60).collect();
+        let refused = Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-query",
+            "Read the request's query parameters",
+            format!("The parameter {LIMIT:?} is {value:?}, and no whole number."),
+        );
+        return Some(refused.next("Give how many items are wanted at most, or leave it out."));
+    }
     let (unknown, _) = url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| !known.contains(&**name) && !is_page(name))?;
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -97,6 +110,12 @@ mod tests {
             (Method::GET, "/api/v1/blueprints", "q=wiki&tag=web", None),
             (Method::GET, "/api/v1/blueprints", "limit=100&after=x", None),
             (Method::GET, "/api/v1/blueprints", "", None),
+            (
+                Method::GET,
+                "/api/v1/sovereigns",
+                "limit=abc",
+                Some("Give how many items are wanted at most, or leave it out."),
+            ),
             (
                 Method::GET,
                 "/api/v1/blueprints",

@@ -39,7 +39,7 @@ pub async fn git_pushed(
     headers: HeaderMap,
     payload: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
-    let payload = body::raw(payload)?;
+    let payload = body::raw(payload, body::LARGEST_HOOK)?;
     let genuine = headers
         .get(SIGNATURE)
         .and_then(|value| hex::decode(value.as_bytes()).ok())
@@ -85,7 +85,7 @@ pub async fn push_check(
             "The caller does not hold the forge's token.",
         ));
     }
-    let payload = body::raw(payload)?;
+    let payload = body::raw(payload, body::LARGEST_HOOK)?;
     body::require_json(&headers)?;
     let verdict = gateway.push_checked(body::parse(&payload)?).await;
     Ok(Json(PushAnswer {
@@ -114,7 +114,7 @@ pub async fn registry_changed(
         ));
     }
     // The type is not looked at: Distribution has one of its own.
-    let payload = body::raw(payload)?;
+    let payload = body::raw(payload, body::LARGEST_BODY)?;
     let told: Notifications = body::parse(&payload)?;
     let repositories = told.repositories();
     if !repositories.is_empty() {
