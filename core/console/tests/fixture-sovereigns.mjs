@@ -131,6 +131,7 @@ export function sovereigns({ data, inTime }) {
     ['POST', '/sovereigns/:fqdn/resume', resume],
     ['POST', '/sovereigns/:fqdn/archive', keep('archive')],
     ['POST', '/sovereigns/:fqdn/restore', keep('restore')],
+    ['POST', '/sovereigns/:fqdn/forget', known((one) => (data().sovereigns.delete(one.view.fqdn), [204]))],
     ['POST', '/sovereigns/:fqdn/cancel', known((one) => [202, (one.view = { ...one.view, state: 'cancelling' })])],
     ['POST', '/sovereigns/:fqdn/destroy', known((one, { body, parameters, query, username }) =>
       query.get('confirm') === parameters.fqdn ? begin(parameters.fqdn, 'destroy', username, body, one.view) : [409, refuse(409, 'unconfirmed', `Destroy ${parameters.fqdn}`, 'It was not confirmed.')])],

@@ -86,6 +86,10 @@ test('a Sovereign is described, planned, provisioned and destroyed', async ({ si
   await dialog.getByRole('button', { name: 'Destroy' }).click()
   await expect(phase(page, 'Destroyed')).toBeVisible()
   await expect(page.getByRole('button', { name: 'Destroy' })).toHaveCount(0)
+  await expect(page.getByRole('link', { name: 'Provision anew' })).toBeVisible()
+  await page.getByRole('button', { name: 'Forget' }).click()
+  await expect(page.getByRole('heading', { level: 1, name: 'Sovereigns' })).toBeVisible()
+  await expect(page.getByRole('link', { name: 'acme.example' })).toHaveCount(0)
 })
 
 test('a step is not left while something in it is wrong, and nothing is sent', async ({ signedIn: page }) => {

@@ -244,6 +244,7 @@ export const api = {
   sovereignArchive: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'archive')),
   sovereignRestore: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'restore')),
   sovereignCancel: (fqdn: string) => json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'cancel')),
+  sovereignForget: (fqdn: string) => json<unknown>('POST', '/sovereigns' + path(fqdn, 'forget')),
   sovereignDestroy: (fqdn: string, body: Api.DestroySovereign) =>
     json<Api.ProvisioningView>('POST', '/sovereigns' + path(fqdn, 'destroy') + `?confirm=${encodeURIComponent(fqdn)}`, body),
   sovereignEvents: (fqdn: string, after: string | undefined, signal: AbortSignal) =>

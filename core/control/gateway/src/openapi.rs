@@ -57,7 +57,7 @@ use crate::routes::{
         sovereigns::provisioning_destroy, sovereigns::provisioning_destroy_with,
         sovereigns::provisioning_plan,
         sovereigns::provisioning_resume, sovereigns::provisioning_archive,
-        sovereigns::provisioning_restore, sovereigns::provisioning_cancel,
+        sovereigns::provisioning_restore, sovereigns::provisioning_cancel, sovereigns::provisioning_forget,
         sovereigns::provisioning_events,
         crate::stream::stream_get, openapi_get,
         graphql::graphql_post, graphql::graphql_get, graphql::graphql_schema_get,

@@ -215,6 +215,25 @@ impl Gateway {
         self.provisioning_seen(fqdn)
     }
 
+    /// Forgets a Sovereign of which nothing is left.
+    pub async fn provisioning_forget(&self, caller: &Caller, fqdn: &str) -> Result<(), Refusal> {
+        let title = format!("Forget {fqdn}");
+        let service = self.provisioning()?;
+        let _turn = self.provisioning_turn().await;
+        let known = service.require_idle(fqdn);
+        let known = known.map_err(|error| refusal(&title, error))?;
+        if known.standing() == Standing::Destroyed {
+            // Once it is forgotten, nobody would find what the vault still has of it.
+            let removed = self.vault().secret_delete_all(&place(fqdn)).await;
+            removed.map_err(|error| no_vault(&title, &error))?;
+        }
+        service
+            .forget(fqdn)
+            .map_err(|error| refusal(&title, error))?;
+        tracing::info!(sovereign = %fqdn, by = %caller.actor.username, "provisioning forgets a destroyed Sovereign");
+        Ok(())
+    }
+
     /// Takes into the vault what earlier control planes kept in files, and removes the
     /// credentials of Sovereigns of which nothing is left: at once, whenever a job has
     /// ended, and `again` after so long where the vault was away. Ends at `stop`.
@@ -500,6 +519,7 @@ fn refusal(title: &str, error: ServiceError) -> Refusal {
             "unplanned",
             "Resume it without `create`: it is planned, and nothing is created. Look at the plan, then resume it with `create` as true.",
         ),
+        ServiceError::Remains { .. } => conflict("remains", "Destroy it first."),
         ServiceError::OtherPlan { .. } => conflict(
             "other-plan",
             "Look at the plan: `GET /api/v1/sovereigns/{fqdn}` has it as `planned`. Then give its `planDigest` as `plan`.",

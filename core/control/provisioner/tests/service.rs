@@ -226,6 +226,31 @@ async fn what_may_not_be_done_is_refused_before_anything_is_begun() {
 }
 
 #[tokio::test]
+async fn only_what_is_destroyed_is_forgotten_and_nothing_of_it_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let world = world(root.path()).await;
+    let service = ended(root.path(), &world.options).await;
+    let error = service.forget(SOVEREIGN).unwrap_err();
+    assert!(matches!(error, ServiceError::Remains { .. }), "{error}");
+    let folder = jobs(root.path()).join(SOVEREIGN);
+    let directory = Directory::open(&folder.join("run"), SOVEREIGN).unwrap();
+    let mut record = Record::new(SOVEREIGN, jiff::Timestamp::UNIX_EPOCH);
+    record.destroyed();
+    directory.save(&record).unwrap();
+    // A run of the command line is at work.
+    let error = service.forget(SOVEREIGN).unwrap_err();
+    assert!(matches!(error, ServiceError::Directory(_)), "{error}");
+    drop(directory);
+    service.forget(SOVEREIGN).unwrap();
+    assert!(!folder.exists());
+    let error = service.forget(SOVEREIGN).unwrap_err();
+    assert!(matches!(error, ServiceError::Unknown { .. }), "{error}");
+    assert!(open(root.path(), &world.options).list().is_empty());
+    // It may be begun anew.
+    ended(root.path(), &world.options).await;
+}
+
+#[tokio::test]
 async fn a_plan_that_changes_nothing_is_no_end_while_later_steps_are_undone() {
     let root = tempfile::tempdir().unwrap();
     let world = world(root.path()).await;

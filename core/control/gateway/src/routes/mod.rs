@@ -109,7 +109,8 @@ pub fn router() -> Router<Gateway> {
         .route("/{fqdn}/resume", post(sovereigns::provisioning_resume))
         .route("/{fqdn}/archive", post(sovereigns::provisioning_archive))
         .route("/{fqdn}/restore", post(sovereigns::provisioning_restore))
-        .route("/{fqdn}/cancel", post(sovereigns::provisioning_cancel));
+        .route("/{fqdn}/cancel", post(sovereigns::provisioning_cancel))
+        .route("/{fqdn}/forget", post(sovereigns::provisioning_forget));
     let hooks = Router::new()
         .route("/hooks/git", post(hooks::git_pushed))
         .route("/checks/push", post(hooks::push_check))

@@ -215,6 +215,19 @@ pub async fn provisioning_cancel(
     begun(gateway.provisioning_cancel(&caller, &fqdn))
 }
 
+/// Forgets a Sovereign of which nothing is left, with its archives and its last job.
+#[utoipa::path(post, path = "/api/v1/sovereigns/{fqdn}/forget", tag = "sovereigns", operation_id = "provisioning_forget",
+    params(("fqdn" = String, Path, description = "The Sovereign's domain.")),
+    responses((status = 204, description = "It is forgotten.")))]
+pub async fn provisioning_forget(
+    SovereignAdmin(caller): SovereignAdmin,
+    State(gateway): State<Gateway>,
+    ApiPath(fqdn): ApiPath<String>,
+) -> Result<StatusCode, Refusal> {
+    gateway.provisioning_forget(&caller, &fqdn).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// What the last job told, and what this and later ones tell: events as
 /// `catalyst provision --output json` prints them, between `job-begun` and `job-ended`;
 /// `id` is the position to send as `Last-Event-ID` when coming back.

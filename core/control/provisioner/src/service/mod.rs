@@ -140,6 +140,14 @@ pub enum ServiceError {
         /// What would change, and what to do instead.
         what: String,
     },
+    /// Something is left of it.
+    #[error(
+        "{sovereign} cannot be forgotten: it is not destroyed, and what was made for it would be paid for unseen"
+    )]
+    Remains {
+        /// Its domain.
+        sovereign: String,
+    },
     /// The private directory.
     #[error("{}", unusable(.0))]
     Directory(#[from] DirectoryError),
@@ -359,6 +367,26 @@ impl Service {
                 sovereign: sovereign.to_owned(),
             }),
         }
+    }
+
+    /// Forgets a Sovereign of which nothing is left, and removes what is kept of it here, its
+    /// archives too.
+    pub fn forget(&self, sovereign: &str) -> Result<(), ServiceError> {
+        let entry = self.entry(sovereign)?;
+        entry.require_idle(sovereign)?;
+        // Keeps jobs and runs of the command line out until all of it is gone.
+        let _directory = Directory::open(&entry.folder.join(RUN), sovereign)?;
+        if entry.status()?.standing() != Standing::Destroyed {
+            return Err(ServiceError::Remains {
+                sovereign: sovereign.to_owned(),
+            });
+        }
+        let mut entries = lock(&self.inner.entries);
+        let description = entry.folder.join(DESCRIPTION);
+        // First of all: what has none is no Sovereign, wherever this is cut off.
+        fs::remove_file(&description).map_err(begin::access(&description))?;
+        entries.remove(sovereign);
+        fs::remove_dir_all(&entry.folder).map_err(begin::access(&entry.folder))
     }
 
     /// The events of the last job and of those to come, after one of this number; all

@@ -96,6 +96,8 @@ async fn a_sovereign_says_where_it_stands_and_what_to_do_next() {
         ("POST", "/absent.example/restore", None, 404, "not-found"),
         ("POST", "/omantel.example/restore", None, 409, "refused"),
         ("POST", "/omantel.example/archive", None, 409, "refused"),
+        ("POST", "/omantel.example/forget", None, 409, "remains"),
+        ("POST", "/absent.example/forget", None, 404, "not-found"),
         (
             "POST",
             "/omantel.example/resume",
