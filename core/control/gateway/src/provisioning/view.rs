@@ -88,7 +88,11 @@ pub fn view(status: &Status) -> ProvisioningView {
 }
 
 fn step(step: Step, record: Option<&Record>, is_live: bool) -> ProvisioningStep {
+    // What a destroy has begun to undo is done no more.
+    let is_undone =
+        step >= Step::Apply && record.is_some_and(|record| record.life == Life::Destroying);
     let done = record.and_then(|record| record.done.get(&step));
+    let done = done.filter(|_| !is_undone);
     let attempt = record.and_then(|record| record.attempt.as_ref());
     let attempt = attempt.filter(|attempt| attempt.step == step);
     let state = match (done, attempt) {

@@ -220,6 +220,27 @@ async fn a_sovereign_that_cannot_be_read_is_listed_and_hides_no_other() {
 }
 
 #[tokio::test]
+async fn what_a_destroy_has_begun_to_undo_is_not_shown_as_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::provisioning_in(folder.path(), no_tools()).await;
+    let (status, view) = sol(&world, "POST", SOVEREIGNS, Some(&body())).await;
+    assert_eq!(status, 202, "{view}");
+    settled(&world).await;
+    let path = folder.path().join("omantel.example/run/provision.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let done = json!({"at": "2026-01-01T00:00:00Z", "seconds": 1, "inputs": "a"});
+    record["done"] = json!({"plan": done, "apply": done});
+    for (life, expected) in [("provisioning", "done"), ("destroying", "pending")] {
+        record["life"] = json!(life);
+        std::fs::write(&path, record.to_string()).unwrap();
+        let (_, view) = sol(&world, "GET", SOVEREIGN, None).await;
+        assert_eq!(view["steps"][4]["state"], "done", "{view}");
+        assert_eq!(view["steps"][5]["state"], expected, "{view}");
+    }
+}
+
+#[tokio::test]
 async fn events_are_followed_and_come_back_to_even_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::provisioning_in(folder.path(), no_tools()).await;
