@@ -123,8 +123,8 @@ pub struct PlanSovereign {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumeSovereign {
-    /// Another description of the same Sovereign. Where a plan was asked for last, that
-    /// is planned first; else it is planned and applied anew.
+    /// Another description of the same Sovereign. Where a plan was asked for last, or
+    /// every step is done, that is planned first; else it is planned and applied anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub config: Option<Map<String, Value>>,

@@ -185,6 +185,9 @@ impl Status {
         let is_planned = self.standing() == Standing::Planned;
         let is_same = config.is_none_or(|config| *config == self.config);
         let is_seen = is_planned && is_same && self.digest.is_some();
+        // What runs well is not changed by a plan that nobody has seen.
+        let changes_well = !is_same && self.standing() == Standing::Provisioned;
+        let is_plan_first = is_planned || changes_well || self.job.is_plan_only();
         let sovereign = || self.config.sovereign_fqdn.clone();
         match (is_seen, creates) {
             (true, true) => Ok(Task::Provision),
@@ -192,7 +195,7 @@ impl Status {
                 sovereign: sovereign(),
                 changes: self.planned.len(),
             }),
-            (false, _) if !is_planned && !self.job.is_plan_only() => Ok(Task::Provision),
+            (false, _) if !is_plan_first => Ok(Task::Provision),
             (false, false) => Ok(Task::Plan),
             (false, true) => Err(ServiceError::Unplanned {
                 sovereign: sovereign(),
@@ -524,6 +527,15 @@ mod tests {
         assert_eq!(planned.resumed(Some(&other), false).unwrap(), Task::Plan);
         let error = planned.resumed(Some(&other), true).unwrap_err();
         assert!(matches!(error, ServiceError::Unplanned { .. }), "{error}");
+        // Nor is what runs changed unseen; what has failed is put right at once.
+        for (outcome, expected) in [
+            (Outcome::Provisioned, Task::Plan),
+            (Outcome::Failed, Task::Provision),
+        ] {
+            let status = after(Task::Provision, false, Some(outcome));
+            assert_eq!(status.resumed(Some(&other), false).unwrap(), expected);
+            assert_eq!(status.resumed(Some(&same), false).unwrap(), Task::Provision);
+        }
     }
 
     #[test]
