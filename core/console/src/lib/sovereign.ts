@@ -42,7 +42,7 @@ export const NEEDS = [
 ]
 
 /** What a Sovereign is without as long as the template holds Catalyst back; a test holds the two together. */
-export const WITHOUT = 'A Sovereign that is provisioned today comes without Catalyst itself, whose chart is not published yet: it has no console and no API of Catalyst’s until then.'
+export const WITHOUT = 'A Sovereign that is provisioned today comes without Catalyst itself, whose chart is not published yet, and without vclusters: it has no console and no API of Catalyst’s until then.'
 
 /** What the controls hold, by name. */
 export type WizardValues = Record<string, string | boolean>

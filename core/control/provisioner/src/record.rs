@@ -306,7 +306,7 @@ impl Record {
             false => " Until then it has no console and no API of Catalyst's.",
         };
         Some(format!(
-            "It is without {}, whose chart is not published yet: Flux installs that once `suspend` is removed from its Kustomization in Git.{console}",
+            "It is without {}, of which nothing that can be installed is published yet: Flux installs a part once `suspend` is removed from its Kustomization in Git.{console}",
             parts.join(", ")
         ))
     }
