@@ -168,6 +168,115 @@ async fn every_problem_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn the_image_fits_the_server_types_and_the_balancers_the_place() {
+    let snapshot = json!({"id": 900, "name": null, "type": "snapshot", "status": "available", "architecture": "x86", "deprecated": null});
+    let unready = json!({"id": 901, "name": null, "type": "snapshot", "status": "creating", "architecture": "x86", "deprecated": null});
+    let seen = see(Project::empty().with("images", [snapshot, unready]), false).await;
+    let arm = "controlPlaneServerType: cax21\nworkerServerType: cax21\n";
+    for (more, expected) in [
+        ("image: ubuntu-24.04\n", None),
+        ("image: \"900\"\n", None),
+        (arm, None),
+        (
+            "image: ubuntu-99.99\n",
+            Some(
+                "problem: image ubuntu-99.99: neither Hetzner nor the project has it; there are debian-12, ubuntu-24.04",
+            ),
+        ),
+        (
+            "image: \"902\"\n",
+            Some(
+                "problem: image 902: neither Hetzner nor the project has it; there are debian-12, ubuntu-24.04",
+            ),
+        ),
+        (
+            "image: \"901\"\n",
+            Some(
+                "problem: image 901: it is not available: it is still being made, or its making failed",
+            ),
+        ),
+        (
+            "image: ubuntu-20.04\n",
+            Some("note: image ubuntu-20.04: Hetzner is about to withdraw it; choose a newer one"),
+        ),
+        (
+            "controlPlaneServerType: cax21\nimage: debian-12\n",
+            Some(
+                "problem: server type cax21: its processors are arm, and there is no image debian-12 for them; choose another type, or another image",
+            ),
+        ),
+        (
+            "loadBalancerType: lb21\n",
+            Some("problem: load balancer type lb21: it is not offered in fsn1"),
+        ),
+        // One control plane has no second balancer.
+        ("controlPlaneCount: 1\njoinLoadBalancerType: lb21\n", None),
+    ] {
+        let expected: Vec<String> = expected.map(str::to_owned).into_iter().collect();
+        assert_eq!(lines(&config(more), &seen), expected, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn volumes_and_cores_are_counted_against_their_limits() {
+    let project = Project::empty()
+        .with(
+            "servers",
+            [
+                json!({"id": 1, "name": "other", "labels": {}, "server_type": {"name": "cx33", "cores": 4}}),
+                json!({"id": 7, "name": "omantel-example-cp-1", "labels": {"openova.io/sovereign": "omantel-example"}, "server_type": {"name": "cx33", "cores": 4}}),
+            ],
+        )
+        .with(
+            "volumes",
+            [
+                json!({"id": 20, "name": "pvc-own", "server": 7, "labels": {}}),
+                json!({"id": 21, "name": "pvc-other", "server": 1, "labels": {}}),
+            ],
+        );
+    let seen = see(project, true).await;
+    // Three control planes of 4 cores and three workers of 8; three members of each part.
+    for (more, expected) in [
+        ("limits: {volumes: 15, cores: 40}\n", vec![]),
+        (
+            "limits: {volumes: 14, cores: 39}\n",
+            vec![
+                "problem: volumes: the Sovereign needs 14 and others have 1",
+                "problem: cores: the Sovereign needs 36 and others have 4",
+            ],
+        ),
+        (
+            "workerCount: 0\ncontrolPlaneCount: 1\nlimits: {volumes: 6, cores: 7}\n",
+            vec![
+                "problem: volumes: the Sovereign needs 6 and others have 1",
+                "problem: cores: the Sovereign needs 4 and others have 4",
+            ],
+        ),
+    ] {
+        let found = lines(&config(more), &seen);
+        assert_eq!(found.len(), expected.len(), "{more}: {found:?}");
+        for (line, begin) in found.iter().zip(expected) {
+            assert!(line.starts_with(begin), "{more}: {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_hetzner_out_of_reach_is_told_with_the_host() {
+    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
+    let address = format!("http://127.0.0.1:{port}/v1").parse().unwrap();
+    let hetzner = Hetzner::new(&address, Secret::new(TOKEN)).unwrap();
+    let said = hetzner.list("servers").await.unwrap_err().to_string();
+    assert!(said.contains("127.0.0.1: Connection refused"), "{said}");
+    assert!(!said.contains("client error"), "{said}");
+}
+
+#[tokio::test]
 async fn what_this_sovereign_made_before_is_no_collision_and_counts_once() {
     let project = || {
         Project::empty()

@@ -56,6 +56,13 @@ pub fn places(extra: &BTreeMap<String, Place>) -> BTreeMap<String, Place> {
     places
 }
 
+/// Parts of `clusters/_template` whose every member claims a volume: NATS, OpenBao, and the
+/// databases of Gitea and Keycloak.
+const REPLICATED_CLAIMS: u32 = 4;
+
+/// Those that claim one: Gitea's repositories and SPIRE's server, as their charts do by default.
+const SINGLE_CLAIMS: u32 = 2;
+
 /// What follows from a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived {
@@ -69,6 +76,8 @@ pub struct Derived {
     pub location: String,
     /// Members of each replicated part: 3 where three nodes carry workloads, else 1.
     pub replicas: u16,
+    /// Volumes that the parts of `clusters/_template` claim.
+    pub volumes: u32,
 }
 
 impl Derived {
@@ -92,12 +101,14 @@ impl Derived {
             0 => config.control_plane_count,
             workers => workers,
         };
+        let replicas = if carrying >= 3 { 3 } else { 1 };
         Self {
             name: object_name(&config.sovereign_fqdn),
             host_cluster,
             location_code,
             location,
-            replicas: if carrying >= 3 { 3 } else { 1 },
+            replicas,
+            volumes: REPLICATED_CLAIMS * u32::from(replicas) + SINGLE_CLAIMS,
         }
     }
 }

@@ -195,6 +195,12 @@ pub struct Limits {
     /// Primary IPv4 and IPv6 addresses together.
     #[serde(default)]
     pub primary_ips: Option<u32>,
+    /// Volumes.
+    #[serde(default)]
+    pub volumes: Option<u32>,
+    /// Cores of shared and of dedicated servers together.
+    #[serde(default)]
+    pub cores: Option<u32>,
 }
 
 impl Config {

@@ -136,34 +136,40 @@ impl Hetzner {
     /// Everything of a kind in the project, such as `servers`.
     pub async fn list(&self, kind: &str) -> Result<Vec<Value>, HetznerError> {
         let action = format!("list {}", kind.replace('_', " "));
-        self.list_at(kind, kind, action).await
+        // Without being asked for, images that are to be withdrawn are not among them.
+        let more = match kind {
+            "images" => "&include_deprecated=true",
+            _ => "",
+        };
+        self.list_at(kind, more, kind, action).await
     }
 
     /// The record sets of a zone, by its name.
     pub async fn records(&self, zone: &str) -> Result<Vec<Value>, HetznerError> {
         let action = format!("list the records of {zone}");
-        self.list_at(&format!("zones/{zone}/rrsets"), "rrsets", action)
+        self.list_at(&format!("zones/{zone}/rrsets"), "", "rrsets", action)
             .await
     }
 
-    /// Everything that a place lists under a name.
+    /// Everything that a place, asked with `more`, lists under a name.
     async fn list_at(
         &self,
         place: &str,
+        more: &str,
         kind: &str,
         action: String,
     ) -> Result<Vec<Value>, HetznerError> {
         let mut found = Vec::new();
         let mut page = 1;
         for _ in 0..MOST_PAGES {
-            let path = format!("/{place}?page={page}&per_page=50");
+            let path = format!("/{place}?page={page}&per_page=50{more}");
             let mut answer = self.ask(Method::GET, &path, None, &action).await?;
             match answer.get_mut(kind).map(Value::take) {
                 Some(Value::Array(items)) => found.extend(items),
                 _ => {
                     return Err(HetznerError::Reach {
                         action,
-                        reason: format!("it has no {kind}"),
+                        reason: format!("its answer has no {kind}"),
                     });
                 }
             }
@@ -209,6 +215,13 @@ impl Hetzner {
         }
     }
 
+    /// The host that is asked, for errors.
+    fn host(&self) -> String {
+        let url = Url::parse(&self.base).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.unwrap_or("the address of the API").to_owned()
+    }
+
     async fn ask(
         &self,
         method: Method,
@@ -218,9 +231,7 @@ impl Hetzner {
     ) -> Result<Value, HetznerError> {
         let reach = |error: reqwest::Error| HetznerError::Reach {
             action: action.to_owned(),
-            // The address is ours; what stands behind it is the cause.
-            reason: std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string),
+            reason: format!("{}: {}", self.host(), innermost(&error)),
         };
         let mut request = self
             .http
@@ -249,6 +260,12 @@ impl Hetzner {
             message: text("message").unwrap_or_else(|| reason(status)),
         })
     }
+}
+
+/// What an error comes of at last: reqwest's own words, and hyper's, are of their layers.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().unwrap_or(error).to_string()
 }
 
 fn reason(status: StatusCode) -> String {

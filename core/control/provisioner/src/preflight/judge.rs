@@ -49,7 +49,7 @@ pub struct Seen {
 }
 
 /// Kinds that are listed.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 12] = [
     "servers",
     "load_balancers",
     "networks",
@@ -60,6 +60,8 @@ pub const KINDS: [&str; 10] = [
     "server_types",
     "locations",
     "load_balancer_types",
+    "volumes",
+    "images",
 ];
 
 /// Judges what was seen against what the module would make.
@@ -186,6 +188,25 @@ fn collisions(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Ve
 fn limits(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Finding>) {
     let servers = u32::from(config.control_plane_count) + u32::from(config.worker_count);
     let balancers = if config.control_plane_count > 1 { 2 } else { 1 };
+    let own_servers: Vec<u64> = seen
+        .of("servers")
+        .iter()
+        .filter(|item| label(item) == derived.name)
+        .filter_map(|item| item.get("id").and_then(Value::as_u64))
+        .collect();
+    // What this Sovereign has already is counted among what it needs. A primary IP or a
+    // volume carries no label of ours; its server does.
+    let others = |kind: &str| {
+        let of_own_server = |item: &Value| {
+            ["assignee_id", "server"]
+                .into_iter()
+                .filter_map(|name| item.get(name).and_then(Value::as_u64))
+                .any(|id| own_servers.contains(&id))
+        };
+        let all = seen.of(kind).iter();
+        all.filter(|item| label(item) != derived.name && !of_own_server(item))
+            .collect::<Vec<_>>()
+    };
     for (kind, what, limit, needed) in [
         ("servers", "servers", config.limits.servers, servers),
         (
@@ -201,35 +222,53 @@ fn limits(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Fi
             config.limits.primary_ips,
             2 * servers,
         ),
+        ("volumes", "volumes", config.limits.volumes, derived.volumes),
     ] {
         let Some(limit) = limit.filter(|_| seen.was_seen(kind)) else {
             continue;
         };
-        // What this Sovereign has already is counted among what it needs. A primary IP
-        // carries no label of ours; its server does.
-        let own_servers: Vec<_> = seen
-            .of("servers")
-            .iter()
-            .filter(|item| label(item) == derived.name)
-            .filter_map(|item| item.get("id").and_then(Value::as_u64))
-            .collect();
-        let is_own = |item: &&Value| {
-            label(item) == derived.name
-                || item
-                    .get("assignee_id")
-                    .and_then(Value::as_u64)
-                    .is_some_and(|id| own_servers.contains(&id))
-        };
-        let others = seen.of(kind).iter().filter(|item| !is_own(item)).count();
-        let others = u32::try_from(others).unwrap_or(u32::MAX);
-        if others.saturating_add(needed) > limit {
-            findings.push(Finding::problem(what, format!("the Sovereign needs {needed} and others have {others}, together more than the project's limit of {limit}; ask for a higher limit in Hetzner's console, or plan fewer nodes")));
-        }
+        let others = u32::try_from(others(kind).len()).unwrap_or(u32::MAX);
+        findings.extend(over(what, needed, others, limit));
     }
+    // A type that Hetzner does not have is a problem of its own.
+    let needed = cores_of(seen, &config.control_plane_server_type)
+        .zip(match config.worker_count {
+            0 => Some(0),
+            _ => cores_of(seen, &config.worker_server_type),
+        })
+        .map(|(control_plane, worker)| {
+            control_plane * u64::from(config.control_plane_count)
+                + worker * u64::from(config.worker_count)
+        })
+        .and_then(|cores| u32::try_from(cores).ok());
+    if let (Some(limit), Some(needed), true) =
+        (config.limits.cores, needed, seen.was_seen("servers"))
+    {
+        let others: u64 = others("servers")
+            .into_iter()
+            .filter_map(|item| item.pointer("/server_type/cores").and_then(Value::as_u64))
+            .sum();
+        let others = u32::try_from(others).unwrap_or(u32::MAX);
+        findings.extend(over("cores", needed, others, limit));
+    }
+}
+
+/// The cores of a server type.
+fn cores_of(seen: &Seen, name: &str) -> Option<u64> {
+    let all = seen.of("server_types").iter();
+    all.filter(|item| text(item, "name") == name)
+        .find_map(|item| item.get("cores").and_then(Value::as_u64))
+        .filter(|cores| *cores <= u64::from(u16::MAX))
+}
+
+/// What is told where a limit would be passed.
+fn over(what: &str, needed: u32, others: u32, limit: u32) -> Option<Finding> {
+    (others.saturating_add(needed) > limit).then(|| Finding::problem(what, format!("the Sovereign needs {needed} and others have {others}, together more than the project's limit of {limit}; ask for a higher limit in Hetzner's console, or plan fewer nodes")))
 }
 
 fn types(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Finding>) {
     let location = &derived.location;
+    let images = image(config, seen, findings);
     if seen.was_seen("locations") {
         let known: Vec<&str> = seen
             .of("locations")
@@ -278,6 +317,21 @@ fn types(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Fin
             ));
             continue;
         };
+        let architecture = text(item, "architecture");
+        if !images.is_empty()
+            && !architecture.is_empty()
+            && !images
+                .iter()
+                .any(|it| text(it, "architecture") == architecture)
+        {
+            findings.push(Finding::problem(
+                &what,
+                format!(
+                    "its processors are {architecture}, and there is no image {} for them; choose another type, or another image",
+                    config.image
+                ),
+            ));
+        }
         if here.get("deprecation").is_some_and(|it| !it.is_null()) {
             findings.push(Finding::note(
                 &what,
@@ -292,16 +346,75 @@ fn types(config: &Config, derived: &Derived, seen: &Seen, findings: &mut Vec<Fin
             ));
         }
     }
-    for name in [&config.load_balancer_type, &config.join_load_balancer_type] {
+    let mut balancers = vec![&config.load_balancer_type];
+    if config.control_plane_count > 1 && !balancers.contains(&&config.join_load_balancer_type) {
+        balancers.push(&config.join_load_balancer_type);
+    }
+    for name in balancers {
         let known = seen.of("load_balancer_types");
-        let missing = seen.was_seen("load_balancer_types")
-            && !known.iter().any(|item| text(item, "name") == name);
-        let finding = Finding::problem(
-            &format!("load balancer type {name}"),
-            "Hetzner has no such type",
-        );
-        if missing && !findings.contains(&finding) {
-            findings.push(finding);
+        let found = known.iter().find(|item| text(item, "name") == name);
+        let what = format!("load balancer type {name}");
+        // Its prices are by location: where it has none, it is not sold.
+        let prices = found.and_then(|item| item.get("prices").and_then(Value::as_array));
+        let is_sold = prices.is_none_or(|prices| {
+            prices.is_empty() || prices.iter().any(|it| text(it, "location") == location)
+        });
+        if seen.was_seen("load_balancer_types") && found.is_none() {
+            findings.push(Finding::problem(&what, "Hetzner has no such type"));
+        } else if !is_sold {
+            findings.push(Finding::problem(
+                &what,
+                format!("it is not offered in {location}"),
+            ));
         }
     }
+}
+
+/// The images that the description may mean, one for each architecture; of Hetzner's own
+/// by name, of the project's snapshots by number. None where nothing can be said of them.
+fn image<'a>(config: &Config, seen: &'a Seen, findings: &mut Vec<Finding>) -> Vec<&'a Value> {
+    let name = config.image.as_str();
+    let what = format!("image {name}");
+    let is_named = |item: &&Value| match name.parse::<u64>() {
+        Ok(id) => item.get("id").and_then(Value::as_u64) == Some(id),
+        Err(_) => text(item, "name") == name && text(item, "type") == "system",
+    };
+    let found: Vec<&Value> = seen.of("images").iter().filter(is_named).collect();
+    if seen.was_seen("images") && found.is_empty() {
+        let known: BTreeSet<&str> = seen
+            .of("images")
+            .iter()
+            .filter(|item| text(item, "type") == "system" && is_current(item))
+            .map(|item| text(item, "name"))
+            .filter(|name| name.starts_with("ubuntu-") || name.starts_with("debian-"))
+            .collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        let message = match known.is_empty() {
+            true => "neither Hetzner nor the project has it".to_owned(),
+            false => format!(
+                "neither Hetzner nor the project has it; there are {}",
+                known.join(", ")
+            ),
+        };
+        findings.push(Finding::problem(&what, message));
+    } else if found.iter().any(|item| {
+        item.get("status")
+            .is_some_and(|status| status != "available")
+    }) {
+        findings.push(Finding::problem(
+            &what,
+            "it is not available: it is still being made, or its making failed",
+        ));
+    } else if found.iter().any(|item| !is_current(item)) {
+        findings.push(Finding::note(
+            &what,
+            "Hetzner is about to withdraw it; choose a newer one",
+        ));
+    }
+    found
+}
+
+/// Whether Hetzner has not told when it withdraws an image.
+fn is_current(item: &Value) -> bool {
+    item.get("deprecated").is_none_or(Value::is_null)
 }

@@ -47,14 +47,16 @@ impl Project {
             rights: "write",
             ..Self::default()
         };
-        let server_type = |name: &str, places: &[&str]| json!({"id": 1, "name": name, "architecture": "x86", "locations": places.iter().map(|it| at(it)).collect::<Vec<_>>()});
+        let server_type = |name: &str, cores: u16, places: &[&str]| json!({"id": 1, "name": name, "architecture": if name.starts_with("cax") { "arm" } else { "x86" }, "cores": cores, "locations": places.iter().map(|it| at(it)).collect::<Vec<_>>()});
+        let image = |id: u64, name: &str, architecture: &str, deprecated: Value| json!({"id": id, "name": name, "type": "system", "status": "available", "architecture": architecture, "deprecated": deprecated});
         for (kind, items) in [
             (
                 "server_types",
                 vec![
-                    server_type("cx33", &["fsn1", "nbg1"]),
-                    server_type("cx43", &["fsn1"]),
-                    server_type("cpx32", &["ash"]),
+                    server_type("cx33", 4, &["fsn1", "nbg1"]),
+                    server_type("cx43", 8, &["fsn1"]),
+                    server_type("cpx32", 4, &["ash"]),
+                    server_type("cax21", 4, &["fsn1"]),
                 ],
             ),
             (
@@ -65,7 +67,23 @@ impl Project {
                     json!({"name": "ash"}),
                 ],
             ),
-            ("load_balancer_types", vec![json!({"name": "lb11"})]),
+            (
+                "load_balancer_types",
+                vec![
+                    json!({"name": "lb11", "prices": [{"location": "fsn1"}, {"location": "nbg1"}, {"location": "ash"}]}),
+                    json!({"name": "lb21", "prices": [{"location": "ash"}]}),
+                ],
+            ),
+            (
+                "images",
+                vec![
+                    image(114, "ubuntu-24.04", "x86", Value::Null),
+                    image(115, "ubuntu-24.04", "arm", Value::Null),
+                    image(116, "debian-12", "x86", Value::Null),
+                    image(117, "ubuntu-20.04", "x86", json!("2025-05-31T00:00:00Z")),
+                    image(118, "rocky-9", "x86", Value::Null),
+                ],
+            ),
             ("zones", vec![json!({"name": "pool.example"})]),
         ] {
             project.lists.insert(kind.to_owned(), items);
@@ -123,7 +141,7 @@ fn signed_in(shared: &Shared, headers: &HeaderMap) -> Result<(), (StatusCode, Js
 async fn list(
     State(shared): State<Shared>,
     Path(kind): Path<String>,
-    Query(query): Query<BTreeMap<String, usize>>,
+    Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> (StatusCode, Json<Value>) {
     shared.calls.lock().unwrap().push(format!("GET /{kind}"));
@@ -131,12 +149,19 @@ async fn list(
         return refused;
     }
     let all = shared.project.lists.get(&kind).cloned().unwrap_or_default();
-    let (page, size) = (query["page"], query["per_page"]);
+    let number = |name: &str| query[name].parse::<usize>().unwrap();
+    let (page, size) = (number("page"), number("per_page"));
+    // As Hetzner's: what is to be withdrawn is among them for who asks for it.
+    let is_whole = query
+        .get("include_deprecated")
+        .is_some_and(|it| it == "true");
+    let is_shown = |item: &&Value| is_whole || item.get("deprecated").is_none_or(Value::is_null);
+    let all: Vec<&Value> = all.iter().filter(is_shown).collect();
     let items: Vec<Value> = all
         .iter()
         .skip((page - 1) * size)
         .take(size)
-        .cloned()
+        .map(|item| (*item).clone())
         .collect();
     let next = (page * size < all.len()).then_some(page + 1);
     let meta = json!({"pagination": {"page": page, "per_page": size, "next_page": next, "total_entries": all.len()}});
@@ -147,7 +172,7 @@ async fn list(
 async fn records(
     shared: State<Shared>,
     Path(_zone): Path<String>,
-    query: Query<BTreeMap<String, usize>>,
+    query: Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> (StatusCode, Json<Value>) {
     list(shared, Path("rrsets".to_owned()), query, headers).await
