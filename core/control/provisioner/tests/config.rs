@@ -215,7 +215,27 @@ fn each_rule_of_the_module_is_known() {
         ("gitBranch: a..b", "name of a branch"),
         ("joinTokenTtlMinutes: 5", "5 is not from 20 to 240"),
         ("acmeEmail: me@localhost", "not an e-mail address"),
-        ("provider: aws", "unknown variant `aws`, expected `hetzner`"),
+        (
+            "provider: aws",
+            "it is the text \"aws\", and not one of hetzner",
+        ),
+        ("limits: 5", "it must be a mapping, and is the number 5"),
+        (
+            "limits: {servers: many}",
+            "limits.servers: it must be a whole number, not negative, and is the text",
+        ),
+        (
+            "limits: {volumes: 5000000000}",
+            "limits.volumes: 5000000000 is too large",
+        ),
+        (
+            "extraRegions: {muc: {location: muc1, networkZone: eu-central}}",
+            "extraRegions.muc: it has no letter, which is needed",
+        ),
+        ("adminCidrs: [203.0.113.7/32, 5]", "it must be text"),
+        ("hetznerToken: canary", "remove it: no secret"),
+        ("hcloud_token: canary", "HCLOUD_TOKEN"),
+        ("token: canary", "should be revoked"),
         ("gitCredentials: sometimes", "true or false"),
     ] {
         let property = line.split(':').next().unwrap();
@@ -227,7 +247,24 @@ fn each_rule_of_the_module_is_known() {
         let found = problems(&format!("{rest}{line}\n"));
         assert_eq!(found.len(), 1, "{line}: {found:?}");
         assert!(found[0].contains(expected), "{line}: {found:?}");
+        for foreign in ["canary", "struct", "u32", "invalid type", "variant"] {
+            assert!(!found[0].contains(foreign), "{line}: {found:?}");
+        }
     }
+}
+
+#[test]
+fn server_types_that_are_not_named_are_those_of_the_region() {
+    let types = |more: &str, region: &str| {
+        let text = small().replace("region: fsn", &format!("region: {region}"));
+        let config = Config::parse("f", &format!("{text}{more}"), &no_file).unwrap();
+        (config.control_plane_server_type, config.worker_server_type)
+    };
+    let both = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+    assert_eq!(types("", "hel"), both("cx33", "cx43"));
+    assert_eq!(types("", "ash"), both("cpx31", "cpx41"));
+    let named = "workerServerType: ccx33\n";
+    assert_eq!(types(named, "sin"), both("cpx32", "ccx33"));
 }
 
 #[test]

@@ -35,6 +35,32 @@ const PLACES: [(&str, &str, &str, &str); 6] = [
     ("sin", "sin", "ap-southeast", "s"),
 ];
 
+/// Server types of control planes and of workers, by region, that are planned with where none
+/// are named. Hetzner sells its cx types in the EU only, and elsewhere cpx types; which of
+/// them where is the trade's knowledge and changes, so preflight asks Hetzner each time, and
+/// names those that it offers.
+const SERVER_TYPES: [(&str, &str, &str); 6] = [
+    ("fsn", EUROPEAN.0, EUROPEAN.1),
+    ("nbg", EUROPEAN.0, EUROPEAN.1),
+    ("hel", EUROPEAN.0, EUROPEAN.1),
+    ("ash", "cpx31", "cpx41"),
+    ("hil", "cpx31", "cpx41"),
+    ("sin", "cpx32", "cpx42"),
+];
+
+/// The module's own defaults; a test compares the two.
+const EUROPEAN: (&str, &str) = ("cx33", "cx43");
+
+/// Server types of control planes and of workers for a region, where none are named.
+pub fn usual_server_types(region: &str) -> (&'static str, &'static str) {
+    SERVER_TYPES
+        .iter()
+        .find(|(code, ..)| *code == region)
+        .map_or(EUROPEAN, |(_, control_planes, workers)| {
+            (*control_planes, *workers)
+        })
+}
+
 /// Every region that a Sovereign with these additions can be in, by code.
 pub fn places(extra: &BTreeMap<String, Place>) -> BTreeMap<String, Place> {
     let mut places: BTreeMap<String, Place> = PLACES
@@ -149,6 +175,11 @@ mod tests {
             assert_eq!(
                 places[&region.code].letter,
                 region.letter.to_string(),
+                "{}",
+                region.code
+            );
+            assert!(
+                SERVER_TYPES.iter().any(|(code, ..)| *code == region.code),
                 "{}",
                 region.code
             );

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use derived::{Derived, Place};
+pub use derived::{Derived, Place, usual_server_types};
 pub(crate) use read::at_home;
 pub use read::{ConfigError, Problem, ReadFile};
 
@@ -33,7 +33,7 @@ pub struct Config {
     #[schemars(extend("pattern" = check::FQDN, "maxLength" = 170))]
     pub sovereign_fqdn: String,
     /// Region code: fsn, nbg, hel, ash, hil, sin, or one of extraRegions.
-    #[schemars(extend("examples" = ["fsn", "nbg", "hel", "ash", "hil", "sin"]))]
+    #[schemars(extend("examples" = ["fsn", "nbg", "hel", "ash", "hil", "sin"], "x-defaults" = schema::defaults_by_region()))]
     pub region: String,
     /// Regions beyond the built-in ones, by code.
     #[serde(default)]
@@ -83,7 +83,7 @@ pub struct Config {
     #[serde(default = "default_control_plane_count")]
     #[schemars(extend("enum" = check::CONTROL_PLANES))]
     pub control_plane_count: u16,
-    /// Hetzner server type of the control planes.
+    /// Hetzner server type of the control planes; its default depends on the region.
     #[serde(default = "default_control_plane_server_type")]
     #[schemars(extend("pattern" = check::SERVER_TYPE))]
     pub control_plane_server_type: String,
@@ -91,7 +91,7 @@ pub struct Config {
     #[serde(default = "default_worker_count")]
     #[schemars(extend("maximum" = check::MOST_WORKERS))]
     pub worker_count: u16,
-    /// Hetzner server type of the workers.
+    /// Hetzner server type of the workers; its default depends on the region.
     #[serde(default = "default_worker_server_type")]
     #[schemars(extend("pattern" = check::SERVER_TYPE))]
     pub worker_server_type: String,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use catalyst_yaml::RepeatedKey;
 use serde_json::{Map, Value, json};
 
+use super::derived::usual_server_types;
 use super::nearest::nearest;
 use super::{Config, check};
 
@@ -93,6 +94,28 @@ impl Problems {
     pub(super) fn fine(&self, properties: &[&str]) -> bool {
         properties.iter().all(|name| !self.wrong.contains(*name))
     }
+}
+
+/// Properties, without regard to their spelling, by which somebody gives a token where none
+/// belongs.
+const SECRETS: [&str; 9] = [
+    "token",
+    "apitoken",
+    "hetznertoken",
+    "hetznerapitoken",
+    "hcloudtoken",
+    "cloudtoken",
+    "gitpassword",
+    "gittoken",
+    "credentials",
+];
+
+const NO_SECRET: &str = "remove it: no secret is part of the description. The token passes by HCLOUD_TOKEN, and Git's password by CATALYST_GIT_PASSWORD, or by the credentials of the API; what was committed or sent on with the description should be revoked";
+
+/// A name without regard to its spelling.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.collect::<String>().to_ascii_lowercase()
 }
 
 /// What a right configuration looks like where nothing else is given.
@@ -190,6 +213,7 @@ fn judge_all(
             problems.tell(
                 name,
                 match nearest(name, known) {
+                    _ if SECRETS.contains(&plain(name).as_str()) => NO_SECRET.to_owned(),
                     Some(near) => format!("there is no such property; did you mean {near}?"),
                     None => "there is no such property; `catalyst provision schema` lists all"
                         .to_owned(),
@@ -198,8 +222,14 @@ fn judge_all(
             continue;
         };
         let before = merged.insert(name.clone(), value.clone());
-        if let Err(error) = serde_json::from_value::<Config>(Value::Object(merged.clone())) {
-            for (at, message) in faults(name, value, property, &error, &merged) {
+        if serde_json::from_value::<Config>(Value::Object(merged.clone())).is_err() {
+            let mut found = Vec::new();
+            faults(name, value, property, &schema, &mut found);
+            if found.is_empty() {
+                let message = "it does not have the form that `catalyst provision schema` gives it";
+                found.push((name.clone(), message.to_owned()));
+            }
+            for (at, message) in found {
                 problems.tell_item(&at, message);
             }
             match before {
@@ -215,6 +245,13 @@ fn judge_all(
     }
     let mut config: Config = serde_json::from_value(Value::Object(merged))
         .map_err(|error| whole(file, format!("it cannot be read: {error}")))?;
+    let (control_planes, workers) = usual_server_types(&config.region);
+    if !given.contains_key("controlPlaneServerType") {
+        control_planes.clone_into(&mut config.control_plane_server_type);
+    }
+    if !given.contains_key("workerServerType") {
+        workers.clone_into(&mut config.worker_server_type);
+    }
     read_key(&mut config, &mut problems, read_file);
     check::check(&config, &mut problems);
     if problems.found.is_empty() {
@@ -298,74 +335,129 @@ pub(crate) fn at_home(path: &Path) -> PathBuf {
     }
 }
 
-/// Why serde refused a value, in terms of what the property may be.
-fn wrong_type(value: &Value, property: &Value, error: &serde_json::Error) -> String {
-    let kinds: Vec<&str> = match property.get("type") {
+/// What is wrong with a value by its schema, as far as its types go: serde stops at the
+/// first fault, and names it in Rust's words. The forms of texts are judged by [`check`].
+fn faults(
+    at: &str,
+    value: &Value,
+    schema: &Value,
+    root: &Value,
+    found: &mut Vec<(String, String)>,
+) {
+    let schema = resolved(schema, root);
+    if let Some(known) = choices(schema) {
+        if !value.as_str().is_some_and(|text| known.contains(&text)) {
+            let known = known.join(", ");
+            found.push((
+                at.to_owned(),
+                format!("it is {}, and not one of {known}", describe(value)),
+            ));
+        }
+        return;
+    }
+    let kinds: Vec<&str> = match schema.get("type") {
         Some(Value::String(kind)) => vec![kind],
         Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+        _ => return,
     };
-    let fits = kinds.iter().any(|kind| {
-        matches!(
-            (*kind, value),
-            ("string", Value::String(_))
-                | ("boolean", Value::Bool(_))
-                | ("array", Value::Array(_))
-                | ("object", Value::Object(_))
-                | ("null", Value::Null)
-        )
-    });
-    let wanted = kinds.iter().find_map(|kind| match *kind {
-        "string" => Some("text (quote it where it looks like a number)"),
-        "integer" => Some("a whole number, not negative"),
-        "boolean" => Some("true or false"),
-        "array" => Some("a list"),
-        "object" => Some("a mapping"),
-        _ => None,
-    });
-    match wanted {
-        Some(wanted) if !fits => format!("it must be {wanted}, and is {}", describe(value)),
-        // The type is right and something inside it is not: serde knows what.
-        _ => with_nearest(&error.to_string()),
+    if !kinds.iter().any(|kind| is_of(kind, value)) {
+        let wanted = kinds.iter().find_map(|kind| match *kind {
+            "string" => Some("text (quote it where it looks like a number)"),
+            "integer" => Some("a whole number, not negative"),
+            "boolean" => Some("true or false"),
+            "array" => Some("a list"),
+            "object" => Some("a mapping"),
+            _ => None,
+        });
+        let wanted = wanted.unwrap_or("left out");
+        found.push((
+            at.to_owned(),
+            format!("it must be {wanted}, and is {}", describe(value)),
+        ));
+        return;
+    }
+    match value {
+        Value::Number(number) if kinds.contains(&"integer") => {
+            let most = match schema.get("format").and_then(Value::as_str) {
+                Some("uint16") => u64::from(u16::MAX),
+                Some("uint32") => u64::from(u32::MAX),
+                _ => u64::MAX,
+            };
+            if number.as_u64().is_some_and(|number| number > most) {
+                found.push((at.to_owned(), format!("{number} is too large")));
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                for item in items {
+                    faults(at, item, schema, root, found);
+                }
+            }
+        }
+        Value::Object(entries) => {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            for name in strings(schema.get("required")) {
+                if !entries.contains_key(name) {
+                    found.push((at.to_owned(), format!("it has no {name}, which is needed")));
+                }
+            }
+            for (name, entry) in entries {
+                let known = properties.and_then(|properties| properties.get(name));
+                let of_others = schema
+                    .get("additionalProperties")
+                    .filter(|it| it.is_object());
+                match (known.or(of_others), properties) {
+                    (Some(schema), _) => {
+                        faults(&format!("{at}.{name}"), entry, schema, root, found);
+                    }
+                    (None, Some(properties)) => {
+                        found.push((at.to_owned(), unknown(name, properties)));
+                    }
+                    (None, None) => {}
+                }
+            }
+        }
+        _ => {}
     }
 }
 
-/// What is wrong with a value: of a mapping, each entry is judged alone, for serde stops at
-/// the first.
-fn faults(
-    name: &str,
-    value: &Value,
-    property: &Value,
-    error: &serde_json::Error,
-    merged: &Map<String, Value>,
-) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for (key, entry) in value.as_object().into_iter().flatten() {
-        let mut alone = merged.clone();
-        alone.insert(name.to_owned(), json!({ key: entry }));
-        let Err(error) = serde_json::from_value::<Config>(Value::Object(alone)) else {
-            continue;
-        };
-        let message = with_nearest(&error.to_string());
-        let at = match message.starts_with("there is no property") {
-            true => name.to_owned(),
-            false => format!("{name}.{key}"),
-        };
-        found.push((at, message));
+/// Whether a value is of a type of JSON Schema's; a number is one that can be counted with.
+fn is_of(kind: &str, value: &Value) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "integer" => value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "null" => value.is_null(),
+        _ => true,
     }
-    if found.is_empty() {
-        found.push((name.to_owned(), wrong_type(value, property, error)));
-    }
-    found
 }
 
-/// serde's message; where it is of an unknown property, with the one that was meant.
-fn with_nearest(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let (true, Some(given)) = (message.starts_with("unknown field"), quoted.next()) else {
-        return message.to_owned();
-    };
-    let known: Vec<&str> = quoted.collect();
+/// A schema, or the one that it refers to.
+fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    let target = schema.get("$ref").and_then(Value::as_str);
+    target
+        .and_then(|target| root.pointer(target.strip_prefix('#')?))
+        .unwrap_or(schema)
+}
+
+/// The words of a closed choice.
+fn choices(schema: &Value) -> Option<Vec<&str>> {
+    let variants = schema.get("oneOf")?.as_array()?.iter();
+    variants
+        .map(|variant| variant.get("const").and_then(Value::as_str))
+        .collect()
+}
+
+fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    let items = list.and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str)
+}
+
+/// What is said of a property that a mapping does not have.
+fn unknown(given: &str, properties: &Map<String, Value>) -> String {
+    let known: Vec<&str> = properties.keys().map(String::as_str).collect();
     match nearest(given, known.iter().copied()) {
         Some(near) => format!("there is no property {given} in it; did you mean {near}?"),
         None => format!(

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::check;
-use super::derived::places;
+use super::derived::{places, usual_server_types};
 
 const OCTET: &str = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 
@@ -45,6 +45,17 @@ pub(super) fn label_key() -> Value {
             {"enum": check::OWN_LABELS},
         ]},
     })
+}
+
+/// By region, the defaults that are others than the properties' own.
+pub(super) fn defaults_by_region() -> Value {
+    let places = places(&BTreeMap::new());
+    let of = |region: &String| {
+        let (control_planes, workers) = usual_server_types(region);
+        let types = json!({"controlPlaneServerType": control_planes, "workerServerType": workers});
+        (region.clone(), types)
+    };
+    Value::Object(places.keys().map(of).collect())
 }
 
 /// What holds of several properties together.
