@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use catalyst_provisioner::Config;
+use catalyst_provisioner::config::usual_server_types;
 use serde_json::{Value, json};
 
 use crate::cli::failure::hinted;
@@ -30,12 +31,14 @@ enum Kind {
     Number,
     YesNo,
     List,
+    /// `name=number`, several with commas.
+    Counts,
 }
 
 /// Property, question, default, kind.
 type Question = (&'static str, &'static str, Option<&'static str>, Kind);
 
-const QUESTIONS: [Question; 13] = [
+const QUESTIONS: [Question; 15] = [
     (
         "sovereignFqdn",
         "Domain of the Sovereign, such as omantel.example",
@@ -62,6 +65,12 @@ const QUESTIONS: [Question; 13] = [
         Kind::Text,
     ),
     (
+        "sshPrivateKeyFile",
+        "File of its private key, without a passphrase; or agent, where ssh's agent holds it",
+        None,
+        Kind::Text,
+    ),
+    (
         "adminCidrs",
         "Networks that you administer from, such as 203.0.113.7/32 (several with commas)",
         None,
@@ -76,16 +85,11 @@ const QUESTIONS: [Question; 13] = [
     (
         "controlPlaneServerType",
         "Their server type",
-        Some("cx33"),
+        None,
         Kind::Text,
     ),
     ("workerCount", "Workers", Some("3"), Kind::Number),
-    (
-        "workerServerType",
-        "Their server type",
-        Some("cx43"),
-        Kind::Text,
-    ),
+    ("workerServerType", "Their server type", None, Kind::Text),
     (
         "gitUrl",
         "Git repository for clusters/<domain>/, https://…",
@@ -103,6 +107,12 @@ const QUESTIONS: [Question; 13] = [
         "E-mail address for the certificate authority",
         None,
         Kind::Text,
+    ),
+    (
+        "limits",
+        "Limits of the Hetzner project as its console shows them, to count against, such as servers=10, loadBalancers=5, primaryIps=20, volumes=30, cores=64 (or none)",
+        Some("none"),
+        Kind::Counts,
     ),
 ];
 
@@ -152,8 +162,9 @@ fn ask(input: &mut impl BufRead, out: &mut impl Write) -> anyhow::Result<String>
         if property == "workerServerType" && answers.get("workerCount") == Some(&json!(0)) {
             continue;
         }
+        let default = suggested(property, &answers).or(default.map(str::to_owned));
         loop {
-            match default {
+            match &default {
                 Some(default) => write!(out, "{question} [{default}]: ")?,
                 None => write!(out, "{question}: ")?,
             }
@@ -169,10 +180,16 @@ fn ask(input: &mut impl BufRead, out: &mut impl Write) -> anyhow::Result<String>
                     "answer every question, or write the file yourself from `catalyst provision schema`",
                 ));
             }
-            let given = match (line.trim(), default) {
+            let given: &str = match (line.trim(), &default) {
                 ("", Some(default)) => default,
                 (given, _) => given,
             };
+            if matches!(
+                (property, given),
+                ("sshPrivateKeyFile", "agent") | ("limits", "none")
+            ) {
+                break;
+            }
             let value = value(given, kind);
             if matches!(kind, Kind::YesNo) && !value.is_boolean() {
                 writeln!(out, "  answer yes or no")?;
@@ -194,6 +211,21 @@ fn ask(input: &mut impl BufRead, out: &mut impl Write) -> anyhow::Result<String>
     Ok(lines.join("\n") + "\n")
 }
 
+/// A default that follows from earlier answers.
+fn suggested(property: &str, answers: &BTreeMap<&str, Value>) -> Option<String> {
+    let answer = |name: &str| answers.get(name).and_then(Value::as_str);
+    let types = || usual_server_types(answer("region").unwrap_or_default());
+    match property {
+        "controlPlaneServerType" => Some(types().0.to_owned()),
+        "workerServerType" => Some(types().1.to_owned()),
+        "sshPrivateKeyFile" => {
+            let public = answer("sshPublicKeyFile")?;
+            public.strip_suffix(".pub").map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
 fn value(text: &str, kind: Kind) -> Value {
     match kind {
         Kind::Text => json!(text),
@@ -211,6 +243,16 @@ fn value(text: &str, kind: Kind) -> Value {
                 .filter(|it| !it.is_empty())
                 .collect::<Vec<_>>()
         ),
+        Kind::Counts => {
+            let counts = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+            counts
+                .map(|count| {
+                    let (name, number) = count.split_once('=').unwrap_or((count, ""));
+                    (name.trim().to_owned(), value(number.trim(), Kind::Number))
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        }
     }
 }
 
@@ -231,7 +273,11 @@ fn problems(answers: &BTreeMap<&str, Value>, property: &str) -> Vec<String> {
             .problems
             .into_iter()
             .filter(|problem| problem.at.split('.').next() == Some(property))
-            .map(|problem| problem.message)
+            // Of a list of counts, which one is meant.
+            .map(|problem| match problem.at == property {
+                true => problem.message,
+                false => problem.to_string(),
+            })
             .collect(),
     }
 }
@@ -250,7 +296,7 @@ mod tests {
         )
         .unwrap();
         let answers = format!(
-            "Omantel\nomantel.pool.example\n\npool\n\nother.example\npool.example\n/absent.pub\n{}\n0.0.0.0/0\n203.0.113.7/32, 2001:db8::/48\n2\n1\n\n0\nhttps://git.example/sovereigns\nperhaps\nyes\nplatform@omantel.example\n",
+            "Omantel\nomantel.pool.example\n\npool\n\nother.example\npool.example\n/absent.pub\n{}\n\n0.0.0.0/0\n203.0.113.7/32, 2001:db8::/48\n2\n1\n\n0\nhttps://git.example/sovereigns\nperhaps\nyes\nplatform@omantel.example\nservers=many, volume=3\nservers=10, volumes=30\n",
             key.display()
         );
         let mut out = Vec::new();
@@ -262,6 +308,11 @@ mod tests {
         assert_eq!(config.admin_cidrs.len(), 2);
         assert_eq!((config.control_plane_count, config.worker_count), (1, 0));
         assert!(config.git_credentials);
+        // It stands beside the public one.
+        let private = key.with_extension("");
+        assert_eq!(config.ssh_private_key_file, Some(private));
+        let limits = config.limits;
+        assert_eq!((limits.servers, limits.volumes), (Some(10), Some(30)));
         let said = String::from_utf8(out).unwrap();
         for expected in [
             "is not a lower-case domain name",
@@ -271,9 +322,30 @@ mod tests {
             "neither 1 nor 3",
             "answer yes or no",
             "\"\" is not the name of a zone",
+            "limits.servers: it must be a whole number",
+            "did you mean volumes?",
         ] {
             assert!(said.contains(expected), "{expected}: {said}");
         }
+    }
+
+    #[test]
+    fn what_is_suggested_follows_from_earlier_answers() {
+        let answers = BTreeMap::from([
+            ("region", json!("ash")),
+            ("sshPublicKeyFile", json!("~/.ssh/work.pub")),
+        ]);
+        for (property, expected) in [
+            ("controlPlaneServerType", Some("cpx31")),
+            ("workerServerType", Some("cpx41")),
+            ("sshPrivateKeyFile", Some("~/.ssh/work")),
+            ("gitUrl", None),
+        ] {
+            let found = suggested(property, &answers);
+            assert_eq!(found.as_deref(), expected, "{property}");
+        }
+        let unusual = BTreeMap::from([("sshPublicKeyFile", json!("/keys/public"))]);
+        assert_eq!(suggested("sshPrivateKeyFile", &unusual), None);
     }
 
     #[test]
