@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
+use catalyst_provisioner::config::usual_server_types;
 use catalyst_provisioner::preflight::{self, Hetzner};
 use catalyst_provisioner::{Config, Redactor, Secret};
 use sha2::{Digest as _, Sha256};
@@ -101,14 +102,17 @@ impl Settings {
             ),
             None => Deadline::usual(),
         };
-        let server_type = set("E2E_SERVER_TYPE").unwrap_or_else(|| "cx33".to_owned());
+        let region = set("E2E_REGION").unwrap_or_else(|| "fsn".to_owned());
+        let server_type =
+            set("E2E_SERVER_TYPE").unwrap_or_else(|| usual_server_types(&region).0.to_owned());
+        let control_planes = control_planes(set("E2E_CONTROL_PLANES").as_deref())?;
         let values = serde_json::json!({
             "sovereignFqdn": format!("e2e-{run}.openova.io"),
-            "region": set("E2E_REGION").unwrap_or_else(|| "fsn".to_owned()),
+            "region": region,
             "hetznerProjectId": number,
             "domainMode": "byo",
             "envType": "poc",
-            "controlPlaneCount": 1,
+            "controlPlaneCount": control_planes,
             "workerCount": 1,
             "controlPlaneServerType": server_type,
             "workerServerType": server_type,
@@ -153,6 +157,15 @@ pub fn own_run() -> anyhow::Result<Option<String>> {
     Ok(given)
 }
 
+/// How many control planes the run has: 1, unless it is told otherwise.
+fn control_planes(given: Option<&str>) -> anyhow::Result<u16> {
+    match given {
+        None | Some("1") => Ok(1),
+        Some("3") => Ok(3),
+        Some(other) => bail!("E2E_CONTROL_PLANES {other:?} is neither 1 nor 3"),
+    }
+}
+
 fn check_run(given: &str) -> anyhow::Result<()> {
     let fits = given.len() <= 30
         && given
@@ -187,6 +200,17 @@ mod tests {
         assert_eq!(first, passphrase("4711", &token("a token")));
         assert_ne!(first, passphrase("4712", &token("a token")));
         assert_ne!(first, passphrase("4711", &token("another token")));
+    }
+
+    #[test]
+    fn a_run_has_one_control_plane_or_three() {
+        for (given, expected) in [(None, Some(1)), (Some("1"), Some(1)), (Some("3"), Some(3))] {
+            assert_eq!(control_planes(given).ok(), expected, "{given:?}");
+        }
+        for given in ["2", "0", "three"] {
+            let error = control_planes(Some(given)).unwrap_err();
+            assert!(error.to_string().contains("neither 1 nor 3"), "{error}");
+        }
     }
 
     #[test]

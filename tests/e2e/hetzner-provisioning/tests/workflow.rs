@@ -212,6 +212,37 @@ fn the_second_job_destroys_with_a_state_and_without_one() {
     }
 }
 
+/// With a curl that gives the address, or fails as without a network.
+#[test]
+fn without_its_own_address_a_run_ends_before_anything_is_made() {
+    let (_, workflow) = workflow();
+    let (_, prepares) = step(&workflow, "provision", "Make a key");
+    for (curl, expected) in [
+        ("echo 203.0.113.7", Some("E2E_ADMIN_CIDR=203.0.113.7/32")),
+        ("exit 22", None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for (name, script) in [("curl", curl), ("ssh-keygen", "exit 0")] {
+            std::fs::write(at(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(at(name), mode).unwrap();
+        }
+        let status = Command::new("bash")
+            .args(["-e", "-c", prepares["run"].as_str().unwrap()])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .env("E2E_RUN_ID", "4711")
+            .env("RUNNER_TEMP", folder.path())
+            .env("GITHUB_ENV", at("environment"))
+            .status()
+            .unwrap();
+        assert_eq!(status.success(), expected.is_some(), "{curl}");
+        let written = std::fs::read_to_string(at("environment")).unwrap_or_default();
+        let found = written.lines().find(|line| line.starts_with("E2E_ADMIN"));
+        assert_eq!(found, expected, "{curl}");
+    }
+}
+
 #[test]
 fn the_project_is_swept_on_a_schedule_beside_the_runs() {
     let sweeping = sweeping();
