@@ -356,8 +356,13 @@ func TestVolumesCarryTheSovereignsLabel(t *testing.T) {
 	}
 }
 
-// Each version has the source it was read from right above it.
+// Each version has the source it was read from right above it, or says that it has none
+// and is listed where people look for what may not work.
 func TestVersionsCiteTheirSource(t *testing.T) {
+	isSaid := func(line string) bool {
+		return strings.Contains(line, "# Source: ") || strings.Contains(line, "# Unconfirmed: ")
+	}
+	docs := string(read(t, filepath.Join(template(), "../../docs/SOVEREIGN-PROVISIONING.md")))
 	pinned := regexp.MustCompile(`^\s*(version|tag|package): v?[0-9]+\.|^\s*package: `)
 	cited := regexp.MustCompile(`@v([0-9]+\.[0-9]+\.[0-9]+)`)
 	count := 0
@@ -369,10 +374,10 @@ func TestVersionsCiteTheirSource(t *testing.T) {
 			}
 			count++
 			above := index - 1
-			for above >= 0 && strings.HasPrefix(strings.TrimSpace(lines[above]), "#") && !strings.Contains(lines[above], "# Source: ") {
+			for above >= 0 && strings.HasPrefix(strings.TrimSpace(lines[above]), "#") && !isSaid(lines[above]) {
 				above--
 			}
-			if above < 0 || !strings.Contains(lines[above], "# Source: ") {
+			if above < 0 || !isSaid(lines[above]) {
 				t.Errorf("%s:%d: %s has no source", name, index+1, strings.TrimSpace(line))
 				continue
 			}
@@ -380,6 +385,12 @@ func TestVersionsCiteTheirSource(t *testing.T) {
 			source := strings.Join(lines[above:index], "\n")
 			_, version, _ := strings.Cut(line, ": ")
 			version = strings.TrimPrefix(version, "v")
+			if strings.Contains(lines[above], "# Unconfirmed: ") && !strings.Contains(docs, " "+version+" (`parts/"+strings.Split(name, "/")[1]+"`)") {
+				t.Errorf("%s:%d: docs/SOVEREIGN-PROVISIONING.md does not list %s as unconfirmed", name, index+1, version)
+			}
+			if strings.Contains(source, "in public use") {
+				t.Errorf("%s:%d: the source of %s is no address", name, index+1, version)
+			}
 			if found := cited.FindStringSubmatch(source); found != nil && found[1] != version && !strings.Contains(source, version) {
 				t.Errorf("%s:%d: the source of %s is of %s, and does not say why", name, index+1, version, found[1])
 			}
