@@ -279,6 +279,9 @@ resource "hcloud_load_balancer_service" "public" {
   protocol         = "tcp"
   listen_port      = tonumber(each.value)
   destination_port = tonumber(each.value)
+  # Else every client has the balancer's address. The Gateway takes nothing else on these
+  # ports (gatewayAPI.enableProxyProtocol): one goes with the other.
+  proxyprotocol = true
 
   health_check {
     protocol = "tcp"

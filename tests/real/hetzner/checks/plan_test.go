@@ -161,6 +161,9 @@ func checkPlan(t *testing.T, read plan, controlPlanes int, mode string) {
 		port := service.Values["listen_port"].(float64)
 		ports[service.Name] = append(ports[service.Name], port)
 		check := service.Values["health_check"].([]any)[0].(values)
+		if proxied := service.Values["proxyprotocol"] == true; proxied != (service.Name == "public") {
+			t.Errorf("%s: tells clients' addresses: %v; the Gateway needs that, and what joins does not know it", service.Address, proxied)
+		}
 		if check["port"] != port || service.Values["destination_port"] != port {
 			t.Errorf("%s: checks %v, sends to %v", service.Address, check["port"], service.Values["destination_port"])
 		}

@@ -356,6 +356,14 @@ func TestVolumesCarryTheSovereignsLabel(t *testing.T) {
 	}
 }
 
+// The public balancer sends each connection with its client's address, which the Gateway
+// must read, and then takes nothing else.
+func TestTheGatewayTakesWhatTheBalancerSends(t *testing.T) {
+	if found := at(release(t, "cilium", "cilium"), "gatewayAPI", "enableProxyProtocol"); found != true {
+		t.Errorf("enableProxyProtocol is %v, and the balancer speaks the PROXY protocol", found)
+	}
+}
+
 // Each version has the source it was read from right above it, or says that it has none
 // and is listed where people look for what may not work.
 func TestVersionsCiteTheirSource(t *testing.T) {
