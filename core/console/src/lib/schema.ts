@@ -17,9 +17,13 @@ export type Property = {
   maximum?: number
   minItems?: number
   items?: Property
+  properties?: Record<string, Property>
+  $ref?: string
+  /** Of the region: by its code, defaults of other properties that differ from their own. */
+  'x-defaults'?: Record<string, Record<string, unknown>>
 }
 
-export type Schema = { properties: Record<string, Property>; required?: string[] }
+export type Schema = { properties: Record<string, Property>; required?: string[]; $defs?: Record<string, Property> }
 
 /**
  * What is wrong with a value; nothing where it will do, or where it is left out. `form`

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { isAtWork, lineOf, phaseOf, took } from './provisioning'
 import { valueFault, type Schema } from './schema'
-import { configOf, credentialsOf, FIELDS, fieldsOf, NEEDS, optionsOf, pointerOf, startValues, stepFaults, stepOf, STEPS, WITHOUT } from './sovereign'
+import { configOf, credentialsOf, FIELDS, fieldsOf, inRegion, NEEDS, optionsOf, pointerOf, propertyOf, startValues, stepFaults, stepOf, STEPS, WITHOUT } from './sovereign'
 
 // The schema as it is published.
 const snapshot = new URL('../../../control/provisioner/tests/snapshots/config__the_schema_is_as_published.snap', import.meta.url)
@@ -31,11 +31,12 @@ const faultsOf = (values: ReturnType<typeof startValues>, isChange = false) =>
 
 describe('the wizard', () => {
   it('has a field for every property that must be given, and none that there is not', () => {
-    const own = FIELDS.filter((field) => field.step !== 'credentials').map((field) => field.name)
-    expect(own.filter((name) => !(name in schema.properties))).toEqual([])
+    const ofConfig = FIELDS.filter((field) => field.step !== 'credentials')
+    const own = ofConfig.map((field) => field.name)
+    expect(ofConfig.filter((field) => Object.keys(propertyOf(field, schema)).length === 0)).toEqual([])
     expect((schema.required ?? []).filter((name) => !own.includes(name))).toEqual([])
     for (const field of FIELDS.filter((one) => one.kind === 'choice')) {
-      const options = optionsOf(field, schema.properties[field.name]!)
+      const options = optionsOf(field, propertyOf(field, schema))
       expect(options.length, field.name).toBeGreaterThan(1)
       for (const value of Object.keys(field.options ?? {})) expect(options.map(([one]) => one), field.name).toContain(value)
     }
@@ -54,6 +55,39 @@ describe('the wizard', () => {
     expect(credentialsOf(filled())).toEqual({ hetznerToken: 'token', sshPrivateKey: PRIVATE.trim() })
     const other = { ...filled(), controlPlaneCount: '1', workerCount: '0' }
     expect(configOf(other, schema)).toMatchObject({ controlPlaneCount: 1, workerCount: 0 })
+  })
+
+  it('plans with server types of the region, unless others were chosen', () => {
+    const there = inRegion(filled(), schema, 'ash')
+    expect([there.controlPlaneServerType, there.workerServerType]).toEqual(['cpx31', 'cpx41'])
+    // Not sent: they are the defaults there.
+    expect(configOf(there, schema)).toEqual({ ...configOf(filled(), schema), region: 'ash' })
+    const chosen = inRegion({ ...filled(), workerServerType: 'ccx33' }, schema, 'hil')
+    expect([chosen.controlPlaneServerType, chosen.workerServerType]).toEqual(['cpx31', 'ccx33'])
+    expect(inRegion(there, schema, 'fsn')).toEqual(filled())
+    // A type of elsewhere is sent, though it is the default in other regions.
+    expect(configOf({ ...there, workerServerType: 'cx43' }, schema).workerServerType).toBe('cx43')
+    expect(startValues(schema, { region: 'ash' }).workerServerType).toBe('cpx41')
+  })
+
+  it('sends the limits that are given, each by its name', () => {
+    const values = { ...filled(), 'limits.servers': '10', 'limits.volumes': '30' }
+    expect(configOf(values, schema).limits).toEqual({ servers: 10, volumes: 30 })
+    const known = { limits: { servers: 10, networks: 4, volumes: null } }
+    expect(startValues(schema, known)['limits.servers']).toBe('10')
+    expect(configOf({ ...values, 'limits.servers': '', 'limits.volumes': '' }, schema, known).limits).toEqual({ networks: 4 })
+    expect(faultsOf({ ...filled(), 'limits.cores': '-1' })['limits.cores']).toBeTruthy()
+    expect(stepOf('/config/limits/volumes')).toBe('machines')
+  })
+
+  it('tells at once what is wrong with each network, and of a password that is too short', () => {
+    const { adminCidrs } = faultsOf({ ...filled(), adminCidrs: '203.0.113.7/24\n0.0.0.0/0\n198.51.100.0/24' })
+    expect(adminCidrs).toContain('Write 203.0.113.0/24, or 203.0.113.7/32')
+    expect(adminCidrs).toContain('0.0.0.0/0: It is no network')
+    expect(adminCidrs).not.toContain('198.51.100.0')
+    const git = { ...filled(), gitCredentials: true, gitUsername: 'flux' }
+    expect(faultsOf({ ...git, gitPassword: 'seven77' }).gitPassword).toContain('fewer than 8')
+    expect(faultsOf({ ...git, gitPassword: 'eight888' })).toEqual({})
   })
 
   it('asks for what belongs to a choice, and forgets what no longer does', () => {

@@ -19,7 +19,7 @@ export const STEPS: { id: StepId; title: string }[] = [
 ]
 
 export type WizardField = {
-  /** The property; of a credential, its name. */
+  /** The property, with a dot before one within it; of a credential, its name. */
   name: string
   title: string
   step: StepId
@@ -49,6 +49,8 @@ export type WizardValues = Record<string, string | boolean>
 
 const hasGit = (values: WizardValues) => values.gitCredentials === true
 
+const LIMIT = 'As Hetzner’s console shows it; left empty, it is not counted.'
+
 const SERVER_TYPE = 'It is the name of a server type, such as cx33, cpx32, cax21 or ccx23.'
 
 export const FIELDS: WizardField[] = [
@@ -74,6 +76,11 @@ export const FIELDS: WizardField[] = [
   { name: 'controlPlaneServerType', title: 'Server type of the control planes', step: 'machines', kind: 'text', form: SERVER_TYPE, help: 'A type of Hetzner’s, such as cx33 or cax21.' },
   { name: 'workerCount', title: 'Workers', step: 'machines', kind: 'number', help: 'With none, the control planes carry the workloads.' },
   { name: 'workerServerType', title: 'Server type of the workers', step: 'machines', kind: 'text', form: SERVER_TYPE },
+  { name: 'limits.servers', title: 'The project’s limit of servers', step: 'machines', kind: 'number', help: LIMIT },
+  { name: 'limits.cores', title: 'The project’s limit of cores', step: 'machines', kind: 'number', help: LIMIT },
+  { name: 'limits.loadBalancers', title: 'The project’s limit of load balancers', step: 'machines', kind: 'number', help: LIMIT },
+  { name: 'limits.primaryIps', title: 'The project’s limit of primary IPs', step: 'machines', kind: 'number', help: LIMIT },
+  { name: 'limits.volumes', title: 'The project’s limit of volumes', step: 'machines', kind: 'number', help: LIMIT },
   { name: 'sshPublicKey', title: 'SSH public key', step: 'access', kind: 'key', form: 'It is one line of a .pub file, which begins with ssh-ed25519, ssh-rsa or ecdsa-sha2.', help: 'The one line of a .pub file, such as ssh-ed25519 AAAA…. The Hetzner project must not have this key yet.' },
   { name: 'adminCidrs', title: 'Networks of administrators', step: 'access', kind: 'lines', form: 'It is no network such as 203.0.113.7/32, or too wide to be of administrators alone.', help: 'One a line, such as 203.0.113.7/32. The control plane’s own address must be among them: it signs in to the first node.' },
   { name: 'hetznerToken', title: 'API token of the Hetzner project', step: 'credentials', kind: 'password', help: 'With the right to read and write.' },
@@ -85,7 +92,42 @@ export const FIELDS: WizardField[] = [
 const isCredential = (field: WizardField) => field.step === 'credentials'
 
 /** What stands beside a label of a JSON pointer of the request. */
-export const pointerOf = (field: WizardField) => (isCredential(field) ? `/credentials/${field.name}` : `/config/${field.name}`)
+export const pointerOf = (field: WizardField) => (isCredential(field) ? `/credentials/${field.name}` : `/config/${field.name.replace('.', '/')}`)
+
+type Known = Record<string, unknown>
+
+const within = (value: unknown): Known => (typeof value === 'object' && value !== null ? (value as Known) : {})
+
+/** The property of a field. */
+export function propertyOf(field: WizardField, schema: Schema): Property {
+  const [outer = '', inner] = field.name.split('.')
+  const property = schema.properties[outer] ?? {}
+  if (inner === undefined) return property
+  const group = property.$ref ? schema.$defs?.[property.$ref.replace('#/$defs/', '')] : property
+  return group?.properties?.[inner] ?? {}
+}
+
+/** What a description says of a field. */
+function knownOf(field: WizardField, known: Known): unknown {
+  const [outer = '', inner] = field.name.split('.')
+  return inner === undefined ? known[outer] : within(known[outer])[inner]
+}
+
+/** What counts where a field is left alone: a region has defaults of its own. */
+function defaultOf(field: WizardField, schema: Schema, region: unknown): unknown {
+  const ofRegion = schema.properties.region?.['x-defaults']?.[String(region)]
+  return ofRegion?.[field.name] ?? propertyOf(field, schema).default
+}
+
+/** The values once another region is chosen: what was left at the old one's defaults has the new one's. */
+export function inRegion(values: WizardValues, schema: Schema, region: string): WizardValues {
+  const changed: WizardValues = { ...values, region }
+  for (const field of FIELDS) {
+    const [before, after] = [values.region, region].map((one) => defaultOf(field, schema, one))
+    if (before !== after && values[field.name] === String(before ?? '')) changed[field.name] = String(after ?? '')
+  }
+  return changed
+}
 
 /** The fields of a step that are shown now. */
 export function fieldsOf(step: StepId, values: WizardValues): WizardField[] {
@@ -102,7 +144,7 @@ export function optionsOf(field: WizardField, property: Property): [value: strin
 export function startValues(schema: Schema, known: Record<string, unknown> = {}): WizardValues {
   const values: WizardValues = {}
   for (const field of FIELDS) {
-    const value = isCredential(field) ? undefined : (known[field.name] ?? schema.properties[field.name]?.default)
+    const value = isCredential(field) ? undefined : (knownOf(field, known) ?? defaultOf(field, schema, known.region))
     if (field.kind === 'toggle') values[field.name] = value === true
     else if (Array.isArray(value)) values[field.name] = value.join('\n')
     else values[field.name] = value === undefined || value === null ? '' : String(value)
@@ -129,7 +171,7 @@ function read(field: WizardField, values: WizardValues, property: Property): unk
 export function stepFaults(step: StepId, values: WizardValues, schema: Schema, isChange: boolean): Record<string, string> {
   const faults: Record<string, string> = {}
   for (const field of fieldsOf(step, values)) {
-    const property = schema.properties[field.name] ?? {}
+    const property = propertyOf(field, schema)
     const value = read(field, values, property)
     const isNeeded = isCredential(field) ? !isChange : needed(field, schema)
     const fault = value === undefined && isNeeded ? 'This is needed.' : isCredential(field) ? credentialFault(field, value) : configFault(field, property, value)
@@ -148,12 +190,33 @@ function configFault(field: WizardField, property: Property, value: unknown): st
   if (field.name === 'sshPublicKey' && typeof value === 'string' && value.includes('PRIVATE KEY')) {
     return 'This is the private key, which belongs to the credentials. The public one is the one line of the .pub file.'
   }
+  if (field.name === 'adminCidrs' && Array.isArray(value)) {
+    // All that is wrong, not what the schema knows first and the rest by the Sovereign's rules.
+    const faults = value.flatMap((line) => valueFault(property, [line], field.form) ?? hostFault(String(line)) ?? [])
+    if (value.length > 0) return faults.length > 0 ? faults.join(' ') : undefined
+  }
   return valueFault(property, value, field.form)
+}
+
+/** What is wrong with an IPv4 network that is not written with its first address. */
+function hostFault(network: string): string | undefined {
+  const [address = '', prefix] = network.split('/')
+  const octets = address.split('.').map(Number)
+  // Of IPv6 the Sovereign judges, by its own rules.
+  if (octets.length !== 4 || address.includes(':')) return undefined
+  const size = 2 ** (32 - Number(prefix))
+  const number = octets.reduce((sum, octet) => sum * 256 + octet, 0)
+  if (number % size === 0) return undefined
+  const first = number - (number % size)
+  const begin = [24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256).join('.')
+  return `${network}: Write ${begin}/${prefix}, or ${address}/32 for one machine.`
 }
 
 function credentialFault(field: WizardField, value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined
   if (field.name === 'hetznerToken' && !/^[\x21-\x7e]+$/.test(value)) return 'It has spaces or characters that no token has.'
+  // As the Sovereign does: a shorter one cannot be told from other text, and kept out of events.
+  if (field.name === 'gitPassword' && new TextEncoder().encode(value).length < 8) return 'It has fewer than 8 characters; give a longer one, or a token.'
   if (field.name === 'sshPrivateKey' && !/^-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*-----END [A-Z ]*PRIVATE KEY-----$/.test(value)) {
     return /^(ssh-|ecdsa-|sk-)/.test(value)
       ? 'This is the public key. The private one is the file without .pub, from -----BEGIN to -----END.'
@@ -168,12 +231,21 @@ export function configOf(values: WizardValues, schema: Schema, known: Record<str
   for (const [name, value] of Object.entries(known)) if (value !== null) config[name] = value
   for (const field of FIELDS) {
     if (isCredential(field)) continue
-    const property = schema.properties[field.name] ?? {}
+    const property = propertyOf(field, schema)
     const isShown = field.isShown?.(values) ?? true
     const value = isShown ? read(field, values, property) : undefined
-    const isDefault = JSON.stringify(value) === JSON.stringify(property.default)
-    if (value === undefined || (isDefault && !(field.name in known))) delete config[field.name]
-    else config[field.name] = value
+    const isDefault = JSON.stringify(value) === JSON.stringify(defaultOf(field, schema, values.region))
+    const isGone = value === undefined || (isDefault && knownOf(field, known) === undefined)
+    const [outer = '', inner] = field.name.split('.')
+    if (inner === undefined) {
+      if (isGone) delete config[outer]
+      else config[outer] = value
+      continue
+    }
+    const { [inner]: _, ...others } = within(config[outer])
+    const group = isGone ? others : { ...others, [inner]: value }
+    if (Object.values(group).every((one) => one === null)) delete config[outer]
+    else config[outer] = group
   }
   return config
 }
