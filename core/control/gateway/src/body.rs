@@ -188,7 +188,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
-        malformed(Some(pointer), error.into_inner().to_string())
+        malformed(Some(pointer), in_words(&error.into_inner().to_string()))
     })?;
     deserializer
         .end()
@@ -205,4 +205,85 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
             Segment::Enum { .. } | Segment::Unknown => None,
         })
         .collect()
+}
+
+/// What serde says of a value, without Rust's names for what was given and wanted. What it
+/// says in other forms stays as it is.
+fn in_words(message: &str) -> String {
+    if let Some((name, place)) = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'))
+    {
+        return format!("`{name}` is missing{place}");
+    }
+    // A struct may be given as a list, too, which then is too short or too long.
+    let of_length = message
+        .strip_prefix("invalid length ")
+        .and_then(|rest| rest.split_once(", expected "))
+        .filter(|(_, wanted)| wanted.starts_with("struct "))
+        .map(|(_, wanted)| ("sequence", wanted));
+    let of_type = || {
+        message
+            .strip_prefix("invalid type: ")
+            .or_else(|| message.strip_prefix("invalid value: "))
+            .and_then(|rest| rest.rsplit_once(", expected "))
+    };
+    let Some((given, rest)) = of_length.or_else(of_type) else {
+        return message.to_owned();
+    };
+    let (wanted, place) = match rest.find(" at line ") {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let given = match given.split(' ').next().unwrap_or_default() {
+        "map" => "an object",
+        "sequence" => "a list",
+        "null" | "unit" => "null",
+        _ => given,
+    };
+    let wanted = match wanted.split(' ').next().unwrap_or_default() {
+        "struct" | "map" => "an object",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative and not too large",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number, not too large",
+        "f32" | "f64" => "a number",
+        _ => match wanted {
+            "a map" => "an object",
+            "a sequence" => "a list",
+            other => other,
+        },
+    };
+    format!("it is {given}, expected {wanted}{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Wanted {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(default, rename = "count")]
+        _count: u16,
+    }
+
+    #[test]
+    fn what_was_wanted_is_said_without_the_names_of_rust() {
+        for (body, expected) in [
+            ("[]", "it is a list, expected an object"),
+            ("5", "it is integer `5`, expected an object"),
+            ("{}", "`name` is missing"),
+            (r#"{"name": {}}"#, "it is an object, expected a string"),
+            (r#"{"name": null}"#, "it is null, expected a string"),
+            (
+                r#"{"name": "a", "count": -1}"#,
+                "it is integer `-1`, expected a whole number, not negative",
+            ),
+        ] {
+            let error = serde_json::from_str::<Wanted>(body).unwrap_err();
+            let said = in_words(&error.to_string());
+            assert!(said.starts_with(expected), "{body}: {said}");
+        }
+        assert_eq!(in_words("something else"), "something else");
+    }
 }
