@@ -127,7 +127,7 @@ impl Derived {
             0 => config.control_plane_count,
             workers => workers,
         };
-        let replicas = if carrying >= 3 { 3 } else { 1 };
+        let replicas: u16 = if carrying >= 3 { 3 } else { 1 };
         Self {
             name: object_name(&config.sovereign_fqdn),
             host_cluster,

@@ -264,8 +264,11 @@ impl Hetzner {
 
 /// What an error comes of at last: reqwest's own words, and hyper's, are of their layers.
 fn innermost(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().unwrap_or(error).to_string()
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 fn reason(status: StatusCode) -> String {
