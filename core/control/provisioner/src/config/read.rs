@@ -110,7 +110,7 @@ const SECRETS: [&str; 9] = [
     "credentials",
 ];
 
-const NO_SECRET: &str = "remove it: no secret is part of the description. The token passes by HCLOUD_TOKEN, and Git's password by CATALYST_GIT_PASSWORD, or by the credentials of the API; what was committed or sent on with the description should be revoked";
+const NO_SECRET: &str = "remove it: no secret is part of the description; the token is given as HCLOUD_TOKEN, and the password of Git as CATALYST_GIT_PASSWORD; what was committed or sent on with the description should be revoked";
 
 /// A name without regard to its spelling.
 fn plain(name: &str) -> String {
@@ -226,7 +226,7 @@ fn judge_all(
             let mut found = Vec::new();
             faults(name, value, property, &schema, &mut found);
             if found.is_empty() {
-                let message = "it does not have the form that `catalyst provision schema` gives it";
+                let message = "it does not have the form that is needed; `catalyst provision schema` lists all";
                 found.push((name.clone(), message.to_owned()));
             }
             for (at, message) in found {

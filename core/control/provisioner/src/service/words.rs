@@ -3,7 +3,7 @@
 
 /// What the command line says, and what is said here; longer phrases before what they
 /// hold. None has a quote or a backslash, so that texts within JSON are put so too.
-const WORDS: [(&str, &str); 21] = [
+const WORDS: [(&str, &str); 22] = [
     (
         "run `catalyst provision apply` first, or name its directory with --directory",
         "begin it first",
@@ -66,6 +66,10 @@ const WORDS: [(&str, &str); 21] = [
     (
         "run it again with --removed-by-hand",
         "ask again with removedByHand as true",
+    ),
+    (
+        "the token is given as HCLOUD_TOKEN, and the password of Git as CATALYST_GIT_PASSWORD",
+        "the token is the credential hetznerToken, and the password of Git gitPassword",
     ),
     (
         "set HCLOUD_TOKEN to it",
