@@ -72,6 +72,7 @@ fn the_description_in_the_procedure_is_right_and_renders() {
 #[test]
 fn init_asks_and_writes_what_render_takes() {
     let home = home();
+    home.write(".ssh/id_ed25519", "");
     let answers = "omantel.example\n\n\n\n\n203.0.113.7/32\n1\n\n0\nhttps://git.example/s\n\nops@omantel.example\n\n";
     let outcome = home.run_with(&["provision", "init"], answers);
     assert_eq!(outcome.worked(), "sovereign.yaml\n");

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use catalyst_provisioner::Config;
-use catalyst_provisioner::config::usual_server_types;
+use catalyst_provisioner::config::{at_home, usual_server_types};
 use serde_json::{Value, json};
 
 use crate::cli::failure::hinted;
@@ -190,6 +190,16 @@ fn ask(input: &mut impl BufRead, out: &mut impl Write) -> anyhow::Result<String>
             ) {
                 break;
             }
+            // Whether it fits the public key, preflight tells.
+            if property == "sshPrivateKeyFile"
+                && let Err(error) = std::fs::File::open(at_home(Path::new(given)))
+            {
+                writeln!(
+                    out,
+                    "  cannot read {given}: {error}; name another file, or answer agent"
+                )?;
+                continue;
+            }
             let value = value(given, kind);
             if matches!(kind, Kind::YesNo) && !value.is_boolean() {
                 writeln!(out, "  answer yes or no")?;
@@ -295,8 +305,9 @@ mod tests {
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me\n",
         )
         .unwrap();
+        std::fs::write(folder.path().join("key"), "").unwrap();
         let answers = format!(
-            "Omantel\nomantel.pool.example\n\npool\n\nother.example\npool.example\n/absent.pub\n{}\n\n0.0.0.0/0\n203.0.113.7/32, 2001:db8::/48\n2\n1\n\n0\nhttps://git.example/sovereigns\nperhaps\nyes\nplatform@omantel.example\nservers=many, volume=3\nservers=10, volumes=30\n",
+            "Omantel\nomantel.pool.example\n\npool\n\nother.example\npool.example\n/absent.pub\n{}\n/absent\n\n0.0.0.0/0\n203.0.113.7/32, 2001:db8::/48\n2\n1\n\n0\nhttps://git.example/sovereigns\nperhaps\nyes\nplatform@omantel.example\nservers=many, volume=3\nservers=10, volumes=30\n",
             key.display()
         );
         let mut out = Vec::new();
@@ -318,6 +329,7 @@ mod tests {
             "is not a lower-case domain name",
             "does not lie below other.example",
             "cannot read /absent.pub",
+            "cannot read /absent: ",
             "whole Internet",
             "neither 1 nor 3",
             "answer yes or no",

@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use derived::{Derived, Place, usual_server_types};
-pub(crate) use read::at_home;
-pub use read::{ConfigError, Problem, ReadFile};
+pub use read::{ConfigError, Problem, ReadFile, at_home};
 
 /// A Sovereign on Hetzner Cloud: where it runs, on what, and who may reach it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

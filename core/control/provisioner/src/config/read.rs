@@ -328,7 +328,7 @@ where
 }
 
 /// A path whose `~` is the home directory, as a shell would have it.
-pub(crate) fn at_home(path: &Path) -> PathBuf {
+pub fn at_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => path.to_owned(),
