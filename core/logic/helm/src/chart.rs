@@ -4,7 +4,7 @@
 //! the command line. What must stay true: an archive cannot name a path
 //! outside itself, link anywhere, or unpack to more than the bounds below.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,7 +14,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::ast::Template;
-use crate::glob::glob_match;
+use crate::ignore::Rules;
+use crate::metadata::{check_lock, conform, validate};
 use crate::objects::FileMap;
 use crate::table::{FrozenMap, frozen};
 
@@ -41,6 +42,16 @@ pub enum ChartError {
     },
     #[error("cannot read the chart: {path} {why}")]
     Invalid { path: String, why: String },
+    /// A rule that Helm has for charts is broken, in its words.
+    #[error("cannot read the chart: validation: {0}")]
+    Validation(String),
+    #[error("error unpacking subchart {name} in {chart}")]
+    Subchart {
+        name: String,
+        chart: String,
+        #[source]
+        source: Box<ChartError>,
+    },
 }
 
 /// A chart with its subcharts.
@@ -170,16 +181,36 @@ impl fmt::Debug for Kept {
 }
 
 impl Chart {
-    /// Reads a packaged chart (`.tgz`): one folder that holds the chart.
+    /// Reads a packaged chart (`.tgz`): one folder that holds the chart. `.helmignore`
+    /// was followed when it was packaged, and is not again.
     pub fn from_archive(archive: &[u8]) -> Result<Self, ChartError> {
         let mut budget = MAX_UNPACKED;
         Self::from_files_within(unpack(archive, &mut budget)?, &mut budget, 0)
     }
 
-    /// Reads a chart from its files, keyed by path within the chart.
-    pub fn from_files(files: BTreeMap<String, Vec<u8>>) -> Result<Self, ChartError> {
+    /// Reads a chart from the files of its folder, keyed by path within the chart;
+    /// those that `.helmignore` names are left out.
+    pub fn from_files(mut files: BTreeMap<String, Vec<u8>>) -> Result<Self, ChartError> {
         for path in files.keys() {
             check_path(path)?;
+        }
+        let rules = match files.get(".helmignore") {
+            Some(rules) => Rules::read(&String::from_utf8_lossy(without_mark(rules))),
+            None => Rules::read(""),
+        };
+        let rules = rules.map_err(|why| ChartError::Invalid {
+            path: ".helmignore".to_owned(),
+            why: format!("is not understood: {why}"),
+        })?;
+        files.retain(|path, _| !rules.ignores(path));
+        for (path, data) in &mut files {
+            if data.len() as u64 > MAX_FILE {
+                return Err(ChartError::Invalid {
+                    path: path.clone(),
+                    why: format!("is larger than the maximum file size {MAX_FILE}"),
+                });
+            }
+            strip_mark(data);
         }
         Self::from_files_within(files, &mut MAX_UNPACKED.clone(), 0)
     }
@@ -240,32 +271,37 @@ impl Chart {
                 why: format!("nests charts deeper than {MAX_DEPTH} levels"),
             });
         }
-        if let Some(rules) = files.remove(".helmignore") {
-            let rules = String::from_utf8_lossy(&rules).into_owned();
-            files.retain(|path, _| path == "Chart.yaml" || !ignored(&rules, path));
-        }
         let Some(metadata) = files.remove("Chart.yaml") else {
             return Err(ChartError::Missing("Chart.yaml".to_owned()));
         };
         let mut metadata = mapping("Chart.yaml", &metadata)?;
-        let name = metadata
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        if name.is_empty() || name.contains(['/', '\\']) || name == ".." {
-            return Err(ChartError::Invalid {
-                path: "Chart.yaml".to_owned(),
-                why: "has no usable name".to_owned(),
-            });
-        }
+        conform("Chart.yaml", &mut metadata)?;
         if let Some(old) = files.get("requirements.yaml")
             && !metadata.contains_key("dependencies")
             && let Some(list) = mapping("requirements.yaml", old)?.remove("dependencies")
         {
             metadata.insert("dependencies".to_owned(), list);
+            conform("requirements.yaml", &mut metadata)?;
         }
-        check_dependencies(&metadata)?;
+        for path in ["requirements.lock", "Chart.lock"] {
+            if let Some(lock) = files.get(path) {
+                check_lock(path, &mapping(path, lock)?)?;
+            }
+        }
+        files.remove("Chart.lock");
+        if !matches!(
+            metadata.get("apiVersion").and_then(Value::as_str),
+            None | Some("" | "v1")
+        ) {
+            files.remove("requirements.yaml");
+            files.remove("requirements.lock");
+        }
+        validate(&metadata)?;
+        let name = metadata
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let mut weight = 0;
         let values = match files.remove("values.yaml") {
             Some(text) => {
@@ -286,7 +322,6 @@ impl Chart {
         };
         let (mut templates, mut others, mut crds) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut subcharts = Vec::new();
         let mut folders: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
         for (path, data) in files {
             if path.starts_with("templates/") {
@@ -294,20 +329,13 @@ impl Chart {
                 templates.insert(path, String::from_utf8_lossy(&data).into_owned());
                 continue;
             }
-            if let Some(rest) = path.strip_prefix("charts/") {
-                match rest.split_once('/') {
-                    Some((folder, _)) if folder.starts_with(['_', '.']) => {}
-                    Some((folder, inner)) => {
-                        folders
-                            .entry(folder.to_owned())
-                            .or_default()
-                            .insert(inner.to_owned(), data);
-                    }
-                    None if rest.ends_with(".tgz") && !rest.starts_with(['_', '.']) => {
-                        let inner = unpack(&data, budget)?;
-                        subcharts.push(Self::from_files_within(inner, budget, depth + 1)?);
-                    }
-                    None => {}
+            if let Some(rest) = path.strip_prefix("charts/")
+                && !path.ends_with(".prov")
+            {
+                let (folder, inner) = rest.split_once('/').unwrap_or((rest, ""));
+                if !folder.starts_with(['_', '.']) {
+                    let folder = folders.entry(folder.to_owned()).or_default();
+                    folder.insert(inner.to_owned(), data);
                 }
                 continue;
             }
@@ -318,12 +346,14 @@ impl Chart {
             }
             others.insert(path, Arc::new(data));
         }
+        let mut subcharts = Vec::new();
         for (folder, inner) in folders {
-            // A folder without Chart.yaml is not a chart; Helm says so too.
-            if !inner.contains_key("Chart.yaml") {
-                return Err(ChartError::Missing(format!("charts/{folder}/Chart.yaml")));
-            }
-            subcharts.push(Self::from_files_within(inner, budget, depth + 1)?);
+            let sub = Self::subchart(&folder, inner, budget, depth);
+            subcharts.push(sub.map_err(|source| ChartError::Subchart {
+                name: folder,
+                chart: name.clone(),
+                source: Box::new(source),
+            })?);
         }
         Ok(Self {
             inner_name: name.clone(),
@@ -338,6 +368,37 @@ impl Chart {
             weight,
             kept: Arc::default(),
         })
+    }
+
+    /// Reads what lies in `charts/` below one name: an archive or a folder. A file has
+    /// the empty path; one that is no archive is to Helm a chart without files.
+    fn subchart(
+        name: &str,
+        mut files: BTreeMap<String, Vec<u8>>,
+        budget: &mut u64,
+        depth: usize,
+    ) -> Result<Self, ChartError> {
+        let file = files.remove("");
+        if name.ends_with(".tgz") {
+            let Some(archive) = file else {
+                return Err(ChartError::Unpack(format!("{name} is a folder")));
+            };
+            files = unpack(&archive, budget)?;
+        }
+        Self::from_files_within(files, budget, depth + 1)
+    }
+}
+
+/// The mark of UTF-8, which Helm takes off each file of a chart once.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn without_mark(data: &[u8]) -> &[u8] {
+    data.strip_prefix(MARK).unwrap_or(data)
+}
+
+fn strip_mark(data: &mut Vec<u8>) {
+    if data.starts_with(MARK) {
+        data.drain(..MARK.len());
     }
 }
 
@@ -355,28 +416,6 @@ fn mapping(path: &str, text: &[u8]) -> Result<Map<String, Value>, ChartError> {
             source,
         }),
     }
-}
-
-/// Each subchart is wanted once under one name, as Helm demands.
-fn check_dependencies(metadata: &Map<String, Value>) -> Result<(), ChartError> {
-    let Some(Value::Array(wanted)) = metadata.get("dependencies") else {
-        return Ok(());
-    };
-    let mut seen = HashSet::new();
-    for dependency in wanted.iter().filter(|wanted| wanted.is_object()) {
-        let text = |key: &str| dependency.get(key).and_then(Value::as_str).unwrap_or("");
-        let name = match text("alias") {
-            "" => text("name"),
-            alias => alias,
-        };
-        if !seen.insert(name) {
-            return Err(ChartError::Invalid {
-                path: "Chart.yaml".to_owned(),
-                why: format!("has more than one dependency with name or alias {name:?}"),
-            });
-        }
-    }
-    Ok(())
 }
 
 fn check_path(path: &str) -> Result<(), ChartError> {
@@ -432,6 +471,7 @@ fn unpack(archive: &[u8], budget: &mut u64) -> Result<BTreeMap<String, Vec<u8>>,
         *budget = budget.checked_sub(data.len() as u64).ok_or_else(|| {
             ChartError::Unpack(format!("it unpacks to more than {MAX_UNPACKED} bytes"))
         })?;
+        strip_mark(&mut data);
         files.insert(inner.to_owned(), data);
         if files.len() > MAX_FILES {
             return Err(ChartError::Unpack(format!(
@@ -443,41 +483,4 @@ fn unpack(archive: &[u8], budget: &mut u64) -> Result<BTreeMap<String, Vec<u8>>,
         return Err(ChartError::Unpack("it holds no files".to_owned()));
     }
     Ok(files)
-}
-
-/// Whether `.helmignore`'s rules drop `path` or a folder above it.
-fn ignored(rules: &str, path: &str) -> bool {
-    let mut dropped = false;
-    for rule in rules.lines().map(str::trim) {
-        if rule.is_empty() || rule.starts_with('#') {
-            continue;
-        }
-        let (negated, rule) = match rule.strip_prefix('!') {
-            Some(rule) => (true, rule),
-            None => (false, rule),
-        };
-        let (folder_only, rule) = match rule.strip_suffix('/') {
-            Some(rule) => (true, rule),
-            None => (false, rule),
-        };
-        let parts: Vec<&str> = path.split('/').collect();
-        let hit = (1..=parts.len()).any(|count| {
-            let prefix = parts.get(..count).unwrap_or_default().join("/");
-            let is_folder = count < parts.len();
-            if folder_only && !is_folder {
-                return false;
-            }
-            match rule.strip_prefix('/') {
-                Some(rooted) => glob_match(rooted, &prefix),
-                None if rule.contains('/') => glob_match(rule, &prefix),
-                None => parts
-                    .get(count - 1)
-                    .is_some_and(|name| glob_match(rule, name)),
-            }
-        });
-        if hit {
-            dropped = !negated;
-        }
-    }
-    dropped
 }

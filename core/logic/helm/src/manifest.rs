@@ -183,7 +183,7 @@ fn read(chart: &str, path: &str, content: &str) -> Result<(Manifest, Value), Ren
 
 /// A scalar as text: Helm asks for text, and Kubernetes' YAML gives it for
 /// numbers and booleans too.
-fn scalar(value: &Value) -> Option<String> {
+pub fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(flag) => Some(flag.to_string()),

@@ -319,3 +319,162 @@ fn what_is_kept_of_a_chart_knows_which_dependencies_it_is_for() {
     assert_ne!(with, without);
     assert_eq!((sub(true), sub(false)), (with, without));
 }
+
+/// The causes too.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut error = error.source();
+    while let Some(cause) = error {
+        text.push_str(&format!(": {cause}"));
+        error = cause.source();
+    }
+    text
+}
+
+const PLAIN: (&str, &str) = ("Chart.yaml", "apiVersion: v2\nname: demo\nversion: 1.0.0\n");
+
+fn load(files: &[(&str, &str)]) -> Result<Chart, String> {
+    let all = std::iter::once(&PLAIN).chain(files);
+    let all = all.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+    Chart::from_files(all.collect()).map_err(|error| chain(&error))
+}
+
+/// Each of them is what `helm template` of 3.22 refuses, for the same cause.
+#[test]
+fn charts_that_helm_refuses_are_refused() {
+    for (path, text, expected) in [
+        (
+            "Chart.yaml",
+            "name: demo\nversion: not",
+            "validation: chart.metadata.version \"not\" is invalid",
+        ),
+        (
+            "Chart.yaml",
+            "name: demo\nversion: 1.0.0\ntype: weird",
+            "validation: chart.metadata.type must be application or library",
+        ),
+        ("Chart.lock", "x: [", "cannot read Chart.lock of the chart"),
+        ("Chart.lock", "[]", "Chart.lock is not a map"),
+        ("Chart.lock", "generated: nope", "generated that is no time"),
+        ("requirements.lock", "x", "requirements.lock is not a map"),
+        (
+            "charts/README.md",
+            "x",
+            "error unpacking subchart README.md in demo: cannot read the chart: Chart.yaml is missing",
+        ),
+        (
+            "charts/sub/README.md",
+            "x",
+            "error unpacking subchart sub in demo: cannot read the chart: Chart.yaml is missing",
+        ),
+        (
+            "charts/sub.tgz/README.md",
+            "x",
+            "error unpacking subchart sub.tgz in demo",
+        ),
+        (
+            "charts/s.tgz",
+            "no",
+            "error unpacking subchart s.tgz in demo",
+        ),
+        (
+            "charts/sub/Chart.yaml",
+            "name: sub\nversion: no",
+            "error unpacking subchart sub in demo: cannot read the chart: validation: chart.metadata.version \"false\" is invalid",
+        ),
+        (
+            ".helmignore",
+            "**/x",
+            "double-star (**) syntax is not supported",
+        ),
+        (".helmignore", "[a", "syntax error in pattern"),
+        (".helmignore", "f/\n!f/a\n", "Chart.yaml is missing"),
+    ] {
+        let error = load(&[(path, text)]).unwrap_err();
+        assert!(error.contains(expected), "{path}: {error}");
+    }
+}
+
+/// Answers of helm 3.22.
+#[test]
+fn files_are_those_that_helm_sees() {
+    const LIST: &str = "kind: T\nfiles: [{{ range $path, $_ := .Files }}{{ $path }},{{ end }}]\n";
+    let seen = |files: &[(&str, &str)]| {
+        let mut all = vec![("templates/t.yaml", LIST)];
+        all.extend(files);
+        let rendered = run(&load(&all).unwrap(), &json!({})).unwrap();
+        rendered.manifests[0].object()["files"].clone()
+    };
+    assert_eq!(
+        seen(&[(".helmignore", "a.txt"), ("a.txt", ""), ("b.txt", "")]),
+        json!([".helmignore", "b.txt"])
+    );
+    let marked = "\u{feff}a.txt\n";
+    assert_eq!(
+        seen(&[(".helmignore", marked), ("a.txt", "")]),
+        json!([".helmignore"])
+    );
+    // What begins with a point, in templates/ itself, is no template.
+    assert_eq!(
+        seen(&[("templates/.h.yaml", "{{ fail \"x\" }}")]),
+        json!([])
+    );
+    assert_eq!(seen(&[("charts/s.prov", "")]), json!(["charts/s.prov"]));
+    assert_eq!(seen(&[("charts/_ign", ""), ("charts/.h", "")]), json!([]));
+    assert_eq!(
+        seen(&[("Chart.lock", ""), ("requirements.lock", "")]),
+        json!([])
+    );
+    // A subchart's rules are a file like others.
+    let sub = ("charts/sub/Chart.yaml", "name: sub\nversion: 1.0.0\n");
+    let template = ("charts/sub/templates/t.yaml", LIST);
+    let ignore = ("charts/sub/.helmignore", "a.txt");
+    let files = [sub, template, ignore, ("charts/sub/a.txt", "")];
+    let rendered = run(&load(&files).unwrap(), &json!({})).unwrap();
+    assert_eq!(
+        rendered.manifests[0].object()["files"],
+        json!([".helmignore", "a.txt"])
+    );
+}
+
+#[test]
+fn the_mark_of_utf_8_is_taken_off_every_file() {
+    let files = [
+        ("Chart.yaml", "\u{feff}name: demo\nversion: 1.0.0\n"),
+        ("values.yaml", "\u{feff}a: 1\n"),
+        ("values.schema.json", "\u{feff}{\"type\": \"object\"}"),
+        (
+            "templates/t.yaml",
+            "\u{feff}kind: T\na: {{ .Values.a }}\nf: {{ .Files.Get \"f.txt\" }}\n",
+        ),
+        ("f.txt", "\u{feff}text"),
+    ];
+    let of = |chart: &Chart| run(chart, &json!({})).unwrap().to_string();
+    let expected = "---\n# Source: demo/templates/t.yaml\nkind: T\na: 1\nf: text\n";
+    assert_eq!(of(&load(&files).unwrap()), expected);
+    let names: Vec<String> = files
+        .iter()
+        .map(|(path, _)| format!("demo/{path}"))
+        .collect();
+    let entries: Vec<_> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, (_, text))| (name.as_str(), text.as_bytes(), tar::EntryType::Regular))
+        .collect();
+    assert_eq!(
+        of(&Chart::from_archive(&archive(&entries)).unwrap()),
+        expected
+    );
+}
+
+#[test]
+fn an_archive_is_not_held_against_helmignore_again() {
+    let file = tar::EntryType::Regular;
+    let chart = archive(&[
+        ("demo/Chart.yaml", PLAIN.1.as_bytes(), file),
+        ("demo/.helmignore", "**\nt.yaml\n".as_bytes(), file),
+        ("demo/templates/t.yaml", "kind: T\n".as_bytes(), file),
+    ]);
+    let rendered = run(&Chart::from_archive(&chart).unwrap(), &json!({})).unwrap();
+    assert_eq!(rendered.manifests.len(), 1);
+}
