@@ -215,6 +215,16 @@ impl Chart {
         Self::from_files_within(files, &mut MAX_UNPACKED.clone(), 0)
     }
 
+    /// The chart and its subcharts without the schemas of their values, which any values
+    /// meet then.
+    #[must_use]
+    pub fn without_schemas(mut self) -> Self {
+        self.schema = None;
+        let subcharts = self.subcharts.into_iter();
+        self.subcharts = subcharts.map(Self::without_schemas).collect();
+        self
+    }
+
     /// The chart's name.
     #[must_use]
     pub fn name(&self) -> &str {

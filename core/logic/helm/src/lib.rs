@@ -30,6 +30,9 @@
 //!   U+2029) is text in YAML, as YAML 1.2 has it.
 //! - Where text is not YAML, JSON Schema or TOML the verdict is the same and
 //!   the words are those of the library that read it.
+//! - Helm's warnings come with what was rendered, at most a hundred, each once, and
+//!   without the values that Helm shows in them.
+//! - `.Capabilities.HelmVersion` has no `go_version`: nothing here is built by Go.
 //! - TOML that extends an inline table, or with a header a table made by dotted
 //!   keys, is refused as TOML has it; Helm's library lets it pass.
 
@@ -55,10 +58,11 @@ mod schema;
 mod table;
 mod value;
 mod values;
+mod warnings;
 
 pub use chart::{Chart, ChartError};
 pub use exec::Limits;
 pub use render::{
     Capabilities, Environment, Hook, Host, Lookup, Manifest, NoHost, NoLookup, ReleaseOptions,
-    RenderError, Rendered, render,
+    RenderError, Rendered, render, render_files,
 };

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::chart::Chart;
 use crate::render::{RenderError, Rendered};
+use crate::warnings::Warnings;
 
 /// The order in which Helm installs kinds; others follow by name.
 const INSTALL_ORDER: [&str; 36] = [
@@ -84,12 +85,17 @@ pub struct Hook {
     pub delete_policies: Vec<String>,
 }
 
-pub fn sort(chart: &Chart, files: BTreeMap<String, String>) -> Result<Rendered, RenderError> {
+pub fn sort(
+    chart: &Chart,
+    files: BTreeMap<String, String>,
+    mut warnings: Warnings,
+) -> Result<Rendered, RenderError> {
     let mut rendered = Rendered {
         manifests: Vec::new(),
         hooks: Vec::new(),
         crds: Vec::new(),
         notes: None,
+        warnings: Vec::new(),
     };
     let notes = format!("{}/templates/NOTES.txt", chart.name);
     for (path, text) in files {
@@ -104,7 +110,7 @@ pub fn sort(chart: &Chart, files: BTreeMap<String, String>) -> Result<Rendered, 
         }
         for document in split(&text) {
             let (manifest, head) = read(&chart.name, &path, document)?;
-            match role(manifest, &head) {
+            match role(manifest, &head, &mut warnings) {
                 Role::Hook(hook) => rendered.hooks.push(hook),
                 Role::Plain(manifest) => rendered.manifests.push(manifest),
                 Role::Unknown => {}
@@ -116,6 +122,7 @@ pub fn sort(chart: &Chart, files: BTreeMap<String, String>) -> Result<Rendered, 
         .hooks
         .sort_by_cached_key(|hook| rank(&hook.manifest.kind));
     crds(chart, "", &mut rendered.crds)?;
+    rendered.warnings = warnings.into_texts();
     Ok(rendered)
 }
 
@@ -247,7 +254,7 @@ const EVENTS: [&str; 10] = [
     "test-success",
 ];
 
-fn role(manifest: Manifest, head: &Value) -> Role {
+fn role(manifest: Manifest, head: &Value, warnings: &mut Warnings) -> Role {
     let annotations = head.pointer("/metadata/annotations");
     let get = |key: &str| {
         let value = annotations?.get(key)?;
@@ -259,11 +266,12 @@ fn role(manifest: Manifest, head: &Value) -> Role {
             .map(|word| word.trim().to_lowercase())
             .collect()
     };
-    let Some(events) = get("helm.sh/hook") else {
+    let Some(given) = get("helm.sh/hook") else {
         return Role::Plain(manifest);
     };
-    let events = words(&events);
+    let events = words(&given);
     if events.iter().any(|event| !EVENTS.contains(&event.as_str())) {
+        warnings.add(&format!("skipping unknown hook: {given:?}"));
         return Role::Unknown;
     }
     let events = events

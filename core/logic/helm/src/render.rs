@@ -16,6 +16,7 @@ use crate::exec::{Engine, Failure, Limits, Set};
 use crate::functions::semver::Version;
 use crate::objects::{CHART, KUBE_VERSION, Object};
 use crate::value::Value;
+use crate::warnings::Warnings;
 use crate::{manifest, schema, values};
 
 pub use crate::manifest::{Hook, Manifest};
@@ -165,6 +166,8 @@ pub struct Rendered {
     /// Files of `crds/`, subcharts' too; installed before everything else.
     pub crds: Vec<Manifest>,
     pub notes: Option<String>,
+    /// What Helm warns of while it renders, in its words, each once.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for Rendered {
@@ -185,29 +188,51 @@ pub fn render(
     environment: &Environment<'_>,
 ) -> Result<Rendered, RenderError> {
     let mut chart = chart.clone();
+    let (files, warnings) = texts(&mut chart, values, environment)?;
+    manifest::sort(&chart, files, warnings)
+}
+
+/// The texts that the templates make, by the templates' paths: what [`render`] reads,
+/// to show where it cannot be read.
+///
+/// # Errors
+/// As [`render`], but for those of reading.
+pub fn render_files(
+    chart: &Chart,
+    values: &Json,
+    environment: &Environment<'_>,
+) -> Result<BTreeMap<String, String>, RenderError> {
+    Ok(texts(&mut chart.clone(), values, environment)?.0)
+}
+
+fn texts(
+    chart: &mut Chart,
+    values: &Json,
+    environment: &Environment<'_>,
+) -> Result<(BTreeMap<String, String>, Warnings), RenderError> {
     if !matches!(chart.meta("type"), "" | "application") {
-        return Err(RenderError::Library(chart.name));
+        return Err(RenderError::Library(chart.name.clone()));
     }
     let name = chart.name.clone();
     let given = values.as_object().cloned().unwrap_or_default();
     // Templates recurse, and so does the walk: give it a stack of its own. Not a
     // thread: starting one, and the memory that it asks of the system page by page,
     // took longer than the rendering.
-    let files = stacker::grow(STACK, || {
-        let work = || prepare_and_execute(&mut chart, &given, environment);
+    stacker::grow(STACK, || {
+        let work = || prepare_and_execute(chart, &given, environment);
         // A fault of ours is an error to whoever renders, not their end.
         std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(RenderError::Broken(name)))
-    })?;
-    manifest::sort(&chart, files)
+    })
 }
 
 fn prepare_and_execute(
     chart: &mut Chart,
     given: &Map<String, Json>,
     environment: &Environment<'_>,
-) -> Result<BTreeMap<String, String>, RenderError> {
-    values::enable(chart, given).map_err(RenderError::Values)?;
-    let merged = values::coalesced(chart, given).map_err(RenderError::Values)?;
+) -> Result<(BTreeMap<String, String>, Warnings), RenderError> {
+    let mut warnings = Warnings::default();
+    values::enable(chart, given, &mut warnings).map_err(RenderError::Values)?;
+    let merged = values::coalesced(chart, given, &mut warnings).map_err(RenderError::Values)?;
     let merged = Value::Map(merged);
     let mut problems = String::new();
     if schema::has_any(chart)
@@ -219,10 +244,11 @@ fn prepare_and_execute(
         return Err(RenderError::Schema(problems));
     }
     check_kube_version(chart, environment.capabilities)?;
-    execute(chart, merged, environment).map_err(|message| RenderError::Template {
+    let files = execute(chart, merged, environment).map_err(|message| RenderError::Template {
         chart: chart.name.clone(),
         message,
-    })
+    })?;
+    Ok((files, warnings))
 }
 
 /// Helm asks the chart itself only, not its subcharts.

@@ -5,7 +5,8 @@
 //! would be applied more often than `MOST` is refused instead: a few references to
 //! each other are enough for more than anyone can wait for.
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::chart::{Chart, Kept};
@@ -61,9 +62,30 @@ fn faults(schema: &Value, instance: &Value, kept: &Kept) -> Vec<String> {
         .map(|error| {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { "/" } else { &place };
-            format!("- at '{place}': {error}\n")
+            format!("- at '{place}': {}\n", worded(&error, instance))
         })
         .collect()
+}
+
+/// What is wrong: as Helm says it of properties that may not be there, else in the
+/// library's words.
+fn worded(error: &ValidationError<'_>, instance: &Value) -> String {
+    let of =
+        |names: Vec<String>| format!("additional properties '{}' not allowed", names.join("', '"));
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => of(unexpected.clone()),
+        ValidationErrorKind::FalseSchema => {
+            // Where no property may be there, the error is of the first one's value, but
+            // at the place of the map.
+            match instance.pointer(error.instance_path().as_str()) {
+                Some(found @ Value::Object(map)) if found != &**error.instance() => {
+                    of(map.keys().cloned().collect())
+                }
+                _ => "false schema".to_owned(),
+            }
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn compile(schema: &Value) -> Result<Validator, String> {

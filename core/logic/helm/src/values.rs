@@ -16,6 +16,7 @@ use crate::chart::{Chart, Defaults};
 use crate::functions::semver::{Version, satisfies};
 use crate::table::{Frozen, Shared, Table, thawed};
 use crate::value::Value;
+use crate::warnings::{Place, Warnings};
 
 const GLOBAL: &str = "global";
 /// Charts that take part, a subchart once for each of its names.
@@ -37,6 +38,18 @@ fn table(map: &Shared, key: &str) -> Option<Shared> {
 fn table_at(map: &Shared, path: &str) -> Option<Shared> {
     path.split('.')
         .try_fold(map.clone(), |map, key| table(&map, key))
+}
+
+/// The key of a path at which there is none.
+fn no_table<'p>(map: &Shared, path: &'p str) -> &'p str {
+    let mut map = map.clone();
+    for key in path.split('.') {
+        match table(&map, key) {
+            Some(inner) => map = inner,
+            None => return key,
+        }
+    }
+    path
 }
 
 fn empty() -> Shared {
@@ -61,12 +74,16 @@ fn copy(map: &Shared) -> Shared {
 
 /// `ProcessDependenciesWithMerge`: applies aliases, conditions and tags all the
 /// way down, and merges imported values into the parents' defaults.
-pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault> {
+pub fn enable(
+    chart: &mut Chart,
+    values: &Map<String, Json>,
+    warnings: &mut Warnings,
+) -> Result<(), Fault> {
     let mut budget = Budget {
         charts: MAX_CHARTS,
         weight: MAX_WEIGHT,
     };
-    enabled(chart, &shared(values), "", &mut budget)?;
+    enabled(chart, &shared(values), "", &mut budget, warnings)?;
     // What is imported depends on the values only by which charts take part, and by which
     // dependencies, of which some may have no chart.
     let mut taking_part = String::new();
@@ -75,7 +92,14 @@ pub fn enable(chart: &mut Chart, values: &Map<String, Json>) -> Result<(), Fault
         take_defaults(chart, &mut defaults.into_iter());
         return Ok(());
     }
-    import(chart)?;
+    let mut said = Warnings::default();
+    import(chart, &mut said)?;
+    let said = said.into_texts();
+    if !said.is_empty() {
+        // Made anew each time, so that each rendering says it.
+        said.iter().for_each(|text| warnings.add(text));
+        return Ok(());
+    }
     let mut defaults = Vec::new();
     list_defaults(chart, &mut defaults);
     chart.kept.keep_defaults(taking_part, defaults);
@@ -149,9 +173,13 @@ impl Budget {
 
 /// `CoalesceValues`: the values of `chart`, with all subcharts' below their
 /// names.
-pub fn coalesced(chart: &Chart, values: &Map<String, Json>) -> Result<Shared, Fault> {
+pub fn coalesced(
+    chart: &Chart,
+    values: &Map<String, Json>,
+    warnings: &mut Warnings,
+) -> Result<Shared, Fault> {
     let values = shared(values);
-    coalesce(chart, &values, false)?;
+    coalesce(chart, &values, false, Place::Top, warnings)?;
     Ok(values)
 }
 
@@ -171,6 +199,7 @@ fn enabled(
     values: &Shared,
     path: &str,
     budget: &mut Budget,
+    warnings: &mut Warnings,
 ) -> Result<(), Fault> {
     budget.take(chart)?;
     let Some(Json::Array(mut wanted)) = chart.metadata.get("dependencies").cloned() else {
@@ -210,17 +239,17 @@ fn enabled(
     }
     budget.has_room(&chart.subcharts)?;
     let merged = copy(values);
-    coalesce(chart, &merged, false)?;
+    coalesce(chart, &merged, false, Place::Top, warnings)?;
     let off: Vec<String> = wanted
         .iter()
-        .filter(|dependency| !is_enabled(dependency, &merged, path))
+        .filter(|dependency| !is_enabled(dependency, &merged, path, warnings))
         .map(|dependency| text(dependency, "name").to_owned())
         .collect();
     chart.subcharts.retain(|sub| !off.contains(&sub.name));
     wanted.retain(|dependency| !off.iter().any(|off| off == text(dependency, "name")));
     for sub in &mut chart.subcharts {
         let below = format!("{path}{}.", sub.name);
-        enabled(sub, &merged, &below, budget)?;
+        enabled(sub, &merged, &below, budget, warnings)?;
     }
     if wanted.is_empty() {
         Arc::make_mut(&mut chart.metadata).remove("dependencies");
@@ -239,16 +268,22 @@ fn enabled_alone(chart: &mut Chart, budget: &mut Budget) -> Result<(), Fault> {
         .try_for_each(|sub| enabled_alone(sub, budget))
 }
 
-fn is_enabled(dependency: &Json, merged: &Shared, path: &str) -> bool {
+fn is_enabled(dependency: &Json, merged: &Shared, path: &str, warnings: &mut Warnings) -> bool {
+    let name = text(dependency, "name");
     let mut enabled = true;
     if let (Some(Json::Array(tags)), Some(set)) = (dependency.get("tags"), table(merged, "tags")) {
-        let set = set.borrow();
-        let says = |flag: bool| {
-            tags.iter()
-                .filter_map(Json::as_str)
-                .any(|tag| matches!(set.get(tag), Some(Value::Bool(set)) if *set == flag))
-        };
-        enabled = says(true) || !says(false);
+        let (mut is_on, mut is_off) = (false, false);
+        for tag in tags.iter().filter_map(Json::as_str) {
+            match set.borrow().get(tag) {
+                None => {}
+                Some(Value::Bool(true)) => is_on = true,
+                Some(Value::Bool(false)) => is_off = true,
+                Some(_) => warnings.add(&format!(
+                    "Tag '{tag}' for chart {name} returned non-bool value"
+                )),
+            }
+        }
+        enabled = is_on || !is_off;
     }
     for condition in text(dependency, "condition").trim().split(',') {
         if condition.is_empty() {
@@ -259,25 +294,31 @@ fn is_enabled(dependency: &Json, merged: &Shared, path: &str) -> bool {
             Some((holder, key)) => (table_at(merged, holder), key),
             None => (Some(merged.clone()), place.as_str()),
         };
-        if let Some(holder) = holder
-            && let Some(Value::Bool(flag)) = holder.borrow().get(key)
-        {
-            return *flag;
+        let Some(holder) = holder else {
+            continue;
+        };
+        match holder.borrow().get(key) {
+            Some(Value::Bool(flag)) => return *flag,
+            // There is no value in a table, to Helm.
+            None | Some(Value::Map(_)) => {}
+            Some(_) => warnings.add(&format!(
+                "Condition path '{condition}' for chart {name} returned non-bool value"
+            )),
         }
     }
     enabled
 }
 
 /// `import-values`: a child's values as the parent's defaults.
-fn import(chart: &mut Chart) -> Result<(), Fault> {
+fn import(chart: &mut Chart, warnings: &mut Warnings) -> Result<(), Fault> {
     for sub in &mut chart.subcharts {
-        import(sub)?;
+        import(sub, warnings)?;
     }
     let Some(Json::Array(wanted)) = chart.metadata.get("dependencies").cloned() else {
         return Ok(());
     };
     let merged = empty();
-    coalesce(chart, &merged, true)?;
+    coalesce(chart, &merged, true, Place::Top, warnings)?;
     let mut imported = empty();
     for dependency in &wanted {
         let name = text(dependency, "name");
@@ -296,7 +337,16 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
                 }
                 _ => continue,
             };
-            let Some(found) = table_at(&merged, &format!("{name}.{child}")) else {
+            let path = format!("{name}.{child}");
+            let Some(found) = table_at(&merged, &path) else {
+                let whose = match item {
+                    Json::Object(_) => format!(" from chart {name}"),
+                    _ => String::new(),
+                };
+                let key = no_table(&merged, &path);
+                warnings.add(&format!(
+                    "ImportValues missing table{whose}: {key:?} is not a table"
+                ));
                 continue;
             };
             let found = if found.borrow().is_empty() {
@@ -311,13 +361,13 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
                     Table::shared(BTreeMap::from([(key.to_owned(), Value::Map(inner))]))
                 })
             };
-            imported = tables(&imported, &wrapped, true);
+            imported = tables(&imported, &wrapped, true, Place::Top, warnings);
         }
     }
     let values = if imported.borrow().is_empty() {
         merged
     } else {
-        tables(&copy(&merged), &imported, true)
+        tables(&copy(&merged), &imported, true, Place::Top, warnings)
     };
     if let Some(Json::Object(values)) = Value::Map(values).to_json() {
         chart.values = Arc::new(Defaults::new(values));
@@ -327,7 +377,14 @@ fn import(chart: &mut Chart) -> Result<(), Fault> {
 
 /// Fills `into` with the chart's defaults, its subcharts' below their names.
 /// Nulls are kept when merging, and remove defaults otherwise.
-fn coalesce(chart: &Chart, into: &Shared, merge: bool) -> Result<(), Fault> {
+fn coalesce(
+    chart: &Chart,
+    into: &Shared,
+    merge: bool,
+    above: Place<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Fault> {
+    let place = Place::Below(&above, &chart.name);
     for (key, default) in chart.values.frozen().iter() {
         let present = into.borrow().get(key).cloned();
         match (present, default) {
@@ -339,7 +396,12 @@ fn coalesce(chart: &Chart, into: &Shared, merge: bool) -> Result<(), Fault> {
             }
             (Some(Value::Map(inner)), Frozen::Map(default)) => {
                 let is_child = chart.subcharts.iter().any(|sub| sub.name == *key);
-                tables(&inner, &thawed(default), merge || is_child);
+                let place = Place::Below(&place, key);
+                let default = thawed(default);
+                tables(&inner, &default, merge || is_child, place, warnings);
+            }
+            (Some(Value::Map(_)), default) if !matches!(default, Frozen::Nil) => {
+                warnings.add(&format!("skipped value for {place}.{key}: Not a table."));
             }
             _ => {}
         }
@@ -362,20 +424,25 @@ fn coalesce(chart: &Chart, into: &Shared, merge: bool) -> Result<(), Fault> {
                 ));
             }
         };
-        globals(&inner, into);
-        coalesce(sub, &inner, merge)?;
+        globals(&inner, into, place, warnings);
+        coalesce(sub, &inner, merge, place, warnings)?;
     }
     Ok(())
 }
 
 /// `coalesceGlobals`: the parent's `global` wins over the child's.
-fn globals(child: &Shared, parent: &Shared) {
+fn globals(child: &Shared, parent: &Shared, place: Place<'_>, warnings: &mut Warnings) {
     let of = |map: &Shared| match map.borrow().get(GLOBAL) {
         None => Some(empty()),
         Some(Value::Map(inner)) => Some(inner.clone()),
         Some(_) => None,
     };
-    let (Some(own), Some(given)) = (of(child), of(parent)) else {
+    let Some(own) = of(child) else {
+        warnings.add("skipping globals because destination global is not a table.");
+        return;
+    };
+    let Some(given) = of(parent) else {
+        warnings.add("skipping globals because source global is not a table.");
         return;
     };
     let entries: Vec<(String, Value)> = given
@@ -392,13 +459,21 @@ fn globals(child: &Shared, parent: &Shared) {
                 match present {
                     None => {}
                     Some(Value::Map(present)) => {
-                        tables(&copied, &present, true);
+                        let place = Place::Below(&place, &key);
+                        tables(&copied, &present, true, place, warnings);
                     }
-                    Some(_) => continue,
+                    Some(_) => {
+                        warnings.add(&format!(
+                            "Conflict: cannot merge map onto non-map for {key:?}. Skipping."
+                        ));
+                        continue;
+                    }
                 }
                 own.borrow_mut().insert(key, Value::Map(copied));
             }
-            (_, Some(Value::Map(_))) => {}
+            (_, Some(Value::Map(_))) => {
+                warnings.add(&format!("key {key} is table. Skipping"));
+            }
             _ => {
                 own.borrow_mut().insert(key, value);
             }
@@ -410,7 +485,13 @@ fn globals(child: &Shared, parent: &Shared) {
 }
 
 /// `coalesceTablesFullKey`: fills what `into` lacks from `from`.
-fn tables(into: &Shared, from: &Shared, merge: bool) -> Shared {
+fn tables(
+    into: &Shared,
+    from: &Shared,
+    merge: bool,
+    place: Place<'_>,
+    warnings: &mut Warnings,
+) -> Shared {
     if Rc::ptr_eq(into, from) {
         return into.clone();
     }
@@ -439,7 +520,18 @@ fn tables(into: &Shared, from: &Shared, merge: bool) -> Shared {
                 into.borrow_mut().insert(key, value);
             }
             (Some(Value::Map(inner)), Value::Map(value)) => {
-                tables(&inner, &value, merge);
+                let place = Place::Below(&place, &key);
+                tables(&inner, &value, merge, place, warnings);
+            }
+            (Some(_), Value::Map(_)) => warnings.add(&format!(
+                "cannot overwrite table with non table for {}",
+                Place::Below(&place, &key)
+            )),
+            (Some(Value::Map(_)), value) if !matches!(value, Value::Nil) => {
+                warnings.add(&format!(
+                    "destination for {} is a table. Ignoring non-table value",
+                    Place::Below(&place, &key)
+                ));
             }
             _ => {}
         }

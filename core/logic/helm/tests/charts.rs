@@ -478,3 +478,144 @@ fn an_archive_is_not_held_against_helmignore_again() {
     let rendered = run(&Chart::from_archive(&chart).unwrap(), &json!({})).unwrap();
     assert_eq!(rendered.manifests.len(), 1);
 }
+
+#[test]
+fn what_a_schema_forbids_is_named() {
+    for (schema, expected) in [
+        (
+            r#"{"additionalProperties": false}"#,
+            "at '/foo': additional properties 'bar', 'baz' not allowed",
+        ),
+        (
+            r#"{"properties": {"a": {}}, "additionalProperties": false}"#,
+            "at '/foo': additional properties 'bar', 'baz' not allowed",
+        ),
+        (
+            r#"{"patternProperties": {"^x": {}}, "additionalProperties": false}"#,
+            "at '/foo': additional properties 'bar', 'baz' not allowed",
+        ),
+        ("false", "at '/foo': false schema"),
+        (
+            r#"{"properties": {"bar": false}}"#,
+            "at '/foo/bar': false schema",
+        ),
+    ] {
+        let schema = format!(r#"{{"properties": {{"foo": {schema}}}}}"#);
+        let chart = chart(&[
+            ("values.schema.json", &schema),
+            ("templates/t.yaml", "kind: T\n"),
+        ]);
+        let values = json!({"foo": {"bar": 1, "baz": 2}});
+        let error = run(&chart, &values).unwrap_err().to_string();
+        assert!(error.contains(expected), "{schema}: {error}");
+        assert!(run(&chart.without_schemas(), &values).is_ok());
+    }
+}
+
+/// As helm 3.22 warns, without the names of its own files.
+#[test]
+fn what_helm_warns_of_comes_with_what_was_rendered() {
+    let dependencies = |more: &str| {
+        format!(
+            "name: demo\nversion: 1.0.0\ndependencies:\n- name: sub\n  version: '*'\n  {more}\n"
+        )
+    };
+    let sub = (
+        "charts/sub/Chart.yaml",
+        "name: sub\nversion: 1.0.0\n".to_owned(),
+    );
+    let values = |text: &str| ("values.yaml", text.to_owned());
+    for (files, given, expected) in [
+        (
+            vec![values("a: 1")],
+            json!({"a": {"b": 1}}),
+            "skipped value for demo.a: Not a table.",
+        ),
+        (vec![values("a: null")], json!({"a": {"b": 1}}), ""),
+        (
+            vec![values("a: {b: {c: 1}}")],
+            json!({"a": {"b": 1}}),
+            "cannot overwrite table with non table for demo.a.b",
+        ),
+        (
+            vec![values("a: {b: 1}")],
+            json!({"a": {"b": {"c": 1}}}),
+            "destination for demo.a.b is a table. Ignoring non-table value",
+        ),
+        (
+            vec![sub.clone(), ("charts/sub/values.yaml", "a: 1".to_owned())],
+            json!({"sub": {"a": {}}}),
+            "skipped value for demo.sub.a: Not a table.",
+        ),
+        (
+            vec![sub.clone()],
+            json!({"global": 1}),
+            "skipping globals because source global is not a table.",
+        ),
+        (
+            vec![
+                sub.clone(),
+                ("Chart.yaml", dependencies("condition: sub.on")),
+            ],
+            json!({"sub": {"on": "yes"}}),
+            "Condition path 'sub.on' for chart sub returned non-bool value",
+        ),
+        (
+            vec![sub.clone(), ("Chart.yaml", dependencies("tags: [t]"))],
+            json!({"tags": {"t": "yes"}}),
+            "Tag 't' for chart sub returned non-bool value",
+        ),
+        (
+            vec![
+                sub.clone(),
+                ("Chart.yaml", dependencies("import-values: [x]")),
+            ],
+            json!({}),
+            "ImportValues missing table: \"exports\" is not a table",
+        ),
+        (
+            vec![
+                sub.clone(),
+                (
+                    "Chart.yaml",
+                    dependencies("import-values: [{child: c, parent: p}]"),
+                ),
+            ],
+            json!({}),
+            "ImportValues missing table from chart sub: \"c\" is not a table",
+        ),
+        (
+            vec![(
+                "templates/h.yaml",
+                "kind: T\nmetadata: {annotations: {helm.sh/hook: odd}}\n".to_owned(),
+            )],
+            json!({}),
+            "skipping unknown hook: \"odd\"",
+        ),
+    ] {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (*path, text.as_str()))
+            .collect();
+        let chart = load(&files).unwrap();
+        // Again: what is kept of a chart must not keep its warnings back.
+        for _ in 0..2 {
+            let rendered = run(&chart, &given).unwrap();
+            assert_eq!(rendered.warnings.join("\n"), expected, "{given}");
+        }
+    }
+}
+
+#[test]
+fn warnings_are_bounded() {
+    let keys: Vec<String> = (0..200)
+        .map(|at| format!("{at}{}", "k".repeat(1_000)))
+        .collect();
+    let defaults: String = keys.iter().map(|key| format!("{key}: 1\n")).collect();
+    let given = keys.iter().map(|key| (key.clone(), json!({})));
+    let given: serde_json::Map<_, _> = given.collect();
+    let chart = load(&[("values.yaml", &defaults)]).unwrap();
+    let warnings = run(&chart, &Value::Object(given)).unwrap().warnings;
+    assert_eq!(warnings.len(), 100);
+    assert!(warnings.iter().all(|text| text.len() <= 500));
+}
