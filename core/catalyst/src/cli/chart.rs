@@ -1,6 +1,7 @@
 //! `catalyst chart template`: renders a chart as `helm template` does, with its flags.
 //!
-//! Works without a Sovereign. A folder or an archive needs no network either.
+//! Works without a Sovereign. A folder or an archive needs no network either; a chart in
+//! the Sovereign's registry is read with the command line's sign-in, if there is one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use catalyst_flux::ChartHost;
 use catalyst_helm::{
-    Capabilities, Chart, Environment, Hook, Limits, NoLookup, ReleaseOptions, Rendered, render,
+    Capabilities, Chart, Environment, Hook, Limits, NoLookup, ReleaseOptions, RenderError,
+    Rendered, render, render_files,
 };
 use serde_json::Value;
 
+use super::api::Connection;
 use super::failure::{Hinted, hinted};
-use super::output::print;
+use super::output::{print, tell};
 use super::set::Values;
 use super::{manifests, supply};
 
@@ -153,8 +156,19 @@ struct Template {
         allow_hyphen_values = true
     )]
     post_renderer_args: Vec<String>,
+    /// Print what the templates made even where it is no YAML.
+    #[arg(long)]
+    debug: bool,
+    /// Leave the charts' schemas of values out.
+    #[arg(long)]
+    skip_schema_validation: bool,
+    /// Speak to the registry without TLS; it is not shown the sign-in to the Sovereign then.
+    #[arg(long)]
+    plain_http: bool,
     #[command(flatten)]
     values: Values,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 impl ChartCommand {
@@ -177,7 +191,10 @@ impl Template {
         if let Some(version) = &self.kube_version {
             capabilities.kube_version = kube_version(version)?;
         }
-        let chart = load(place, self.version.as_deref())?;
+        let mut chart = self.load(place)?;
+        if self.skip_schema_validation {
+            chart = chart.without_schemas();
+        }
         let missing = chart.missing_dependencies();
         if !missing.is_empty() {
             return Err(hinted(
@@ -196,8 +213,56 @@ impl Template {
             is_upgrade: self.is_upgrade,
             service: "Helm".to_owned(),
         };
-        let rendered = rendered(&chart, &values, &release, &capabilities)?;
+        let environment = environment(&release, &capabilities);
+        let rendered = render(&chart, &values, &environment);
+        if self.debug && matches!(rendered, Err(RenderError::Manifest { .. })) {
+            let files = render_files(&chart, &values, &environment)?;
+            let files = files
+                .iter()
+                .filter(|(path, text)| !path.ends_with("NOTES.txt") && !text.trim().is_empty());
+            print(&manifests::joined(
+                files.map(|(path, text)| (&**path, &**text)),
+            ))?;
+        }
+        let rendered = rendered.map_err(|error| match error {
+            error @ RenderError::Manifest { .. } if !self.debug => anyhow::Error::new(error)
+                .context(Hinted::new(
+                    "cannot print what the chart rendered",
+                    "--debug prints it as it is",
+                )),
+            error => error.into(),
+        })?;
+        for warning in &rendered.warnings {
+            tell(&format!("warning: {warning}"));
+        }
         self.print(&rendered, &release.name)
+    }
+
+    /// A chart from a folder, an archive or a registry.
+    fn load(&self, place: &str) -> anyhow::Result<Chart> {
+        if let Some(address) = place.strip_prefix("oci://") {
+            let address = versioned(address, self.version.as_deref())?;
+            let archive = super::client(async {
+                if self.plain_http {
+                    return supply::pull_chart(None, &format!("http://{address}")).await;
+                }
+                // Without a sign-in, what everyone may read can still be had.
+                let api = self.connection.api().await.ok();
+                supply::pull_chart(api.as_ref(), &format!("oci://{address}")).await
+            })?;
+            return Ok(Chart::from_archive(&archive)?);
+        }
+        let path = Path::new(place);
+        if path.is_dir() {
+            return Ok(Chart::from_files(files(path)?)?);
+        }
+        match std::fs::read(path) {
+            Ok(archive) => Ok(Chart::from_archive(&archive)?),
+            Err(error) => Err(anyhow::Error::new(error).context(Hinted::new(
+                format!("cannot read the chart {place}"),
+                "name a folder, a .tgz or oci://…",
+            ))),
+        }
     }
 
     /// As helm finds them: what is given twice is refused, and `--generate-name` makes no
@@ -263,20 +328,14 @@ fn is_test(hook: &Hook) -> bool {
     hook.events.iter().any(|event| event.starts_with("test"))
 }
 
-fn rendered(
-    chart: &Chart,
-    values: &Value,
-    release: &ReleaseOptions,
-    capabilities: &Capabilities,
-) -> anyhow::Result<Rendered> {
-    let environment = Environment {
+fn environment<'a>(release: &'a ReleaseOptions, capabilities: &'a Capabilities) -> Environment<'a> {
+    Environment {
         release,
         capabilities,
         lookup: &NoLookup,
         host: &ChartHost,
         limits: Limits::default(),
-    };
-    Ok(render(chart, values, &environment)?)
+    }
 }
 
 /// What `--name-template` makes: a chart of that one template.
@@ -299,7 +358,8 @@ fn named_by(template: &str) -> anyhow::Result<String> {
         service: "Helm".to_owned(),
     };
     let nothing = Value::Object(serde_json::Map::new());
-    let rendered = rendered(&chart, &nothing, &release, &Capabilities::default())
+    let capabilities = Capabilities::default();
+    let rendered = render(&chart, &nothing, &environment(&release, &capabilities))
         .context("cannot make a name of --name-template")?;
     Ok(rendered.notes.unwrap_or_default())
 }
@@ -363,25 +423,6 @@ fn kube_version(text: &str) -> anyhow::Result<String> {
             let all: Vec<String> = all.iter().map(|(number, _)| number.to_string()).collect();
             Ok(format!("v{}", all.join(".")))
         }
-    }
-}
-
-/// A chart from a folder, an archive or a registry.
-fn load(place: &str, version: Option<&str>) -> anyhow::Result<Chart> {
-    if place.starts_with("oci://") {
-        let archive = super::client(supply::pull_chart(&versioned(place, version)?))?;
-        return Ok(Chart::from_archive(&archive)?);
-    }
-    let path = Path::new(place);
-    if path.is_dir() {
-        return Ok(Chart::from_files(files(path)?)?);
-    }
-    match std::fs::read(path) {
-        Ok(archive) => Ok(Chart::from_archive(&archive)?),
-        Err(error) => Err(anyhow::Error::new(error).context(Hinted::new(
-            format!("cannot read the chart {place}"),
-            "name a folder, a .tgz or oci://…",
-        ))),
     }
 }
 

@@ -137,10 +137,7 @@ impl Subject {
         })?;
         // Without a sign-in, what everyone may read can still be looked at.
         let api = connection.api().await.ok();
-        let registry = match supply::registry(api.as_ref(), &at.host).await {
-            Err(_) if api.is_some() => supply::registry(None, &at.host).await?,
-            other => other?,
-        };
+        let registry = supply::readable_registry(api.as_ref(), &at.host).await?;
         let opened = registry.read(&at).await?;
         let digest = opened.digest.clone();
         let mut subject = Self::of_opened(opened);

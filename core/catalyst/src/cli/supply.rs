@@ -45,6 +45,15 @@ pub async fn registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry>
     Ok(Registry::new(http, credentials))
 }
 
+/// The same, where what everyone may read is to be had too: without the Sovereign, if
+/// that cannot be asked.
+pub async fn readable_registry(api: Option<&Api>, host: &str) -> anyhow::Result<Registry> {
+    match registry(api, host).await {
+        Err(_) if api.is_some() => registry(None, host).await,
+        other => other,
+    }
+}
+
 /// The largest list of an image's packages.
 const LARGEST_BILL: u64 = 64 * 1024 * 1024;
 
@@ -132,10 +141,11 @@ fn image_of(document: &Value) -> Option<String> {
     Some(format!("{name}:{tag}"))
 }
 
-/// The chart's archive from a registry.
-pub async fn pull_chart(reference: &str) -> anyhow::Result<Vec<u8>> {
+/// The chart's archive from a registry; `api` is whose sign-in the Sovereign's own
+/// registry is shown.
+pub async fn pull_chart(api: Option<&Api>, reference: &str) -> anyhow::Result<Vec<u8>> {
     let at = Reference::parse(reference)?;
-    let registry = registry(None, &at.host).await?;
+    let registry = readable_registry(api, &at.host).await?;
     let target = at.digest.as_deref().or(at.tag.as_deref());
     let target = target.ok_or_else(|| {
         hinted(
