@@ -79,6 +79,7 @@ pub fn apply_operations(
     if target.name.is_empty() {
         return Err(Fault::new("must specify the target name"));
     }
+    check_operations(text)?;
     let operations = catalyst_yaml::from_str(text)
         .map_err(|error| Fault::new(format!("the patch is not YAML: {error}")))?;
     if operations.as_array().is_none_or(Vec::is_empty) {
@@ -97,7 +98,10 @@ fn read(text: &str) -> Result<Content, Fault> {
         .map_err(|error| Fault::new(format!("the patch is not YAML: {error}")))?;
     match documents.first() {
         None => Err(Fault::new("the patch is empty")),
-        Some(operations @ Value::Array(_)) => Ok(Content::Operations(operations.clone())),
+        Some(operations @ Value::Array(_)) => {
+            check_operations(text)?;
+            Ok(Content::Operations(operations.clone()))
+        }
         Some(_) => resource::parse(text.as_bytes())
             .map(Content::Merges)
             .map_err(|Fault(message)| {
@@ -106,6 +110,20 @@ fn read(text: &str) -> Result<Content, Fault> {
                 ))
             }),
     }
+}
+
+/// Operations that begin with a bracket must be JSON: kustomize takes YAML only for
+/// a list of dashes.
+fn check_operations(text: &str) -> Result<(), Fault> {
+    if text.starts_with('[')
+        && let Err(error) = serde_json::from_str::<Value>(text)
+    {
+        return Err(Fault::new(format!(
+            "unable to parse SM or JSON patch: it begins with [ and is no JSON: {error}; \
+             put quotes around its keys and texts, or write a list with dashes"
+        )));
+    }
+    Ok(())
 }
 
 fn merge_by_name(
