@@ -41,6 +41,64 @@ fn charts_come_out_as_helm_printed_them() {
     assert!(compared > 10, "only {compared} cases were found");
 }
 
+/// A chart's folder whose only template is this one.
+fn chart_of(home: &Home, template: &str) -> String {
+    home.write(
+        "demo/Chart.yaml",
+        "apiVersion: v2\nname: demo\nversion: 1.0.0\n",
+    );
+    home.write("demo/values.yaml", "a: 1\n");
+    home.write(
+        "demo/values.schema.json",
+        r#"{"properties": {"port": {"type": "integer"}}}"#,
+    );
+    home.write("demo/templates/t.yaml", template);
+    home.path("demo").display().to_string()
+}
+
+#[test]
+fn what_helm_warns_of_is_on_standard_error() {
+    let home = Home::new("");
+    let chart = chart_of(&home, "kind: T\n");
+    let outcome = home.run(&["chart", "template", "rel", &chart, "--set", "a.b=1"]);
+    let expected = "warning: skipped value for demo.a: Not a table.\n";
+    assert_eq!(outcome.err, expected);
+    assert!(outcome.out.contains("kind: T"), "{}", outcome.out);
+}
+
+#[test]
+fn schemas_are_left_out_only_where_that_is_asked_for() {
+    let home = Home::new("");
+    let chart = chart_of(&home, "kind: T\n");
+    let words = ["chart", "template", "rel", &chart, "--set", "port=x"];
+    assert!(home.run(&words).failed().contains("at '/port'"));
+    let mut words = words.to_vec();
+    words.push("--skip-schema-validation");
+    assert!(home.run(&words).worked().contains("kind: T"));
+}
+
+#[test]
+fn what_is_no_yaml_is_shown_with_debug() {
+    let home = Home::new("");
+    let chart = chart_of(&home, "kind: T\na: b: c\n");
+    let outcome = home.run(&["chart", "template", "rel", &chart]);
+    assert_eq!(outcome.out, "");
+    assert!(outcome.failed().contains("--debug"), "{}", outcome.err);
+    let outcome = home.run(&["chart", "template", "rel", &chart, "--debug"]);
+    let expected = "---\n# Source: demo/templates/t.yaml\nkind: T\na: b: c\n";
+    assert!(outcome.out.starts_with(expected), "{}", outcome.out);
+    assert!(outcome.failed().contains("demo/templates/t.yaml"));
+}
+
+#[test]
+fn a_folder_without_a_kustomization_is_called_as_the_user_called_it() {
+    let home = Home::new("");
+    home.write("notes/.git/HEAD", "");
+    let folder = home.path("notes").display().to_string();
+    let said = home.run(&["kustomize", "build", &folder]).failed();
+    assert!(said.contains(&format!("in {folder:?}")), "{said}");
+}
+
 fn kitchen() -> String {
     let folder = root().join("tests/e2e/command-line/charts/kitchen");
     folder.display().to_string()

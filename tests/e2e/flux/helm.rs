@@ -368,13 +368,13 @@ async fn what_a_chart_renders_goes_through_the_post_renderers_but_for_hooks() {
         }]}})
     };
     let greet = |greeting: &str| {
-        let operation = format!("[{{op: replace, path: /data/greeting, value: {greeting}}}]");
+        let operation = format!("- {{op: replace, path: /data/greeting, value: {greeting}}}");
         patch("ConfigMap", "web", &operation)
     };
     let mut images = patch(
         "ConfigMap",
         ".*",
-        "[{op: add, path: /metadata/labels, value: {patched: \"yes\"}}]",
+        "- {op: add, path: /metadata/labels, value: {patched: \"yes\"}}",
     );
     images["kustomize"]["images"] = json!([{"name": "none", "newName": "other", "newTag": "2"}]);
     world
@@ -408,7 +408,7 @@ async fn what_a_chart_renders_goes_through_the_post_renderers_but_for_hooks() {
     let absent = patch(
         "ConfigMap",
         "web",
-        "[{op: replace, path: /data/absent, value: x}]",
+        "- {op: replace, path: /data/absent, value: x}",
     );
     world
         .merge(&path, json!({"spec": {"postRenderers": [absent]}}))

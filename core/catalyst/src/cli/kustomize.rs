@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use catalyst_kustomize::Error;
 
 use super::output::print;
 
@@ -68,8 +69,24 @@ impl Build {
             load_from_anywhere: self.load_from_anywhere,
             ..catalyst_kustomize::Options::default()
         };
-        let text = catalyst_kustomize::build_text(&files, &inner.to_string_lossy(), &options)?;
-        print(&text)
+        let inner = inner.to_string_lossy();
+        let text = catalyst_kustomize::build_text(&files, &inner, &options);
+        print(&text.map_err(|error| self.named(error, &inner))?)
+    }
+
+    /// The folder is called as the user called it, not as it lies below the root.
+    fn named(&self, error: Error, inner: &str) -> Error {
+        match error {
+            Error::FindKustomization { folder, message }
+                if folder == inner || (inner.is_empty() && folder == ".") =>
+            {
+                Error::FindKustomization {
+                    folder: self.folder.display().to_string(),
+                    message,
+                }
+            }
+            other => other,
+        }
     }
 }
 

@@ -113,7 +113,7 @@ pub struct Generator {
     pub literals: Vec<String>,
     pub files: Vec<String>,
     pub envs: Vec<String>,
-    env: String,
+    pub env: String,
     pub options: Option<GeneratorOptions>,
     /// Secrets only.
     pub r#type: String,
@@ -200,8 +200,6 @@ impl Kustomization {
                 !self.helm_chart_inflation_generator.is_empty(),
                 helm,
             ),
-            ("generators", !self.generators.is_empty(), plugin),
-            ("transformers", !self.transformers.is_empty(), plugin),
             ("validators", !self.validators.is_empty(), plugin),
         ];
         fields

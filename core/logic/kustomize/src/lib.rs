@@ -12,6 +12,14 @@
 //!   [`Options::load_from_anywhere`] allows it, and a remote base is never
 //!   fetched: the caller provides it or the build is refused.
 //!
+//! Where it differs from kubectl:
+//! - `managedByLabel` writes a version that the API takes as a label; kubectl's is
+//!   `(devel)`, which it refuses.
+//! - Of `generators` and `transformers` only kustomize's own are run (`apiVersion:
+//!   builtin`), and of those not `HelmChartInflationGenerator`, `IAMPolicyGenerator`,
+//!   `HashTransformer`, `SortOrderTransformer` and `ValueAddTransformer`; no `validators`.
+//! - No Helm charts, no remote bases, no programs.
+//!
 //! The path of a build: [`target`] walks folders and runs each kustomization's
 //! fields in kustomize's fixed order: `resources`, `configurations`, `crds`,
 //! generators, `components`, then transformers; names are hashed, references
@@ -30,6 +38,7 @@ mod merge_keys;
 mod order;
 mod patch;
 mod path;
+mod plugin;
 mod references;
 mod replacement;
 mod resource;

@@ -10,10 +10,13 @@ use crate::field::{self, FieldSpec};
 use crate::files::{Files, display, is_remote, is_within, join};
 use crate::generate::{self, Kind};
 use crate::kustomization::{FILE_NAMES, Kustomization, Label};
+use crate::replacement::ReplacementEntry;
 use crate::resource::{self, Behavior, Resource};
 use crate::transform::{self, End};
 use crate::vars::{self, Vars};
 use crate::{Options, order, patch, references, replacement};
+
+mod plugins;
 
 /// The version that `managedByLabel` writes. kubectl and Flux write `(devel)`,
 /// which the API refuses as a label; the stand-alone kustomize writes this.
@@ -271,16 +274,18 @@ impl<'a> Build<'a> {
     fn accumulate(&mut self, place: &Place, mut all: Accumulated) -> Result<Accumulated, Error> {
         self.stack.push(place.folder.clone());
         for path in &place.kustomization.resources {
-            self.add_resource(place, path, &mut all)?;
+            self.add_resource(place, "resources", path, &mut all)?;
         }
         self.add_config(place, &mut all)?;
         self.add_generated(place, &mut all)?;
+        self.run_generators(place, &mut all)?;
         for path in &place.kustomization.components {
             let folder = self.folder(place, "components", path)?;
             let component = self.enter(place, "components", path, &folder, "Component")?;
             all = self.accumulate(&component, all)?;
         }
         self.transform(place, &mut all)?;
+        self.run_transformers(place, &mut all)?;
         vars::declare(&place.kustomization.vars, &mut all.resources, &mut all.vars)
             .map_err(|fault| place.transform("vars", fault))?;
         self.stack.pop();
@@ -290,10 +295,10 @@ impl<'a> Build<'a> {
     fn add_resource(
         &mut self,
         place: &Place,
+        field: &str,
         path: &str,
         all: &mut Accumulated,
     ) -> Result<(), Error> {
-        let field = "resources";
         if !is_remote(path)
             && join(&place.folder, path).is_some_and(|full| self.files.at(&full).is_some())
         {
@@ -590,13 +595,32 @@ impl<'a> Build<'a> {
     }
 
     fn replace(&self, place: &Place, resources: &mut [Resource]) -> Result<(), Error> {
+        let given = &place.kustomization.replacements;
+        let entries = self.replacements(place, "replacements", given)?;
+        for entry in &entries {
+            replacement::apply(resources, entry)
+                .map_err(|fault| place.transform("replacements", fault))?;
+        }
+        if !entries.is_empty() {
+            note(resources, place, "ReplacementTransformer");
+        }
+        Ok(())
+    }
+
+    /// Those that are written out, and those in the files that are named instead.
+    fn replacements(
+        &self,
+        place: &Place,
+        field: &str,
+        given: &[ReplacementEntry],
+    ) -> Result<Vec<ReplacementEntry>, Error> {
         let mut entries = Vec::new();
-        for (at, entry) in place.kustomization.replacements.iter().enumerate() {
+        for (at, entry) in given.iter().enumerate() {
             if entry.path.is_empty() {
                 entries.push(entry.clone());
                 continue;
             }
-            let field = format!("replacements[{at}]");
+            let field = format!("{field}[{at}]");
             if entry.source.is_some() || !entry.targets.is_empty() {
                 return Err(place.transform(
                     &field,
@@ -611,14 +635,7 @@ impl<'a> Build<'a> {
                 place.load_error(&field, Fault::new(format!("{}: {message}", entry.path)))
             })?);
         }
-        for entry in &entries {
-            replacement::apply(resources, entry)
-                .map_err(|fault| place.transform("replacements", fault))?;
-        }
-        if !entries.is_empty() {
-            note(resources, place, "ReplacementTransformer");
-        }
-        Ok(())
+        Ok(entries)
     }
 
     fn patch_text(
@@ -671,12 +688,15 @@ fn label_fields(label: &Label, config: &Config) -> Result<Vec<FieldSpec>, Fault>
 
 /// Records a transformer on every object.
 fn note(resources: &mut [Resource], place: &Place, plugin: &str) {
-    let Some(text) = place.configured_by(plugin) else {
-        return;
-    };
+    if let Some(text) = place.configured_by(plugin) {
+        note_text(resources, &text);
+    }
+}
+
+fn note_text(resources: &mut [Resource], text: &str) {
     for object in resources {
         if object.origin.is_none() {
-            object.origin = Some(text.clone());
+            object.origin = Some(text.to_owned());
         } else {
             let mut item = String::new();
             for (at, line) in text.lines().enumerate() {
