@@ -95,8 +95,9 @@ fn a_folder_without_a_kustomization_is_called_as_the_user_called_it() {
     let home = Home::new("");
     home.write("notes/.git/HEAD", "");
     let folder = home.path("notes").display().to_string();
-    let said = home.run(&["kustomize", "build", &folder]).failed();
-    assert!(said.contains(&format!("in {folder:?}")), "{said}");
+    let outcome = home.run(&["kustomize", "build", &folder]);
+    let expected = format!("in {folder:?}");
+    assert!(outcome.failed().contains(&expected), "{}", outcome.err);
 }
 
 fn kitchen() -> String {

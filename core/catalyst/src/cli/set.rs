@@ -1,5 +1,8 @@
 //! `--set` and its relatives, read as Helm reads them (`helm.sh/helm/v3/pkg/strvals`):
 //! `a.b=1,c[0]=x,d={e,f}`, a backslash before a character that would mean something.
+//!
+//! One difference: `--set-json` takes a whole object too, as Helm 4 does; Helm 3.22
+//! refuses that.
 
 use std::iter::Peekable;
 use std::path::PathBuf;

@@ -279,6 +279,15 @@ pub async fn only_what_is_as_it_was_signed_counts(sovereign: &Sovereign, people:
     assert_eq!(String::from_utf8(verified.stdout).unwrap().trim(), signed);
     let seen = inspected(admin, &good).await;
     assert_eq!(seen["digest"], signed);
+    // The same sign-in gets its chart.
+    let chart = format!("oci://{good}");
+    let secret = "dependencies.db.connectionSecret=db-connection";
+    let words = ["chart", "template", "guests", &chart, "--set", secret];
+    let rendered = admin.catalyst(&words).await;
+    let said = String::from_utf8_lossy(&rendered.stderr);
+    assert_eq!(rendered.status.code(), Some(0), "{said}");
+    let text = String::from_utf8_lossy(&rendered.stdout);
+    assert!(text.contains("kind: Deployment"), "{text}");
     assert_eq!(seen["signatures"]["count"], 2, "{seen:#}");
     let trusted = seen["signatures"]["trusted"].as_array().unwrap();
     assert_eq!(trusted.len(), 1, "{seen:#}");
