@@ -77,8 +77,9 @@ fn worded(error: &ValidationError<'_>, instance: &Value) -> String {
         ValidationErrorKind::FalseSchema => {
             // Where no property may be there, the error is of the first one's value, but
             // at the place of the map.
-            match instance.pointer(error.instance_path().as_str()) {
-                Some(found @ Value::Object(map)) if found != &**error.instance() => {
+            let found = instance.pointer(error.instance_path().as_str());
+            match found.and_then(Value::as_object) {
+                Some(map) if found != Some(&**error.instance()) => {
                     of(map.keys().cloned().collect())
                 }
                 _ => "false schema".to_owned(),
