@@ -78,6 +78,20 @@ fn schemas_are_left_out_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn names_are_looked_up_only_where_that_is_asked_for() {
+    let home = Home::new("");
+    let chart = chart_of(&home, "a: {{ getHostByName \"127.0.0.1\" | quote }}\n");
+    let words = ["chart", "template", "rel", &chart];
+    let outcome = home.run(&words);
+    assert!(outcome.worked().ends_with("a: \"\"\n"), "{}", outcome.out);
+    let mut words = words.to_vec();
+    words.push("--enable-dns");
+    let outcome = home.run(&words);
+    let expected = "a: \"127.0.0.1\"\n";
+    assert!(outcome.worked().ends_with(expected), "{}", outcome.out);
+}
+
+#[test]
 fn what_is_no_yaml_is_shown_with_debug() {
     let home = Home::new("");
     let chart = chart_of(&home, "kind: T\na: b: c\n");

@@ -4,12 +4,13 @@
 //! the Sovereign's registry is read with the command line's sign-in, if there is one.
 
 use std::collections::BTreeMap;
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use catalyst_flux::ChartHost;
 use catalyst_helm::{
-    Capabilities, Chart, Environment, Hook, Limits, NoLookup, ReleaseOptions, RenderError,
+    Capabilities, Chart, Environment, Hook, Host, Limits, NoLookup, ReleaseOptions, RenderError,
     Rendered, render, render_files,
 };
 use serde_json::Value;
@@ -159,6 +160,9 @@ struct Template {
     /// Print what the templates made even where it is no YAML.
     #[arg(long)]
     debug: bool,
+    /// Let getHostByName look names up; it is empty otherwise.
+    #[arg(long)]
+    enable_dns: bool,
     /// Leave the charts' schemas of values out.
     #[arg(long)]
     skip_schema_validation: bool,
@@ -213,7 +217,10 @@ impl Template {
             is_upgrade: self.is_upgrade,
             service: "Helm".to_owned(),
         };
-        let environment = environment(&release, &capabilities);
+        let mut environment = environment(&release, &capabilities);
+        if self.enable_dns {
+            environment.host = &Resolving;
+        }
         let rendered = render(&chart, &values, &environment);
         if self.debug && matches!(rendered, Err(RenderError::Manifest { .. })) {
             let files = render_files(&chart, &values, &environment)?;
@@ -326,6 +333,37 @@ impl Template {
 
 fn is_test(hook: &Hook) -> bool {
     hook.events.iter().any(|event| event.starts_with("test"))
+}
+
+/// This machine, asked for other machines' addresses too.
+struct Resolving;
+
+impl Host for Resolving {
+    fn now(&self) -> Result<(i64, u32), String> {
+        ChartHost.now()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
+        ChartHost.random(bytes)
+    }
+
+    fn address(&self, name: &str) -> Result<String, String> {
+        let mut found = (name, 0)
+            .to_socket_addrs()
+            .map_err(|error| format!("cannot find the address of {name}: {error}"))?;
+        match found.next() {
+            Some(address) => Ok(address.ip().to_string()),
+            None => Err(format!("{name} has no address")),
+        }
+    }
+
+    fn private_key(&self, kind: &str) -> Result<String, String> {
+        ChartHost.private_key(kind)
+    }
+
+    fn certificate(&self, function: &str, args: &[Value]) -> Result<(String, String), String> {
+        ChartHost.certificate(function, args)
+    }
 }
 
 fn environment<'a>(release: &'a ReleaseOptions, capabilities: &'a Capabilities) -> Environment<'a> {

@@ -90,6 +90,12 @@ pub trait Host: Sync {
         Err("this rendering is not given random numbers; put the value into a Secret".to_owned())
     }
 
+    /// An address of the machine `name`, for `getHostByName`: empty, as in Helm unless
+    /// told otherwise, where names are not looked up.
+    fn address(&self, _name: &str) -> Result<String, String> {
+        Ok(String::new())
+    }
+
     /// A private key in PEM, for `genPrivateKey`; `kind` is `rsa` or empty, `dsa`,
     /// `ecdsa` or `ed25519`.
     fn private_key(&self, kind: &str) -> Result<String, String> {

@@ -238,7 +238,9 @@ pub const TABLE: &[Row] = &[
         }
         ok(out)
     }),
-    ("getHostByName", "s", |_, _| ok("")),
+    ("getHostByName", "s", |engine, a| {
+        ok(engine.host.address(text(a, 0))?)
+    }),
 ];
 
 fn joined(args: &[Value], show: impl Fn(&Value) -> String) -> String {
