@@ -209,6 +209,9 @@ impl Template {
                 "fetch them with `helm dependency build`, or put them there",
             ));
         }
+        if chart.metadata().get("deprecated") == Some(&Value::Bool(true)) {
+            tell("warning: This chart is deprecated");
+        }
         let values = Value::Object(self.values.merged()?);
         let release = ReleaseOptions {
             name,

@@ -254,7 +254,7 @@ impl<'a> Engine<'a> {
     pub fn charge(&mut self, bytes: usize) -> Outcome<()> {
         self.written = self.written.saturating_add(bytes);
         if self.written > self.limits.output {
-            return Err(format!("the output is larger than {} bytes", self.limits.output).into());
+            return Err(format!("the chart makes more than {} bytes", self.limits.output).into());
         }
         Ok(())
     }

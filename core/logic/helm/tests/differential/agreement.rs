@@ -24,7 +24,7 @@ const BOUNDS: [&str; 8] = [
     "is too long",
     "a value is too large",
     "rendering took more than",
-    "the output is larger than",
+    "the chart makes more than",
     "numbers is too long",
     "would make a text of",
 ];
