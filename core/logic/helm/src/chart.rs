@@ -281,6 +281,13 @@ impl Chart {
                 why: format!("nests charts deeper than {MAX_DEPTH} levels"),
             });
         }
+        // Of a folder, too: Helm refuses it, and so would whoever unpacks its archive.
+        if let Some((path, _)) = files.iter().find(|(_, data)| data.len() as u64 > MAX_FILE) {
+            return Err(ChartError::Invalid {
+                path: path.clone(),
+                why: format!("is larger than {MAX_FILE} bytes"),
+            });
+        }
         let Some(metadata) = files.remove("Chart.yaml") else {
             return Err(ChartError::Missing("Chart.yaml".to_owned()));
         };

@@ -553,3 +553,25 @@ fn schemas() {
         );
     }
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_of_a_folder_as_of_an_archive() {
+    let read = |ignore: &str, bytes: usize| {
+        Chart::from_files(BTreeMap::from([
+            (
+                "Chart.yaml".to_owned(),
+                b"apiVersion: v2\nname: demo\nversion: 1.0.0\n".to_vec(),
+            ),
+            (".helmignore".to_owned(), ignore.as_bytes().to_vec()),
+            ("files/a.bin".to_owned(), vec![0; bytes]),
+        ]))
+    };
+    assert!(read("", 5 << 20).is_ok());
+    let error = read("", (5 << 20) + 1).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "cannot read the chart: files/a.bin is larger than 5242880 bytes"
+    );
+    // What is ignored is no part of it.
+    assert!(read("*.bin\n", (5 << 20) + 1).is_ok());
+}
