@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{HostAccess, Problem, ValueMigration, Visibility, shape};
+use crate::{HostAccess, Problem, ValueMigration, Visibility, locate, shape};
 
 /// A whole `blueprint.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -328,11 +328,18 @@ impl Blueprint {
     /// Reads a `blueprint.yaml`, or says everything that is wrong with its shape.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let value = catalyst_yaml::from_str(text).map_err(|error| vec![Self::not_yaml(&error)])?;
-        let problems = shape::check(text, &value);
+        let mut problems = shape::check(text, &value);
+        problems.extend(Self::repeated(text));
         if !problems.is_empty() {
             return Err(problems);
         }
         serde_json::from_value(value).map_err(|error| vec![Self::not_readable(&error)])
+    }
+
+    /// Keys that stand twice: readers differ in which of the two counts, so that what a
+    /// reviewer saw need not be what is installed.
+    pub(crate) fn repeated(text: &str) -> Vec<Problem> {
+        locate::repeated_keys(Self::FILE, text, "duplicate-key")
     }
 
     pub(crate) fn not_yaml(error: &catalyst_yaml::Error) -> Problem {

@@ -11,6 +11,12 @@ use crate::{
     expression, icon, locate, reach, upgrades, words,
 };
 
+/// Bytes that a file of a chart may have, packed or not: Helm refuses larger ones, and so
+/// does what installs the artifact.
+const MAX_CHART_FILE: usize = 5 << 20;
+/// Files that a chart may have.
+const MAX_CHART_FILES: usize = 10_000;
+
 /// Checks a folder given as path → bytes, paths relative to it with `/`.
 ///
 /// An empty answer means that the folder can be packed, published and installed
@@ -417,8 +423,49 @@ impl Linter<'_> {
         }
     }
 
+    /// What is packed is all of `chart/`, also what `.helmignore` names.
+    fn chart_sizes(&mut self) {
+        let mut count = 0;
+        for (path, bytes) in self.files {
+            if !path.starts_with("chart/") {
+                continue;
+            }
+            count += 1;
+            if bytes.len() > MAX_CHART_FILE {
+                let length = bytes.len();
+                self.report_file(
+                    path,
+                    "file-size",
+                    format!("the file has {length} bytes, and nobody can install a chart with one of more than {MAX_CHART_FILE}"),
+                    "keep it out of the chart: in an image, or where the application fetches it",
+                );
+            }
+        }
+        if count > MAX_CHART_FILES {
+            self.report_file(
+                "chart/Chart.yaml",
+                "file-size",
+                format!("the chart has {count} files, and nobody can install one of more than {MAX_CHART_FILES}"),
+                "keep what is no part of the chart out of its folder",
+            );
+        }
+    }
+
+    fn repeated_keys(&mut self, file: &str, rule: &'static str) {
+        let text = self.files.get(file).map_or(&[][..], Vec::as_slice);
+        // What is not YAML is told elsewhere.
+        let Ok(text) = std::str::from_utf8(text) else {
+            return;
+        };
+        let found = locate::repeated_keys(file, text, rule);
+        self.problems.extend(found);
+    }
+
     fn chart(&mut self) {
         const CHART: &str = "chart/Chart.yaml";
+        self.chart_sizes();
+        self.repeated_keys(CHART, "duplicate-key");
+        self.repeated_keys("chart/values.yaml", "duplicate-value");
         let Some(chart) = self.files.get(CHART) else {
             self.report(
                 "/spec/manifests/source",

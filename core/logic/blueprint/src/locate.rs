@@ -4,6 +4,8 @@
 //! indentation. Inside flow collections (`{…}`, `[…]`) it stops at the line that
 //! holds them, and it always falls back to the nearest place it did find.
 
+use crate::Problem;
+
 /// One significant line: its number, how deep it is, and what it says.
 #[derive(Clone, Copy)]
 struct Line<'a> {
@@ -35,6 +37,20 @@ pub(crate) fn line_of(text: &str, path: &[String]) -> Option<usize> {
 /// YAML text, or of the nearest one above it that is there.
 pub fn line_of_pointer(text: &str, pointer: &str) -> Option<usize> {
     line_of(text, &catalyst_yaml::pointer::parts(pointer))
+}
+
+/// The keys that one map of a file's first document has more than once, as findings of
+/// `rule`; of what is no YAML none.
+pub(crate) fn repeated_keys(file: &str, text: &str, rule: &'static str) -> Vec<Problem> {
+    let found = catalyst_yaml::repeated_keys(text).unwrap_or_default();
+    let problem = |it: catalyst_yaml::RepeatedKey| Problem {
+        file: file.to_owned(),
+        line: Some(it.again),
+        rule,
+        message: format!("`{}` stands here again, after line {}", it.key, it.first),
+        fix: "remove one of the two".to_owned(),
+    };
+    found.into_iter().map(problem).collect()
 }
 
 fn read(number: usize, raw: &str) -> Option<Line<'_>> {

@@ -66,7 +66,10 @@ impl Reading {
         };
         let mut mending = Mending::new(text, kind_by_files(files));
         match catalyst_yaml::from_str(text) {
-            Ok(value) => mending.value = value,
+            Ok(value) => {
+                mending.value = value;
+                mending.problems.extend(Blueprint::repeated(text));
+            }
             Err(error) => {
                 mending.problems.push(Blueprint::not_yaml(&error));
                 mending.doubt("");

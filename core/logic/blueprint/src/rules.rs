@@ -96,9 +96,24 @@ pub const RULES: &[Rule] = &[
         "Name a range that holds a version, or publish one.",
     ),
     error(
+        "duplicate-key",
+        "No map of blueprint.yaml and chart/Chart.yaml has a key twice.",
+        "Remove one of the two.",
+    ),
+    warning(
+        "duplicate-value",
+        "No map of chart/values.yaml has a key twice.",
+        "Remove one of the two; the last one counts.",
+    ),
+    error(
         "expression",
         "Every `when` and `${…}` is CEL.",
         "Correct the CEL expression.",
+    ),
+    error(
+        "file-size",
+        "Files of the chart have no more than 5 MiB each, and there are no more than 10,000: nobody can install others.",
+        "Keep large files out of the chart: in an image, or where the application fetches them.",
     ),
     error(
         "host-access",

@@ -479,3 +479,75 @@ fn every_finding_names_a_rule_of_the_table() {
         );
     }
 }
+
+#[test]
+fn a_key_that_stands_twice_is_told_with_both_lines_and_read_nowhere() {
+    let twice = [
+        (
+            "  version: 1.3.0\n",
+            "  version: 1.3.0\n  version: 1.3.0\n",
+            6,
+            5,
+        ),
+        // The second would take the mark of a secret from the first.
+        (
+            "      apiKey: {type: string, x-catalyst-secret: true}\n",
+            "      apiKey: {type: string, x-catalyst-secret: true}\n      apiKey: {type: string}\n",
+            14,
+            13,
+        ),
+    ];
+    for (once, text, again, first) in twice {
+        assert!(GOOD.contains(once), "{once}");
+        let text = GOOD.replacen(once, text, 1);
+        let files = folder(&text, &[("card/icon.svg", "<svg/>")]);
+        let found = lint(&files);
+        let [problem] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!((problem.rule, problem.line), ("duplicate-key", Some(again)));
+        let words = format!("after line {first}");
+        assert!(problem.message.contains(&words), "{problem}");
+        assert_eq!(Blueprint::parse(&text).unwrap_err(), found);
+    }
+    let values = "replicas: 1\nreplicas: 2\n";
+    let files = folder(
+        GOOD,
+        &[("card/icon.svg", "<svg/>"), ("chart/values.yaml", values)],
+    );
+    let found = lint(&files);
+    let found: Vec<_> = found
+        .iter()
+        .map(|it| (it.rule, it.line, it.is_error()))
+        .collect();
+    assert_eq!(found, [("duplicate-value", Some(2), false)]);
+}
+
+#[test]
+fn a_chart_that_nobody_can_install_has_an_error() {
+    let mut files = folder(GOOD, &[("card/icon.svg", "<svg/>")]);
+    let large = |bytes: usize| vec![b'x'; bytes];
+    files.insert("chart/files/a.bin".to_owned(), large(5 << 20));
+    // What is no part of the chart may be larger.
+    files.insert("card/b.bin".to_owned(), large((5 << 20) + 1));
+    assert_eq!(shown(&files), "");
+    // It is packed, so it counts, whatever helm ignores of a folder.
+    files.insert("chart/.helmignore".to_owned(), b"c.bin\n".to_vec());
+    files.insert("chart/c.bin".to_owned(), large((5 << 20) + 1));
+    let found = lint(&files);
+    let [problem] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(
+        (problem.rule, problem.file.as_str()),
+        ("file-size", "chart/c.bin")
+    );
+    assert!(problem.is_error());
+    files.remove("chart/c.bin");
+    for index in 0..10_000 {
+        files.insert(format!("chart/files/{index}"), Vec::new());
+    }
+    let found = lint(&files);
+    let rules: Vec<&str> = found.iter().map(|it| it.rule).collect();
+    assert_eq!(rules, ["file-size"]);
+}

@@ -682,3 +682,11 @@ fn manifests_of_kustomize_are_looked_at_where_they_stand() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn a_file_that_is_too_large_is_told_once() {
+    let mut files = folder(&[]);
+    files.insert("chart/files/large".to_owned(), vec![0; (5 << 20) + 1]);
+    let found: Vec<&str> = lint_blueprint(&files).iter().map(|it| it.rule).collect();
+    assert_eq!(found, ["file-size"]);
+}

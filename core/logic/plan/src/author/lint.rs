@@ -24,7 +24,9 @@ const MAX_RENDERINGS: usize = 64;
 /// in every size.
 pub fn lint_blueprint(files: &Files) -> Vec<Problem> {
     let mut problems = lint(files);
-    if let Ok(reading) = Reading::of(files) {
+    // A chart with such a file cannot be read, which would be told a second time.
+    let is_readable = problems.iter().all(|problem| problem.rule != "file-size");
+    if is_readable && let Ok(reading) = Reading::of(files) {
         problems.extend(rendered_problems(&reading, files));
     }
     problems.sort();
