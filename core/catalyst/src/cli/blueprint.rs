@@ -292,6 +292,7 @@ impl Publish {
             package.blueprint.name().to_owned(),
             package.blueprint.version().to_string(),
         );
+        let mut unmet = Vec::new();
         let (api, base, trusted) = match &self.registry {
             Some(base) => (None, base.clone(), None),
             None => {
@@ -299,6 +300,7 @@ impl Publish {
                 supply::check_source(&api, &self.source).await?;
                 supply::check_visibility(&self.source, &package.blueprint)?;
                 supply::check_version(&api, &self.source, &package).await?;
+                unmet = supply::unmet(&api, &self.source, &package.blueprint).await?;
                 let sovereign = api.sovereign().await?;
                 // Made only now that nothing else known stands against it.
                 let signing = supply::signing_key(&self.source, self.key.as_deref())?;
@@ -357,10 +359,21 @@ impl Publish {
                     return Err(not_admitted(error, is_trusted, &trust));
                 }
             };
-            say(&format!(
-                "{}/{} {} can be installed",
-                card.source, card.name, card.version
-            ));
+            let what = format!("{}/{} {}", card.source, card.name, card.version);
+            match unmet.as_slice() {
+                [] => say(&format!("{what} can be installed")),
+                unmet => {
+                    say(&format!(
+                        "{what} is registered, and cannot be installed yet:"
+                    ));
+                    for reason in unmet {
+                        say(&format!("  {reason}"));
+                    }
+                    say(
+                        "Publish what it needs, or a version of it with ranges that hold what is there",
+                    );
+                }
+            }
         }
         if output.is_table() {
             return Ok(());
@@ -374,6 +387,7 @@ impl Publish {
             "signer": published.signer.fingerprint(),
             "verify": verify.join(" && "),
             "admitted": is_admitted,
+            "unmet": unmet,
         }))
     }
 

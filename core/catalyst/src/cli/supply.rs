@@ -230,6 +230,20 @@ pub async fn check_version(api: &Api, source: &str, package: &Package) -> anyhow
     }
 }
 
+/// Why a Blueprint of a source cannot be installed for want of what it depends on, one
+/// sentence a dependency; what those depend on is for a plan to find.
+pub async fn unmet(api: &Api, source: &str, blueprint: &Blueprint) -> anyhow::Result<Vec<String>> {
+    let mut unmet = Vec::new();
+    for dependency in &blueprint.spec.depends {
+        let from = dependency.source.as_deref().unwrap_or(source);
+        let path = ["blueprints", from, dependency.blueprint.as_str()];
+        let found: Option<BlueprintDetail> = api.find(&path).await?;
+        let versions = found.as_ref().map(|it| it.card.versions.as_slice());
+        unmet.extend(dependency.unmet(from, versions));
+    }
+    Ok(unmet)
+}
+
 /// Whether the Sovereign trusts a key for a source; also where it cannot be asked.
 pub async fn is_trusted(api: &Api, source: &str, key: &PublicKey) -> bool {
     match api.sovereign().await {

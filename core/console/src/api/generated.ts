@@ -1590,7 +1590,7 @@ export interface components {
             size?: string | null;
             /** @description The Blueprint's source; `catalog` if absent. */
             source?: string | null;
-            /** @description SemVer; the newest if absent. */
+            /** @description SemVer; the newest whose dependencies can be met, if absent. */
             version?: string | null;
         };
         /** @description An invitation that was made. */

@@ -183,22 +183,30 @@ impl Catalogue {
         self.admitted.get(&(source.to_owned(), name.to_owned()))
     }
 
-    /// What somebody means who names no version: one that is listed before one that
-    /// is not, a release before what leads to it, and of those the newest.
-    pub fn newest(&self, source: &str, name: &str) -> Option<&Arc<AdmittedBlueprint>> {
+    /// What somebody means who names no version, best first: those that are listed if any
+    /// is, releases rather than what leads to them, and of those the newest.
+    pub fn candidates(&self, source: &str, name: &str) -> Vec<&Arc<AdmittedBlueprint>> {
         let refused = self.refused.get(&(source.to_owned(), name.to_owned()));
-        let versions = self.versions(source, name)?;
-        versions
-            .iter()
+        let mut found: Vec<_> = self
+            .versions(source, name)
+            .into_iter()
+            .flatten()
             .filter(|(version, blueprint)| {
                 let is_refused = refused.is_some_and(|refused| refused.contains_key(*version));
                 blueprint.withdrawn.is_none() && !is_refused
             })
-            .max_by_key(|(version, blueprint)| {
+            .map(|(version, blueprint)| {
                 let is_listed = blueprint.blueprint.spec.visibility.is_listed(source);
-                (is_listed, version.pre.is_empty(), *version)
+                ((is_listed, version.pre.is_empty()), version, blueprint)
             })
-            .map(|(_, blueprint)| blueprint)
+            .collect();
+        found.sort_by_key(|(kind, version, _)| std::cmp::Reverse((*kind, *version)));
+        let first = found.first().map(|(kind, ..)| *kind);
+        found.retain(|(kind, ..)| Some(*kind) == first);
+        found
+            .into_iter()
+            .map(|(_, _, blueprint)| blueprint)
+            .collect()
     }
 
     /// Why a reference leads nowhere, and what there is instead.
@@ -366,7 +374,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(fresh.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
+        assert_eq!(fresh.candidates("acme", "bp-wiki")[0].version(), "1.0.0");
 
         // Whoever runs it may be changed, and another does not follow.
         let (text, mut running) = wiki(|text| text);
@@ -384,7 +392,7 @@ pub(crate) mod tests {
             fault.message,
             "nothing new begins with bp-wiki 1.1.0 of acme: it was withdrawn (it loses pages); there is 1.0.0"
         );
-        assert_eq!(here.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
+        assert_eq!(here.candidates("acme", "bp-wiki")[0].version(), "1.0.0");
         let is_chosen_from = |catalog: &Catalog, version: &str| {
             let version = Version::parse(version).unwrap();
             catalog.get("acme", "bp-wiki", &version).is_some()
@@ -399,6 +407,6 @@ pub(crate) mod tests {
         tree.applications.insert("wiki".to_owned(), running.clone());
         let here = offered(&tree);
         assert!(here.get(&running.spec.blueprint).is_some());
-        assert_eq!(here.newest("acme", "bp-wiki").unwrap().version(), "1.0.0");
+        assert_eq!(here.candidates("acme", "bp-wiki")[0].version(), "1.0.0");
     }
 }

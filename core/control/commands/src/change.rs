@@ -32,6 +32,9 @@ use config::{commit_config, merge};
 use dependencies::{keep_dependencies, resolve};
 pub(crate) use upgrade::{check_upgrade, downgrade, migrate, show_moved, way_to};
 
+/// The most versions that are tried where none is named.
+const MAX_CANDIDATES: usize = 20;
+
 /// A secret to be stored before the commit.
 pub(crate) struct NewSecret {
     pub application: String,
@@ -201,23 +204,49 @@ pub(crate) fn install(ground: &Ground<'_>, request: &Install) -> Result<Draft, C
     if !crate::Access::can_use_source(&source, organization) {
         return Err(ground.refuse(format!("Blueprints of {source} are not for {organization}")));
     }
-    let version = match &request.version {
-        Some(version) => version.clone(),
-        None => ground
-            .catalogue
-            .newest(&source, &request.blueprint)
-            .map(|newest| newest.version())
-            .ok_or_else(|| CommandError::Find {
-                action: ground.action.clone(),
-                what: format!("Blueprint {} in {source}", request.blueprint),
-                next: "look for it in the marketplace, or register it".to_owned(),
-            })?,
-    };
-    let reference = BlueprintReference {
-        source,
+    let reference = |version: String| BlueprintReference {
+        source: source.clone(),
         name: request.blueprint.clone(),
-        version: version.clone(),
+        version,
     };
+    if let Some(version) = &request.version {
+        return install_version(ground, request, &name, reference(version.clone()));
+    }
+    let candidates = ground.catalogue.candidates(&source, &request.blueprint);
+    let mut candidates = candidates.into_iter().take(MAX_CANDIDATES);
+    let newest = candidates.next().ok_or_else(|| CommandError::Find {
+        action: ground.action.clone(),
+        what: format!("Blueprint {} in {source}", request.blueprint),
+        next: "look for it in the marketplace, or register it".to_owned(),
+    })?;
+    let drafted = install_version(ground, request, &name, reference(newest.version()));
+    let (action, reason) = match drafted {
+        Err(CommandError::Solve { action, reason }) => (action, reason),
+        other => return other,
+    };
+    // Nobody asked for that version: an older one whose dependencies are to be had is
+    // better than none, and said to be so.
+    for older in candidates {
+        let drafted = install_version(ground, request, &name, reference(older.version()));
+        if let Ok(mut draft) = drafted {
+            draft.warnings.push(format!(
+                "version {} is the newest that can be installed here, and taken: {reason}",
+                older.version()
+            ));
+            return Ok(draft);
+        }
+    }
+    Err(CommandError::Solve { action, reason })
+}
+
+/// One version of what is to be installed.
+fn install_version(
+    ground: &Ground<'_>,
+    request: &Install,
+    name: &ApplicationName,
+    reference: BlueprintReference,
+) -> Result<Draft, CommandError> {
+    let (environment, version) = (&ground.place.environment, reference.version.clone());
     let blueprint = ground.blueprint(&reference)?;
     let mut draft = Draft {
         subject: format!(

@@ -192,6 +192,32 @@ impl Dependency {
     }
 }
 
+impl Dependency {
+    /// Why nothing can serve it as things stand, if so: `source` is where it is looked
+    /// for, `versions` are those that are there, `None` where there is no such Blueprint.
+    pub fn unmet(&self, source: &str, versions: Option<&[String]>) -> Option<String> {
+        let range = semver::VersionReq::parse(&self.version).ok()?;
+        let (name, condition) = (&self.blueprint, self.when.as_deref());
+        let condition = condition.map_or(String::new(), |it| format!(" where `{it}`"));
+        let needs = format!("it needs {name} {}{condition}", self.version);
+        let Some(versions) = versions else {
+            return Some(format!(
+                "{needs}, and the source {source} has no Blueprint of that name"
+            ));
+        };
+        let is_met = versions
+            .iter()
+            .filter_map(|version| Version::parse(version).ok())
+            .any(|version| range.matches(&version));
+        let there = match versions {
+            [] => "no version".to_owned(),
+            [newest] => newest.clone(),
+            [newest, ..] => format!("{} versions, the newest {newest}", versions.len()),
+        };
+        (!is_met).then(|| format!("{needs}, and the source {source} has {there}"))
+    }
+}
+
 /// Where the manifests come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -377,5 +403,52 @@ impl Blueprint {
     /// Its version.
     pub fn version(&self) -> &Version {
         &self.spec.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dependency_that_nothing_can_serve_says_what_there_is() {
+        let dependency = |version: &str, when: Option<&str>| Dependency {
+            blueprint: "bp-postgres".to_owned(),
+            source: None,
+            version: version.to_owned(),
+            alias: None,
+            when: when.map(str::to_owned),
+            values: Map::new(),
+        };
+        let versions = ["1.4.0".to_owned(), "1.3.0".to_owned()];
+        for (range, there, expected) in [
+            ("^1.2", Some(&versions[..]), None),
+            (
+                "^3",
+                Some(&versions[..1]),
+                Some("it needs bp-postgres ^3, and the source acme has 1.4.0"),
+            ),
+            (
+                "^3",
+                Some(&versions[..]),
+                Some(
+                    "it needs bp-postgres ^3, and the source acme has 2 versions, the newest 1.4.0",
+                ),
+            ),
+            (
+                "^1",
+                None,
+                Some("it needs bp-postgres ^1, and the source acme has no Blueprint of that name"),
+            ),
+        ] {
+            let found = dependency(range, None).unmet("acme", there);
+            assert_eq!(found.as_deref(), expected, "{range}");
+        }
+        let found = dependency("^1", Some("config.db")).unmet("acme", None);
+        assert!(
+            found
+                .unwrap()
+                .starts_with("it needs bp-postgres ^1 where `config.db`, ")
+        );
     }
 }

@@ -16,7 +16,7 @@ pub struct Install {
     pub source: Option<String>,
     /// `bp-…`.
     pub blueprint: String,
-    /// SemVer; the newest if absent.
+    /// SemVer; the newest whose dependencies can be met, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// An overlay of the Blueprint.

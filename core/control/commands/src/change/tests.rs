@@ -127,6 +127,44 @@ fn an_install_brings_what_it_needs_and_offers_what_is_there() {
 }
 
 #[test]
+fn who_names_no_version_gets_the_newest_whose_dependencies_are_there() {
+    let mut case = Case::new(&[]);
+    let stuck = |version: &str| {
+        let needs = "  depends: [{blueprint: bp-db, version: ^9}]\n";
+        admitted("catalog", &blueprint("bp-blog", version, needs))
+    };
+    let request = Install {
+        name: "blog".to_owned(),
+        blueprint: "bp-blog".to_owned(),
+        ..Install::default()
+    };
+    case.catalogue.insert(stuck("2.0.0"));
+    let refused = install(&case.ground(), &request).unwrap_err().to_string();
+    assert!(refused.contains("bp-blog 2.0.0"), "{refused}");
+    // Neither what is older and stuck, nor what leads to a release, stands in.
+    case.catalogue.insert(stuck("1.5.0"));
+    let early = admitted("catalog", &blueprint("bp-blog", "1.9.0-rc.1", ""));
+    case.catalogue.insert(early);
+    assert!(install(&case.ground(), &request).is_err());
+    let good = admitted("catalog", &blueprint("bp-blog", "1.0.0", ""));
+    case.catalogue.insert(good);
+    let draft = install(&case.ground(), &request).unwrap();
+    assert_eq!(after(&draft, "blog").spec.blueprint.version, "1.0.0");
+    let [warning] = draft.warnings.as_slice() else {
+        panic!("{:?}", draft.warnings);
+    };
+    for words in ["version 1.0.0 is the newest", "bp-blog 2.0.0", "bp-db ^9"] {
+        assert!(warning.contains(words), "{warning}");
+    }
+    // Who names a version gets that one or none.
+    let named = Install {
+        version: Some("2.0.0".to_owned()),
+        ..request
+    };
+    assert!(install(&case.ground(), &named).is_err());
+}
+
+#[test]
 fn what_was_withdrawn_is_chosen_for_nothing_new_though_it_runs_there() {
     let (wiki, db) = installed(json!({}));
     assert_eq!(db.spec.blueprint.version, "1.5.0");
