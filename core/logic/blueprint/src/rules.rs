@@ -182,7 +182,7 @@ pub const RULES: &[Rule] = &[
     ),
     error(
         "plain-secret",
-        "Secrets stand in Secrets only, and come from settings with `x-catalyst-secret` or connection secrets.",
+        "Secrets stand in Secrets only, and come from settings with `x-catalyst-secret` or connection secrets: what has the name or the shape of one (private keys, tokens, addresses with passwords) stands nowhere else.",
         "Take it from such a setting, and refer to the Secret with `secretKeyRef`.",
     ),
     error(

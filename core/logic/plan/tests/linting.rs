@@ -305,6 +305,19 @@ fn each_rule_finds_what_it_is_for_and_nothing_else() {
             )],
         ),
         (
+            (
+                WEB,
+                "value: hello}",
+                "value: \"postgres://app:hunter2@db/app\"}",
+            ),
+            &[(
+                WEB,
+                17,
+                "plain-secret",
+                "has an address with a password in plain text, at /spec/template/spec/containers/0/env/0/value",
+            )],
+        ),
+        (
             (WEB, "value: hello}", "value: \"{{ .Values.password }}\"}"),
             &[(
                 WEB,

@@ -10,6 +10,7 @@ mod example;
 mod lint;
 mod objects;
 mod pods;
+mod secrets;
 mod source;
 
 pub use cases::{Case, CaseOutcome, run_cases};

@@ -10,6 +10,7 @@ use catalyst_blueprint::{Blueprint, HostAccess, HostUse, Problem};
 use serde_json::Value;
 
 use super::pods;
+use super::secrets;
 use super::source::{Source, Sources};
 use crate::reach;
 use crate::render::{HIDDEN, RenderedObject};
@@ -145,6 +146,10 @@ pub(super) fn problems(
             "leave it out: a Blueprint acts in its own Application's namespace only",
         );
     }
+    // A definition shows examples.
+    if !matches!(kind, "Secret" | "CustomResourceDefinition") {
+        readable_secrets(&mut check);
+    }
     pods::check(&mut check, rendered.is_hook);
     check.problems
 }
@@ -210,6 +215,35 @@ fn plain_data(check: &mut Check<'_>) {
         message,
         "take it from a property with `x-catalyst-secret: true` or a connection secret; what is no secret belongs in a ConfigMap",
     );
+}
+
+/// Secrets where everybody can read them, known by their shape or by a ConfigMap's key.
+fn readable_secrets(check: &mut Check<'_>) {
+    const FIX: &str = "take it from a property with `x-catalyst-secret: true` or a connection secret, and refer to the Secret with `secretKeyRef`";
+    for found in secrets::shapes(check.object) {
+        let message = format!(
+            "{} has {} in plain text, at {}",
+            check.name, found.what, found.pointer
+        );
+        let key = found.pointer.rsplit('/').next().unwrap_or_default();
+        check.report("plain-secret", ("", &[found.text, key]), message, FIX);
+    }
+    if check.object.get("kind").and_then(Value::as_str) != Some("ConfigMap") {
+        return;
+    }
+    for key in secrets::plain_keys(check.object) {
+        let message = format!(
+            "{} has `{key}` in plain text, which everybody can read there",
+            check.name
+        );
+        let text = format!("{key}:");
+        check.report(
+            "plain-secret",
+            ("", &[text.as_str(), "data:"]),
+            message,
+            FIX,
+        );
+    }
 }
 
 fn contains_secret(value: &Value) -> bool {

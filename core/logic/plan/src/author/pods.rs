@@ -5,21 +5,7 @@ use catalyst_blueprint::{HostAccessKind, HostUse};
 use serde_json::Value;
 
 use super::objects::Check;
-
-/// Words in the name of a variable that holds a secret.
-const SECRET_WORDS: [&str; 7] = [
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "TOKEN",
-    "SECRET",
-    "APIKEY",
-    "CREDENTIAL",
-];
-/// Last words of names of variables that say where a secret is, or how long it lives.
-const PLACE_WORDS: [&str; 8] = [
-    "FILE", "PATH", "DIR", "NAME", "TTL", "URL", "HEADER", "LENGTH",
-];
+use super::secrets::{is_secret_like, names_secret, shape_in};
 
 /// Checks the pod of an object, if it has one.
 pub(super) fn check(check: &mut Check<'_>, is_hook: bool) {
@@ -316,7 +302,8 @@ impl Container<'_> {
                 text("name").unwrap_or_default(),
                 text("value").unwrap_or_default(),
             );
-            if names_secret(name) && is_secret_like(value) {
+            // What has the shape of a secret is told of whatever holds it.
+            if names_secret(name) && is_secret_like(value) && shape_in(value).is_none() {
                 self.report(
                     check,
                     "plain-secret",
@@ -325,58 +312,6 @@ impl Container<'_> {
                     "take it from a Secret with `valueFrom.secretKeyRef`",
                 );
             }
-        }
-    }
-}
-
-/// Whether a variable of this name holds a secret, rather than saying where one is.
-fn names_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase().replace("API_KEY", "APIKEY");
-    let words: Vec<&str> = name.split(['_', '-', '.']).collect();
-    let is_place = words.last().is_some_and(|last| PLACE_WORDS.contains(last));
-    !is_place
-        && words.iter().any(|word| {
-            let word = word.strip_suffix('S').unwrap_or(word);
-            SECRET_WORDS.contains(&word)
-        })
-}
-
-/// Whether a text could be a secret: no path, no number, no yes or no, and no
-/// reference to another variable.
-fn is_secret_like(value: &str) -> bool {
-    let is_reference = value.starts_with("$(") && value.ends_with(')');
-    !(value.is_empty()
-        || is_reference
-        || value.starts_with('/')
-        || value.parse::<f64>().is_ok()
-        || matches!(value, "true" | "false" | "yes" | "no"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_that_hold_secrets_are_known_by_name_and_value() {
-        for (name, value, expected) in [
-            ("DB_PASSWORD", "hunter2", true),
-            ("GITHUB_TOKEN", "abc", true),
-            ("api_key", "abc", true),
-            ("CLIENT_SECRETS", "abc", true),
-            ("POSTGRES_SECRET", "/run/secrets/connection", false),
-            ("PASSWORD_FILE", "secret.txt", false),
-            ("MAX_TOKENS", "4096", false),
-            ("ENABLE_SECRET_ROTATION", "true", false),
-            ("DB_PASSWORD", "$(OTHER)", false),
-            ("DB_PASSWORD", "", false),
-            ("TITLE", "hunter2", false),
-            ("SECRETARY", "Ms Lemon", false),
-        ] {
-            assert_eq!(
-                names_secret(name) && is_secret_like(value),
-                expected,
-                "{name}={value}"
-            );
         }
     }
 }
