@@ -214,7 +214,8 @@ impl Blueprint {
 impl Lint {
     fn run(&self) -> anyhow::Result<()> {
         let files = read_folder(&self.folder)?;
-        let mut problems = catalyst_plan::lint_blueprint(&files);
+        let mut problems =
+            catalyst_plan::lint_blueprint_by(&files, catalyst_kubernetes::schema_set());
         problems.extend(findings::of_dependencies(&files, &self.catalog)?);
         problems.sort();
         findings::report(&self.folder, &problems, self.output)
@@ -244,7 +245,7 @@ pub(super) fn packed(folder: &Path) -> anyhow::Result<catalyst_supply::Package> 
 
 fn packed_with(folder: &Path, options: &PackOptions) -> anyhow::Result<catalyst_supply::Package> {
     let files = read_folder(folder)?;
-    let mut problems = catalyst_plan::lint_blueprint(&files);
+    let mut problems = catalyst_plan::lint_blueprint_by(&files, catalyst_kubernetes::schema_set());
     problems.retain(Problem::is_error);
     if !problems.is_empty() {
         return Err(refused(folder, &problems));

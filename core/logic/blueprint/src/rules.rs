@@ -126,6 +126,11 @@ pub const RULES: &[Rule] = &[
         "Remove it from `hostAccess`.",
     ),
     error(
+        "http-port",
+        "A Service has the port that `provides.http` names, with every config.",
+        "Name the port of a Service that the manifests create.",
+    ),
+    error(
         "icon",
         "The icon is an SVG that draws and does nothing else: no scripts, links, styles or entities, no more than 128 KiB.",
         "Draw it with plain SVG shapes.",
@@ -139,6 +144,11 @@ pub const RULES: &[Rule] = &[
         "image-tag",
         "Images have a tag other than `latest`.",
         "Name a version, and its digest.",
+    ),
+    error(
+        "kubernetes-schema",
+        "What is rendered fits the schema of its kind: Kubernetes' own, or that of a definition rendered with it.",
+        "Correct the field; Kubernetes would refuse the object, or ignore the field.",
     ),
     error(
         "kustomize-scalar",

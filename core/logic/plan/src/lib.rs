@@ -29,7 +29,7 @@ mod secrets;
 pub use author::{
     BlueprintChanges, BlueprintVersion, Case, CaseOutcome, Example, ExampleError, MovedKey,
     NamedChange, SetChange, UpgradeVerdict, compare_blueprints, images, lint_blueprint,
-    render_example, run_cases,
+    lint_blueprint_by, render_example, run_cases,
 };
 pub use blueprint::{AdmittedBlueprint, BlueprintObjectError, WITHDRAWN};
 pub use context::{

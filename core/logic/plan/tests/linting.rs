@@ -9,9 +9,13 @@
 )]
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
 
 use catalyst_blueprint::{Level, RULES};
-use catalyst_plan::lint_blueprint;
+use catalyst_plan::{lint_blueprint, lint_blueprint_by};
+use catalyst_schema::SchemaSet;
+use serde_json::{Value, json};
 
 const BLUEPRINT: &str = "\
 apiVersion: catalyst.openova.io/v1alpha1
@@ -702,4 +706,89 @@ fn a_file_that_is_too_large_is_told_once() {
     files.insert("chart/files/large".to_owned(), vec![0; (5 << 20) + 1]);
     let found: Vec<&str> = lint_blueprint(&files).iter().map(|it| it.rule).collect();
     assert_eq!(found, ["file-size"]);
+}
+
+const SERVICE: &str = "\
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}
+  labels: {{- include \"labels\" . | nindent 4 }}
+spec:
+  selector: {app: x}
+  ports:
+    - name: web
+      port: 8080
+";
+
+/// The schemas that the API serves.
+fn schemas() -> Arc<SchemaSet> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../embedded");
+    let bytes = std::fs::read(root.join("kubernetes/data/schemas.json.gz")).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    let definitions: Value = serde_json::from_str(&text).unwrap();
+    SchemaSet::parse(&json!({"components": {"schemas": definitions}})).unwrap()
+}
+
+#[test]
+fn what_is_rendered_is_held_against_the_schemas_of_its_kinds() {
+    const FILE: &str = "chart/templates/service.yaml";
+    let schemas = schemas();
+    assert_eq!(lint_blueprint_by(&folder(&[]), &schemas), []);
+    for (from, to, line, words) in [
+        ("", "", None, ""),
+        ("port: 8080", "port: abc", Some(10), "spec.ports[0].port"),
+        ("selector:", "selectors:", Some(7), "unknown field"),
+        ("v1\n", "v2\n", Some(2), "has no kind Service in v2"),
+        ("kind: Service\n", "", None, "has no kind"),
+    ] {
+        let mut files = folder(&[]);
+        assert!(SERVICE.contains(from));
+        let text = SERVICE.replacen(from, to, 1);
+        files.insert(FILE.to_owned(), text.into_bytes());
+        let mut found = lint_blueprint_by(&files, &schemas);
+        if words.is_empty() {
+            assert_eq!(found, []);
+            continue;
+        }
+        found.retain(|it| it.rule == "kubernetes-schema");
+        let [problem] = found.as_slice() else {
+            panic!("{to}: {found:?}");
+        };
+        assert_eq!((problem.file.as_str(), problem.line), (FILE, line), "{to}");
+        assert!(problem.message.contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn the_port_of_the_page_is_that_of_a_service() {
+    let page = |port: &str, service: &str| {
+        let from = "  manifests:\n";
+        let to = format!("  provides: {{http: {{port: {port}}}}}\n  manifests:\n");
+        let mut files = folder(&[("blueprint.yaml", from, to.as_str())]);
+        let path = "chart/templates/service.yaml";
+        files.insert(path.to_owned(), service.as_bytes().to_vec());
+        let found = lint_blueprint(&files);
+        found
+            .iter()
+            .map(|it| (it.rule, it.line))
+            .collect::<Vec<_>>()
+    };
+    let sometimes = format!("{{{{- if gt (int .Values.replicas) 1 }}}}\n{SERVICE}{{{{- end }}}}\n");
+    for (port, service, is_fault) in [
+        ("web", SERVICE, false),
+        ("8080", SERVICE, false),
+        ("nope", SERVICE, true),
+        ("9999", SERVICE, true),
+        ("web", sometimes.as_str(), true),
+    ] {
+        let expected = match is_fault {
+            true => vec![("http-port", Some(13))],
+            false => vec![],
+        };
+        assert_eq!(page(port, service), expected, "{port}");
+    }
 }

@@ -6,16 +6,17 @@
 //! objects; `phase`, how an Application of it ends up where it runs (Running unless
 //! there). Called by `catalyst blueprint test`. Pure; the caller reads and writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use catalyst_blueprint::{Blueprint, ConfigForm, ConfigSchema};
-use catalyst_schema::{Schema, SchemaSet};
+use catalyst_schema::SchemaSet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::compare::without_version;
 use super::example::{Example, render_example};
+use super::schemas::{self, Finding};
 use super::source::{Files, text_of};
 use crate::compare::unified;
 use crate::{BlueprintContent, RenderedObject};
@@ -181,76 +182,10 @@ fn written(rendered: &[RenderedObject]) -> String {
 
 /// Holds every object against the schema of its kind.
 fn check_schemas(rendered: &[RenderedObject], schemas: &Arc<SchemaSet>, outcome: &mut CaseOutcome) {
-    let own = own_definitions(rendered, schemas);
-    let groups: BTreeSet<&str> = schemas.kinds().map(|kind| kind.group.as_str()).collect();
-    for it in rendered {
-        let text = |pointer: &str| {
-            let value = it.object.pointer(pointer).and_then(Value::as_str);
-            value.unwrap_or_default()
-        };
-        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
-        let name = format!("{kind} {}", text("/metadata/name"));
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let key = (group.to_owned(), version.to_owned(), kind.to_owned());
-        let schema = match own.get(&key) {
-            Some(schema) => Some(schema.clone()),
-            None => schemas.for_kind(group, version, kind),
-        };
-        let Some(schema) = schema else {
-            if groups.contains(group) {
-                let problem = format!("{name}: Kubernetes has no kind {kind} in {api_version}");
-                outcome.problems.push(problem);
-            } else {
-                outcome.unchecked.push(format!("{name} ({api_version})"));
-            }
-            continue;
-        };
-        let errors = schema.validate(&it.object);
-        outcome
-            .problems
-            .extend(errors.iter().map(|error| format!("{name}: {error}")));
-        let unknown = schema.unknown_fields(&it.object);
-        let unknown = unknown
-            .iter()
-            .map(|field| format!("{name}: unknown field {field:?}"));
-        outcome.problems.extend(unknown);
-    }
-}
-
-/// The kinds that the objects define themselves.
-fn own_definitions(
-    rendered: &[RenderedObject],
-    schemas: &Arc<SchemaSet>,
-) -> BTreeMap<(String, String, String), Schema> {
-    let mut found = BTreeMap::new();
-    for it in rendered {
-        if it.object.get("kind").and_then(Value::as_str) != Some("CustomResourceDefinition") {
-            continue;
-        }
-        let text = |pointer: &str| {
-            let value = it.object.pointer(pointer).and_then(Value::as_str);
-            value.unwrap_or_default().to_owned()
-        };
-        let versions = it
-            .object
-            .pointer("/spec/versions")
-            .and_then(Value::as_array);
-        for version in versions.into_iter().flatten() {
-            let name = version.get("name").and_then(Value::as_str);
-            let schema = version.pointer("/schema/openAPIV3Schema");
-            let Some((name, schema)) = name.zip(schema) else {
-                continue;
-            };
-            // One that cannot be read is found as an object of its own kind.
-            if let Ok(schema) = Schema::custom_resource(schema, schemas) {
-                let key = (
-                    text("/spec/group"),
-                    name.to_owned(),
-                    text("/spec/names/kind"),
-                );
-                found.insert(key, schema);
-            }
+    for (_, finding) in schemas::findings(rendered, schemas) {
+        match finding {
+            Finding::Fault { message, .. } => outcome.problems.push(message),
+            Finding::Unchecked(object) => outcome.unchecked.push(object),
         }
     }
-    found
 }

@@ -5,14 +5,17 @@
 //! object. A fault is told once, however many renderings show it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use catalyst_blueprint::{Blueprint, ConfigSchema, Problem, Reading, line_of_pointer, lint};
+use catalyst_schema::SchemaSet;
 use serde_json::Value;
 
 use super::example::{Example, ExampleError, default_values, render_example};
 use super::objects::{self, Declared};
+use super::schemas::{self, Finding};
 use super::source::{Files, Sources, place_in_message, text_of};
-use crate::{BlueprintContent, ExpandError};
+use crate::{BlueprintContent, ExpandError, RenderedObject, http_backend};
 
 /// The most renderings of one lint: each size, and then configs as far as they go.
 const MAX_RENDERINGS: usize = 64;
@@ -23,18 +26,32 @@ const MAX_RENDERINGS: usize = 64;
 /// Without errors in the answer, the folder can be packed, published, and installed
 /// in every size.
 pub fn lint_blueprint(files: &Files) -> Vec<Problem> {
+    lint_with(files, None)
+}
+
+/// The same, and what is rendered held against the schemas of its kinds; `schemas` are
+/// those of Kubernetes' own.
+pub fn lint_blueprint_by(files: &Files, schemas: &Arc<SchemaSet>) -> Vec<Problem> {
+    lint_with(files, Some(schemas))
+}
+
+fn lint_with(files: &Files, schemas: Option<&Arc<SchemaSet>>) -> Vec<Problem> {
     let mut problems = lint(files);
     // A chart with such a file cannot be read, which would be told a second time.
     let is_readable = problems.iter().all(|problem| problem.rule != "file-size");
     if is_readable && let Ok(reading) = Reading::of(files) {
-        problems.extend(rendered_problems(&reading, files));
+        problems.extend(rendered_problems(&reading, files, schemas));
     }
     problems.sort();
     problems.dedup();
     problems
 }
 
-fn rendered_problems(reading: &Reading, files: &Files) -> Vec<Problem> {
+fn rendered_problems(
+    reading: &Reading,
+    files: &Files,
+    schemas: Option<&Arc<SchemaSet>>,
+) -> Vec<Problem> {
     let (text, blueprint) = (reading.text(), reading.blueprint());
     // What rests on a place that could not be read would be told a second time.
     let Some(kind) = reading.kind().filter(|_| reading.is_renderable()) else {
@@ -62,6 +79,7 @@ fn rendered_problems(reading: &Reading, files: &Files) -> Vec<Problem> {
     }
     let mut problems = Vec::new();
     let mut reasons = BTreeSet::new();
+    let (mut fields, mut is_page_told) = (BTreeSet::new(), false);
     let declared = Declared::by(blueprint);
     for (what, example) in renderings {
         match render_example(blueprint, &content, &example) {
@@ -71,6 +89,13 @@ fn rendered_problems(reading: &Reading, files: &Files) -> Vec<Problem> {
                     objects::problems(object, &sources, &declared, &example.application)
                 });
                 problems.extend(found);
+                if let Some(schemas) = schemas {
+                    problems.extend(misfits(&rendered, schemas, &sources, &mut fields));
+                }
+                if !is_page_told && let Some(problem) = no_page(reading, &rendered, &what) {
+                    is_page_told = true;
+                    problems.push(problem);
+                }
             }
             Err(error) if reasons.insert(error.to_string()) => {
                 problems.push(failure(text, blueprint, files, &error, &what));
@@ -97,6 +122,65 @@ fn rendered_problems(reading: &Reading, files: &Files) -> Vec<Problem> {
         problems.retain(|problem| !problem.rule.starts_with("host-access"));
     }
     problems
+}
+
+/// What does not fit the schema of its kind; each field of a file is told once, whatever
+/// the configs make of it.
+fn misfits(
+    rendered: &[RenderedObject],
+    schemas: &Arc<SchemaSet>,
+    sources: &Sources<'_>,
+    told: &mut BTreeSet<(String, String)>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (object, finding) in schemas::findings(rendered, schemas) {
+        // What belongs to a definition that comes from elsewhere is its owner's to judge.
+        let Finding::Fault { field, message } = finding else {
+            continue;
+        };
+        let source = sources.of(object);
+        if !told.insert((source.file.clone(), field.clone())) {
+            continue;
+        }
+        let last = field.rsplit('.').next().unwrap_or_default();
+        let key = last.split('[').next().unwrap_or_default();
+        let line = match key.is_empty() {
+            true => source.line("", &[]),
+            false => source.line("", &[&format!("{key}:")]),
+        };
+        problems.push(Problem {
+            line,
+            file: source.file,
+            rule: "kubernetes-schema",
+            message,
+            fix: "correct the field; Kubernetes would refuse the object, or ignore the field"
+                .to_owned(),
+        });
+    }
+    problems
+}
+
+/// That no Service has the port on which the page is served, where there is to be one.
+fn no_page(reading: &Reading, rendered: &[RenderedObject], what: &str) -> Option<Problem> {
+    const PORT: &str = "/spec/provides/http/port";
+    let http = reading.blueprint().spec.provides.http.as_ref()?;
+    let objects: Vec<Value> = rendered
+        .iter()
+        .filter(|it| !it.is_hook)
+        .map(|it| it.object.clone())
+        .collect();
+    let is_served = http_backend(&objects, &http.port).is_some();
+    (!is_served && reading.knows_all("/spec/provides/http", &[])).then(|| Problem {
+        file: Blueprint::FILE.to_owned(),
+        line: line_of_pointer(reading.text(), PORT),
+        rule: "http-port",
+        message: format!(
+            "with {what} no Service has the port {} that provides.http names",
+            http.port
+        ),
+        fix: "name the port of a Service that the manifests create, by its name or number"
+            .to_owned(),
+    })
 }
 
 /// What is rendered, each with what sets it apart: the defaults, every size, and

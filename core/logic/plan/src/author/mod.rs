@@ -10,6 +10,7 @@ mod example;
 mod lint;
 mod objects;
 mod pods;
+mod schemas;
 mod secrets;
 mod source;
 
@@ -19,4 +20,4 @@ pub use compare::{
     compare_blueprints, images,
 };
 pub use example::{Example, ExampleError, render_example};
-pub use lint::lint_blueprint;
+pub use lint::{lint_blueprint, lint_blueprint_by};
