@@ -51,9 +51,16 @@ impl Diff {
 /// The changes under headings, only those headings that have some.
 fn text(changes: &BlueprintChanges) -> String {
     let mut text = format!("{} -> {}\n", changes.before, changes.after);
-    match &changes.upgrade.reason {
-        None => text.push_str("upgrade: possible\n"),
-        Some(reason) => _ = writeln!(text, "upgrade: refused, {}", plain(reason)),
+    match (&changes.upgrade.reason, &changes.upgrade.remark) {
+        (Some(reason), _) => _ = writeln!(text, "upgrade: refused, {}", plain(reason)),
+        (None, Some(remark)) => _ = writeln!(text, "upgrade: {}", plain(remark)),
+        (None, None) => text.push_str("upgrade: possible\n"),
+    }
+    if !changes.breaking.is_empty() {
+        text.push_str("\nbreaking, as configs that were valid may not be any more:\n");
+        for sentence in &changes.breaking {
+            _ = writeln!(text, "  ! {}", plain(sentence));
+        }
     }
     moved(&mut text, &changes.moved);
     for (heading, changes) in [

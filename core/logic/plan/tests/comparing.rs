@@ -322,3 +322,27 @@ fn what_does_not_render_is_an_error() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_no_upgrade_and_what_breaks_is_said() {
+    let older = ("version: 1.0.0", "version: 0.9.0");
+    for (before, after, expected) in [
+        (&[][..], &[NEXT][..], None),
+        (
+            &[NEXT][..],
+            &[][..],
+            Some("from 1.1.0 to 1.0.0 is a downgrade"),
+        ),
+        (&[][..], &[older][..], Some("is a downgrade")),
+        (&[][..], &[][..], Some("both are version 1.0.0")),
+    ] {
+        let remark = changes(before, after).upgrade.remark;
+        assert_eq!(remark.is_some(), expected.is_some(), "{remark:?}");
+        let remark = remark.unwrap_or_default();
+        assert!(remark.contains(expected.unwrap_or_default()), "{remark}");
+    }
+    let found = changes(&[], &[NEXT, ("maximum: 5", "maximum: 4")]);
+    assert_eq!(found.breaking, ["`replicas` has maximum 4, and had 5"]);
+    let found = changes(&[], &[NEXT, ("maximum: 5", "maximum: 6")]);
+    assert_eq!(found.breaking, Vec::<String>::new());
+}

@@ -4,6 +4,7 @@
 //! out. Objects are those of an Application with the least config of each version,
 //! so what differs in them is what a user sees who sets nothing.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalyst_api::PlannedAction;
@@ -12,6 +13,7 @@ use catalyst_blueprint::{Blueprint, ConfigSchema, ManifestKind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::breaking;
 use super::example::{Example, ExampleError, render_example};
 use super::objects::{self, Declared};
 use super::pods;
@@ -41,6 +43,9 @@ pub struct BlueprintChanges {
     pub after: String,
     /// Whether one may move from one to the other.
     pub upgrade: UpgradeVerdict,
+    /// What was valid and need not be any more, a sentence each: keys that are gone or
+    /// must be given, and limits that are narrower.
+    pub breaking: Vec<String>,
     /// Settings that an upgrade moves to another key, as `spec.upgrades.values` says.
     pub moved: Vec<MovedKey>,
     /// What can be set otherwise: keys, with type, default and limits.
@@ -68,6 +73,9 @@ pub struct UpgradeVerdict {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What is to be known of it where it is possible and is no upgrade.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }
 
 /// Something with a name that comes, changes or goes.
@@ -150,6 +158,7 @@ pub fn compare_blueprints(
         before: title(before.blueprint),
         after: title(after.blueprint),
         upgrade: upgrade(before.blueprint, after.blueprint),
+        breaking: breaking::narrowed(&keys_before, &keys_after),
         moved,
         config: named(&keys_before, &keys_after),
         sizes: named(&sizes(before.blueprint), &sizes(after.blueprint)),
@@ -189,6 +198,7 @@ fn upgrade(before: &Blueprint, after: &Blueprint) -> UpgradeVerdict {
     let verdict = |reason: Option<String>| UpgradeVerdict {
         possible: reason.is_none(),
         reason,
+        remark: None,
     };
     if before.name() != after.name() {
         return verdict(Some(format!(
@@ -197,8 +207,18 @@ fn upgrade(before: &Blueprint, after: &Blueprint) -> UpgradeVerdict {
             after.name()
         )));
     }
-    let checked = after.spec.upgrades.check(before.version(), after.version());
-    verdict(checked.err())
+    let (from, to) = (before.version(), after.version());
+    let mut found = verdict(after.spec.upgrades.check(from, to).err());
+    if found.possible {
+        found.remark = match to.cmp(from) {
+            Ordering::Greater => None,
+            Ordering::Equal => Some(format!("none, both are version {to}")),
+            Ordering::Less => Some(format!(
+                "none, from {from} to {to} is a downgrade: possible, but data is not rolled back"
+            )),
+        };
+    }
+    found
 }
 
 fn keys(blueprint: &Blueprint) -> Result<BTreeMap<String, Value>, ExampleError> {

@@ -4,6 +4,7 @@
 //! Called by `catalyst blueprint`. What must stay true: an example goes the way of
 //! an Application ([`crate::expand()`]), so that what is said of it is true of those.
 
+mod breaking;
 mod cases;
 mod compare;
 mod example;
