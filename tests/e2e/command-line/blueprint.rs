@@ -204,7 +204,7 @@ fn diff_says_what_changes_for_users() {
     let same = home.run(&["blueprint", "diff", "wiki", "next", "--exit-code"]);
     assert_eq!(
         same.worked(),
-        "bp-wiki 0.1.0 -> bp-wiki 0.1.0\nupgrade: possible\n"
+        "bp-wiki 0.1.0 -> bp-wiki 0.1.0\nupgrade: none, both are version 0.1.0\n"
     );
     assert_eq!(
         same.err,

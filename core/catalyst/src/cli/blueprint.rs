@@ -481,6 +481,15 @@ impl Verify {
         let source = source.to_owned();
         let named = self.signer.policy(&source)?;
         let is_named = named.is_some();
+        if source.is_empty() && !is_named {
+            return Err(hinted(
+                format!(
+                    "cannot verify {}: below the host {} it names no source, whose signers could be asked for",
+                    self.reference, at.host
+                ),
+                "name the registry, the source and the Blueprint, such as 127.0.0.1:8080/acme/bp-name:1.0.0",
+            ));
+        }
         // Without a sign-in, what everyone may read can still be verified.
         let api = match self.common.connection.api().await {
             Ok(api) => Some(api),

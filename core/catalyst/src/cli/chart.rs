@@ -263,6 +263,13 @@ impl Template {
             return Ok(Chart::from_archive(&archive)?);
         }
         let path = Path::new(place);
+        let inner = path.join("chart");
+        if !path.join("Chart.yaml").exists() && inner.join("Chart.yaml").is_file() {
+            return Err(hinted(
+                format!("{place} is no chart, but a Blueprint with one"),
+                format!("name {}", inner.display()),
+            ));
+        }
         if path.is_dir() {
             return Ok(Chart::from_files(files(path)?)?);
         }

@@ -195,7 +195,7 @@ impl Report {
             for it in &signatures.attestations {
                 let by = match (&it.signer, it.reason) {
                     (Some(signer), _) => signer.clone(),
-                    (None, Some(reason)) => format!("nobody trusted ({reason})"),
+                    (None, Some(reason)) => format!("nobody trusted ({})", in_words(reason)),
                     (None, None) => "nobody trusted".to_owned(),
                 };
                 rows.push(("attested", format!("{} by {by}", it.predicate_type)));
@@ -281,5 +281,24 @@ impl Report {
         });
         let header = ["config", "type", "required", "secret", "default", "limits"];
         table(&header, rows.collect())
+    }
+}
+/// What [`catalyst_signature::Refusal::reason`] means, for people.
+fn in_words(reason: &str) -> &str {
+    match reason {
+        "Unsigned" => "it is not signed",
+        "AlteredDigest" => "it is about another artifact",
+        "ForeignKey" => "its key is not one of those trusted",
+        "ForeignIdentity" => "its signer is not one of those trusted",
+        "ForeignIssuer" => "its signer's issuer is not one of those trusted",
+        "ExpiredCertificate" => "its certificate was not valid then",
+        "UnknownAuthority" => "its certificate is of no authority that is trusted",
+        "Unlogged" => "no log that is trusted has it",
+        "LoggedOtherwise" => "the log's entry is of something else",
+        "MalformedSignature" => "its signature cannot be read",
+        "WrongIdentity" => "it names another artifact",
+        "TooManySignatures" => "there are too many to look at",
+        "UntrustedSource" => "no signer is trusted for the source",
+        other => other,
     }
 }

@@ -20,6 +20,9 @@ use super::failure::{Hinted, hinted};
 use super::supply;
 use super::trust;
 
+/// The first bytes of what gzip compressed (RFC 1952), such as a chart's .tgz.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// A Blueprint, wherever it lies.
 pub struct Subject {
     /// What it says of itself.
@@ -124,6 +127,10 @@ impl Subject {
             )
         };
         let bytes = std::fs::read(file).with_context(unreadable)?;
+        if bytes.starts_with(&GZIP) {
+            return Err(anyhow::anyhow!("it is compressed, as charts are"))
+                .with_context(unreadable);
+        }
         let image = Image::from_tar(&bytes).with_context(unreadable)?;
         Ok(Self::of_opened(Opened::of_image(&name, &image)?))
     }

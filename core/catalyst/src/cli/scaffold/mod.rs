@@ -80,7 +80,7 @@ pub fn write(name: &str, kind: Kind, folder: Option<&Path>) -> anyhow::Result<()
     if !is_name {
         return Err(hinted(
             format!("`{name}` is not a Blueprint's name"),
-            "use small letters, digits and hyphens, such as bp-wiki",
+            "use small letters, digits and hyphens, no more than 50 of them after bp-, such as bp-wiki",
         ));
     }
     let folder = folder.map_or_else(|| PathBuf::from(short), Path::to_owned);

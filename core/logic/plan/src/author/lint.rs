@@ -271,6 +271,34 @@ fn failure(
     }
 }
 
+/// The most characters of a reason: the first and the last half, as the innermost cause
+/// stands at the end.
+const MAX_REASON: usize = 1_200;
+
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let length = line.chars().count();
+    if length <= MAX_REASON {
+        return line;
+    }
+    let first: String = line.chars().take(MAX_REASON / 2).collect();
+    let last: String = line.chars().skip(length - MAX_REASON / 2).collect();
+    format!("{first} … {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_keeps_its_beginning_and_its_end() {
+        assert_eq!(one_line("a\n  b"), "a b");
+        let long = format!("begin {}end", "ä ".repeat(50_000));
+        let cut = one_line(&long);
+        assert!(
+            cut.starts_with("begin ä") && cut.ends_with("ä end"),
+            "{cut}"
+        );
+        assert!(cut.chars().count() < MAX_REASON + 10);
+    }
 }
