@@ -6,11 +6,12 @@ use semver::VersionReq;
 use serde_json::Value;
 
 use crate::{
-    Blueprint, ConfigSchema, ManifestKind, Problem, Reading, SchemaError,
+    Blueprint, ConfigForm, ConfigSchema, ManifestKind, Problem, Reading, SchemaError,
     config::{SECRET, resolve},
     expression, icon, locate, reach, upgrades, words,
 };
 
+const VALUES: &str = "chart/values.yaml";
 /// Bytes that a file of a chart may have, packed or not: Helm refuses larger ones, and so
 /// does what installs the artifact.
 const MAX_CHART_FILE: usize = 5 << 20;
@@ -38,6 +39,9 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
     linter.folder();
     linter.card();
     let is_schema = linter.config_schema();
+    if is_schema && reading.knows_all("/spec/configSchema", &[]) {
+        linter.sizes();
+    }
     linter.placement();
     linter.dependencies();
     linter.provides();
@@ -48,7 +52,8 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
         Some(ManifestKind::Kustomize) => linter.kustomize(),
         None => {}
     }
-    if is_schema && linter.knows_what_is_set() {
+    // Of values that cannot be read nobody knows which there are.
+    if is_schema && linter.knows_what_is_set() && values_of(files).is_ok() {
         let found = match reading.kind() {
             Some(ManifestKind::HelmChart) => reach::chart_problems(linter.text, blueprint, files),
             Some(ManifestKind::Kustomize) => {
@@ -62,6 +67,19 @@ pub fn lint(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
     problems.sort();
     problems.dedup();
     problems
+}
+
+/// The values of the chart; null where it has none.
+fn values_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Value, catalyst_yaml::Error> {
+    let bytes = files.get(VALUES).map_or(&[][..], Vec::as_slice);
+    catalyst_yaml::from_str(&String::from_utf8_lossy(bytes))
+}
+
+/// Whether a character is one that a line of text has no use for: controls, and those that
+/// turn the direction of what follows (Unicode's UAX #9).
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 struct Linter<'a> {
@@ -136,6 +154,29 @@ impl Linter<'_> {
                 });
                 self.problems.extend(faults);
             }
+        }
+        let tags = card.tags.iter().map(|tag| ("tags", tag.as_str()));
+        let shown = [
+            ("title", card.title.as_str()),
+            ("tagline", card.tagline.as_str()),
+            ("category", card.category.as_str()),
+        ];
+        let mut odd: Vec<&str> = shown
+            .into_iter()
+            .chain(tags)
+            .filter(|(_, text)| text.contains(is_unseen))
+            .map(|(field, _)| field)
+            .collect();
+        odd.dedup();
+        for field in odd {
+            self.report(
+                &format!("/spec/card/{field}"),
+                "control-character",
+                format!(
+                    "the card's {field} has characters that nobody sees, or that turn text around"
+                ),
+                "write plain text, in one line",
+            );
         }
         if let Some(link) = &card.documentation
             && !link.starts_with("https://")
@@ -244,6 +285,47 @@ impl Linter<'_> {
         } else if let Value::Array(items) = schema {
             for (index, item) in items.iter().enumerate() {
                 self.secrets(item, &format!("{pointer}/{index}"), depth + 1);
+            }
+        }
+    }
+
+    /// Values of a size lie under a config, so what users may not set must not stand there
+    /// either. What a size leaves out, or sets beside the config, is its own matter.
+    fn sizes(&mut self) {
+        const LIMITS: [&str; 13] = [
+            "type",
+            "enum",
+            "const",
+            "pattern",
+            "minLength",
+            "maxLength",
+            "minimum",
+            "maximum",
+            "exclusiveMinimum",
+            "exclusiveMaximum",
+            "multipleOf",
+            "minItems",
+            "maxItems",
+        ];
+        let Ok(schema) = ConfigSchema::compile(&self.blueprint.spec.config_schema) else {
+            return;
+        };
+        let blueprint = self.blueprint;
+        for (size, values) in &blueprint.spec.manifests.overlays {
+            let here = format!("/spec/manifests/overlays/{size}");
+            if !self.reading.knows_all(&here, &[]) {
+                continue;
+            }
+            let values = Value::Object(values.clone());
+            let mut problems = schema.validate_config(&values, ConfigForm::Submitted);
+            problems.retain(|problem| LIMITS.contains(&problem.keyword.as_str()));
+            for problem in problems {
+                self.report(
+                    &format!("{here}{}", problem.pointer),
+                    "size-value",
+                    format!("the size `{size}` does not keep to configSchema: {problem}"),
+                    "choose a value that users may choose too, or widen configSchema",
+                );
             }
         }
     }
@@ -451,6 +533,18 @@ impl Linter<'_> {
         }
     }
 
+    fn values(&mut self) {
+        if let Err(error) = values_of(self.files) {
+            self.problems.push(Problem {
+                file: VALUES.to_owned(),
+                line: Some(error.line),
+                rule: "yaml",
+                message: format!("the file is not YAML: {}", error.message),
+                fix: "correct the line; check indentation, quotes and aliases".to_owned(),
+            });
+        }
+    }
+
     fn repeated_keys(&mut self, file: &str, rule: &'static str) {
         let text = self.files.get(file).map_or(&[][..], Vec::as_slice);
         // What is not YAML is told elsewhere.
@@ -465,7 +559,8 @@ impl Linter<'_> {
         const CHART: &str = "chart/Chart.yaml";
         self.chart_sizes();
         self.repeated_keys(CHART, "duplicate-key");
-        self.repeated_keys("chart/values.yaml", "duplicate-value");
+        self.repeated_keys(VALUES, "duplicate-value");
+        self.values();
         let Some(chart) = self.files.get(CHART) else {
             self.report(
                 "/spec/manifests/source",

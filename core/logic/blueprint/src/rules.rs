@@ -86,6 +86,11 @@ pub const RULES: &[Rule] = &[
         "Use the property, or remove it.",
     ),
     error(
+        "control-character",
+        "What the card shows is plain text: no control characters, and none that turn its direction.",
+        "Write plain text, in one line.",
+    ),
+    error(
         "cycle",
         "A Blueprint does not depend on itself.",
         "Remove the dependency.",
@@ -274,6 +279,11 @@ pub const RULES: &[Rule] = &[
         "shape",
         "blueprint.yaml can be read as a Blueprint.",
         "Compare it with the Blueprint's specification.",
+    ),
+    warning(
+        "size-value",
+        "Values of the sizes keep to the limits of configSchema.",
+        "Choose a value that users may choose too, or widen configSchema.",
     ),
     error(
         "ttl",

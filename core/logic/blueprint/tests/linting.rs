@@ -551,3 +551,64 @@ fn a_chart_that_nobody_can_install_has_an_error() {
     let rules: Vec<&str> = found.iter().map(|it| it.rule).collect();
     assert_eq!(rules, ["file-size"]);
 }
+
+#[test]
+fn what_a_size_or_a_card_may_not_say_is_told() {
+    let sized = GOOD.replacen(
+        "      apiKey: {",
+        "      replicas: {type: integer, minimum: 1, maximum: 3}\n      apiKey: {",
+        1,
+    );
+    for (from, to, expected) in [
+        ("large: {}", "large: {replicas: 3}", None),
+        ("large: {}", "large: {replicas: 99}", Some("size-value")),
+        ("large: {}", "large: {replicas: many}", Some("size-value")),
+        (
+            "title: WordPress",
+            "title: \"Word\\u202ePress\"",
+            Some("control-character"),
+        ),
+        (
+            "tagline: Sites",
+            "tagline: \"a\\x1b[2Jb\"",
+            Some("control-character"),
+        ),
+        (
+            "tags: [cms]",
+            "tags: [cms, \"a\\nb\"]",
+            Some("control-character"),
+        ),
+        ("title: WordPress", "title: \"Wörd Préss 文\"", None),
+    ] {
+        assert!(sized.contains(from), "{from}");
+        let text = sized.replacen(from, to, 1);
+        let found = lint(&folder(&text, &[("card/icon.svg", "<svg/>")]));
+        let found: Vec<&str> = found.iter().map(|it| it.rule).collect();
+        let expected: Vec<&str> = expected.into_iter().collect();
+        assert_eq!(found, expected, "{to}");
+    }
+}
+
+#[test]
+fn values_that_cannot_be_read_are_told_at_their_line_and_alone() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    for values in ["a: 1\nb: [\n", bomb.as_str()] {
+        let files = folder(
+            GOOD,
+            &[("card/icon.svg", "<svg/>"), ("chart/values.yaml", values)],
+        );
+        let found = lint(&files);
+        let [problem] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (problem.rule, problem.file.as_str()),
+            ("yaml", "chart/values.yaml")
+        );
+        assert!(problem.line.is_some(), "{problem}");
+    }
+}
