@@ -8,7 +8,9 @@ use anyhow::Context;
 use catalyst_api::{BlueprintCard, RegisterBlueprint, SovereignView, TrustSigner};
 use catalyst_blueprint::Problem;
 use catalyst_signature::{SigningKey, TrustPolicy};
-use catalyst_supply::{Origin, PackOptions, Reference, Registry, pack, read_folder};
+use catalyst_supply::{
+    Origin, PackOptions, Reference, Registry, pack, read_folder, read_folder_with_unfit,
+};
 use reqwest::Method;
 use serde_json::json;
 use url::Url;
@@ -213,10 +215,17 @@ impl Blueprint {
 
 impl Lint {
     fn run(&self) -> anyhow::Result<()> {
-        let files = read_folder(&self.folder)?;
+        let (files, unfit) = read_folder_with_unfit(&self.folder)?;
         let mut problems =
             catalyst_plan::lint_blueprint_by(&files, catalyst_kubernetes::schema_set());
         problems.extend(findings::of_dependencies(&files, &self.catalog)?);
+        problems.extend(unfit.into_iter().map(|it| Problem {
+            file: it.path,
+            line: None,
+            rule: "file-kind",
+            message: it.reason.to_owned(),
+            fix: it.fix.to_owned(),
+        }));
         problems.sort();
         findings::report(&self.folder, &problems, self.output)
     }

@@ -45,7 +45,7 @@ pub use describe::{Origin, cyclonedx, provenance, spdx};
 pub use docker::{DockerConfig, DockerError};
 pub use documents::Document;
 pub use error::RegistryError;
-pub use folder::{FolderError, MAX_BYTES, is_part, read_folder};
+pub use folder::{FolderError, MAX_BYTES, Unfit, is_part, read_folder, read_folder_with_unfit};
 pub use manifest::{Blob, Descriptor, Manifest, digest, media};
 pub use open::Opened;
 pub use package::{PackError, PackOptions, Package, pack};

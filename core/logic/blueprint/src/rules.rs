@@ -116,6 +116,11 @@ pub const RULES: &[Rule] = &[
         "Correct the CEL expression.",
     ),
     error(
+        "file-kind",
+        "What the folder holds are files and folders, with names in UTF-8: no links, pipes, sockets or devices.",
+        "Copy the file in its place, or remove it.",
+    ),
+    error(
         "file-size",
         "Files of the chart have no more than 5 MiB each, and there are no more than 10,000: nobody can install others.",
         "Keep large files out of the chart: in an image, or where the application fetches them.",
