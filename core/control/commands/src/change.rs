@@ -209,11 +209,27 @@ pub(crate) fn install(ground: &Ground<'_>, request: &Install) -> Result<Draft, C
         name: request.blueprint.clone(),
         version,
     };
-    if let Some(version) = &request.version {
-        return install_version(ground, request, &name, reference(version.clone()));
-    }
     let candidates = ground.catalogue.candidates(&source, &request.blueprint);
     let mut candidates = candidates.into_iter().take(MAX_CANDIDATES);
+    if let Some(version) = &request.version {
+        let drafted = install_version(ground, request, &name, reference(version.clone()));
+        let (action, mut reason) = match drafted {
+            Err(CommandError::Solve { action, reason }) => (action, reason),
+            other => return other,
+        };
+        let other = candidates.find(|it| {
+            let other = reference(it.version());
+            install_version(ground, request, &name, other).is_ok()
+        });
+        if let Some(other) = other {
+            reason.push_str(&format!(
+                "; {} {} can be installed",
+                request.blueprint,
+                other.version()
+            ));
+        }
+        return Err(CommandError::Solve { action, reason });
+    }
     let newest = candidates.next().ok_or_else(|| CommandError::Find {
         action: ground.action.clone(),
         what: format!("Blueprint {} in {source}", request.blueprint),

@@ -205,6 +205,22 @@ fn what_is_not_listed_is_taken_only_where_nothing_else_will_do() {
 }
 
 #[test]
+fn a_source_that_is_named_is_not_advised_to_be_named() {
+    for (source, advice) in [
+        ("", "publish it there, or name its source in the dependency"),
+        (
+            "source: acme, ",
+            "publish it there, or correct the source that the dependency names",
+        ),
+    ] {
+        let needs = format!("{{blueprint: bp-missing, {source}version: ^1}}");
+        let catalog = catalog(&[("catalog", blueprint("bp-a", "1.0.0", &[needs.as_str()]))]);
+        let error = solve(&catalog, &request("bp-a", "1.0.0")).unwrap_err();
+        assert!(error.to_string().ends_with(advice), "{error}");
+    }
+}
+
+#[test]
 fn a_conflict_is_told_as_a_chain() {
     let catalog = catalog(&[
         (

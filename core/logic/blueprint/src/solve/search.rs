@@ -321,8 +321,13 @@ impl<'a> Search<'a> {
             .versions(source, name)
             .filter(|versions| !versions.is_empty())
             .ok_or_else(|| {
+                // One that is named is not to be named again.
+                let next = match need.dependency.source {
+                    Some(_) => "or correct the source that the dependency names",
+                    None => "or name its source in the dependency",
+                };
                 need.unmet(&format!(
-                    ", but the source {source} has no Blueprint of that name; publish it there, or name its source in the dependency"
+                    ", but the source {source} has no Blueprint of that name; publish it there, {next}"
                 ))
             })?;
         let (mut fitting, unlisted): (Vec<_>, Vec<(&Version, &Arc<Blueprint>)>) = versions
