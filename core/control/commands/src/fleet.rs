@@ -406,7 +406,7 @@ impl Commands {
                 Some(Err(error)) if error.retryable() => return Err(error),
                 Some(Err(error)) => {
                     let problem = error.problem();
-                    Err((problem.detail, problem.next))
+                    Err((problem.detail_with_faults(), problem.next))
                 }
                 None => {
                     let member = &candidate.member;

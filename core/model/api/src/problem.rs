@@ -42,3 +42,64 @@ pub struct Fault {
     /// What is wrong.
     pub message: String,
 }
+
+/// The most faults that one sentence tells.
+const MAX_TOLD: usize = 5;
+
+impl Problem {
+    /// Why it failed, with the faults, where a list of them has no place:
+    /// `The config does not fit: config.title is too long; config.size is missing`.
+    #[must_use]
+    pub fn detail_with_faults(&self) -> String {
+        if self.faults.is_empty() {
+            return self.detail.clone();
+        }
+        let mut told: Vec<String> = self.faults.iter().take(MAX_TOLD).map(Fault::told).collect();
+        let more = self.faults.len().saturating_sub(MAX_TOLD);
+        if more > 0 {
+            told.push(format!("and {more} more"));
+        }
+        format!("{}: {}", self.detail, told.join("; "))
+    }
+}
+
+impl Fault {
+    /// The place, as people write it, and what is wrong there.
+    fn told(&self) -> String {
+        let place = self.pointer.as_deref().unwrap_or_default();
+        match place.trim_start_matches('/').replace('/', ".") {
+            place if place.is_empty() => self.message.clone(),
+            place => format!("{place} {}", self.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_stand_behind_the_reason_where_they_have_no_list() {
+        let fault = |pointer: &str, message: &str| Fault {
+            pointer: Some(pointer.to_owned()),
+            message: message.to_owned(),
+            ..Fault::default()
+        };
+        let mut problem = Problem {
+            detail: "The config does not fit".to_owned(),
+            ..Problem::default()
+        };
+        assert_eq!(problem.detail_with_faults(), "The config does not fit");
+        problem.faults = vec![
+            fault("/config/title", "is longer than 60 characters"),
+            fault("", "needs a size"),
+        ];
+        assert_eq!(
+            problem.detail_with_faults(),
+            "The config does not fit: config.title is longer than 60 characters; needs a size"
+        );
+        problem.faults = vec![fault("/config/a", "is wrong"); 7];
+        let told = problem.detail_with_faults();
+        assert!(told.ends_with("config.a is wrong; and 2 more"), "{told}");
+    }
+}

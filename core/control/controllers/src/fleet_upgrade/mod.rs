@@ -182,9 +182,10 @@ fn unknown(error: &CommandError) -> Look {
 /// What failed, why, and what to do.
 fn told(error: &CommandError) -> String {
     let problem = error.problem();
+    let detail = problem.detail_with_faults();
     match problem.next {
-        Some(next) => format!("{}; {next}", problem.detail),
-        None => problem.detail,
+        Some(next) => format!("{detail}; {next}"),
+        None => detail,
     }
 }
 
