@@ -19,7 +19,7 @@ const PARTS: [&str; 5] = ["chart", "manifests", "compositions", "card", "tests"]
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The file system said no.
-    #[error("could not read {path}: {source}; check that it exists and may be read")]
+    #[error("could not read {path}; check that it exists and may be read")]
     Read {
         /// What was read.
         path: PathBuf,

@@ -49,7 +49,6 @@ const MAX_TOLD: usize = 5;
 impl Problem {
     /// Why it failed, with the faults, where a list of them has no place:
     /// `The config does not fit: config.title is too long; config.size is missing`.
-    #[must_use]
     pub fn detail_with_faults(&self) -> String {
         if self.faults.is_empty() {
             return self.detail.clone();
