@@ -73,6 +73,11 @@ fn text(changes: &BlueprintChanges) -> String {
     }
     set(&mut text, "images", &changes.images);
     set(&mut text, "permissions", &changes.permissions);
+    named(
+        &mut text,
+        "roles, bindings and service accounts",
+        &changes.rights,
+    );
     named(&mut text, "objects", &changes.objects);
     text
 }

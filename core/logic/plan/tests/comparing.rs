@@ -224,18 +224,22 @@ fn objects_images_and_secrets_are_compared_and_secrets_not_shown() {
             ("kind: Role\n", "kind: ClusterRole\n"),
         ],
     );
-    let names: Vec<(catalyst_api::PlannedAction, &str)> = found
-        .objects
-        .iter()
-        .map(|it| (it.action, it.name.as_str()))
-        .collect();
+    let names = |changes: &[NamedChange]| -> Vec<_> {
+        let names = changes.iter().map(|it| (it.action, it.name.clone()));
+        names.collect()
+    };
     assert_eq!(
-        names,
+        names(&found.objects),
         [
-            (Update, "Secret example"),
-            (Update, "Deployment example"),
-            (Create, "ClusterRole example"),
-            (Delete, "Role example"),
+            (Update, "Secret example".to_owned()),
+            (Update, "Deployment example".to_owned()),
+        ]
+    );
+    assert_eq!(
+        names(&found.rights),
+        [
+            (Create, "ClusterRole example".to_owned()),
+            (Delete, "Role example".to_owned()),
         ]
     );
     assert!(found.objects[0].diff.starts_with("~ data.key: "));

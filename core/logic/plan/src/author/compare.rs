@@ -24,6 +24,15 @@ use crate::{BlueprintContent, RenderedObject};
 /// The label that differs in every object of every version.
 const VERSION_LABEL: &str = "openova.io/blueprint-version";
 
+/// The kinds of objects that say who may do what.
+const RIGHTS: [&str; 5] = [
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ServiceAccount",
+];
+
 /// One of two versions that are compared.
 #[derive(Debug, Clone, Copy)]
 pub struct BlueprintVersion<'a> {
@@ -56,7 +65,10 @@ pub struct BlueprintChanges {
     pub dependencies: Vec<NamedChange>,
     /// What it offers to others: `connectionSecret`, `http`.
     pub provides: Vec<NamedChange>,
-    /// What is created: `Deployment example`. The label with the Blueprint's version,
+    /// Who may do what at Kubernetes' API, as for `objects`: roles, bindings and service
+    /// accounts.
+    pub rights: Vec<NamedChange>,
+    /// What else is created: `Deployment example`. The label with the Blueprint's version,
     /// which always differs, is left out; values of Secrets are never shown.
     pub objects: Vec<NamedChange>,
     /// The images that run.
@@ -87,6 +99,14 @@ pub struct NamedChange {
     pub name: String,
     /// Field by field, for people, as in a plan.
     pub diff: String,
+}
+
+impl NamedChange {
+    /// Whether it is an object of one of these kinds.
+    fn is_of(&self, kinds: &[&str]) -> bool {
+        let kind = self.name.split(' ').next().unwrap_or_default();
+        kinds.contains(&kind)
+    }
 }
 
 /// A setting that an upgrade moves: what was set there is kept.
@@ -132,6 +152,7 @@ impl BlueprintChanges {
             &self.sizes,
             &self.dependencies,
             &self.provides,
+            &self.rights,
             &self.objects,
         ];
         !is_moved
@@ -154,6 +175,9 @@ pub fn compare_blueprints(
         &mut keys_before,
         &mut keys_after,
     );
+    let (rights, objects) = changed_objects(&old, &new)
+        .into_iter()
+        .partition(|change| change.is_of(&RIGHTS));
     Ok(BlueprintChanges {
         before: title(before.blueprint),
         after: title(after.blueprint),
@@ -170,7 +194,8 @@ pub fn compare_blueprints(
             &members(&before.blueprint.spec.provides),
             &members(&after.blueprint.spec.provides),
         ),
-        objects: changed_objects(&old, &new),
+        rights,
+        objects,
         images: SetChange::between(&images(&old), &images(&new)),
         permissions: SetChange::between(&permissions(&old), &permissions(&new)),
     })
