@@ -567,7 +567,7 @@ fn mistakes_of_shape_hide_nothing_that_is_rendered() {
         ("  configSchema:", "  configShema:", "unknown-field"),
         (
             "  manifests:",
-            "  provides: {http: {prt: web}}\n  manifests:",
+            "  observability: {metrcs: prometheus}\n  manifests:",
             "unknown-field",
         ),
         (
