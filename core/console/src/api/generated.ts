@@ -828,6 +828,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sovereigns/{fqdn}/forget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Forgets a Sovereign of which nothing is left, with its archives and its last job. */
+        post: operations["provisioning_forget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sovereigns/{fqdn}/plan": {
         parameters: {
             query?: never;
@@ -2158,6 +2175,8 @@ export interface components {
             action: string;
             /** @description Address in the module. */
             address: string;
+            /** @description Whether the Sovereign stands on it and would lose it: `allowDestroy` is needed. */
+            loses?: boolean;
         };
         /**
          * @description What a fleet upgrade would do to one Application, as things stand now; what it does
@@ -2337,16 +2356,20 @@ export interface components {
         ProvisioningView: components["schemas"]["ProvisioningSummary"] & {
             /** @description The description, without credentials. */
             config: Record<string, unknown>;
-            /** @description Why the last job failed. */
+            /** @description Why the last job failed, or did not do what was planned. */
             failure?: string | null;
             /** @description What to do next. */
             next?: string | null;
             /** @description What the module gave, such as `console_url`. */
             outputs: Record<string, unknown>;
+            /** @description Digest of that plan, by which it is agreed to; absent where there was none. */
+            planDigest?: string | null;
             /** @description What the last plan would change, where there was one. */
             planned: components["schemas"]["PlannedResource"][];
             /** @description The steps, in their order. */
             steps: components["schemas"]["ProvisioningStep"][];
+            /** @description What it is without, or will be, in words; `next` begins with it. */
+            without?: string | null;
         };
         /** @description A pull request in an Environment's repository. */
         PullRequestView: {
@@ -2459,17 +2482,25 @@ export interface components {
          */
         ResumeSovereign: {
             /**
-             * @description Another description of the same Sovereign. Where a plan was asked for last, that
-             *     is planned first; else it is planned and applied anew.
+             * @description The Sovereign's domain once more, where servers, networks, load balancers or volumes
+             *     of it may be deleted or replaced: no plan that does so is carried out without.
+             */
+            allowDestroy?: string | null;
+            /**
+             * @description Another description of the same Sovereign. Where a plan was asked for last, or
+             *     every step is done, that is planned first; else it is planned and applied anew.
              */
             config?: Record<string, unknown> | null;
             /**
              * @description Whether what is planned shall be done: needed once a plan that was asked for has
-             *     ended, since this is what costs money, and refused before.
+             *     ended, since this is what costs money, and refused before. Nothing is done where
+             *     it is planned otherwise then: it ends as planned again, with the new plan shown.
              */
             create?: boolean;
             /** @description Credentials that take the place of those given before. */
             credentials?: components["schemas"]["SovereignCredentials"];
+            /** @description The `planDigest` of the plan that shall be done; without it, the one shown last. */
+            plan?: string | null;
             /**
              * @description Whether everything that was made was removed by hand: a token of a project that
              *     has nothing of it is refused otherwise.
@@ -4794,6 +4825,36 @@ export interface operations {
                 content: {
                     "text/event-stream": Record<string, unknown>;
                 };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_forget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Sovereign's domain. */
+                fqdn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is forgotten. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused or failed. */
             default: {

@@ -57,8 +57,11 @@ pub struct Unfit {
     pub fix: &'static str,
 }
 
+/// Files as path → bytes.
+type Files = BTreeMap<String, Vec<u8>>;
+
 /// The folder's files as path → bytes, as lint and pack take them.
-pub fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
+pub fn read_folder(folder: &Path) -> Result<Files, FolderError> {
     let (files, unfit) = read_folder_with_unfit(folder)?;
     match unfit.into_iter().next() {
         None => Ok(files),
@@ -72,9 +75,7 @@ pub fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderErr
 
 /// The same with all that cannot go into an artifact, in the order of the paths, for who
 /// tells of everything at once.
-pub fn read_folder_with_unfit(
-    folder: &Path,
-) -> Result<(BTreeMap<String, Vec<u8>>, Vec<Unfit>), FolderError> {
+pub fn read_folder_with_unfit(folder: &Path) -> Result<(Files, Vec<Unfit>), FolderError> {
     let mut reader = Reader::default();
     for name in FILES {
         let path = folder.join(name);

@@ -318,7 +318,10 @@ fn lists_and_maps() {
             r#"{{ $l := list 1 2 }}{{ range until 60 }}{{ $l = concat $l $l }}{{ uniq $l | len }}{{ end }}"#,
             "",
         ),
-        ("{{ $l := until 100000 }}{{ uniq $l | len }}", "makes more than"),
+        (
+            "{{ $l := until 100000 }}{{ uniq $l | len }}",
+            "makes more than",
+        ),
         (
             "{{ chunk 1 (until 1000000) | len }}{{ range 99 }}{{ $_ := chunk 1 (until 1000000) }}{{ end }}",
             "",

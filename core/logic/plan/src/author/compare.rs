@@ -395,8 +395,8 @@ fn permissions(rendered: &[RenderedObject]) -> BTreeSet<String> {
     let sources = Sources::new(ManifestKind::HelmChart, &nowhere);
     let mut found = BTreeSet::new();
     for it in rendered {
-        // Declared or not, it is what they may do.
-        let findings = objects::problems(it, &sources, &Declared::default());
+        // Declared or not, it is what they may do; wherever they are.
+        let findings = objects::problems(it, &sources, &Declared::default(), "");
         let rights = ["security-context", "host-access", "read-only-root"];
         found.extend(
             findings
