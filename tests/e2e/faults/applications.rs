@@ -232,7 +232,8 @@ async fn a_cycle_is_told_as_a_chain(admin: &mut User, directory: &Path) {
     until_registered(admin, "bp-hen", "1.1.0").await;
     until_registered(admin, "bp-egg", "1.0.0").await;
 
-    let command = json!({"command": "install", "name": "hen", "blueprint": "bp-hen"});
+    let command = json!({"command": "install", "name": "hen", "blueprint": "bp-hen",
+        "version": "1.1.0"});
     let (status, problem) = refused_twice(admin, &command).await;
     assert_eq!(status, StatusCode::CONFLICT, "{problem:#}");
     assert_eq!(problem["type"], "dependency-conflict", "{problem:#}");

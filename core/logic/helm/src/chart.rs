@@ -204,10 +204,11 @@ impl Chart {
         })?;
         files.retain(|path, _| !rules.ignores(path));
         for (path, data) in &mut files {
+            // As of an archive: whoever unpacks what is packed of it would refuse it.
             if data.len() as u64 > MAX_FILE {
                 return Err(ChartError::Invalid {
                     path: path.clone(),
-                    why: format!("is larger than the maximum file size {MAX_FILE}"),
+                    why: format!("is larger than {MAX_FILE} bytes"),
                 });
             }
             strip_mark(data);
@@ -279,13 +280,6 @@ impl Chart {
             return Err(ChartError::Invalid {
                 path: "charts/".to_owned(),
                 why: format!("nests charts deeper than {MAX_DEPTH} levels"),
-            });
-        }
-        // Of a folder, too: Helm refuses it, and so would whoever unpacks its archive.
-        if let Some((path, _)) = files.iter().find(|(_, data)| data.len() as u64 > MAX_FILE) {
-            return Err(ChartError::Invalid {
-                path: path.clone(),
-                why: format!("is larger than {MAX_FILE} bytes"),
             });
         }
         let Some(metadata) = files.remove("Chart.yaml") else {

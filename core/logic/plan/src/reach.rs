@@ -128,7 +128,7 @@ mod tests {
         };
         let binding = |role: &str| {
             format!(
-                "apiVersion: {RBAC}/v1\nkind: RoleBinding\nmetadata: {{name: x}}\nroleRef: {{kind: {role}, name: y}}\n"
+                "apiVersion: {RBAC}/v1\nkind: RoleBinding\nmetadata: {{name: x}}\nroleRef: {{kind: {role}, name: viewer}}\n"
             )
         };
         let of = |api_version: &str, kind: &str, rest: &str| {
@@ -169,7 +169,7 @@ mod tests {
                 Some("is of the whole cluster"),
             ),
             (binding("Role"), None),
-            (binding("ClusterRole"), Some("binds the ClusterRole y")),
+            (binding("ClusterRole"), Some("binds the ClusterRole viewer")),
             (
                 role("{apiGroups: [''], resources: [pods, secrets], verbs: ['*']}"),
                 None,

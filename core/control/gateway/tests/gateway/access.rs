@@ -140,7 +140,7 @@ async fn every_operation_answers_every_caller_as_it_may() {
             }
         }
     }
-    assert_eq!(asked, 73 * CALLERS.len(), "operations of the document");
+    assert_eq!(asked, 74 * CALLERS.len(), "operations of the document");
 }
 
 #[tokio::test]

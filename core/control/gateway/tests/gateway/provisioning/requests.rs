@@ -43,7 +43,7 @@ async fn only_sovereign_admins_provision_and_others_learn_nothing() {
             }
         }
     }
-    assert_eq!(asked, 13 * 2 * 3 * 5);
+    assert_eq!(asked, 14 * 2 * 3 * 5);
 
     let mut browser = Browser::default();
     browser.sign_in(&world, "sol", "/auth/sign-in").await;
