@@ -115,8 +115,8 @@ export function sovereigns({ data, inTime }) {
     ['GET', '/sovereigns/schema', admins(() => [200, SCHEMA])],
     ['POST', '/sovereigns/render', admins(({ body }) => {
       const title = 'Render a Sovereign\'s folder'
-      const open = body.config.adminCidrs.indexOf('0.0.0.0/0')
-      if (open >= 0) return [422, { ...refuse(422, 'invalid', title, 'There is one problem; nothing was begun.'), faults: [{ pointer: '/config/adminCidrs', message: '0.0.0.0/0 opens the nodes to the whole Internet.' }] }]
+      const wrong = body.config.adminCidrs.indexOf('1:2/64')
+      if (wrong >= 0) return [422, { ...refuse(422, 'invalid', title, 'There is one problem; nothing was begun.'), faults: [{ pointer: '/config/adminCidrs', message: '"1:2/64" is not a network.' }] }]
       const files = [{ path: 'kustomization.yaml', text: 'resources: [settings.yaml]\n' }, { path: 'settings.yaml', text: `sovereign_fqdn: ${body.config.sovereignFqdn}\n` }]
       return [200, { folder: `clusters/${body.config.sovereignFqdn}`, files, without: 'It is without catalyst, whose chart is not published yet.' }]
     })],
