@@ -256,8 +256,9 @@ fn expanded(
 }
 
 /// Namespaces first, then the rights of the release in them, then everything else, the
-/// release among it; one that fails does not keep the others back. Nothing goes into a namespace that is on its way out, least
-/// of all a release, whose attempts would be spent before there is room for it.
+/// release among it; one that fails does not keep the others back. Nothing goes into a
+/// namespace that is on its way out, least of all a release, whose attempts would be spent
+/// before there is room for it.
 async fn apply(vcluster: &Cluster, objects: &[Value]) -> Result<Vec<String>, Unmade> {
     let (namespaces, inside): (Vec<&Value>, Vec<&Value>) = objects
         .iter()
