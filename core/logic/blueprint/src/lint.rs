@@ -178,6 +178,17 @@ impl Linter<'_> {
                 "write plain text, in one line",
             );
         }
+        if let Err(error) = spdx::Expression::parse(&card.license) {
+            self.report(
+                "/spec/card/license",
+                "license",
+                format!(
+                    "the licence {:?} is no SPDX expression: {}",
+                    card.license, error.reason
+                ),
+                "write one such as `Apache-2.0 OR MIT`, or `LicenseRef-…` for terms of your own",
+            );
+        }
         if let Some(link) = &card.documentation
             && !link.starts_with("https://")
         {

@@ -377,7 +377,8 @@ impl Mending {
             ["kind"] => json!("Blueprint"),
             ["metadata", "name"] => json!(self.name_at(pointer)),
             ["spec", "version"] => json!("0.0.0"),
-            ["spec", "card", "title" | "license"] => json!("-"),
+            ["spec", "card", "title"] => json!("-"),
+            ["spec", "card", "license"] => json!("MIT"),
             ["spec", "manifests", "source", "kind"] => {
                 json!(self.kind_by_files.unwrap_or(ManifestKind::HelmChart))
             }

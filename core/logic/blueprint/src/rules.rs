@@ -171,6 +171,11 @@ pub const RULES: &[Rule] = &[
         "Set them in its metadata, from one helper that all objects share.",
     ),
     error(
+        "license",
+        "The card's licence is an SPDX expression.",
+        "Write one such as `Apache-2.0`, or `LicenseRef-…` for terms of your own.",
+    ),
+    error(
         "link",
         "Links are https:// addresses.",
         "Give an address that begins with https://.",

@@ -579,6 +579,21 @@ fn what_a_size_or_a_card_may_not_say_is_told() {
             Some("control-character"),
         ),
         ("title: WordPress", "title: \"Wörd Préss 文\"", None),
+        (
+            "license: GPL-2.0-or-later",
+            "license: FooBar-9",
+            Some("license"),
+        ),
+        (
+            "license: GPL-2.0-or-later",
+            "license: MIT OR",
+            Some("license"),
+        ),
+        (
+            "license: GPL-2.0-or-later",
+            "license: (MIT OR Apache-2.0) AND LicenseRef-Own",
+            None,
+        ),
     ] {
         assert!(sized.contains(from), "{from}");
         let text = sized.replacen(from, to, 1);
