@@ -377,8 +377,7 @@ impl Mending {
             ["kind"] => json!("Blueprint"),
             ["metadata", "name"] => json!(self.name_at(pointer)),
             ["spec", "version"] => json!("0.0.0"),
-            ["spec", "card", "title"] => json!("-"),
-            ["spec", "card", "license"] => json!("MIT"),
+            ["spec", "card", "title" | "license"] => json!("-"),
             ["spec", "manifests", "source", "kind"] => {
                 json!(self.kind_by_files.unwrap_or(ManifestKind::HelmChart))
             }
