@@ -93,6 +93,8 @@ test('a failure stops it with the reason; mended, it is resumed, and it can be c
 
 test('only the plan that was seen is begun', async ({ signedIn: page, fixture }) => {
   await install(fixture)
+  // It stops in its first wave, so that nothing more changes by itself.
+  await fixture.control('phase', { application: 'acme-dev/wiki', phase: 'Failed', message: 'no image' })
   await plan(page)
   await fixture.control('install', { environment: 'acme-dev', name: 'journal', phase: 'Running', blueprint: 'bp-wordpress', version: '1.0.0' })
   await page.getByRole('button', { name: 'Upgrade 2 Applications' }).click()
@@ -100,6 +102,7 @@ test('only the plan that was seen is begun', async ({ signedIn: page, fixture })
   await expect(page.getByRole('heading', { name: 'Plan: 3 Applications in 2 waves' })).toBeFocused()
   await page.getByRole('button', { name: 'Upgrade 3 Applications' }).click()
   await expect(wave(page, 'Wave 1: Development').getByRole('row')).toHaveCount(3)
+  await expect(page.getByTestId('stop')).toContainText('no image')
 
   // Another one of the same Applications has to wait, which a new plan does not change.
   await page.goto(`${BLUEPRINT}/upgrade`)
