@@ -32,6 +32,7 @@ mod form;
 mod host;
 mod icon;
 mod keys;
+mod license;
 mod lint;
 mod locate;
 mod migrate;
@@ -63,6 +64,7 @@ pub use file::{
 pub use form::{Field, FieldKind};
 pub use host::{HostAccess, HostAccessKind, HostUse};
 pub use keys::ConfigKey;
+pub use license::license_fault;
 pub use lint::lint;
 pub use locate::line_of_pointer;
 pub use migrate::{MovedValue, ValueMigration};

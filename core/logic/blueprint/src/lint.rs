@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Blueprint, ConfigForm, ConfigSchema, ManifestKind, Problem, Reading, SchemaError,
     config::{SECRET, resolve},
-    expression, icon, locate, reach, upgrades, words,
+    expression, icon, license_fault, locate, reach, upgrades, words,
 };
 
 const VALUES: &str = "chart/values.yaml";
@@ -179,14 +179,14 @@ impl Linter<'_> {
             );
         }
         if self.reading.knows("/spec/card/license")
-            && let Err(error) = spdx::Expression::parse(&card.license)
+            && let Some(fault) = license_fault(&card.license)
         {
             self.report(
                 "/spec/card/license",
                 "license",
                 format!(
-                    "the licence {:?} is no SPDX expression: {}",
-                    card.license, error.reason
+                    "the licence {:?} is no SPDX expression: {fault}",
+                    card.license
                 ),
                 "write one such as `Apache-2.0 OR MIT`, or `LicenseRef-…` for terms of your own",
             );
