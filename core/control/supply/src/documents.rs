@@ -8,7 +8,7 @@
 use catalyst_signature::Signers;
 use serde_json::Value;
 
-use crate::{Reference, Registry, RegistryError, describe, media};
+use crate::{Reference, Registry, RegistryError, describe};
 
 /// The most documents of one artifact that are read, the largest, and the most bytes of
 /// them together: all are in memory at once, several times as large once they are parsed.
@@ -19,7 +19,7 @@ const MAX_DOCUMENT_BYTES: u64 = 2 * MAX_DOCUMENT;
 /// An SBOM of an artifact.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// [`media::CYCLONEDX`] or [`media::SPDX`].
+    /// [`crate::media::CYCLONEDX`] or [`crate::media::SPDX`].
     pub media_type: String,
     /// What it says.
     pub content: Value,
@@ -85,14 +85,17 @@ impl Registry {
         subject: &str,
         attested: &[Document],
     ) -> Result<Vec<Document>, RegistryError> {
+        let mut lacking = describe::BILLS.map(|(kind, _)| kind).to_vec();
+        lacking.retain(|kind| !attested.iter().any(|it| it.media_type == *kind));
+        let mut found = Vec::new();
+        if lacking.is_empty() {
+            return Ok(found);
+        }
         let referrers = self.referrers(at, subject).await?;
         let wanted = referrers.iter().filter_map(|referrer| {
             let kind = referrer.artifact_type.as_deref()?;
-            let is_wanted = matches!(kind, media::CYCLONEDX | media::SPDX)
-                && !attested.iter().any(|it| it.media_type == kind);
-            is_wanted.then_some((kind, referrer))
+            lacking.contains(&kind).then_some((kind, referrer))
         });
-        let mut found = Vec::new();
         let mut left = MAX_DOCUMENT_BYTES;
         for (kind, referrer) in wanted.take(MAX_DOCUMENTS) {
             match self.attached(at, referrer, left.min(MAX_DOCUMENT)).await {
