@@ -13,7 +13,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use tracing::Instrument as _;
 
 use crate::Gateway;
@@ -74,9 +74,7 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     let ended = tokio::spawn(next.run(request).in_current_span()).await;
     ended.unwrap_or_else(|error| {
         tracing::error!(error = %error, "a request was not carried through");
-        Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
+        Refusal::internal(
             "The request was not carried through",
             "The control plane met a fault of its own.",
         )

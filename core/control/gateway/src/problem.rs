@@ -92,6 +92,11 @@ impl Refusal {
         .next("Check the name, or ask an administrator of the Organization for a role in it.")
     }
 
+    /// The control plane failed by a fault of its own, which its log has.
+    pub fn internal(title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, detail)
+    }
+
     /// A part that is needed for the answer does not answer.
     pub fn unavailable(title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(

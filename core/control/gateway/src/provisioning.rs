@@ -327,9 +327,8 @@ impl Gateway {
         });
         beginning.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a job of provisioning was not begun");
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
             let detail = "The control plane met a fault of its own; its log has it.";
-            Err(Refusal::new(status, "internal", title, detail))
+            Err(Refusal::internal(title, detail))
         })
     }
 }
@@ -544,8 +543,7 @@ fn refusal(title: &str, error: ServiceError) -> Refusal {
         }
         ServiceError::Directory(_) | ServiceError::Access { .. } => {
             tracing::error!(%error, "provisioning cannot use its files");
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            Refusal::new(status, "internal", title, error.to_string())
+            Refusal::internal(title, error.to_string())
                 .next("See that the control plane's data directory is whole and has room.")
         }
     }

@@ -346,11 +346,6 @@ fn unknown(kind: &str, field: &str) -> Refusal {
 }
 
 fn internal(detail: &str) -> Refusal {
-    Refusal::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "Answer a field of GraphQL",
-        detail,
-    )
-    .next("The control plane's log has the fault.")
+    Refusal::internal("Answer a field of GraphQL", detail)
+        .next("The control plane's log has the fault.")
 }

@@ -94,9 +94,7 @@ pub async fn run(gateway: Gateway, caller: Caller, asked: Asked) -> Result<Outco
 }
 
 fn internal() -> Refusal {
-    Refusal::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
+    Refusal::internal(
         "Execute an operation of GraphQL",
         "The control plane met a fault of its own.",
     )
