@@ -359,9 +359,12 @@ pub fn expand_rendered(
 
 /// The Service that has the port a Blueprint provides, by name or number: the
 /// first in the order of their names.
-pub fn http_backend(objects: &[Value], port: &Value) -> Option<HttpBackend> {
+pub fn http_backend<'a>(
+    objects: impl IntoIterator<Item = &'a Value>,
+    port: &Value,
+) -> Option<HttpBackend> {
     let mut found: Vec<HttpBackend> = objects
-        .iter()
+        .into_iter()
         .filter(|object| object.get("kind") == Some(&json!("Service")))
         .filter_map(|service| {
             let name = service.pointer("/metadata/name")?.as_str()?;

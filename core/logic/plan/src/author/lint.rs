@@ -167,12 +167,9 @@ fn misfits(
 fn no_page(reading: &Reading, rendered: &[RenderedObject], what: &str) -> Option<Problem> {
     const PORT: &str = "/spec/provides/http/port";
     let http = reading.blueprint().spec.provides.http.as_ref()?;
-    let objects: Vec<Value> = rendered
-        .iter()
-        .filter(|it| !it.is_hook)
-        .map(|it| it.object.clone())
-        .collect();
-    let is_served = http_backend(&objects, &http.port).is_some();
+    let installed = rendered.iter().filter(|it| !it.is_hook);
+    let objects = installed.map(|it| &it.object);
+    let is_served = http_backend(objects, &http.port).is_some();
     (!is_served && reading.knows_all("/spec/provides/http", &[])).then(|| Problem {
         file: Blueprint::FILE.to_owned(),
         line: line_of_pointer(reading.text(), PORT),
