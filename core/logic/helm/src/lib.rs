@@ -66,3 +66,18 @@ pub use render::{
     Capabilities, Environment, Hook, Host, Lookup, Manifest, NoHost, NoLookup, ReleaseOptions,
     RenderError, Rendered, render, render_files,
 };
+
+/// An error with what is below it, where it does not say that itself.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        below = error.source();
+    }
+    text
+}

@@ -12,7 +12,7 @@ use std::io::Write as _;
 
 use catalyst_helm::{
     Capabilities, Chart, Environment, Limits, NoHost, NoLookup, ReleaseOptions, RenderError,
-    Rendered, render,
+    Rendered, chain, render,
 };
 use serde_json::{Value, json};
 
@@ -318,17 +318,6 @@ fn what_is_kept_of_a_chart_knows_which_dependencies_it_is_for() {
     let (with, without) = (sub(true), sub(false));
     assert_ne!(with, without);
     assert_eq!((sub(true), sub(false)), (with, without));
-}
-
-/// The causes too.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut error = error.source();
-    while let Some(cause) = error {
-        text.push_str(&format!(": {cause}"));
-        error = cause.source();
-    }
-    text
 }
 
 const PLAIN: (&str, &str) = ("Chart.yaml", "apiVersion: v2\nname: demo\nversion: 1.0.0\n");

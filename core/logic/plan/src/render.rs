@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use catalyst_blueprint::ManifestKind;
 use catalyst_helm::{
-    Capabilities, Chart, ChartError, Environment, Host, Limits, NoLookup, ReleaseOptions, render,
+    Capabilities, Chart, Environment, Host, Limits, NoLookup, ReleaseOptions, render,
 };
 use catalyst_resources::Application;
 use serde_json::{Map, Value, json};
@@ -112,12 +112,8 @@ fn helm(
         application: expansion.application.to_string(),
         reason,
     };
-    let chart = Chart::from_files(chart_files(content)).map_err(|error| {
-        fail(match &error {
-            ChartError::Yaml { source, .. } => format!("{error}: {source}"),
-            _ => error.to_string(),
-        })
-    })?;
+    let chart = Chart::from_files(chart_files(content))
+        .map_err(|error| fail(catalyst_helm::chain(&error)))?;
     let mut values = expansion.values.clone();
     for path in &expansion.secret_config {
         hide(&mut values, path);

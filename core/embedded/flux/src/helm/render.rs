@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use catalyst_helm::{
-    Capabilities, Chart, Environment, Limits, Lookup, Manifest, ReleaseOptions, Rendered, render,
+    Capabilities, Chart, Environment, Limits, Lookup, Manifest, ReleaseOptions, Rendered, chain,
+    render,
 };
 use serde_json::{Map, Value, json};
 
@@ -55,20 +56,6 @@ pub fn package(archive: &[u8]) -> Result<Package, String> {
         "values": chart.values(), "schema": schema, "files": others,
     });
     Ok(Package { chart, stored })
-}
-
-/// An error with what is below it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        below = error.source();
-    }
-    text
 }
 
 /// What a release is rendered from, beside chart and values.
