@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::read::plain_value;
-use crate::scalar::{Scalar, resolve};
+use crate::scalar::{Scalar, is_of_word, resolve};
 
 /// Nesting that is read without a look at the stack.
 const MAX_DEPTH: usize = 32;
@@ -30,9 +30,6 @@ const MAX_KEY: usize = 1024;
 /// The only document of `text`, a mapping or a sequence; `None` where the reader has to
 /// judge.
 pub fn document(text: &str) -> Option<Value> {
-    if text.len() > MAX_TEXT || !is_printable(text) {
-        return None;
-    }
     let mut quick = Quick::new(text)?;
     let indent = quick.line.indent;
     let value = quick.block(indent, 0)?;
@@ -42,9 +39,6 @@ pub fn document(text: &str) -> Option<Value> {
 /// Of the only document of `text`, a mapping, the entries of `keys`; `None` where the
 /// reader has to judge. The others are read as well, and not kept.
 pub fn entries(text: &str, keys: &[&str]) -> Option<Value> {
-    if text.len() > MAX_TEXT || !is_printable(text) {
-        return None;
-    }
     let mut quick = Quick::new(text)?;
     if quick.line.is_end || is_item(quick.line.text) {
         return None;
@@ -74,6 +68,9 @@ struct Quick<'a> {
 impl<'a> Quick<'a> {
     /// At the first line of a document.
     fn new(text: &'a str) -> Option<Self> {
+        if text.len() > MAX_TEXT || !is_printable(text) {
+            return None;
+        }
         let mut quick = Self {
             rest: text,
             line: Line::default(),
@@ -340,8 +337,7 @@ fn key(text: &str) -> Option<(Cow<'_, str>, &str)> {
 /// Bytes of what is plain wherever it stands, as most keys and values are: a letter or a
 /// digit, and what may follow one.
 fn word(text: &str) -> usize {
-    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
-    let length = text.bytes().take_while(is_plain).count();
+    let length = text.bytes().take_while(|b| is_of_word(*b)).count();
     let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if begins { length } else { 0 }
 }

@@ -17,6 +17,12 @@ pub enum Scalar {
     Text,
 }
 
+/// Whether a byte stands for nothing but itself, wherever in a plain scalar it stands after
+/// a letter or a digit.
+pub fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
+}
+
 /// Resolves the plain scalar `text`.
 pub fn resolve(text: &str) -> Scalar {
     match text {

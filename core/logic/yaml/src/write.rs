@@ -7,7 +7,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::number::format_float;
-use crate::scalar::{Scalar, needs_quotes_for_old_readers, resolve};
+use crate::scalar::{Scalar, is_of_word, needs_quotes_for_old_readers, resolve};
 
 /// Text is folded at the first blank after this column.
 const BEST_WIDTH: usize = 80;
@@ -325,8 +325,7 @@ fn is_printable(c: char) -> bool {
 /// Whether a text is plain wherever it stands and was never a number or a date, as most
 /// keys and values are.
 fn is_word(text: &str) -> bool {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_plain)
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_of_word)
 }
 
 fn analyze(text: &str) -> Analysis {
