@@ -29,9 +29,7 @@ impl Status {
         say(&standing);
         Ok(())
     }
-}
 
-impl Status {
     /// The directory, and what its record says.
     fn record(&self) -> anyhow::Result<(PathBuf, Record)> {
         match &self.place.directory {
